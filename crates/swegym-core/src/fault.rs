@@ -1,0 +1,83 @@
+//! What broke, told apart from what was decided.
+
+use std::fmt;
+
+/// The border at which something broke. A fault that is not the agent's is
+/// retried, never counted as a verdict and never trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Boundary {
+    /// The model endpoint.
+    Model,
+    /// The box: namespaces, limits, storage.
+    Sandbox,
+    /// The task itself: its image, its tests, its recipe.
+    Task,
+    /// What the agent wrote.
+    Agent,
+    /// swegym.
+    Internal,
+}
+
+impl Boundary {
+    const ALL: [Self; 5] = [Self::Model, Self::Sandbox, Self::Task, Self::Agent, Self::Internal];
+
+    /// The word in files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Sandbox => "sandbox",
+            Self::Task => "task",
+            Self::Agent => "agent",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Reads the word of [`Boundary::as_str`].
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|b| b.as_str() == word)
+    }
+
+    /// Whether trying the same job again can help: only where the machinery
+    /// broke, not where a task or an answer is wrong.
+    #[must_use]
+    pub fn is_infrastructure(self) -> bool {
+        matches!(self, Self::Model | Self::Sandbox)
+    }
+}
+
+/// One thing that broke, as data: it is recorded and never cancels its siblings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where.
+    pub boundary: Boundary,
+    /// A stable code, for counting (`timeout`, `collection_error`, `no_space`, …).
+    pub code: String,
+    /// For people: what failed, on what, why.
+    pub message: String,
+    /// What to do about it, where there is something to do.
+    pub hint: Option<String>,
+}
+
+impl Fault {
+    /// A fault without a hint.
+    pub fn new(boundary: Boundary, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { boundary, code: code.into(), message: message.into(), hint: None }
+    }
+
+    /// The same fault, saying what to do.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {}", self.code, self.boundary.as_str(), self.message)
+    }
+}
+
+impl std::error::Error for Fault {}

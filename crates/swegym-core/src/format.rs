@@ -1,0 +1,118 @@
+//! How the words look on disk: one module a format.
+//!
+//! Readers take text and a name for messages, and return typed errors that
+//! say file, line and what to do; writers return text. Files that only swegym
+//! reads carry a format version: older ones are read, newer ones refused.
+
+pub mod instances;
+pub mod journal;
+pub mod predictions;
+pub mod reports;
+mod row;
+pub mod run;
+
+use thiserror::Error;
+
+/// What is wrong with a file, and where.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+#[error("{file}{}: {problem}", line.map(|l| format!(":{l}")).unwrap_or_default())]
+pub struct FormatError {
+    /// The file's name, as the user gave it.
+    pub file: String,
+    /// Line, from 1.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// The kinds of trouble a file can be in.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// Not JSON.
+    #[error("not valid JSON: {0}")]
+    Json(String),
+    /// JSON, but not an object where a row is expected.
+    #[error("a row must be a JSON object, this is {0}")]
+    NotAnObject(&'static str),
+    /// A required field is missing.
+    #[error("the field `{0}` is missing")]
+    Missing(&'static str),
+    /// A field holds another kind of value.
+    #[error("the field `{field}` must be {expected}, this is {found}")]
+    Type {
+        /// Its name.
+        field: String,
+        /// What belongs there.
+        expected: &'static str,
+        /// What stands there.
+        found: String,
+    },
+    /// A field that the format does not have.
+    #[error("unknown field `{field}`{}", closest.map(|c| format!("; did you mean `{c}`?")).unwrap_or_default())]
+    UnknownField {
+        /// Its name.
+        field: String,
+        /// The nearest field that exists.
+        closest: Option<&'static str>,
+    },
+    /// The same id twice.
+    #[error("duplicate id `{id}`, first seen on line {first}")]
+    DuplicateId {
+        /// The id.
+        id: String,
+        /// Line of the first row with it.
+        first: usize,
+    },
+    /// An id that cannot name a folder.
+    #[error("bad id: {0}")]
+    Id(#[from] crate::id::IdError),
+    /// A field that holds a patch does not.
+    #[error("the field `{field}` is not a patch that can be used: {why}")]
+    Patch {
+        /// `patch`, `test_patch` or `model_patch`.
+        field: &'static str,
+        /// The patch reader's word.
+        why: crate::patch::PatchError,
+    },
+    /// Written by a newer swegym.
+    #[error("format version {found} is newer than {known}, the newest this swegym reads")]
+    Newer {
+        /// In the file.
+        found: u64,
+        /// Ours.
+        known: u64,
+    },
+    /// A checksummed line does not match its checksum.
+    #[error("the checksum does not match: the line was changed or cut")]
+    Checksum,
+    /// The file holds no row.
+    #[error("the file has no rows")]
+    Empty,
+}
+
+impl FormatError {
+    pub(crate) fn new(file: &str, line: impl Into<Option<usize>>, problem: impl Into<Problem>) -> Self {
+        Self { file: file.to_owned(), line: line.into(), problem: problem.into() }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match &self.problem {
+            Problem::Json(_) | Problem::NotAnObject(_) => {
+                "one JSON object a line; the other lines are untouched, so mend or remove this one".into()
+            }
+            Problem::Missing(field) => format!("add `{field}`, or leave the row out"),
+            Problem::Type { expected, .. } => format!("write {expected} there"),
+            Problem::UnknownField { .. } => {
+                "rename or remove it, or pass --keep-unknown-fields to carry it along".into()
+            }
+            Problem::DuplicateId { .. } => "keep one of the two rows".into(),
+            Problem::Id(_) => "ids name folders: use letters, digits, `_`, `-`, `.`".into(),
+            Problem::Patch { why, .. } => why.hint().into(),
+            Problem::Newer { .. } => "use the swegym that wrote the file, or a newer one".into(),
+            Problem::Checksum => "restore the file from a copy, or start a new run".into(),
+            Problem::Empty => "check that this is the file you meant".into(),
+        }
+    }
+}

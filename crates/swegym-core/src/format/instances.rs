@@ -1,0 +1,245 @@
+//! SWE-bench instance rows, JSON Lines or one JSON list, both encodings of the
+//! test lists (reference/swe-gym.md, section 2; reference/grading.md, 1.1).
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json};
+
+use super::row::{Row, closest};
+use super::{FormatError, Problem};
+use crate::instance::{Instance, ListEncoding};
+use crate::{InstanceId, Patch};
+
+/// Every field of the format, in the order in which rows are written.
+pub const FIELDS: [&str; 17] = [
+    "repo",
+    "instance_id",
+    "base_commit",
+    "patch",
+    "test_patch",
+    "problem_statement",
+    "hints_text",
+    "created_at",
+    "version",
+    "FAIL_TO_PASS",
+    "PASS_TO_PASS",
+    "environment_setup_commit",
+    "difficulty",
+    "eval_script",
+    "log_parser",
+    "eval_type",
+    "image",
+];
+
+/// What the reader does with columns that the format does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownFields {
+    /// An error that names the field: the default, since a misspelt field is silent otherwise.
+    Refuse,
+    /// They are kept and written back.
+    Keep,
+}
+
+/// Reads a whole file. Rows keep their order.
+///
+/// # Errors
+/// The first thing that is wrong, with its line: see [`Problem`].
+pub fn read(file: &str, text: &str, unknown: UnknownFields) -> Result<Vec<Instance>, FormatError> {
+    let mut instances = Vec::new();
+    let mut seen: HashMap<InstanceId, usize> = HashMap::new();
+    for (line, mut row) in rows(file, text)? {
+        let instance = read_row(&mut row)?;
+        let extra = row.rest();
+        if let (UnknownFields::Refuse, Some(field)) = (unknown, extra.keys().next()) {
+            let problem = Problem::UnknownField { field: field.clone(), closest: closest(field, &FIELDS) };
+            return Err(FormatError::new(file, line, problem));
+        }
+        if let Some(first) = seen.insert(instance.instance_id.clone(), line) {
+            let id = instance.instance_id.to_string();
+            return Err(FormatError::new(file, line, Problem::DuplicateId { id, first }));
+        }
+        instances.push(Instance { extra, ..instance });
+    }
+    if instances.is_empty() {
+        return Err(FormatError::new(file, None, Problem::Empty));
+    }
+    Ok(instances)
+}
+
+/// The rows of a JSON Lines file, or of a file that is one JSON list.
+pub(crate) fn rows<'a>(file: &'a str, text: &str) -> Result<Vec<(usize, Row<'a>)>, FormatError> {
+    if text.trim_start().starts_with('[') {
+        let list: Vec<Value> = serde_json::from_str(text)
+            .map_err(|e| FormatError::new(file, e.line(), Problem::Json(e.to_string())))?;
+        let to_row = |(i, value): (usize, Value)| match value {
+            Value::Object(fields) => Ok((i + 1, Row::from_map(file, i + 1, fields))),
+            other => Err(FormatError::new(file, i + 1, Problem::NotAnObject(super::row::kind(&other)))),
+        };
+        return list.into_iter().enumerate().map(to_row).collect();
+    }
+    let lines = text.split('\n').enumerate().filter(|(_, l)| !l.trim().is_empty());
+    lines.map(|(i, l)| Ok((i + 1, Row::parse(file, i + 1, l)?))).collect()
+}
+
+fn read_row(row: &mut Row<'_>) -> Result<Instance, FormatError> {
+    let instance_id = InstanceId::new(row.string("instance_id")?).map_err(|e| row.error(e))?;
+    let (fail_to_pass, encoding) = test_list(row, "FAIL_TO_PASS")?;
+    let (pass_to_pass, _) = test_list(row, "PASS_TO_PASS")?;
+    let instance = Instance {
+        instance_id,
+        repo: row.string("repo")?,
+        base_commit: row.string("base_commit")?,
+        gold_patch: row.string("patch")?,
+        test_patch: row.optional_string("test_patch")?.unwrap_or_default(),
+        problem_statement: row.string("problem_statement")?,
+        hints_text: row.optional_string("hints_text")?.unwrap_or_default(),
+        created_at: row.optional_string("created_at")?.unwrap_or_default(),
+        version: row.optional_string("version")?.unwrap_or_default(),
+        fail_to_pass,
+        pass_to_pass,
+        environment_setup_commit: row.optional_string("environment_setup_commit")?,
+        difficulty: row.optional_string("difficulty")?,
+        eval_script: row.optional_string("eval_script")?,
+        log_parser: row.optional_string("log_parser")?,
+        eval_type: row.optional_string("eval_type")?,
+        image: row.optional_string("image")?,
+        encoding,
+        extra: Map::new(),
+    };
+    for (field, text) in [("patch", &instance.gold_patch), ("test_patch", &instance.test_patch)] {
+        if !text.trim().is_empty() {
+            Patch::parse(text).map_err(|why| row.error(Problem::Patch { field, why }))?;
+        }
+    }
+    Ok(instance)
+}
+
+fn test_list(row: &mut Row<'_>, field: &'static str) -> Result<(Vec<String>, ListEncoding), FormatError> {
+    match row.take(field) {
+        None => Err(row.error(Problem::Missing(field))),
+        Some(Value::String(text)) => {
+            let list: Value = serde_json::from_str(&text).map_err(|_| {
+                row.error(Problem::Type {
+                    field: field.to_owned(),
+                    expected: "a list of strings, or that list as JSON text",
+                    found: "other text".to_owned(),
+                })
+            })?;
+            Ok((row.strings(field, list)?, ListEncoding::Text))
+        }
+        Some(list) => Ok((row.strings(field, list)?, ListEncoding::List)),
+    }
+}
+
+/// One row as a line without its newline, fields in [`FIELDS`] order.
+#[must_use]
+pub fn write_row(instance: &Instance) -> String {
+    let tests = |list: &[String]| match instance.encoding {
+        ListEncoding::Text => Value::String(json!(list).to_string()),
+        ListEncoding::List => json!(list),
+    };
+    let mut row = Map::new();
+    for field in FIELDS {
+        let optional = |value: &Option<String>| value.clone().map(Value::String);
+        let value = match field {
+            "repo" => Some(json!(instance.repo)),
+            "instance_id" => Some(json!(instance.instance_id.as_str())),
+            "base_commit" => Some(json!(instance.base_commit)),
+            "patch" => Some(json!(instance.gold_patch)),
+            "test_patch" => Some(json!(instance.test_patch)),
+            "problem_statement" => Some(json!(instance.problem_statement)),
+            "hints_text" => Some(json!(instance.hints_text)),
+            "created_at" => Some(json!(instance.created_at)),
+            "version" => Some(json!(instance.version)),
+            "FAIL_TO_PASS" => Some(tests(&instance.fail_to_pass)),
+            "PASS_TO_PASS" => Some(tests(&instance.pass_to_pass)),
+            "environment_setup_commit" => optional(&instance.environment_setup_commit),
+            "difficulty" => optional(&instance.difficulty),
+            "eval_script" => optional(&instance.eval_script),
+            "log_parser" => optional(&instance.log_parser),
+            "eval_type" => optional(&instance.eval_type),
+            _ => optional(&instance.image),
+        };
+        if let Some(value) = value {
+            row.insert(field.to_owned(), value);
+        }
+    }
+    row.extend(instance.extra.clone());
+    Value::Object(row).to_string()
+}
+
+/// All rows as JSON Lines.
+#[must_use]
+pub fn write(instances: &[Instance]) -> String {
+    instances.iter().map(|i| write_row(i) + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROW: &str = include_str!("../../tests/golden/instance.jsonl");
+
+    #[test]
+    fn a_published_row_is_written_back_byte_for_byte() {
+        let rows = read("instance.jsonl", ROW, UnknownFields::Refuse).unwrap();
+        assert_eq!(write(&rows), ROW);
+        assert_eq!(rows[0].fail_to_pass, ["tests/test_a.py::test_x[a b]"]);
+        assert_eq!((rows[0].encoding, rows[1].encoding), (ListEncoding::Text, ListEncoding::List));
+    }
+
+    #[test]
+    fn bad_rows_name_file_line_and_field() {
+        let first = ROW.lines().next().unwrap();
+        let cases = [
+            ("{".to_owned(), "in.jsonl:2: not valid JSON: EOF while parsing an object at line 1 column 1"),
+            ("[1]".to_owned(), "in.jsonl:2: a row must be a JSON object, this is a list"),
+            (first.replace("\"repo\"", "\"rpo\""), "in.jsonl:2: the field `repo` is missing"),
+            (
+                first.replace("\"version\"", "\"Versions\""),
+                "in.jsonl:2: unknown field `Versions`; did you mean `version`?",
+            ),
+            (first.to_owned(), "in.jsonl:2: duplicate id `pallets__demo-1`, first seen on line 1"),
+            (
+                first.replace("\"[\\\"tests", "\"[tests"),
+                "in.jsonl:2: the field `FAIL_TO_PASS` must be a list of strings, or that list as JSON text, this is other text",
+            ),
+            (
+                first.replace("a/src/a.py b/src/a.py", "a/../a.py b/../a.py"),
+                "in.jsonl:2: the field `patch` is not a patch that can be used: line 1: `../a.py` leaves the repository",
+            ),
+        ];
+        for (bad, message) in cases {
+            let error = read("in.jsonl", &format!("{first}\n{bad}\n"), UnknownFields::Refuse).unwrap_err();
+            assert_eq!(error.to_string(), message);
+            assert!(!error.hint().is_empty());
+        }
+        let none = read("in.jsonl", "\n", UnknownFields::Refuse).unwrap_err();
+        assert_eq!(none.to_string(), "in.jsonl: the file has no rows");
+    }
+
+    #[test]
+    fn unknown_fields_are_kept_when_asked() {
+        let row = ROW.lines().next().unwrap().replace("\"version\":", "\"stars\":3,\"version\":");
+        let rows = read("in", &row, UnknownFields::Keep).unwrap();
+        assert!(write_row(&rows[0]).ends_with("\"stars\":3}"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn writing_then_reading_gives_the_same(
+            texts in proptest::collection::vec("\\PC*", 6), tests in proptest::collection::vec("\\PC{1,20}", 0..4), list: bool,
+        ) {
+            let instance = Instance {
+                instance_id: InstanceId::new("a__b-1").unwrap(),
+                repo: texts[0].clone(), base_commit: texts[1].clone(), gold_patch: String::new(), test_patch: String::new(),
+                problem_statement: texts[2].clone(), hints_text: texts[3].clone(), created_at: texts[4].clone(), version: texts[5].clone(),
+                fail_to_pass: tests.clone(), pass_to_pass: tests, environment_setup_commit: Some(texts[0].clone()), difficulty: None,
+                eval_script: None, log_parser: None, eval_type: Some(texts[1].clone()), image: None,
+                encoding: if list { ListEncoding::List } else { ListEncoding::Text }, extra: Map::new(),
+            };
+            let again = read("x", &write_row(&instance), UnknownFields::Refuse).unwrap();
+            proptest::prop_assert_eq!(&again[0], &instance);
+        }
+    }
+}

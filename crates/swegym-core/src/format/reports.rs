@@ -1,0 +1,221 @@
+//! SWE-bench reports: `report.json` of one instance, and the run report
+//! (`schema_version` 2); reference/grading.md, section 4.6.
+
+use serde_json::{Map, Value, json};
+
+use super::row::Row;
+use super::{FormatError, instances};
+use crate::report::Sides;
+use crate::{Boundary, Fault, InstanceId, Report, Resolution, TestsStatus};
+
+/// One report in the reference's nesting: `{id: {…}}`.
+#[must_use]
+pub fn write_report(report: &Report) -> Value {
+    let mut body = Map::new();
+    body.insert("patch_is_None".into(), json!(report.patch_is_none));
+    body.insert("patch_exists".into(), json!(report.patch_exists));
+    body.insert("patch_successfully_applied".into(), json!(report.patch_successfully_applied));
+    body.insert("resolved".into(), json!(report.resolved()));
+    body.insert("infra_failure".into(), json!(report.infra_failure.is_some()));
+    if let Some(fault) = &report.infra_failure {
+        body.insert("infra_failure_reason".into(), json!(fault.code));
+    }
+    if let Some(status) = &report.tests_status {
+        body.insert("tests_status".into(), tests_status(status));
+    }
+    json!({ report.instance_id.as_str(): body })
+}
+
+fn tests_status(status: &TestsStatus) -> Value {
+    let sides = |s: &Sides| json!({"success": s.success, "failure": s.failure});
+    json!({
+        "FAIL_TO_PASS": sides(&status.fail_to_pass),
+        "PASS_TO_PASS": sides(&status.pass_to_pass),
+        "FAIL_TO_FAIL": sides(&status.fail_to_fail),
+        "PASS_TO_FAIL": sides(&status.pass_to_fail),
+    })
+}
+
+/// One report as a flat row of `reports.jsonl`, which our own verbs read.
+#[must_use]
+pub fn write_row(report: &Report) -> String {
+    let fault = |f: &Fault| json!({"boundary": f.boundary.as_str(), "code": f.code, "message": f.message, "hint": f.hint});
+    let mut row = Map::new();
+    row.insert("instance_id".into(), json!(report.instance_id.as_str()));
+    row.insert("patch_is_None".into(), json!(report.patch_is_none));
+    row.insert("patch_exists".into(), json!(report.patch_exists));
+    row.insert("patch_successfully_applied".into(), json!(report.patch_successfully_applied));
+    row.insert("resolved".into(), json!(report.resolved()));
+    row.insert("resolution".into(), json!(report.resolution.as_str()));
+    if let Some(f) = &report.infra_failure {
+        row.insert("infra_failure".into(), fault(f));
+    }
+    if let Some(f) = &report.reason {
+        row.insert("reason".into(), fault(f));
+    }
+    if let Some(status) = &report.tests_status {
+        row.insert("tests_status".into(), tests_status(status));
+    }
+    Value::Object(row).to_string()
+}
+
+/// Reads `reports.jsonl` back.
+///
+/// # Errors
+/// The first thing that is wrong, with its line.
+pub fn read(file: &str, text: &str) -> Result<Vec<Report>, FormatError> {
+    instances::rows(file, text)?.into_iter().map(|(_, mut row)| read_row(&mut row)).collect()
+}
+
+fn read_row(row: &mut Row<'_>) -> Result<Report, FormatError> {
+    let resolution = match row.string("resolution")?.as_str() {
+        "RESOLVED_FULL" => Resolution::Full,
+        "RESOLVED_PARTIAL" => Resolution::Partial,
+        _ => Resolution::No,
+    };
+    let tests_status = match row.take("tests_status") {
+        Some(value) => Some(read_tests_status(row, &value)?),
+        None => None,
+    };
+    Ok(Report {
+        instance_id: InstanceId::new(row.string("instance_id")?).map_err(|e| row.error(e))?,
+        patch_is_none: row.boolean("patch_is_None")?,
+        patch_exists: row.boolean("patch_exists")?,
+        patch_successfully_applied: row.boolean("patch_successfully_applied")?,
+        resolution,
+        infra_failure: row.take("infra_failure").as_ref().and_then(read_fault),
+        reason: row.take("reason").as_ref().and_then(read_fault),
+        tests_status,
+    })
+}
+
+fn read_fault(value: &Value) -> Option<Fault> {
+    let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    Some(Fault {
+        boundary: Boundary::parse(&text("boundary")?)?,
+        code: text("code")?,
+        message: text("message")?,
+        hint: text("hint"),
+    })
+}
+
+fn read_tests_status(row: &mut Row<'_>, value: &Value) -> Result<TestsStatus, FormatError> {
+    let mut list = |kind: &str, side: &str| {
+        let found = value.get(kind).and_then(|k| k.get(side)).cloned().unwrap_or(Value::Null);
+        row.strings("tests_status", found)
+    };
+    let mut sides = |kind| Ok(Sides { success: list(kind, "success")?, failure: list(kind, "failure")? });
+    Ok(TestsStatus {
+        fail_to_pass: sides("FAIL_TO_PASS")?,
+        pass_to_pass: sides("PASS_TO_PASS")?,
+        fail_to_fail: sides("FAIL_TO_FAIL")?,
+        pass_to_fail: sides("PASS_TO_FAIL")?,
+    })
+}
+
+/// The run report over all instances of a set: ids without a prediction are incomplete.
+#[must_use]
+pub fn write_run_report(all: &[InstanceId], reports: &[Report]) -> Value {
+    let mut resolved = Vec::new();
+    let mut unresolved = Vec::new();
+    let mut empty = Vec::new();
+    let mut infra = Vec::new();
+    let mut error = Vec::new();
+    let mut reasons = Map::new();
+    for report in reports {
+        let id = report.instance_id.as_str();
+        if let Some(fault) = report.infra_failure.as_ref().or(report.reason.as_ref()) {
+            reasons.insert(id.to_owned(), json!(fault.code));
+        }
+        if report.infra_failure.is_some() {
+            infra.push(id);
+        } else if !report.patch_exists {
+            empty.push(id);
+        } else if report.resolved() {
+            resolved.push(id);
+        } else if report.tests_status.is_none() {
+            error.push(id);
+        } else {
+            unresolved.push(id);
+        }
+    }
+    let submitted: Vec<&str> = reports.iter().map(|r| r.instance_id.as_str()).collect();
+    let mut completed: Vec<&str> = resolved.iter().chain(&unresolved).copied().collect();
+    let mut incomplete: Vec<&str> =
+        all.iter().map(InstanceId::as_str).filter(|i| !submitted.contains(i)).collect();
+    for list in
+        [&mut resolved, &mut unresolved, &mut empty, &mut infra, &mut error, &mut completed, &mut incomplete]
+    {
+        list.sort_unstable();
+    }
+    let mut submitted_sorted = submitted;
+    submitted_sorted.sort_unstable();
+    json!({
+        "total_instances": all.len(),
+        "submitted_instances": submitted_sorted.len(),
+        "completed_instances": completed.len(),
+        "resolved_instances": resolved.len(),
+        "unresolved_instances": unresolved.len(),
+        "infra_failure_instances": infra.len(),
+        "ambiguous_failure_instances": 0,
+        "empty_patch_instances": empty.len(),
+        "error_instances": error.len(),
+        "completed_ids": completed,
+        "incomplete_ids": incomplete,
+        "empty_patch_ids": empty,
+        "submitted_ids": submitted_sorted,
+        "resolved_ids": resolved,
+        "unresolved_ids": unresolved,
+        "infra_failure_ids": infra,
+        "ambiguous_failure_ids": [],
+        "error_ids": error,
+        "failure_reasons": reasons,
+        "unstopped_containers": [],
+        "unstopped_instances": 0,
+        "unremoved_images": [],
+        "schema_version": 2,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(id: &str, resolution: Resolution) -> Report {
+        Report {
+            instance_id: InstanceId::new(id).unwrap(),
+            patch_is_none: false,
+            patch_exists: true,
+            patch_successfully_applied: true,
+            resolution,
+            infra_failure: None,
+            reason: None,
+            tests_status: Some(TestsStatus::default()),
+        }
+    }
+
+    #[test]
+    fn a_report_has_the_reference_nesting() {
+        let shape = serde_json::to_string_pretty(&write_report(&report("a-1", Resolution::Full))).unwrap();
+        insta::assert_snapshot!(shape);
+    }
+
+    #[test]
+    fn rows_are_read_back() {
+        let mut infra = report("a-2", Resolution::No);
+        infra.infra_failure = Some(Fault::new(Boundary::Sandbox, "no_space", "full").with_hint("delete"));
+        infra.tests_status = None;
+        let reports = vec![report("a-1", Resolution::Partial), infra];
+        let text: String = reports.iter().map(|r| write_row(r) + "\n").collect();
+        assert_eq!(read("r", &text).unwrap(), reports);
+    }
+
+    #[test]
+    fn every_instance_is_counted_once() {
+        let all: Vec<_> = ["a-1", "a-2", "a-3"].iter().map(|i| InstanceId::new(*i).unwrap()).collect();
+        let value = write_run_report(&all, &[report("a-1", Resolution::Full), report("a-2", Resolution::No)]);
+        assert_eq!(value["resolved_ids"], json!(["a-1"]));
+        assert_eq!(value["unresolved_ids"], json!(["a-2"]));
+        assert_eq!(value["incomplete_ids"], json!(["a-3"]));
+    }
+}

@@ -1,0 +1,119 @@
+//! Taking fields out of one JSON row, with errors that name the field.
+
+use serde_json::{Map, Value};
+
+use super::{FormatError, Problem};
+
+/// A row being read: fields are taken out one by one; what is left is unknown.
+pub(crate) struct Row<'a> {
+    file: &'a str,
+    line: usize,
+    fields: Map<String, Value>,
+}
+
+/// The JSON kind of a value, for messages.
+pub(crate) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+impl<'a> Row<'a> {
+    pub(crate) fn parse(file: &'a str, line: usize, text: &str) -> Result<Self, FormatError> {
+        match serde_json::from_str(text) {
+            Ok(Value::Object(fields)) => Ok(Self { file, line, fields }),
+            Ok(other) => Err(FormatError::new(file, line, Problem::NotAnObject(kind(&other)))),
+            Err(error) => Err(FormatError::new(file, line, Problem::Json(error.to_string()))),
+        }
+    }
+
+    pub(crate) fn from_map(file: &'a str, line: usize, fields: Map<String, Value>) -> Self {
+        Self { file, line, fields }
+    }
+
+    pub(crate) fn error(&self, problem: impl Into<Problem>) -> FormatError {
+        FormatError::new(self.file, self.line, problem)
+    }
+
+    pub(crate) fn take(&mut self, field: &'static str) -> Option<Value> {
+        // `shift_remove` keeps the order of what is left.
+        self.fields.shift_remove(field)
+    }
+
+    pub(crate) fn wrong(&self, field: &str, expected: &'static str, found: &Value) -> FormatError {
+        self.error(Problem::Type { field: field.to_owned(), expected, found: kind(found).to_owned() })
+    }
+
+    pub(crate) fn string(&mut self, field: &'static str) -> Result<String, FormatError> {
+        self.optional_string(field)?.ok_or_else(|| self.error(Problem::Missing(field)))
+    }
+
+    /// `null` counts as absent.
+    pub(crate) fn optional_string(&mut self, field: &'static str) -> Result<Option<String>, FormatError> {
+        match self.take(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(self.wrong(field, "a string", &other)),
+        }
+    }
+
+    pub(crate) fn integer(&mut self, field: &'static str) -> Result<u64, FormatError> {
+        match self.take(field) {
+            None => Err(self.error(Problem::Missing(field))),
+            Some(value) => value.as_u64().ok_or_else(|| self.wrong(field, "a whole number", &value)),
+        }
+    }
+
+    pub(crate) fn boolean(&mut self, field: &'static str) -> Result<bool, FormatError> {
+        match self.take(field) {
+            None => Err(self.error(Problem::Missing(field))),
+            Some(value) => value.as_bool().ok_or_else(|| self.wrong(field, "true or false", &value)),
+        }
+    }
+
+    pub(crate) fn strings(&mut self, field: &'static str, value: Value) -> Result<Vec<String>, FormatError> {
+        let Value::Array(items) = value else { return Err(self.wrong(field, "a list of strings", &value)) };
+        items
+            .into_iter()
+            .map(|item| match item {
+                Value::String(text) => Ok(text),
+                other => Err(self.wrong(field, "a list of strings", &other)),
+            })
+            .collect()
+    }
+
+    /// The fields nobody took.
+    pub(crate) fn rest(self) -> Map<String, Value> {
+        self.fields
+    }
+}
+
+/// The known name nearest to `field`, if it is near (at most two edits).
+pub(crate) fn closest(field: &str, known: &[&'static str]) -> Option<&'static str> {
+    known
+        .iter()
+        .map(|k| (edits(&field.to_lowercase(), &k.to_lowercase()), *k))
+        .filter(|(d, _)| *d <= 2)
+        .min()
+        .map(|(_, k)| k)
+}
+
+fn edits(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let best = (corner + usize::from(ca != *cb)).min(row[j] + 1).min(row[j + 1] + 1);
+            corner = row[j + 1];
+            row[j + 1] = best;
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,27 @@
+//! The words of swegym and the files they are written to.
+//!
+//! Everything above this crate speaks in these types: an [`Instance`] is one
+//! problem, a [`Prediction`] one answer, a [`Report`] one verdict, an
+//! [`event::Event`] one line of a run's journal. The crate is pure: it knows
+//! no process, no clock, no network and no environment variable.
+//!
+//! Runtime types are not formats. How a type looks on disk is decided in
+//! [`mod@format`], one module a format, each with its version.
+
+pub mod event;
+pub mod fault;
+pub mod format;
+pub mod id;
+pub mod instance;
+pub mod patch;
+pub mod prediction;
+pub mod report;
+pub mod status;
+
+pub use fault::{Boundary, Fault};
+pub use id::{Digest, InstanceId, RunId};
+pub use instance::Instance;
+pub use patch::Patch;
+pub use prediction::Prediction;
+pub use report::{Report, TestsStatus};
+pub use status::{Resolution, TestStatus};

@@ -1,0 +1,55 @@
+//! One verdict, and the evidence class it rests on.
+
+use crate::{Fault, InstanceId, Resolution};
+
+/// Names of tests that met and missed one kind of expectation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sides {
+    /// Tests as expected.
+    pub success: Vec<String>,
+    /// Tests not as expected.
+    pub failure: Vec<String>,
+}
+
+/// The four lists of SWE-bench's `tests_status`. The last two are always
+/// empty, as in the reference, which keeps them for old readers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TestsStatus {
+    /// Must flip.
+    pub fail_to_pass: Sides,
+    /// Must hold.
+    pub pass_to_pass: Sides,
+    /// Not judged.
+    pub fail_to_fail: Sides,
+    /// Not judged.
+    pub pass_to_fail: Sides,
+}
+
+/// The verdict on one prediction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The problem.
+    pub instance_id: InstanceId,
+    /// The prediction was `null`.
+    pub patch_is_none: bool,
+    /// The prediction has a patch.
+    pub patch_exists: bool,
+    /// The patch went onto the base commit and the tests gave a readable result.
+    pub patch_successfully_applied: bool,
+    /// Full, partial or no.
+    pub resolution: Resolution,
+    /// Something other than the answer broke: the verdict says nothing about the agent.
+    pub infra_failure: Option<Fault>,
+    /// Why there is no test result although nothing broke (patch refused, forged log, witnesses disagree, …).
+    pub reason: Option<Fault>,
+    /// Test by test; absent when no test result exists.
+    pub tests_status: Option<TestsStatus>,
+}
+
+impl Report {
+    /// Whether the problem is solved: full resolution only.
+    #[must_use]
+    pub fn resolved(&self) -> bool {
+        self.resolution == Resolution::Full
+    }
+}
