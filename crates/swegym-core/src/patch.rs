@@ -353,7 +353,10 @@ fn header_path(text: &str) -> String {
 /// the split is where both halves name the same file, as git does it.
 fn split_git_names(text: &str) -> Option<(String, String)> {
     if text.starts_with('"') || text.ends_with('"') {
-        let end = if text.starts_with('"') { text[1..].find('"')? + 2 } else { text.find(" \"")? };
+        let end = match text.strip_prefix('"') {
+            Some(quoted) => quoted.find('"')? + 2,
+            None => text.find(" \"")?,
+        };
         return Some((unquote(text.get(..end)?), unquote(text.get(end + 1..)?)));
     }
     let halves = text.match_indices(' ').map(|(i, _)| (&text[..i], &text[i + 1..]));

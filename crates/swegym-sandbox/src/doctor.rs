@@ -1,0 +1,145 @@
+//! What this machine allows, and which setting to change where it refuses.
+
+use std::fs;
+use std::io;
+
+use crate::base::Base;
+use crate::embedded::{BoxSettings, Host};
+use crate::image::Image;
+use crate::sandbox::{Command, Sandbox as _, SandboxError};
+
+/// One checked property of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at.
+    pub what: &'static str,
+    /// Whether it is as it should be.
+    pub good: bool,
+    /// What was found.
+    pub found: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// The setting behind a refused step of a box's set-up.
+pub(crate) fn hint_for(step: &str, error: &io::Error) -> Option<String> {
+    let hint = match (step, error.raw_os_error()) {
+        ("making namespaces", Some(libc::ENOSPC)) => {
+            "user namespaces are used up or switched off: as root, set \
+             `sysctl user.max_user_namespaces=15000` (it is 0 or too low)"
+        }
+        ("making namespaces", Some(libc::EPERM)) => {
+            "this user may not make user namespaces: as root, set \
+             `sysctl kernel.unprivileged_userns_clone=1`, or inside a container allow it with \
+             `--security-opt seccomp=unconfined`"
+        }
+        ("making namespaces", Some(libc::ENOSYS)) => {
+            "the kernel or a filter has no clone3: Linux 5.3 or newer is needed"
+        }
+        (
+            "making mounts private" | "mounting memory for the writable layer",
+            Some(libc::EACCES | libc::EPERM),
+        ) => {
+            "user namespaces exist but may not mount: on Ubuntu, as root, set \
+             `sysctl kernel.apparmor_restrict_unprivileged_userns=0`"
+        }
+        ("mounting the overlay", _) => {
+            "overlayfs in user namespaces with files in memory needs Linux 6.6 or newer; see `swegym doctor`"
+        }
+        ("mounting /proc", _) => {
+            "an outer container hides parts of /proc, so a private one is refused: start it with \
+             `--security-opt systempaths=unconfined`"
+        }
+        ("making the host's programs read-only" | "making a folder read-only", Some(libc::ENOSYS)) => {
+            "Linux 5.12 or newer is needed (mount_setattr)"
+        }
+        ("making a control group", Some(libc::ENOSPC | libc::EAGAIN)) => {
+            "the machine has no room for more control groups"
+        }
+        _ => return None,
+    };
+    let rest =
+        "`swegym doctor` checks this machine. Without boxes these verbs still work: report, store, help";
+    Some(format!("{hint}. {rest}"))
+}
+
+/// Looks at the machine's settings, then starts one real box.
+pub async fn examine(host: Result<&Host, &SandboxError>) -> Vec<Finding> {
+    let mut findings = vec![kernel(), user_namespaces(), apparmor()];
+    match host {
+        Ok(host) => {
+            let by = host.limits_by();
+            findings.push(Finding {
+                what: "limits",
+                good: true,
+                found: if by.is_empty() { "process limits and the watchdog".into() } else { by.clone() },
+                hint: by.is_empty().then(|| {
+                    "control groups hold limits more exactly: run under `systemd-run --user --scope -p Delegate=yes`".into()
+                }),
+            });
+            findings.push(real_box(host).await);
+        }
+        Err(error) => {
+            findings.push(Finding {
+                what: "keeper",
+                good: false,
+                found: error.to_string(),
+                hint: error.hint(),
+            });
+        }
+    }
+    findings
+}
+
+fn kernel() -> Finding {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();
+    let mut numbers = release.split(['.', '-']).map(|n| n.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let good = version >= (6, 6);
+    let hint = (!good).then(|| {
+        "Linux 6.6 or newer keeps extended attributes of files in memory, which boxes need".to_owned()
+    });
+    Finding { what: "kernel", good, found: release, hint }
+}
+
+fn user_namespaces() -> Finding {
+    let max = fs::read_to_string("/proc/sys/user/max_user_namespaces").unwrap_or_default().trim().to_owned();
+    let allowed =
+        fs::read_to_string("/proc/sys/kernel/unprivileged_userns_clone").unwrap_or_else(|_| "1".into());
+    let good = max.parse::<u64>().is_ok_and(|m| m > 0) && allowed.trim() == "1";
+    let hint = (!good).then(|| {
+        "as root: `sysctl user.max_user_namespaces=15000 kernel.unprivileged_userns_clone=1`".to_owned()
+    });
+    Finding { what: "user namespaces", good, found: format!("at most {max}"), hint }
+}
+
+fn apparmor() -> Finding {
+    let restricted =
+        fs::read_to_string("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").unwrap_or_default();
+    let good = restricted.trim() != "1";
+    let hint = (!good).then(|| "as root: `sysctl kernel.apparmor_restrict_unprivileged_userns=0`".to_owned());
+    Finding { what: "AppArmor", good, found: if good { "no restriction" } else { "restricts" }.into(), hint }
+}
+
+async fn real_box(host: &Host) -> Finding {
+    let attempt = async {
+        let image = Image::new(Base::host(host.store())?);
+        let sandbox = host.start_box(&image, &BoxSettings::default()).await?;
+        let done = sandbox.exec(Command::shell("echo $$", std::time::Duration::from_secs(10))).await?;
+        sandbox.stop().await?;
+        Ok::<_, SandboxError>(done.succeeded())
+    };
+    match attempt.await {
+        Ok(true) => {
+            Finding { what: "a real box", good: true, found: "started, ran, gone".into(), hint: None }
+        }
+        Ok(false) => {
+            let hint = Some("is bash in /usr/bin?".to_owned());
+            Finding { what: "a real box", good: false, found: "bash does not run in it".into(), hint }
+        }
+        Err(error) => {
+            let why = std::error::Error::source(&error).map(|s| format!(": {s}")).unwrap_or_default();
+            Finding { what: "a real box", good: false, found: format!("{error}{why}"), hint: error.hint() }
+        }
+    }
+}

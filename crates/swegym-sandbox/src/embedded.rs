@@ -1,0 +1,410 @@
+//! The embedded backend, seen from the host: one keeper, many boxes.
+
+mod connection;
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::oneshot;
+
+use crate::image::Image;
+use crate::limits::Limits;
+use crate::output::{Keep, Output};
+use crate::sandbox::{Command, DirEntry, End, Execution, Sandbox, SandboxError, Stopped};
+use crate::store::{LayerId, Store};
+use crate::wire::{BoxSpec, Ended, Get, PIECE, Put, Reply, Request};
+use crate::{keeper, sys, tool};
+use connection::Connection;
+
+/// How much longer than its own deadline a command may take to be reported,
+/// before the box counts as dead.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Access to boxes on this machine. Clones share one keeper.
+#[derive(Clone)]
+pub struct Host {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Store,
+    control: Arc<AsyncFd<OwnedFd>>,
+    keeper: Mutex<Option<std::process::Child>>,
+    waiting: Mutex<Waiting>,
+    next: AtomicU64,
+    limits_by: Mutex<String>,
+}
+
+/// The keeper's answer to a wish for a box: a failed step and its error number.
+type Made = Result<(), (String, i32)>;
+
+#[derive(Default)]
+struct Waiting {
+    gone: bool,
+    made: HashMap<u64, oneshot::Sender<Made>>,
+    ended: HashMap<u64, Vec<oneshot::Sender<()>>>,
+    hello: Option<oneshot::Sender<()>>,
+}
+
+/// How one box differs from its image.
+#[derive(Debug, Clone, Default)]
+pub struct BoxSettings {
+    /// What it may use.
+    pub limits: Limits,
+    /// The host's network. Only image builds ask for it.
+    pub network: bool,
+    /// Folders of the swegym home shown in the box: (path under home, path in the box, writable).
+    pub binds: Vec<(String, String, bool)>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is guarded are plain maps; a panic elsewhere leaves them usable.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Host {
+    /// Starts the keeper: `program` with `arguments` must call [`keeper::run`]
+    /// with the store's home folder as the last argument.
+    ///
+    /// # Errors
+    /// When it cannot be started or ends at once.
+    pub async fn start(store: Store, program: PathBuf, arguments: &[&str]) -> Result<Self, SandboxError> {
+        let (ours, theirs) = sys::socket_pair(libc::SOCK_SEQPACKET)?;
+        sys::set_nonblocking(ours.as_raw_fd())?;
+        let child = tool::start_keeper(&program, arguments, store.home(), theirs)
+            .map_err(|source| SandboxError::Setup { step: "starting the keeper".into(), source })?;
+        let (hello, greeted) = oneshot::channel();
+        // SAFETY: an `OwnedFd` names one open descriptor for as long as it lives.
+        let control = Arc::new(unsafe { AsyncFd::register(ours) }.map_err(io::Error::from)?);
+        let shared = Arc::new(Shared {
+            store,
+            control: Arc::clone(&control),
+            keeper: Mutex::new(Some(child)),
+            waiting: Mutex::new(Waiting { hello: Some(hello), ..Waiting::default() }),
+            next: AtomicU64::new(1),
+            limits_by: Mutex::new(String::new()),
+        });
+        tokio::spawn(listen(control, Arc::downgrade(&shared)));
+        let answered = tokio::time::timeout(PATIENCE, greeted).await;
+        if !matches!(answered, Ok(Ok(()))) {
+            return Err(SandboxError::KeeperGone);
+        }
+        Ok(Self { shared })
+    }
+
+    /// The store boxes start from.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// What holds memory and process limits: control groups, or (empty) the watchdog.
+    #[must_use]
+    pub fn limits_by(&self) -> String {
+        lock(&self.shared.limits_by).clone()
+    }
+
+    /// Starts a box.
+    ///
+    /// # Errors
+    /// When the image is not in the store or the machine refuses a part of the isolation.
+    pub async fn start_box(
+        &self,
+        image: &Image,
+        settings: &BoxSettings,
+    ) -> Result<EmbeddedSandbox, SandboxError> {
+        let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        let spec = self.spec(id, image, settings)?;
+        let (ours, theirs) = sys::socket_pair(libc::SOCK_STREAM)?;
+        sys::set_nonblocking(ours.as_raw_fd())?;
+        let (made, answer) = oneshot::channel();
+        {
+            let mut waiting = lock(&self.shared.waiting);
+            if waiting.gone {
+                return Err(SandboxError::KeeperGone);
+            }
+            waiting.made.insert(id, made);
+        }
+        let mut message = spec.encode();
+        message[0] = keeper::MAKE;
+        sys::send_with_fd(self.shared.control.as_raw_fd(), &message, Some(theirs.as_fd()))
+            .map_err(|_| SandboxError::KeeperGone)?;
+        drop(theirs);
+        // From here on the box may exist: the guard ends it if a step fails.
+        let guard = Lease { id, shared: Arc::clone(&self.shared) };
+        if let Err((step, errno)) = answer.await.map_err(|_| SandboxError::KeeperGone)? {
+            return Err(SandboxError::Setup { step, source: io::Error::from_raw_os_error(errno) });
+        }
+        let (connection, upper) = Connection::open(ours).await?;
+        Ok(EmbeddedSandbox { connection, upper, lease: guard })
+    }
+
+    fn spec(&self, id: u64, image: &Image, settings: &BoxSettings) -> Result<BoxSpec, SandboxError> {
+        let top_first = image.layers.iter().rev().copied().chain(image.base.layers());
+        let layers = top_first.map(|l| self.shared.store.layer_folder(l)).collect::<Result<_, _>>()?;
+        Ok(BoxSpec {
+            id,
+            layers,
+            host_folders: image.base.host_folders(),
+            binds: settings.binds.clone(),
+            network: settings.network,
+            limits: settings.limits.clone(),
+            workdir: image.workdir.clone(),
+            env: image.env.clone(),
+        })
+    }
+
+    /// The keeper's process id, for tests that kill it.
+    #[must_use]
+    pub fn keeper_pid(&self) -> Option<u32> {
+        lock(&self.shared.keeper).as_ref().map(std::process::Child::id)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // The keeper ends when the socket does, after burying its boxes.
+        // SAFETY: plain system call on our own descriptor.
+        unsafe { libc::shutdown(self.control.as_raw_fd(), libc::SHUT_RDWR) };
+        if let Some(mut child) = lock(&self.keeper).take() {
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Receives what the keeper says, until either side is gone: dropping the host
+/// shuts the socket down, which ends this too.
+async fn listen(control: Arc<AsyncFd<OwnedFd>>, shared: std::sync::Weak<Shared>) {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let Ok(mut ready) = control.readable().await else { break };
+        match ready.try_io(|fd| sys::receive_with_fd(fd.as_raw_fd(), &mut buffer)) {
+            Ok(Ok((n, _))) if n > 0 => {
+                let Some(shared) = shared.upgrade() else { return };
+                // A message that cannot be read answers nobody.
+                let _ = shared.hear(&buffer[..n]);
+            }
+            Err(_would_block) => {}
+            Ok(_) => break,
+        }
+    }
+    if let Some(shared) = shared.upgrade() {
+        *lock(&shared.waiting) = Waiting { gone: true, ..Waiting::default() };
+    }
+}
+
+impl Shared {
+    fn hear(&self, message: &[u8]) -> io::Result<()> {
+        let g = &mut Get(message);
+        let kind = g.u8()?;
+        let mut waiting = lock(&self.waiting);
+        if kind == keeper::HELLO {
+            *lock(&self.limits_by) = g.text()?;
+            if let Some(hello) = waiting.hello.take() {
+                let _ = hello.send(());
+            }
+            return Ok(());
+        }
+        let id = g.u64()?;
+        let answer = match kind {
+            keeper::MADE => Ok(()),
+            keeper::REFUSED => Err((g.text()?, g.u32()? as i32)),
+            _ => {
+                let listeners = waiting.ended.remove(&id).unwrap_or_default();
+                for listener in listeners {
+                    let _ = listener.send(());
+                }
+                return Ok(());
+            }
+        };
+        if let Some(made) = waiting.made.remove(&id) {
+            let _ = made.send(answer);
+        }
+        Ok(())
+    }
+
+    fn kill(&self, id: u64) {
+        let message = Put::default().u8(keeper::KILL).u64(id).0;
+        // If the keeper is gone, so is the box.
+        let _ = sys::send_with_fd(self.control.as_raw_fd(), &message, None);
+    }
+}
+
+/// Ends the box when dropped.
+struct Lease {
+    id: u64,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.shared.kill(self.id);
+    }
+}
+
+/// A box of the embedded backend. Dropping it ends the box.
+pub struct EmbeddedSandbox {
+    connection: Connection,
+    upper: OwnedFd,
+    lease: Lease,
+}
+
+impl EmbeddedSandbox {
+    async fn run(
+        &self,
+        request: impl FnOnce(u32) -> Request,
+        timeout: Duration,
+        program: &str,
+    ) -> Result<Execution, SandboxError> {
+        let started = Instant::now();
+        let mut replies = self.connection.ask(request).await?;
+        let mut output = Output::default();
+        let deadline = tokio::time::Instant::now() + timeout + PATIENCE;
+        loop {
+            let reply = match tokio::time::timeout_at(deadline, replies.next()).await {
+                Ok(reply) => reply?,
+                Err(_) => {
+                    self.lease.shared.kill(self.lease.id);
+                    return Err(SandboxError::Gone);
+                }
+            };
+            match reply {
+                Reply::Chunk { stream, tail: false, bytes, .. } => output.push_head(stream, &bytes),
+                Reply::Chunk { stream, tail: true, bytes, .. } => output.push_tail(stream, &bytes),
+                Reply::Done { end, limit, dropped, cpu_us, max_rss_kb, folder, .. } => {
+                    output.dropped = dropped;
+                    let end = match end {
+                        Ended::Exited(code) => End::Exited(code),
+                        Ended::Signalled(signal) => End::Signalled(signal),
+                        Ended::TimedOut(1) => End::TimedOut(Stopped::Interrupted),
+                        Ended::TimedOut(2) => End::TimedOut(Stopped::Killed),
+                        Ended::TimedOut(_) => End::TimedOut(Stopped::Respawned),
+                    };
+                    return Ok(Execution {
+                        end,
+                        limit_hit: limit,
+                        output,
+                        cpu_time: Duration::from_micros(cpu_us),
+                        max_rss_bytes: max_rss_kb * 1024,
+                        wall_time: started.elapsed(),
+                        folder: (!folder.is_empty()).then(|| String::from_utf8_lossy(&folder).into_owned()),
+                    });
+                }
+                Reply::Status { errno, .. } => {
+                    let source = io::Error::from_raw_os_error(errno);
+                    return Err(SandboxError::Start { program: program.to_owned(), source });
+                }
+                _ => return Err(SandboxError::Gone),
+            }
+        }
+    }
+
+    /// Waits for the one status that answers a request.
+    async fn status(&self, request: impl FnOnce(u32) -> Request) -> Result<i32, SandboxError> {
+        match self.connection.ask(request).await?.next().await? {
+            Reply::Status { errno, .. } => Ok(errno),
+            _ => Err(SandboxError::Gone),
+        }
+    }
+}
+
+fn file_error(action: &'static str, path: &str, errno: i32) -> SandboxError {
+    SandboxError::File { action, path: path.to_owned(), source: io::Error::from_raw_os_error(errno) }
+}
+
+#[async_trait]
+impl Sandbox for EmbeddedSandbox {
+    async fn exec(&self, command: Command) -> Result<Execution, SandboxError> {
+        let Command { argv, env, cwd, stdin, timeout, keep } = command;
+        let program = argv.first().cloned().unwrap_or_default();
+        let request = |job| Request::Exec {
+            job,
+            argv: argv.into_iter().map(String::into_bytes).collect(),
+            env: env.into_iter().map(|(n, v)| format!("{n}={v}").into_bytes()).collect(),
+            cwd: cwd.unwrap_or_default().into_bytes(),
+            stdin,
+            timeout_ms: timeout.as_millis() as u64,
+            keep,
+        };
+        self.run(request, timeout, &program).await
+    }
+
+    async fn session(&self, text: &str, timeout: Duration, keep: Keep) -> Result<Execution, SandboxError> {
+        let text = text.as_bytes().to_vec();
+        let request = |job| Request::Session { job, text, timeout_ms: timeout.as_millis() as u64, keep };
+        self.run(request, timeout, "bash").await
+    }
+
+    async fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, SandboxError> {
+        let request = |job| Request::Read { job, path: path.as_bytes().to_vec(), limit };
+        let mut replies = self.connection.ask(request).await?;
+        let mut all = Vec::new();
+        loop {
+            match replies.next().await? {
+                Reply::Data { last: true, .. } => return Ok(all),
+                Reply::Data { bytes, .. } => all.extend(bytes),
+                Reply::Status { errno: libc::EFBIG, .. } => {
+                    return Err(SandboxError::FileTooLarge { path: path.to_owned(), limit });
+                }
+                Reply::Status { errno, .. } => return Err(file_error("read", path, errno)),
+                _ => return Err(SandboxError::Gone),
+            }
+        }
+    }
+
+    async fn write(&self, path: &str, bytes: &[u8], mode: u32) -> Result<(), SandboxError> {
+        // An empty file is one empty piece.
+        let pieces = bytes.chunks(PIECE).chain(bytes.is_empty().then_some(&[][..]));
+        for (i, piece) in pieces.enumerate() {
+            let (path_bytes, bytes) = (path.as_bytes().to_vec(), piece.to_vec());
+            let request = |job| Request::Write { job, path: path_bytes, mode, bytes, append: i > 0 };
+            match self.status(request).await? {
+                0 => {}
+                errno => return Err(file_error("write", path, errno)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn list(&self, path: &str) -> Result<Vec<DirEntry>, SandboxError> {
+        let request = |job| Request::List { job, path: path.as_bytes().to_vec() };
+        match self.connection.ask(request).await?.next().await? {
+            Reply::Listing { entries, .. } => Ok(entries),
+            Reply::Status { errno, .. } => Err(file_error("list", path, errno)),
+            _ => Err(SandboxError::Gone),
+        }
+    }
+
+    async fn snapshot(&self) -> Result<LayerId, SandboxError> {
+        self.status(|job| Request::Freeze { job }).await?;
+        let store = self.lease.shared.store.clone();
+        // The descriptor reaches into the box's memory mount; everything in
+        // the box stands still, so no link can appear on the way.
+        let folder = PathBuf::from(format!("/proc/self/fd/{}/", self.upper.as_raw_fd()));
+        let frozen = tokio::task::spawn_blocking(move || store.import_folder(&folder)).await;
+        self.status(|job| Request::Thaw { job }).await?;
+        Ok(frozen.map_err(|_| SandboxError::Gone)??)
+    }
+
+    async fn stop(&self) -> Result<(), SandboxError> {
+        let (sender, ended) = oneshot::channel();
+        {
+            let mut waiting = lock(&self.lease.shared.waiting);
+            if waiting.gone {
+                return Ok(());
+            }
+            waiting.ended.entry(self.lease.id).or_default().push(sender);
+        }
+        self.lease.shared.kill(self.lease.id);
+        // An error means that the keeper is gone, and the box with it.
+        let _ = ended.await;
+        Ok(())
+    }
+}

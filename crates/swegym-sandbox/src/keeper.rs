@@ -1,0 +1,211 @@
+//! The keeper: one small process that makes, holds and buries all boxes of a run.
+//!
+//! It is the same program, started again before any thread exists, so that a
+//! fork is cheap and safe. It speaks over one socket with its parent and ends
+//! when that socket does: then it kills every box and removes every control
+//! group, so a parent killed with SIGKILL leaves nothing behind. If the keeper
+//! itself is killed, the boxes die by their parent-death signal, and the
+//! control groups are swept by the next keeper.
+
+mod cgroup;
+mod namespace;
+mod seccomp;
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+
+use crate::sys;
+use crate::wire::{BoxSpec, Get, Put};
+use cgroup::{Cgroup, CgroupRoot};
+
+pub(crate) use cgroup::Witnesses;
+
+/// The user that boxes run as when the keeper is root. It owns no file of the
+/// machine but the layers of the store, so an escape lands nowhere.
+pub(crate) const BOX_USER: u32 = 64_000;
+
+/// Kinds of messages from the parent.
+pub(crate) const MAKE: u8 = 1;
+pub(crate) const KILL: u8 = 2;
+/// Kinds of messages to the parent.
+pub(crate) const MADE: u8 = 1;
+pub(crate) const REFUSED: u8 = 2;
+pub(crate) const ENDED: u8 = 3;
+/// Sent once, first: which limits have a control group.
+pub(crate) const HELLO: u8 = 4;
+
+struct Held {
+    id: u64,
+    cgroup: Option<Cgroup>,
+}
+
+struct Keeper {
+    control: RawFd,
+    boxes: HashMap<libc::pid_t, Held>,
+    cgroups: Option<CgroupRoot>,
+    filter: Vec<libc::sock_filter>,
+}
+
+/// Runs the keeper on standard input, which must be a sequenced-packet socket
+/// to the parent, in the swegym home folder `home`. Returns when the parent is gone.
+///
+/// # Errors
+/// When the process cannot be set up at all; the parent then sees the socket end.
+pub fn run(home: &str) -> io::Result<()> {
+    std::env::set_current_dir(home)?;
+    // A session of its own: Ctrl-C on the terminal is for the parent to handle.
+    // SAFETY: plain system calls.
+    unsafe {
+        libc::setsid();
+        libc::umask(0o022);
+    }
+    let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
+    let cgroups = CgroupRoot::find();
+    let mut keeper = Keeper { control: 0, boxes: HashMap::new(), cgroups, filter: seccomp::filter()? };
+    let described = keeper.cgroups.as_ref().map(CgroupRoot::describe).unwrap_or_default();
+    sys::send_with_fd(keeper.control, &Put::default().u8(HELLO).bytes(described.as_bytes()).0, None)?;
+    keeper.serve(signals.as_raw_fd())
+}
+
+impl Keeper {
+    fn serve(&mut self, signals: RawFd) -> io::Result<()> {
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            let mut fds = [sys::pollfd(self.control, libc::POLLIN), sys::pollfd(signals, libc::POLLIN)];
+            sys::poll(&mut fds, -1)?;
+            if fds[1].revents != 0 {
+                let _ = sys::read(signals, &mut buffer[..4096]);
+                self.bury_the_dead();
+            }
+            if fds[0].revents != 0 {
+                match sys::receive_with_fd(self.control, &mut buffer) {
+                    Ok((0, _)) | Err(_) => break,
+                    Ok((n, fd)) => self.answer(&buffer[..n], fd)?,
+                }
+            }
+        }
+        self.end_all();
+        Ok(())
+    }
+
+    fn answer(&mut self, message: &[u8], fd: Option<OwnedFd>) -> io::Result<()> {
+        match message.first() {
+            Some(&MAKE) => {
+                let spec = BoxSpec::decode(message)?;
+                let Some(socket) = fd else { return Ok(()) };
+                let reply = match self.make(&spec, socket) {
+                    Ok(pid) => Put::default().u8(MADE).u64(spec.id).u32(pid as u32),
+                    Err((step, error)) => Put::default()
+                        .u8(REFUSED)
+                        .u64(spec.id)
+                        .bytes(step.as_bytes())
+                        .u32(error.raw_os_error().unwrap_or(libc::EIO) as u32),
+                };
+                sys::send_with_fd(self.control, &reply.0, None)
+            }
+            Some(&KILL) => {
+                let id = Get(&message[1..]).u64()?;
+                match self.boxes.iter().find(|(_, held)| held.id == id) {
+                    Some((pid, _)) => sys::kill(*pid, libc::SIGKILL),
+                    None => self.tell_ended(id),
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn make(&mut self, spec: &BoxSpec, socket: OwnedFd) -> Result<libc::pid_t, (&'static str, io::Error)> {
+        let mut cgroup = match &mut self.cgroups {
+            Some(root) => Some(root.make(&spec.limits).map_err(|e| ("making a control group", e))?),
+            None => None,
+        };
+        let (gate, opener) = sys::pipe().map_err(|e| ("making a pipe", e))?;
+        let mut flags = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+        flags |= libc::CLONE_NEWUSER | libc::CLONE_NEWCGROUP;
+        if !spec.network {
+            flags |= libc::CLONE_NEWNET;
+        }
+        // SAFETY: the keeper has one thread.
+        let child = unsafe { sys::clone_into_namespaces(flags) };
+        let pid = match child {
+            Ok(Some(pid)) => pid,
+            Ok(None) => {
+                drop(opener);
+                let held = namespace::Given { socket, gate, witnesses: cgroup.map(Cgroup::witnesses) };
+                namespace::enter(spec, held, &self.filter)
+            }
+            Err(error) => {
+                self.release(cgroup.take());
+                return Err(("making namespaces", error));
+            }
+        };
+        let opened = map_users(pid).map_err(|e| ("mapping the user", e)).and_then(|()| {
+            if let Some(cgroup) = &cgroup {
+                cgroup.add(pid).map_err(|e| ("joining a control group", e))?;
+            }
+            sys::write_all(opener.as_fd().as_raw_fd(), b"g").map_err(|e| ("starting the supervisor", e))
+        });
+        self.boxes.insert(pid, Held { id: spec.id, cgroup });
+        if let Err(refused) = opened {
+            sys::kill(pid, libc::SIGKILL);
+            return Err(refused);
+        }
+        Ok(pid)
+    }
+
+    fn bury_the_dead(&mut self) {
+        while let Some(dead) = sys::reap() {
+            if let Some(held) = self.boxes.remove(&dead.pid) {
+                self.release(held.cgroup);
+                self.tell_ended(held.id);
+            }
+        }
+    }
+
+    fn release(&mut self, cgroup: Option<Cgroup>) {
+        if let (Some(root), Some(cgroup)) = (&mut self.cgroups, cgroup) {
+            root.release(cgroup);
+        }
+    }
+
+    fn tell_ended(&self, id: u64) {
+        // A parent that is gone is noticed by the next poll.
+        let _ = sys::send_with_fd(self.control, &Put::default().u8(ENDED).u64(id).0, None);
+    }
+
+    fn end_all(&mut self) {
+        for pid in self.boxes.keys() {
+            sys::kill(*pid, libc::SIGKILL);
+        }
+        while !self.boxes.is_empty() {
+            let mut status = 0;
+            // SAFETY: a valid out-pointer.
+            let pid = unsafe { libc::waitpid(-1, &raw mut status, 0) };
+            if pid < 0 {
+                break;
+            }
+            let held = self.boxes.remove(&pid);
+            self.release(held.and_then(|h| h.cgroup));
+        }
+        if let Some(root) = self.cgroups.take() {
+            root.remove();
+        }
+    }
+}
+
+/// Gives the new user namespace one user: root inside, outside the caller, or
+/// [`BOX_USER`] if the caller is root.
+fn map_users(pid: libc::pid_t) -> io::Result<()> {
+    let (uid, gid) = sys::effective_ids();
+    let (uid, gid) = if uid == 0 {
+        (BOX_USER, BOX_USER)
+    } else {
+        // An ordinary user may map a group only after giving up setgroups.
+        std::fs::write(format!("/proc/{pid}/setgroups"), "deny")?;
+        (uid, gid)
+    };
+    std::fs::write(format!("/proc/{pid}/gid_map"), format!("0 {gid} 1\n"))?;
+    std::fs::write(format!("/proc/{pid}/uid_map"), format!("0 {uid} 1\n"))
+}

@@ -1,0 +1,192 @@
+//! Inside the new namespaces: from a bare clone to the supervisor of a box.
+//!
+//! Covered: a root of its own (overlay on memory), private `/dev`, `/proc`,
+//! `/tmp`, terminals and loopback; one user; no new privileges; a small set of
+//! capabilities; a system-call filter; limits. Not covered: the kernel itself:
+//! a box is as strong as the kernel's namespaces are.
+
+use std::ffi::c_ulong;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+
+use super::cgroup::Witnesses;
+use super::seccomp;
+use crate::supervisor;
+use crate::sys;
+use crate::wire::{BoxSpec, Reply};
+
+/// What the keeper hands to a new box.
+pub(super) struct Given {
+    /// To the host.
+    pub(super) socket: OwnedFd,
+    /// Readable once the user map and the control groups stand.
+    pub(super) gate: OwnedFd,
+    pub(super) witnesses: Option<Witnesses>,
+}
+
+type Step<T> = Result<T, (&'static str, io::Error)>;
+
+/// Device files that a box has.
+const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+
+/// Capabilities kept inside the user namespace: what ordinary installers and
+/// test suites do as "root" (own files, switch user, low ports), nothing that
+/// reaches mounts, the network's set-up, other processes or the kernel.
+const KEPT_CAPABILITIES: [u32; 8] = [0, 1, 3, 4, 5, 6, 7, 10];
+
+/// Sets the box up and becomes its supervisor. Never returns.
+pub(super) fn enter(spec: &BoxSpec, given: Given, filter: &[libc::sock_filter]) -> ! {
+    let Given { socket, gate, witnesses } = given;
+    let mut go = [0];
+    if !matches!(sys::read(gate.as_raw_fd(), &mut go), Ok(1)) {
+        sys::exit_now(1);
+    }
+    drop(gate);
+    match set_up(spec, witnesses.is_some(), filter) {
+        Ok(upper) => {
+            let ready = Reply::Ready.frame();
+            if sys::send_with_fd(socket.as_raw_fd(), &ready, Some(upper.as_fd())).is_ok() {
+                supervisor::run(socket, upper, witnesses, spec);
+            }
+            sys::exit_now(0)
+        }
+        Err((step, error)) => {
+            let errno = error.raw_os_error().unwrap_or(libc::EIO);
+            let failed = Reply::Failed { step: step.to_owned(), errno }.frame();
+            let _ = sys::send_with_fd(socket.as_raw_fd(), &failed, None);
+            sys::exit_now(1)
+        }
+    }
+}
+
+fn at<T>(step: &'static str, result: io::Result<T>) -> Step<T> {
+    result.map_err(|error| (step, error))
+}
+
+fn set_up(spec: &BoxSpec, has_cgroup: bool, filter: &[libc::sock_filter]) -> Step<OwnedFd> {
+    become_the_box_user().map_err(|e| ("becoming the box's user", e))?;
+    // After the change of user, which clears it.
+    at("tying the box to its keeper", sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as c_ulong))?;
+    let upper = mount_root(spec)?;
+    mount_devices()?;
+    at(
+        "mounting /proc",
+        sys::mount("proc", "proc", "proc", libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC, ""),
+    )?;
+    for (source, target, writable) in &spec.binds {
+        // The sources are under the home folder, which is two levels up.
+        let source = format!("../../{source}");
+        at(
+            "showing a folder in the box",
+            sys::mount(&source, target.trim_start_matches('/'), "", libc::MS_BIND, ""),
+        )?;
+        if !writable {
+            at("making a folder read-only", sys::make_read_only(target.trim_start_matches('/')))?;
+        }
+    }
+    at("changing the root", sys::pivot_to_working_folder())?;
+    // SAFETY: a constant name.
+    at("naming the box", sys::check(unsafe { libc::sethostname(c"box".as_ptr(), 3) }).map(drop))?;
+    if !spec.network {
+        at("bringing up loopback", sys::bring_loopback_up())?;
+    }
+    at("setting limits", set_limits(spec, has_cgroup))?;
+    at("dropping capabilities", drop_capabilities())?;
+    at("refusing new privileges", sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1))?;
+    at("hiding the supervisor", sys::prctl(libc::PR_SET_DUMPABLE, 0))?;
+    at("filtering system calls", seccomp::clone3_filter().and_then(|f| seccomp::install(&f)))?;
+    at("filtering system calls", seccomp::install(filter))?;
+    Ok(upper)
+}
+
+fn become_the_box_user() -> io::Result<()> {
+    // SAFETY: plain system calls; setgroups fails where an ordinary user had to give it up.
+    unsafe {
+        libc::setsid();
+        let _ = libc::setgroups(0, std::ptr::null());
+        sys::check(libc::setresgid(0, 0, 0))?;
+        sys::check(libc::setresuid(0, 0, 0))?;
+    }
+    Ok(())
+}
+
+/// Mounts the root at `mnt/m` under the home folder, enters it, and gives the
+/// folder that collects what the box writes.
+fn mount_root(spec: &BoxSpec) -> Step<OwnedFd> {
+    at("making mounts private", sys::mount("", "/", "", libc::MS_REC | libc::MS_PRIVATE, ""))?;
+    // Every inode costs kernel memory that `size` does not count.
+    let inodes = spec.limits.disk_bytes / 4096 + 1024;
+    let options = format!("mode=0755,size={},nr_inodes={inodes}", spec.limits.disk_bytes);
+    at(
+        "mounting memory for the writable layer",
+        sys::mount("tmpfs", "mnt", "tmpfs", libc::MS_NODEV, &options),
+    )?;
+    let made = ["mnt/u", "mnt/w", "mnt/m", "mnt/t", "mnt/s"].iter().try_for_each(fs::create_dir);
+    at("preparing the writable layer", made)?;
+    let lower = spec.layers.join(":");
+    let options = format!("lowerdir={lower},upperdir=mnt/u,workdir=mnt/w,userxattr,volatile");
+    at("mounting the overlay", sys::mount("overlay", "mnt/m", "overlay", libc::MS_NODEV, &options))?;
+    let folder = fs::OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open("mnt/u");
+    let upper = OwnedFd::from(at("opening the writable layer", folder)?);
+    at("entering the new root", std::env::set_current_dir("mnt/m"))?;
+    for (source, target) in [("../t", "tmp"), ("../s", "dev/shm")] {
+        at("mounting /tmp", sys::mount(source, target, "", libc::MS_BIND, ""))?;
+        at("mounting /tmp", fs::set_permissions(target, fs::Permissions::from_mode(0o1777)))?;
+    }
+    for folder in &spec.host_folders {
+        let target = folder.trim_start_matches('/');
+        at("showing the host's programs", sys::mount(folder, target, "", libc::MS_BIND | libc::MS_REC, ""))?;
+        at("making the host's programs read-only", sys::make_read_only(target))?;
+    }
+    if spec.network {
+        for file in ["etc/resolv.conf", "etc/hosts"] {
+            let source = fs::canonicalize(format!("/{file}"));
+            let source = at("finding the host's name resolution", source)?.to_string_lossy().into_owned();
+            at("showing the host's name resolution", sys::mount(&source, file, "", libc::MS_BIND, ""))?;
+        }
+    }
+    Ok(upper)
+}
+
+fn mount_devices() -> Step<()> {
+    for device in DEVICES {
+        let target = format!("dev/{device}");
+        at("showing a device", sys::mount(&format!("/{target}"), &target, "", libc::MS_BIND, ""))?;
+    }
+    let flags = libc::MS_NOSUID | libc::MS_NOEXEC;
+    let options = "newinstance,ptmxmode=0666,mode=0620";
+    at("mounting terminals", sys::mount("devpts", "dev/pts", "devpts", flags, options))
+}
+
+fn set_limits(spec: &BoxSpec, has_cgroup: bool) -> io::Result<()> {
+    let limits = &spec.limits;
+    sys::set_limit(libc::RLIMIT_CORE, 0)?;
+    sys::set_limit(libc::RLIMIT_NOFILE, 65_536)?;
+    sys::set_limit(libc::RLIMIT_MEMLOCK, 8 << 20)?;
+    // A little above the disk, so that a full disk is ENOSPC and not a signal;
+    // it also bounds files in memory that no folder shows.
+    sys::set_limit(libc::RLIMIT_FSIZE, limits.disk_bytes + (1 << 20))?;
+    sys::set_limit(libc::RLIMIT_CPU, limits.cpu_time.as_secs().max(1))?;
+    if !has_cgroup {
+        // Counted in this user namespace, so that boxes do not use up each other's share.
+        sys::set_limit(libc::RLIMIT_NPROC, limits.processes)?;
+        // One process can allocate faster than the watchdog looks.
+        sys::set_limit(libc::RLIMIT_DATA, limits.memory_bytes)?;
+    }
+    Ok(())
+}
+
+fn drop_capabilities() -> io::Result<()> {
+    for capability in (0..64).filter(|c| !KEPT_CAPABILITIES.contains(c)) {
+        // Fails for numbers this kernel does not have.
+        let _ = sys::prctl(libc::PR_CAPBSET_DROP, c_ulong::from(capability));
+    }
+    let kept = KEPT_CAPABILITIES.iter().fold(0u32, |set, c| set | 1 << c);
+    let header: [u32; 2] = [0x2008_0522, 0];
+    let sets: [u32; 6] = [kept, kept, 0, 0, 0, 0];
+    // SAFETY: version 3 of the interface: a header and two triples of masks.
+    let result = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

@@ -1,0 +1,248 @@
+//! The seam between boxes and everything above: run, read, write, snapshot, stop.
+
+use std::io;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::limits::LimitHit;
+use crate::output::{Keep, Output};
+use crate::store::{LayerId, StoreError};
+
+/// A command for a box.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Command {
+    /// Program and arguments; the program is looked up in the box's `PATH`.
+    pub argv: Vec<String>,
+    /// Added to, and winning over, the image's environment.
+    pub env: Vec<(String, String)>,
+    /// Where it runs; the image's working folder by default.
+    pub cwd: Option<String>,
+    /// Its standard input; at end of file at once if empty.
+    pub stdin: Vec<u8>,
+    /// Wall time after which it is interrupted, then killed with its group.
+    pub timeout: Duration,
+    /// What of its output is kept.
+    pub keep: Keep,
+}
+
+impl Command {
+    /// A program with arguments and a wall-time limit.
+    pub fn new<S: Into<String>>(argv: impl IntoIterator<Item = S>, timeout: Duration) -> Self {
+        Self {
+            argv: argv.into_iter().map(Into::into).collect(),
+            env: Vec::new(),
+            cwd: None,
+            stdin: Vec::new(),
+            timeout,
+            keep: Keep::default(),
+        }
+    }
+
+    /// A line for bash.
+    #[must_use]
+    pub fn shell(line: &str, timeout: Duration) -> Self {
+        Self::new(["bash", "-c", line], timeout)
+    }
+
+    /// With this standard input.
+    #[must_use]
+    pub fn with_stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
+        self
+    }
+
+    /// In this folder.
+    #[must_use]
+    pub fn in_folder(mut self, path: impl Into<String>) -> Self {
+        self.cwd = Some(path.into());
+        self
+    }
+
+    /// With one more variable.
+    #[must_use]
+    pub fn with_env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Keeping this much output.
+    #[must_use]
+    pub fn keeping(mut self, keep: Keep) -> Self {
+        self.keep = keep;
+        self
+    }
+}
+
+/// How a command ended, as its supervisor saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It returned this status.
+    Exited(i32),
+    /// A signal ended it.
+    Signalled(i32),
+    /// Its time was over.
+    TimedOut(Stopped),
+}
+
+/// What it took to stop a command whose time was over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// An interrupt was enough.
+    Interrupted,
+    /// Its process group had to be killed.
+    Killed,
+    /// The session's shell had to be killed too; a new one has its folder and environment.
+    Respawned,
+}
+
+/// A finished command.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Execution {
+    /// How it ended.
+    pub end: End,
+    /// A limit it ran into, if any.
+    pub limit_hit: Option<LimitHit>,
+    /// What it printed.
+    pub output: Output,
+    /// Processor time of the command and the children it waited for.
+    pub cpu_time: Duration,
+    /// Largest resident set of any one of them, in bytes.
+    pub max_rss_bytes: u64,
+    /// From start to end.
+    pub wall_time: Duration,
+    /// The session's working folder afterwards; `None` for one-shot commands.
+    pub folder: Option<String>,
+}
+
+impl Execution {
+    /// Whether it returned zero.
+    #[must_use]
+    pub fn succeeded(&self) -> bool {
+        self.end == End::Exited(0)
+    }
+}
+
+/// A name in a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirEntry {
+    /// As bytes; not a path.
+    pub name: Vec<u8>,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Size of a file, in bytes.
+    pub size: u64,
+}
+
+/// What a name stands for; links are not followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// Regular file.
+    File,
+    /// Folder.
+    Folder,
+    /// Symbolic link.
+    Link,
+    /// Device, pipe or socket.
+    Other,
+}
+
+/// What can go wrong between us and a box. None of these say anything about
+/// the program that ran in it.
+#[derive(Debug, Error)]
+pub enum SandboxError {
+    /// The machine refuses a part of the isolation.
+    #[error("cannot set up the box: {step} failed")]
+    Setup {
+        /// The step, in words.
+        step: String,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The box ended before its answer came.
+    #[error("the box is gone")]
+    Gone,
+    /// The keeper process ended.
+    #[error("the keeper of the boxes is gone")]
+    KeeperGone,
+    /// A file operation failed inside the box.
+    #[error("cannot {action} `{path}` in the box")]
+    File {
+        /// `read`, `write` or `list`.
+        action: &'static str,
+        /// Lossy, for people.
+        path: String,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is larger than the caller can take.
+    #[error("`{path}` in the box is larger than {limit} bytes")]
+    FileTooLarge {
+        /// Lossy, for people.
+        path: String,
+        /// The caller's limit.
+        limit: u64,
+    },
+    /// Starting a program failed (not found, not executable, no such folder).
+    #[error("cannot start `{program}` in the box")]
+    Start {
+        /// The program.
+        program: String,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// A snapshot or an image could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A script ran out, or was given something it does not expect.
+    #[error("scripted sandbox: {0}")]
+    Script(String),
+    /// Talking to the box failed.
+    #[error("cannot talk to the box")]
+    Io(#[from] io::Error),
+}
+
+impl SandboxError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Setup { step, source } => crate::doctor::hint_for(step, source),
+            Self::KeeperGone => Some("run the command again with --resume; see `swegym doctor`".into()),
+            Self::Store(error) => error.hint(),
+            Self::FileTooLarge { .. } | Self::File { .. } | Self::Start { .. } => None,
+            Self::Gone | Self::Script(_) | Self::Io(_) => None,
+        }
+    }
+}
+
+/// A running, limited image.
+#[async_trait]
+pub trait Sandbox: Send + Sync {
+    /// Runs one program to its end. What it leaves behind in its process
+    /// group is killed; files stay.
+    async fn exec(&self, command: Command) -> Result<Execution, SandboxError>;
+
+    /// Runs text in the box's one persistent bash: folder, variables and
+    /// background jobs live on to the next call.
+    async fn session(&self, text: &str, timeout: Duration, keep: Keep) -> Result<Execution, SandboxError>;
+
+    /// Reads a file of at most `limit` bytes.
+    async fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, SandboxError>;
+
+    /// Writes a file, making the folders above it; `mode` as in `chmod`.
+    async fn write(&self, path: &str, bytes: &[u8], mode: u32) -> Result<(), SandboxError>;
+
+    /// Lists a folder, sorted by name.
+    async fn list(&self, path: &str) -> Result<Vec<DirEntry>, SandboxError>;
+
+    /// Freezes what the box wrote into a layer of the store. The box goes on.
+    async fn snapshot(&self) -> Result<LayerId, SandboxError>;
+
+    /// Ends the box and everything in it.
+    async fn stop(&self) -> Result<(), SandboxError>;
+}

@@ -1,0 +1,278 @@
+//! The content-addressed store: files once, layers as trees of links to them.
+//!
+//! ```text
+//! $SWEGYM_HOME/
+//!   store/objects/ab/<sha256>[x]   one file's bytes (`x`: executable)
+//!   store/layers/<digest>/         a tree, ready to be an overlay's lower folder
+//!   store/layers/<digest>.list     what the digest is over
+//!   store/images/<digest>.json     ordered layers and how to start on them
+//!   mnt/                           mount point of every box, in its own mount namespace
+//!   tmp/                           work in progress
+//! ```
+//!
+//! A file that two layers share takes its space once. Layers are normalised
+//! (modes, times, owner), so equal content has an equal digest wherever it
+//! was made.
+
+mod layer;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use swegym_core::Digest;
+use swegym_core::id::IdError;
+use thiserror::Error;
+
+pub use layer::{LayerId, LayerStats};
+
+use crate::image::{Image, ImageError};
+
+/// What can go wrong with the store.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The file system refused.
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        /// In words.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// No such image or layer.
+    #[error("{kind} `{id}` is not in the store at `{}`", store.display())]
+    Missing {
+        /// `image` or `layer`.
+        kind: &'static str,
+        /// As asked for.
+        id: String,
+        /// Where it was looked for.
+        store: PathBuf,
+    },
+    /// An image file that cannot be read.
+    #[error("the image file `{}` is damaged", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: ImageError,
+    },
+    /// An archive holds what must not be unpacked.
+    #[error("the archive `{}` cannot be unpacked", path.display())]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: io::Error,
+    },
+    /// Not a digest.
+    #[error(transparent)]
+    Id(#[from] IdError),
+}
+
+impl StoreError {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Io { source, path, .. } if source.kind() == io::ErrorKind::StorageFull => Some(format!(
+                "no space left: free some under `{}`, or set SWEGYM_HOME to a larger disk",
+                path.display()
+            )),
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some("set SWEGYM_HOME to a folder that this user owns".into())
+            }
+            Self::Missing { kind: "image", .. } => Some(
+                "build it here with `swegym build`, or point SWEGYM_HOME at the store that has it".into(),
+            ),
+            Self::Missing { .. } | Self::Image { .. } => {
+                Some("build the image again with `swegym build`".into())
+            }
+            Self::Io { .. } | Self::Archive { .. } | Self::Id(_) => None,
+        }
+    }
+}
+
+/// The store under one home folder.
+#[derive(Debug, Clone)]
+pub struct Store {
+    home: PathBuf,
+}
+
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+impl Store {
+    /// Opens the store, making its folders.
+    ///
+    /// # Errors
+    /// When the folders cannot be made.
+    pub fn open(home: &Path) -> Result<Self, StoreError> {
+        let home = std::path::absolute(home).map_err(StoreError::io("find", home))?;
+        for folder in ["store/objects", "store/layers", "store/images", "mnt", "tmp", "cache/uv", "tools"] {
+            let path = home.join(folder);
+            fs::create_dir_all(&path).map_err(StoreError::io("make the folder", &path))?;
+        }
+        // Boxes reach the layers as another user when swegym runs as root.
+        let open = fs::Permissions::from_mode(0o755);
+        for folder in ["", "store", "store/layers", "mnt", "tools", "cache", "cache/uv"] {
+            let path = home.join(folder);
+            fs::set_permissions(&path, open.clone()).map_err(StoreError::io("open up", &path))?;
+        }
+        layer::give_to_boxes(&home.join("cache/uv"))
+            .map_err(StoreError::io("hand over", &home.join("cache/uv")))?;
+        Ok(Self { home })
+    }
+
+    /// The folder everything is under.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// A fresh folder for work in progress, on the same file system.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn work_folder(&self) -> Result<WorkFolder, StoreError> {
+        let name = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = self.home.join("tmp").join(name);
+        fs::create_dir_all(&path).map_err(StoreError::io("make the folder", &path))?;
+        Ok(WorkFolder { path })
+    }
+
+    /// Freezes a folder into a layer. Its files are copied, never linked.
+    ///
+    /// # Errors
+    /// When something cannot be read or written.
+    pub fn import_folder(&self, folder: &Path) -> Result<LayerId, StoreError> {
+        layer::import(self, folder, Path::new(""))
+    }
+
+    /// Freezes a folder so that it stands at `at` in the box.
+    ///
+    /// # Errors
+    /// When something cannot be read or written.
+    pub fn import_folder_at(&self, folder: &Path, at: &str) -> Result<LayerId, StoreError> {
+        layer::import(self, folder, Path::new(at.trim_start_matches('/')))
+    }
+
+    /// Unpacks a root file system (`.tar`, `.tar.gz`) into a layer. Entries
+    /// that would land outside are refused; devices are left out.
+    ///
+    /// # Errors
+    /// When the archive is damaged or hostile, or something cannot be written.
+    pub fn import_tarball(&self, archive: &Path) -> Result<LayerId, StoreError> {
+        let damaged = |source| StoreError::Archive { path: archive.to_owned(), source };
+        let file = fs::File::open(archive).map_err(StoreError::io("open", archive))?;
+        let work = self.work_folder()?;
+        let name = archive.to_string_lossy();
+        let reader: Box<dyn io::Read> = if name.ends_with("gz") {
+            Box::new(flate2::read::MultiGzDecoder::new(file))
+        } else {
+            Box::new(file)
+        };
+        let mut tar = tar::Archive::new(reader);
+        tar.set_preserve_permissions(true);
+        for entry in tar.entries().map_err(damaged)? {
+            let mut entry = entry.map_err(damaged)?;
+            let kind = entry.header().entry_type();
+            if kind.is_character_special() || kind.is_block_special() || kind.is_fifo() {
+                continue;
+            }
+            // `false` means that the entry's path leaves the folder.
+            if !entry.unpack_in(work.path()).map_err(damaged)? {
+                return Err(damaged(io::Error::other("an entry's path leaves the archive")));
+            }
+        }
+        self.import_folder(work.path())
+    }
+
+    /// The folder of a layer, relative to the home folder.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`].
+    pub fn layer_folder(&self, id: LayerId) -> Result<String, StoreError> {
+        let relative = format!("store/layers/{}", id.0.short());
+        if self.home.join(&relative).is_dir() {
+            return Ok(relative);
+        }
+        Err(StoreError::Missing { kind: "layer", id: id.0.short(), store: self.home.join("store") })
+    }
+
+    /// How much a layer holds.
+    ///
+    /// # Errors
+    /// When its list cannot be read.
+    pub fn layer_stats(&self, id: LayerId) -> Result<LayerStats, StoreError> {
+        layer::stats(self, id)
+    }
+
+    /// Writes an image file; its digest is the image's name.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save_image(&self, image: &Image) -> Result<Digest, StoreError> {
+        let digest = image.digest();
+        let path = self.home.join(format!("store/images/{}.json", digest.short()));
+        write_whole(&path, image.to_json().as_bytes()).map_err(StoreError::io("write", &path))?;
+        Ok(digest)
+    }
+
+    /// Reads an image by its digest, whole or short.
+    ///
+    /// # Errors
+    /// When it is not there or damaged.
+    pub fn load_image(&self, digest: &str) -> Result<Image, StoreError> {
+        let missing =
+            || StoreError::Missing { kind: "image", id: digest.to_owned(), store: self.home.join("store") };
+        let short =
+            digest.get(..16).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit())).ok_or_else(missing)?;
+        let path = self.home.join(format!("store/images/{short}.json"));
+        let text = fs::read_to_string(&path).map_err(|_| missing())?;
+        Image::from_json(&text).map_err(|source| StoreError::Image { path, source })
+    }
+}
+
+/// A folder that goes when it is dropped.
+#[derive(Debug)]
+pub struct WorkFolder {
+    path: PathBuf,
+}
+
+impl WorkFolder {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for WorkFolder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Writes a file so that a reader sees all of it or none, whenever we die.
+///
+/// # Errors
+/// When the folder cannot be written to.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    let partial = path.with_file_name(format!(".{name}.{}-{next}", std::process::id()));
+    fs::write(&partial, bytes)?;
+    fs::rename(&partial, path)
+}

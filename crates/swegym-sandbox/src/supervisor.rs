@@ -1,0 +1,316 @@
+//! Process 1 of a box: starts commands, owns their groups, collects their
+//! output, stops them in time, reaps orphans, reads and writes files.
+//!
+//! It shares nothing with the programs it runs but the box: it is not
+//! dumpable, so they cannot look into it; it is the first process of its
+//! namespace, so they cannot signal it; and what it says about exit statuses
+//! comes from the kernel, never from what they print. When its socket to the
+//! host ends, it ends, and the kernel kills everything in the box.
+
+mod command;
+mod files;
+mod session;
+mod watchdog;
+
+use std::io;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use crate::keeper::Witnesses;
+use crate::output::Stream;
+use crate::sys;
+use crate::wire::{BoxSpec, Ended, MAX_FRAME, PIECE, Reply, Request};
+use command::Running;
+use session::Session;
+use watchdog::Watchdog;
+
+/// How long an interrupted command has before it is killed.
+const GRACE: Duration = Duration::from_secs(1);
+
+pub(crate) struct Supervisor {
+    socket: RawFd,
+    inbox: Vec<u8>,
+    running: Vec<Running>,
+    session: Session,
+    watchdog: Watchdog,
+    env: Vec<(String, String)>,
+    workdir: String,
+    buffer: Vec<u8>,
+}
+
+/// Serves the host until its socket ends.
+pub(crate) fn run(socket: OwnedFd, upper: OwnedFd, witnesses: Option<Witnesses>, spec: &BoxSpec) {
+    let Ok((socket, watchdog)) = settle(socket, upper, witnesses, spec) else { return };
+    let Ok(signals) = sys::signal_fd(&[libc::SIGCHLD]) else { return };
+    let mut supervisor = Supervisor {
+        socket: socket.as_raw_fd(),
+        inbox: Vec::new(),
+        running: Vec::new(),
+        session: Session::new(spec.env.clone(), spec.workdir.clone()),
+        watchdog,
+        env: spec.env.clone(),
+        workdir: spec.workdir.clone(),
+        buffer: Vec::new(),
+    };
+    // An error here means that the host is gone.
+    let _ = supervisor.serve(signals.as_raw_fd());
+}
+
+/// Keeps only the descriptors of this box, above those that programs use, and
+/// nothing on the first three.
+fn settle(
+    socket: OwnedFd,
+    upper: OwnedFd,
+    witnesses: Option<Witnesses>,
+    spec: &BoxSpec,
+) -> io::Result<(OwnedFd, Watchdog)> {
+    let lift = |fd: OwnedFd| -> io::Result<OwnedFd> {
+        // SAFETY: a duplicate is new and ours.
+        unsafe {
+            Ok(OwnedFd::from_raw_fd(sys::check(libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 100))?))
+        }
+    };
+    let socket = lift(socket)?;
+    let upper = lift(upper)?;
+    let witnesses = match witnesses {
+        Some(w) => Some(Witnesses {
+            memory: w.memory.map(lift).transpose()?,
+            processes: w.processes.map(lift).transpose()?,
+        }),
+        None => None,
+    };
+    // SAFETY: everything this process still uses was lifted to 100 and above;
+    // the null device then takes the lowest free numbers, 0 to 2.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 0, 99, 0);
+        let null = sys::check(libc::open(c"/dev/null".as_ptr(), libc::O_RDWR))?;
+        sys::check(libc::dup(null))?;
+        sys::check(libc::dup(null))?;
+    }
+    sys::set_nonblocking(socket.as_raw_fd())?;
+    // SAFETY: a constant name.
+    unsafe { libc::prctl(libc::PR_SET_NAME, c"supervisor".as_ptr()) };
+    Ok((socket, Watchdog::new(upper, witnesses, spec.limits.clone())))
+}
+
+impl Supervisor {
+    fn serve(&mut self, signals: RawFd) -> io::Result<()> {
+        loop {
+            let mut fds = vec![sys::pollfd(self.socket, libc::POLLIN), sys::pollfd(signals, libc::POLLIN)];
+            for running in &self.running {
+                running.poll_on(&mut fds);
+            }
+            self.session.poll_on(&mut fds);
+            sys::poll(&mut fds, self.wait_ms())?;
+            if fds[0].revents != 0 {
+                self.receive()?;
+            }
+            if fds[1].revents != 0 {
+                let mut scratch = [0; 1024];
+                let _ = sys::read(signals, &mut scratch);
+            }
+            self.drain()?;
+            self.reap();
+            self.enforce();
+            self.finish_commands()?;
+            self.finish_session()?;
+        }
+    }
+
+    /// Milliseconds until something must be looked at again.
+    fn wait_ms(&self) -> i32 {
+        let deadlines = self.running.iter().map(Running::next_deadline).chain(self.session.next_deadline());
+        let Some(next) = deadlines.min() else { return -1 };
+        let next = self.watchdog.next_look().map_or(next, |look| next.min(look));
+        next.saturating_duration_since(Instant::now()).as_millis().min(60_000) as i32 + 1
+    }
+
+    fn receive(&mut self) -> io::Result<()> {
+        self.buffer.resize(64 << 10, 0);
+        loop {
+            match sys::read(self.socket, &mut self.buffer) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(n) => self.inbox.extend_from_slice(&self.buffer[..n]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        while let Some(length) = self.inbox.first_chunk::<4>().map(|b| u32::from_le_bytes(*b) as usize) {
+            if length > MAX_FRAME {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            if self.inbox.len() < 4 + length {
+                break;
+            }
+            let frame: Vec<u8> = self.inbox.drain(..4 + length).collect();
+            let request = Request::parse(&frame[4..])?;
+            self.handle(request)?;
+        }
+        if self.inbox.is_empty() {
+            self.inbox.shrink_to(4096);
+        }
+        Ok(())
+    }
+
+    fn send(&self, reply: &Reply) -> io::Result<()> {
+        sys::write_all(self.socket, &reply.frame())
+    }
+
+    fn handle(&mut self, request: Request) -> io::Result<()> {
+        match request {
+            Request::Exec { job, argv, env, cwd, stdin, timeout_ms, keep } => {
+                let mut all = self.env.clone();
+                for entry in env {
+                    let text = String::from_utf8_lossy(&entry).into_owned();
+                    let (name, value) = text.split_once('=').unwrap_or((&text, ""));
+                    all.retain(|(n, _)| n != name);
+                    all.push((name.to_owned(), value.to_owned()));
+                }
+                let cwd = if cwd.is_empty() { self.workdir.clone().into_bytes() } else { cwd };
+                self.watchdog.begin();
+                match command::start(job, &argv, &all, &cwd, &stdin, Duration::from_millis(timeout_ms), keep)
+                {
+                    Ok(running) => {
+                        self.running.push(running);
+                        Ok(())
+                    }
+                    Err(error) => self.send(&Reply::Status { job, errno: errno(&error) }),
+                }
+            }
+            Request::Session { job, text, timeout_ms, keep } => {
+                self.watchdog.begin();
+                match self.session.begin(job, &text, Duration::from_millis(timeout_ms), keep) {
+                    Ok(()) => Ok(()),
+                    Err(error) => self.send(&Reply::Status { job, errno: errno(&error) }),
+                }
+            }
+            Request::Read { job, path, limit } => self.read_file(job, &path, limit),
+            Request::Write { job, path, mode, bytes, append } => {
+                let done = files::write(&path, mode, &bytes, append);
+                self.send(&Reply::Status { job, errno: done.map_or_else(|e| errno(&e), |()| 0) })
+            }
+            Request::List { job, path } => match files::list(&path) {
+                Ok(entries) => self.send(&Reply::Listing { job, entries }),
+                Err(error) => self.send(&Reply::Status { job, errno: errno(&error) }),
+            },
+            // The whole box but this process, which the kernel leaves out of -1.
+            Request::Freeze { job } => {
+                sys::kill(-1, libc::SIGSTOP);
+                self.send(&Reply::Status { job, errno: 0 })
+            }
+            Request::Thaw { job } => {
+                sys::kill(-1, libc::SIGCONT);
+                self.send(&Reply::Status { job, errno: 0 })
+            }
+        }
+    }
+
+    fn read_file(&mut self, job: u32, path: &[u8], limit: u64) -> io::Result<()> {
+        let mut reader = match files::Reader::open(path, limit) {
+            Ok(reader) => reader,
+            Err(error) => return self.send(&Reply::Status { job, errno: errno(&error) }),
+        };
+        loop {
+            self.buffer.resize(PIECE, 0);
+            match reader.next(&mut self.buffer) {
+                Ok(0) => return self.send(&Reply::Data { job, bytes: Vec::new(), last: true }),
+                Ok(n) => self.send(&Reply::Data { job, bytes: self.buffer[..n].to_vec(), last: false })?,
+                Err(error) => return self.send(&Reply::Status { job, errno: errno(&error) }),
+            }
+        }
+    }
+
+    /// Passes on what commands printed.
+    fn drain(&mut self) -> io::Result<()> {
+        let socket = self.socket;
+        let mut pass =
+            |job: u32, stream: Stream, bytes: &[u8]| send_chunks(socket, job, stream, false, bytes);
+        self.buffer.resize(64 << 10, 0);
+        for running in &mut self.running {
+            running.drain(&mut self.buffer, &mut pass)?;
+        }
+        self.session.drain(&mut self.buffer, &mut pass)
+    }
+
+    fn reap(&mut self) {
+        while let Some(dead) = sys::reap() {
+            if let Some(running) = self.running.iter_mut().find(|r| r.pid == dead.pid) {
+                running.reaped = Some(dead);
+            } else {
+                self.session.reaped(&dead);
+            }
+        }
+    }
+
+    /// Deadlines and limits.
+    fn enforce(&mut self) {
+        let now = Instant::now();
+        for running in &mut self.running {
+            running.enforce(now);
+        }
+        self.session.enforce(now);
+        if (!self.running.is_empty() || self.session.is_busy()) && self.watchdog.look(now) {
+            sys::kill(-1, libc::SIGKILL);
+        }
+    }
+
+    fn finish_commands(&mut self) -> io::Result<()> {
+        while let Some(at) = self.running.iter().position(|r| r.reaped.is_some()) {
+            let mut running = self.running.swap_remove(at);
+            // What it left in its group would hold the pipes and live on.
+            sys::kill(-running.pid, libc::SIGKILL);
+            let socket = self.socket;
+            self.buffer.resize(64 << 10, 0);
+            running.drain(&mut self.buffer, &mut |job, stream, bytes| {
+                send_chunks(socket, job, stream, false, bytes)
+            })?;
+            let job = running.job;
+            let over = running.printed_too_much();
+            let (end, cpu_us, max_rss_kb, (tail, dropped)) = running.finish();
+            self.report(job, end, over, cpu_us, max_rss_kb, tail, dropped, Vec::new())?;
+        }
+        Ok(())
+    }
+
+    fn finish_session(&mut self) -> io::Result<()> {
+        let Some(finished) = self.session.take_finished() else { return Ok(()) };
+        let session::Finished { job, end, over, funnel, folder } = finished;
+        let (tail, dropped) = funnel.finish();
+        self.report(job, end, over, 0, 0, tail, dropped, folder)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one reply")]
+    fn report(
+        &mut self,
+        job: u32,
+        end: Ended,
+        printed_too_much: bool,
+        cpu_us: u64,
+        max_rss_kb: u64,
+        tail: Vec<crate::output::Chunk>,
+        dropped: u64,
+        folder: Vec<u8>,
+    ) -> io::Result<()> {
+        for chunk in tail {
+            send_chunks(self.socket, job, chunk.stream, true, &chunk.bytes)?;
+        }
+        let limit =
+            if printed_too_much { Some(crate::limits::LimitHit::Output) } else { self.watchdog.verdict() };
+        self.send(&Reply::Done { job, end, limit, dropped, cpu_us, max_rss_kb, folder })
+    }
+}
+
+fn send_chunks(socket: RawFd, job: u32, stream: Stream, tail: bool, bytes: &[u8]) -> io::Result<()> {
+    bytes.chunks(PIECE).try_for_each(|piece| {
+        let reply = Reply::Chunk { job, stream, tail, bytes: piece.to_vec() };
+        sys::write_all(socket, &reply.frame())
+    })
+}
+
+fn errno(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(match error.kind() {
+        io::ErrorKind::InvalidInput => libc::EINVAL,
+        io::ErrorKind::FileTooLarge => libc::EFBIG,
+        _ => libc::EIO,
+    })
+}

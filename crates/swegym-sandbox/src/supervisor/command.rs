@@ -1,0 +1,241 @@
+//! One-shot commands: a process group of its own, two pipes, a deadline.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use super::GRACE;
+use crate::output::{Chunk, Funnel, Keep, Stream};
+use crate::sys::{self, Reaped};
+use crate::wire::Ended;
+
+/// Where passed-on output goes: job, stream, bytes.
+pub(super) type Pass<'a> = &'a mut dyn FnMut(u32, Stream, &[u8]) -> io::Result<()>;
+
+/// A command that has not been reported yet.
+pub(super) struct Running {
+    pub(super) job: u32,
+    pub(super) pid: libc::pid_t,
+    pub(super) reaped: Option<Reaped>,
+    pipes: Pipes,
+    deadline: Instant,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Stage {
+    Running,
+    Interrupted,
+    Killed,
+}
+
+/// The two streams of a command and the funnel they go through.
+pub(super) struct Pipes {
+    ends: [(Stream, Option<OwnedFd>); 2],
+    funnel: Funnel,
+    kill_after: u64,
+}
+
+impl Pipes {
+    /// Takes the read ends.
+    pub(super) fn new(stdout: OwnedFd, stderr: OwnedFd, keep: Keep) -> io::Result<Self> {
+        sys::set_nonblocking(stdout.as_raw_fd())?;
+        sys::set_nonblocking(stderr.as_raw_fd())?;
+        let ends = [(Stream::Stdout, Some(stdout)), (Stream::Stderr, Some(stderr))];
+        Ok(Self { ends, funnel: Funnel::new(keep), kill_after: keep.kill_after })
+    }
+
+    pub(super) fn poll_on(&self, fds: &mut Vec<libc::pollfd>) {
+        let open = self.ends.iter().filter_map(|(_, fd)| fd.as_ref());
+        fds.extend(open.map(|fd| sys::pollfd(fd.as_raw_fd(), libc::POLLIN)));
+    }
+
+    /// Reads what is there, a megabyte a stream at most: more than a pipe
+    /// holds, and an end for a stream that is written to without end.
+    pub(super) fn drain(&mut self, job: u32, buffer: &mut [u8], pass: Pass<'_>) -> io::Result<()> {
+        for (stream, end) in &mut self.ends {
+            let mut taken = 0;
+            while let Some(fd) = end.as_ref().filter(|_| taken < 1 << 20) {
+                match sys::read(fd.as_raw_fd(), buffer) {
+                    Ok(0) => *end = None,
+                    Ok(n) => {
+                        taken += n;
+                        let head = self.funnel.take(*stream, &buffer[..n]);
+                        if !head.is_empty() {
+                            pass(job, *stream, head)?;
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(_) => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn printed_too_much(&self) -> bool {
+        self.funnel.total > self.kill_after
+    }
+
+    /// Starts a new command on the same streams.
+    pub(super) fn restart(&mut self, keep: Keep) -> Funnel {
+        self.kill_after = keep.kill_after;
+        std::mem::replace(&mut self.funnel, Funnel::new(keep))
+    }
+
+    pub(super) fn finish(self) -> (Vec<Chunk>, u64) {
+        self.funnel.finish()
+    }
+}
+
+/// Starts a program; an error is the kernel's answer to `execve`.
+pub(super) fn start(
+    job: u32,
+    argv: &[Vec<u8>],
+    env: &[(String, String)],
+    cwd: &[u8],
+    stdin: &[u8],
+    timeout: Duration,
+    keep: Keep,
+) -> io::Result<Running> {
+    let program = argv.first().ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let candidates = find(program, env)?;
+    let argv = argv.iter().map(|a| sys::cstring(a.clone())).collect::<io::Result<Vec<_>>>()?;
+    let env = env.iter().map(|(n, v)| sys::cstring(format!("{n}={v}"))).collect::<io::Result<Vec<_>>>()?;
+    let cwd = sys::cstring(cwd)?;
+    let (out, out_end) = sys::pipe()?;
+    let (err, err_end) = sys::pipe()?;
+    let stdin = stdin_holding(stdin)?;
+    let (report, report_end) = sys::pipe()?;
+    // SAFETY: the supervisor has one thread.
+    let pid = match unsafe { sys::fork() }? {
+        Some(pid) => pid,
+        None => {
+            let stdio = [stdin.as_raw_fd(), out_end.as_raw_fd(), err_end.as_raw_fd()];
+            let error = become_program(&candidates, &argv, &env, &cwd, stdio);
+            let code = error.raw_os_error().unwrap_or(libc::EIO);
+            let _ = sys::write_all(report_end.as_raw_fd(), &code.to_le_bytes());
+            sys::exit_now(127)
+        }
+    };
+    drop(report_end);
+    let mut code = [0; 4];
+    if matches!(sys::read(report.as_raw_fd(), &mut code), Ok(4)) {
+        // SAFETY: waiting for our own child, which is ending.
+        unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
+        return Err(io::Error::from_raw_os_error(i32::from_le_bytes(code)));
+    }
+    let pipes = Pipes::new(out, err, keep)?;
+    Ok(Running { job, pid, reaped: None, pipes, deadline: Instant::now() + timeout, stage: Stage::Running })
+}
+
+/// The paths to try, in order, as `execvp` would.
+pub(super) fn find(program: &[u8], env: &[(String, String)]) -> io::Result<Vec<CString>> {
+    if program.contains(&b'/') {
+        return Ok(vec![sys::cstring(program)?]);
+    }
+    let path =
+        env.iter().find(|(n, _)| n == "PATH").map_or("/usr/local/bin:/usr/bin:/bin", |(_, v)| v.as_str());
+    path.split(':').map(|folder| sys::cstring([folder.as_bytes(), b"/", program].concat())).collect()
+}
+
+/// An empty or filled standard input that cannot block anybody.
+fn stdin_holding(bytes: &[u8]) -> io::Result<OwnedFd> {
+    // SAFETY: new descriptors that are ours; constant names.
+    unsafe {
+        if bytes.is_empty() {
+            let fd = sys::check(libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC))?;
+            return Ok(OwnedFd::from_raw_fd(fd));
+        }
+        let fd = OwnedFd::from_raw_fd(sys::check(libc::memfd_create(c"stdin".as_ptr(), libc::MFD_CLOEXEC))?);
+        sys::write_all(fd.as_raw_fd(), bytes)?;
+        sys::check(libc::lseek(fd.as_raw_fd(), 0, libc::SEEK_SET) as i32)?;
+        Ok(fd)
+    }
+}
+
+/// In the child: takes on streams, group and folder, then the program.
+pub(super) fn become_program(
+    candidates: &[CString],
+    argv: &[CString],
+    env: &[CString],
+    cwd: &CString,
+    stdio: [RawFd; 3],
+) -> io::Error {
+    let pointers = |list: &[CString]| -> Vec<*const libc::c_char> {
+        list.iter().map(|c| c.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (argv, env) = (pointers(argv), pointers(env));
+    sys::reset_signals();
+    // SAFETY: single-threaded child; every pointer outlives the calls. All
+    // other descriptors are closed on exec.
+    unsafe {
+        libc::setsid();
+        for (to, from) in stdio.iter().enumerate() {
+            libc::dup2(*from, to as i32);
+        }
+        if libc::chdir(cwd.as_ptr()) < 0 {
+            return io::Error::last_os_error();
+        }
+        let mut error = io::Error::from_raw_os_error(libc::ENOENT);
+        for path in candidates {
+            libc::execve(path.as_ptr(), argv.as_ptr(), env.as_ptr());
+            let this = io::Error::last_os_error();
+            // Absent in one folder of PATH: the next one may have it.
+            if !matches!(this.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) {
+                error = this;
+            }
+        }
+        error
+    }
+}
+
+impl Running {
+    pub(super) fn poll_on(&self, fds: &mut Vec<libc::pollfd>) {
+        self.pipes.poll_on(fds);
+    }
+
+    pub(super) fn next_deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    pub(super) fn drain(&mut self, buffer: &mut [u8], pass: Pass<'_>) -> io::Result<()> {
+        self.pipes.drain(self.job, buffer, pass)
+    }
+
+    pub(super) fn printed_too_much(&self) -> bool {
+        self.pipes.printed_too_much()
+    }
+
+    /// Interrupts at the deadline, kills a grace later; kills at once what prints without end.
+    pub(super) fn enforce(&mut self, now: Instant) {
+        if self.pipes.printed_too_much() && self.stage != Stage::Killed {
+            sys::kill(-self.pid, libc::SIGKILL);
+            return;
+        }
+        if now < self.deadline || self.reaped.is_some() {
+            return;
+        }
+        let (signal, stage) = match self.stage {
+            Stage::Running => (libc::SIGINT, Stage::Interrupted),
+            Stage::Interrupted | Stage::Killed => (libc::SIGKILL, Stage::Killed),
+        };
+        sys::kill(-self.pid, signal);
+        self.stage = stage;
+        self.deadline = now + GRACE;
+    }
+
+    /// How it ended, what it used, and the tail of its output.
+    pub(super) fn finish(self) -> (Ended, u64, u64, (Vec<Chunk>, u64)) {
+        let (status, cpu_us, max_rss_kb) =
+            self.reaped.map_or((0, 0, 0), |r| (r.status, r.cpu_us, r.max_rss_kb));
+        let end = match self.stage {
+            Stage::Running if libc::WIFEXITED(status) => Ended::Exited(libc::WEXITSTATUS(status)),
+            Stage::Running => Ended::Signalled(libc::WTERMSIG(status)),
+            Stage::Interrupted => Ended::TimedOut(1),
+            Stage::Killed => Ended::TimedOut(2),
+        };
+        (end, cpu_us, max_rss_kb, self.pipes.finish())
+    }
+}

@@ -1,0 +1,114 @@
+//! Limits that the kernel does not hold for us: where there is no control
+//! group, memory and process counts are polled; in any case, what a command
+//! ran into is told from the kernel's counters.
+
+use std::fs;
+use std::io::{Read as _, Seek as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::time::{Duration, Instant};
+
+use crate::keeper::Witnesses;
+use crate::limits::{LimitHit, Limits};
+
+const EVERY: Duration = Duration::from_millis(100);
+
+pub(super) struct Watchdog {
+    upper: OwnedFd,
+    memory: Option<fs::File>,
+    processes: Option<fs::File>,
+    limits: Limits,
+    next: Instant,
+    /// Counters when the last command began.
+    seen: (u64, u64),
+    hit: Option<LimitHit>,
+}
+
+impl Watchdog {
+    pub(super) fn new(upper: OwnedFd, witnesses: Option<Witnesses>, limits: Limits) -> Self {
+        let (memory, processes) = witnesses.map_or((None, None), |w| (w.memory, w.processes));
+        let (memory, processes) = (memory.map(fs::File::from), processes.map(fs::File::from));
+        Self { upper, memory, processes, limits, next: Instant::now(), seen: (0, 0), hit: None }
+    }
+
+    /// A command starts: forget what earlier ones ran into.
+    pub(super) fn begin(&mut self) {
+        self.seen = self.counters();
+        self.hit = None;
+        self.next = Instant::now() + EVERY;
+    }
+
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        (self.memory.is_none() || self.processes.is_none()).then_some(self.next)
+    }
+
+    /// True if everything in the box must be killed now.
+    pub(super) fn look(&mut self, now: Instant) -> bool {
+        if now < self.next {
+            return false;
+        }
+        self.next = now + EVERY;
+        let pids = processes();
+        if self.processes.is_none() && pids.len() as u64 >= self.limits.processes {
+            self.hit = Some(LimitHit::Processes);
+            return true;
+        }
+        if self.memory.is_none() && memory_of(&pids) > self.limits.memory_bytes {
+            self.hit = Some(LimitHit::Memory);
+            return true;
+        }
+        false
+    }
+
+    /// What the command that just ended ran into.
+    pub(super) fn verdict(&mut self) -> Option<LimitHit> {
+        let (kills, refusals) = self.counters();
+        let hit = self.hit.take();
+        hit.or((kills > self.seen.0).then_some(LimitHit::Memory))
+            .or((refusals > self.seen.1).then_some(LimitHit::Processes))
+            .or(self.disk_is_full().then_some(LimitHit::Disk))
+    }
+
+    fn counters(&mut self) -> (u64, u64) {
+        let read = |file: &mut Option<fs::File>, key: &str| -> u64 {
+            let Some(file) = file else { return 0 };
+            let mut text = String::new();
+            if file.rewind().and_then(|()| file.read_to_string(&mut text)).is_err() {
+                return 0;
+            }
+            let value = text.lines().find_map(|l| l.strip_prefix(key)?.trim().parse().ok());
+            value.unwrap_or(0)
+        };
+        (read(&mut self.memory, "oom_kill "), read(&mut self.processes, "max "))
+    }
+
+    fn disk_is_full(&self) -> bool {
+        // SAFETY: a zeroed statfs is a valid out-value.
+        unsafe {
+            let mut info: libc::statfs = std::mem::zeroed();
+            libc::fstatfs(self.upper.as_raw_fd(), &raw mut info) == 0
+                && (info.f_bavail * info.f_bsize as u64) < (64 << 10)
+        }
+    }
+}
+
+/// Every process of the box but the first.
+pub(super) fn processes() -> Vec<libc::pid_t> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|e| e.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| *pid != 1).collect()
+}
+
+/// Bytes that the processes hold. Resident sizes count shared pages once a
+/// process, so only if they are over the limit is the exact share read.
+fn memory_of(pids: &[libc::pid_t]) -> u64 {
+    let pss = |pid: &libc::pid_t| -> Option<u64> {
+        let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+        let line = text.lines().find_map(|l| l.strip_prefix("Pss:"))?;
+        Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
+    };
+    let rss = |pid: &libc::pid_t| -> Option<u64> {
+        let text = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+        Some(text.split(' ').nth(1)?.parse::<u64>().ok()? * 4096)
+    };
+    pids.iter().filter_map(|pid| pss(pid).or_else(|| rss(pid))).sum()
+}

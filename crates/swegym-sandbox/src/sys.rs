@@ -1,0 +1,348 @@
+//! Thin wrappers over the system calls that the standard library does not have.
+//! Each returns `io::Error`; none of them allocates behind the caller's back in
+//! a way that matters after a fork (the keeper is single-threaded).
+
+use std::ffi::{CStr, CString, c_int, c_long};
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+
+/// Turns -1 into the last error.
+pub(crate) fn check(result: c_int) -> io::Result<c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+fn check_long(result: c_long) -> io::Result<c_long> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+pub(crate) fn cstring(text: impl Into<Vec<u8>>) -> io::Result<CString> {
+    CString::new(text)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "NUL byte in a path or an argument"))
+}
+
+/// A new process in new namespaces. Returns its id in the parent, `None` in the child.
+///
+/// # Safety
+/// The caller must be single-threaded: the child goes on in a copy of it.
+pub(crate) unsafe fn clone_into_namespaces(flags: c_int) -> io::Result<Option<libc::pid_t>> {
+    #[repr(C)]
+    #[derive(Default)]
+    struct CloneArgs {
+        flags: u64,
+        pidfd: u64,
+        child_tid: u64,
+        parent_tid: u64,
+        exit_signal: u64,
+        stack: u64,
+        stack_size: u64,
+        tls: u64,
+        set_tid: u64,
+        set_tid_size: u64,
+        cgroup: u64,
+    }
+    let args =
+        CloneArgs { flags: flags as u32 as u64, exit_signal: libc::SIGCHLD as u64, ..Default::default() };
+    // SAFETY: the struct is the kernel's `clone_args`; no stack is given, so the child runs on a copy.
+    let pid =
+        check_long(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) })?;
+    Ok(if pid == 0 { None } else { Some(pid as libc::pid_t) })
+}
+
+/// `mount(2)`; empty strings stand for null.
+pub(crate) fn mount(
+    source: &str,
+    target: &str,
+    kind: &str,
+    flags: libc::c_ulong,
+    data: &str,
+) -> io::Result<()> {
+    let (source, target, kind, data) = (cstring(source)?, cstring(target)?, cstring(kind)?, cstring(data)?);
+    let or_null = |text: &CStr| if text.is_empty() { std::ptr::null() } else { text.as_ptr() };
+    // SAFETY: all pointers are null or NUL-terminated and outlive the call.
+    check(unsafe {
+        libc::mount(or_null(&source), target.as_ptr(), or_null(&kind), flags, or_null(&data).cast())
+    })?;
+    Ok(())
+}
+
+/// Makes a mount and everything under it read-only and free of set-id programs.
+pub(crate) fn make_read_only(target: &str) -> io::Result<()> {
+    #[repr(C)]
+    struct MountAttr {
+        set: u64,
+        clear: u64,
+        propagation: u64,
+        userns_fd: u64,
+    }
+    let attr = MountAttr { set: 0x1 | 0x2, clear: 0, propagation: 0, userns_fd: 0 };
+    let path = cstring(target)?;
+    const AT_RECURSIVE: c_int = 0x8000;
+    // SAFETY: `attr` is the kernel's `mount_attr` of 32 bytes.
+    check_long(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            AT_RECURSIVE,
+            &raw const attr,
+            size_of::<MountAttr>(),
+        )
+    })?;
+    Ok(())
+}
+
+/// Makes the working folder the root and lets go of the old one.
+pub(crate) fn pivot_to_working_folder() -> io::Result<()> {
+    // SAFETY: constant strings.
+    unsafe {
+        check_long(libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()))?;
+        check(libc::umount2(c".".as_ptr(), libc::MNT_DETACH))?;
+        check(libc::chdir(c"/".as_ptr()))?;
+    }
+    Ok(())
+}
+
+/// `prctl(2)` with one argument.
+pub(crate) fn prctl(option: c_int, value: libc::c_ulong) -> io::Result<()> {
+    // SAFETY: only options with an integer argument are passed by this crate.
+    check(unsafe { libc::prctl(option, value, 0, 0, 0) })?;
+    Ok(())
+}
+
+/// Marks the loopback interface of this network namespace as up.
+pub(crate) fn bring_loopback_up() -> io::Result<()> {
+    // SAFETY: a zeroed ifreq with the name `lo` is what SIOCSIFFLAGS takes.
+    unsafe {
+        let socket = OwnedFd::from_raw_fd(check(libc::socket(
+            libc::AF_INET,
+            libc::SOCK_DGRAM | libc::SOCK_CLOEXEC,
+            0,
+        ))?);
+        let mut request: libc::ifreq = std::mem::zeroed();
+        request.ifr_name[0] = b'l' as _;
+        request.ifr_name[1] = b'o' as _;
+        request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as _;
+        check(libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request))?;
+    }
+    Ok(())
+}
+
+/// Sets a limit, never above what the hard limit allows.
+pub(crate) fn set_limit(resource: libc::__rlimit_resource_t, value: u64) -> io::Result<()> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid rlimit.
+    unsafe {
+        check(libc::getrlimit(resource, &raw mut limit))?;
+        let value = value.min(limit.rlim_max);
+        limit = libc::rlimit { rlim_cur: value, rlim_max: value };
+        check(libc::setrlimit(resource, &raw const limit))?;
+    }
+    Ok(())
+}
+
+/// A pair of connected sockets of this type, closed on exec.
+pub(crate) fn socket_pair(kind: c_int) -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut fds = [0; 2];
+    // SAFETY: on success both descriptors are new and ours.
+    unsafe {
+        check(libc::socketpair(libc::AF_UNIX, kind | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr()))?;
+        Ok((OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])))
+    }
+}
+
+/// A pipe, closed on exec: (read end, write end).
+pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut fds = [0; 2];
+    // SAFETY: on success both descriptors are new and ours.
+    unsafe {
+        check(libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC))?;
+        Ok((OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])))
+    }
+}
+
+pub(crate) fn set_nonblocking(fd: RawFd) -> io::Result<()> {
+    // SAFETY: plain flag changes on a descriptor.
+    unsafe {
+        let flags = check(libc::fcntl(fd, libc::F_GETFL))?;
+        check(libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK))?;
+    }
+    Ok(())
+}
+
+/// `read(2)`.
+pub(crate) fn read(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the buffer is valid for its length.
+    let n = unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) };
+    if n < 0 { Err(io::Error::last_os_error()) } else { Ok(n as usize) }
+}
+
+/// Writes everything, waiting where a descriptor is non-blocking.
+pub(crate) fn write_all(fd: RawFd, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        // SAFETY: the buffer is valid for its length.
+        let n = unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) };
+        if n >= 0 {
+            bytes = &bytes[n as usize..];
+            continue;
+        }
+        let error = io::Error::last_os_error();
+        match error.kind() {
+            io::ErrorKind::Interrupted => {}
+            io::ErrorKind::WouldBlock => {
+                let mut fds = [pollfd(fd, libc::POLLOUT)];
+                poll(&mut fds, -1)?;
+            }
+            _ => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn pollfd(fd: RawFd, events: i16) -> libc::pollfd {
+    libc::pollfd { fd, events, revents: 0 }
+}
+
+/// `poll(2)`; a signal counts as nothing ready.
+pub(crate) fn poll(fds: &mut [libc::pollfd], timeout_ms: c_int) -> io::Result<()> {
+    // SAFETY: the slice is valid for its length.
+    match check(unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, timeout_ms) }) {
+        Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Sends bytes and at most one descriptor over a Unix socket.
+pub(crate) fn send_with_fd(socket: RawFd, bytes: &[u8], fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    // SAFETY: the message points at local buffers that outlive the call; the
+    // control buffer is large and aligned enough for one descriptor.
+    unsafe {
+        let mut iov = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+        let mut control = [0u64; 4];
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &raw mut iov;
+        message.msg_iovlen = 1;
+        if let Some(fd) = fd {
+            message.msg_control = control.as_mut_ptr().cast();
+            message.msg_controllen = libc::CMSG_SPACE(4) as _;
+            let header = libc::CMSG_FIRSTHDR(&raw const message);
+            (*header).cmsg_level = libc::SOL_SOCKET;
+            (*header).cmsg_type = libc::SCM_RIGHTS;
+            (*header).cmsg_len = libc::CMSG_LEN(4) as _;
+            libc::CMSG_DATA(header).cast::<c_int>().write_unaligned(fd.as_raw_fd());
+        }
+        loop {
+            if libc::sendmsg(socket, &raw const message, libc::MSG_NOSIGNAL) >= 0 {
+                return Ok(());
+            }
+            let error = io::Error::last_os_error();
+            match error.kind() {
+                io::ErrorKind::Interrupted => {}
+                io::ErrorKind::WouldBlock => poll(&mut [pollfd(socket, libc::POLLOUT)], -1)?,
+                _ => return Err(error),
+            }
+        }
+    }
+}
+
+/// Receives bytes and at most one descriptor. Zero bytes mean the end.
+pub(crate) fn receive_with_fd(socket: RawFd, buffer: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+    // SAFETY: as in `send_with_fd`; a received descriptor is new and ours.
+    unsafe {
+        let mut iov = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        let mut control = [0u64; 4];
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &raw mut iov;
+        message.msg_iovlen = 1;
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = size_of_val(&control) as _;
+        let n = libc::recvmsg(socket, &raw mut message, libc::MSG_CMSG_CLOEXEC);
+        if n < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let header = libc::CMSG_FIRSTHDR(&raw const message);
+        let fd = (!header.is_null() && (*header).cmsg_type == libc::SCM_RIGHTS)
+            .then(|| OwnedFd::from_raw_fd(libc::CMSG_DATA(header).cast::<c_int>().read_unaligned()));
+        Ok((n as usize, fd))
+    }
+}
+
+/// Blocks the given signals and gives a descriptor that reads them.
+pub(crate) fn signal_fd(signals: &[c_int]) -> io::Result<OwnedFd> {
+    // SAFETY: a local signal set; the descriptor is new and ours.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        for signal in signals {
+            libc::sigaddset(&raw mut set, *signal);
+        }
+        check(libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()))?;
+        let fd = check(libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK))?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+/// Undoes the blocking of [`signal_fd`] and the ignoring of Rust's runtime, for a program about to start.
+pub(crate) fn reset_signals() {
+    // SAFETY: resetting dispositions and the mask of this thread.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
+        for signal in [libc::SIGPIPE, libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+    }
+}
+
+/// A dead child and what it used.
+pub(crate) struct Reaped {
+    pub(crate) pid: libc::pid_t,
+    pub(crate) status: c_int,
+    pub(crate) cpu_us: u64,
+    pub(crate) max_rss_kb: u64,
+}
+
+/// Takes one dead child without waiting.
+pub(crate) fn reap() -> Option<Reaped> {
+    let mut status = 0;
+    // SAFETY: valid out-pointers.
+    let (pid, usage) = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        (libc::wait4(-1, &raw mut status, libc::WNOHANG, &raw mut usage), usage)
+    };
+    let us = |t: libc::timeval| t.tv_sec as u64 * 1_000_000 + t.tv_usec as u64;
+    (pid > 0).then(|| Reaped {
+        pid,
+        status,
+        cpu_us: us(usage.ru_utime) + us(usage.ru_stime),
+        max_rss_kb: usage.ru_maxrss as u64,
+    })
+}
+
+/// Forks this single-threaded process: `None` in the child.
+///
+/// # Safety
+/// The caller must be single-threaded.
+pub(crate) unsafe fn fork() -> io::Result<Option<libc::pid_t>> {
+    // SAFETY: upheld by the caller.
+    let pid = check(unsafe { libc::fork() })?;
+    Ok((pid != 0).then_some(pid))
+}
+
+/// Sends a signal; a target that is already gone is fine.
+pub(crate) fn kill(pid: libc::pid_t, signal: c_int) {
+    // SAFETY: plain system call.
+    unsafe { libc::kill(pid, signal) };
+}
+
+/// Ends this process without running destructors.
+pub(crate) fn exit_now(code: c_int) -> ! {
+    // SAFETY: does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// User and group that this process acts as.
+pub(crate) fn effective_ids() -> (u32, u32) {
+    // SAFETY: these calls cannot fail.
+    unsafe { (libc::geteuid(), libc::getegid()) }
+}

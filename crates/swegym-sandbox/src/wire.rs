@@ -1,0 +1,436 @@
+//! Frames between host, keeper and supervisor: a length, a kind, plain fields.
+//!
+//! Both ends are the same binary, so there is no version; the side inside a
+//! box is still treated as hostile when read.
+
+use std::io;
+
+use crate::limits::{LimitHit, Limits};
+use crate::output::{Keep, Stream};
+use crate::sandbox::{DirEntry, EntryKind};
+
+/// Longest frame that is accepted, in bytes.
+pub(crate) const MAX_FRAME: usize = 8 << 20;
+/// Longest run of bytes put into one frame.
+pub(crate) const PIECE: usize = 256 << 10;
+
+/// Builds a frame's payload.
+#[derive(Default)]
+pub(crate) struct Put(pub(crate) Vec<u8>);
+
+impl Put {
+    pub(crate) fn u8(mut self, v: u8) -> Self {
+        self.0.push(v);
+        self
+    }
+    pub(crate) fn u32(mut self, v: u32) -> Self {
+        self.0.extend(v.to_le_bytes());
+        self
+    }
+    pub(crate) fn u64(mut self, v: u64) -> Self {
+        self.0.extend(v.to_le_bytes());
+        self
+    }
+    pub(crate) fn bytes(mut self, v: &[u8]) -> Self {
+        self.0.extend((v.len() as u32).to_le_bytes());
+        self.0.extend_from_slice(v);
+        self
+    }
+    pub(crate) fn list<'a>(mut self, items: impl ExactSizeIterator<Item = &'a [u8]>) -> Self {
+        self = self.u32(items.len() as u32);
+        for item in items {
+            self = self.bytes(item);
+        }
+        self
+    }
+    /// The payload with its length in front.
+    pub(crate) fn frame(self) -> Vec<u8> {
+        let mut frame = (self.0.len() as u32).to_le_bytes().to_vec();
+        frame.extend(self.0);
+        frame
+    }
+}
+
+/// Takes a payload apart; every step can fail on a short one.
+pub(crate) struct Get<'a>(pub(crate) &'a [u8]);
+
+fn short() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "short frame")
+}
+
+impl<'a> Get<'a> {
+    fn cut(&mut self, n: usize) -> io::Result<&'a [u8]> {
+        let (head, rest) = self.0.split_at_checked(n).ok_or_else(short)?;
+        self.0 = rest;
+        Ok(head)
+    }
+    pub(crate) fn u8(&mut self) -> io::Result<u8> {
+        Ok(self.cut(1)?[0])
+    }
+    pub(crate) fn u32(&mut self) -> io::Result<u32> {
+        Ok(u32::from_le_bytes(self.cut(4)?.try_into().map_err(|_| short())?))
+    }
+    pub(crate) fn u64(&mut self) -> io::Result<u64> {
+        Ok(u64::from_le_bytes(self.cut(8)?.try_into().map_err(|_| short())?))
+    }
+    pub(crate) fn bytes(&mut self) -> io::Result<&'a [u8]> {
+        let n = self.u32()? as usize;
+        self.cut(n)
+    }
+    pub(crate) fn text(&mut self) -> io::Result<String> {
+        Ok(String::from_utf8_lossy(self.bytes()?).into_owned())
+    }
+    pub(crate) fn list(&mut self) -> io::Result<Vec<Vec<u8>>> {
+        (0..self.u32()?).map(|_| Ok(self.bytes()?.to_vec())).collect()
+    }
+}
+
+/// Host to supervisor. `job` names the answer's addressee.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Request {
+    Exec {
+        job: u32,
+        argv: Vec<Vec<u8>>,
+        env: Vec<Vec<u8>>,
+        cwd: Vec<u8>,
+        stdin: Vec<u8>,
+        timeout_ms: u64,
+        keep: Keep,
+    },
+    Session {
+        job: u32,
+        text: Vec<u8>,
+        timeout_ms: u64,
+        keep: Keep,
+    },
+    Read {
+        job: u32,
+        path: Vec<u8>,
+        limit: u64,
+    },
+    Write {
+        job: u32,
+        path: Vec<u8>,
+        mode: u32,
+        bytes: Vec<u8>,
+        append: bool,
+    },
+    List {
+        job: u32,
+        path: Vec<u8>,
+    },
+    Freeze {
+        job: u32,
+    },
+    Thaw {
+        job: u32,
+    },
+}
+
+/// Supervisor to host.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Reply {
+    /// The box stands. Carries the writable layer's folder as a descriptor.
+    Ready,
+    /// A step of the set-up failed.
+    Failed { step: String, errno: i32 },
+    /// Kept output; `tail` once bytes may have been dropped.
+    Chunk { job: u32, stream: Stream, tail: bool, bytes: Vec<u8> },
+    /// A command ended.
+    Done {
+        job: u32,
+        end: Ended,
+        limit: Option<LimitHit>,
+        dropped: u64,
+        cpu_us: u64,
+        max_rss_kb: u64,
+        folder: Vec<u8>,
+    },
+    /// A part of a file.
+    Data { job: u32, bytes: Vec<u8>, last: bool },
+    /// A folder.
+    Listing { job: u32, entries: Vec<DirEntry> },
+    /// A file operation or the start of a program succeeded (0) or failed.
+    Status { job: u32, errno: i32 },
+}
+
+/// End of a command as numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Ended {
+    Exited(i32),
+    Signalled(i32),
+    /// 1 interrupted, 2 killed, 3 respawned.
+    TimedOut(i32),
+}
+
+fn put_keep(p: Put, keep: Keep) -> Put {
+    p.u64(keep.head).u64(keep.tail).u64(keep.kill_after)
+}
+
+fn get_keep(g: &mut Get<'_>) -> io::Result<Keep> {
+    Ok(Keep { head: g.u64()?, tail: g.u64()?, kill_after: g.u64()? })
+}
+
+fn slices(items: &[Vec<u8>]) -> impl ExactSizeIterator<Item = &[u8]> {
+    items.iter().map(Vec::as_slice)
+}
+
+impl Request {
+    pub(crate) fn frame(&self) -> Vec<u8> {
+        let p = Put::default();
+        match self {
+            Self::Exec { job, argv, env, cwd, stdin, timeout_ms, keep } => put_keep(
+                p.u8(1)
+                    .u32(*job)
+                    .list(slices(argv))
+                    .list(slices(env))
+                    .bytes(cwd)
+                    .bytes(stdin)
+                    .u64(*timeout_ms),
+                *keep,
+            ),
+            Self::Session { job, text, timeout_ms, keep } => {
+                put_keep(p.u8(2).u32(*job).bytes(text).u64(*timeout_ms), *keep)
+            }
+            Self::Read { job, path, limit } => p.u8(3).u32(*job).bytes(path).u64(*limit),
+            Self::Write { job, path, mode, bytes, append } => {
+                p.u8(4).u32(*job).bytes(path).u32(*mode).u8(u8::from(*append)).bytes(bytes)
+            }
+            Self::List { job, path } => p.u8(5).u32(*job).bytes(path),
+            Self::Freeze { job } => p.u8(6).u32(*job),
+            Self::Thaw { job } => p.u8(7).u32(*job),
+        }
+        .frame()
+    }
+
+    pub(crate) fn parse(payload: &[u8]) -> io::Result<Self> {
+        let g = &mut Get(payload);
+        let (kind, job) = (g.u8()?, g.u32()?);
+        Ok(match kind {
+            1 => Self::Exec {
+                job,
+                argv: g.list()?,
+                env: g.list()?,
+                cwd: g.bytes()?.to_vec(),
+                stdin: g.bytes()?.to_vec(),
+                timeout_ms: g.u64()?,
+                keep: get_keep(g)?,
+            },
+            2 => Self::Session { job, text: g.bytes()?.to_vec(), timeout_ms: g.u64()?, keep: get_keep(g)? },
+            3 => Self::Read { job, path: g.bytes()?.to_vec(), limit: g.u64()? },
+            4 => {
+                let (path, mode, append) = (g.bytes()?.to_vec(), g.u32()?, g.u8()? == 1);
+                Self::Write { job, path, mode, bytes: g.bytes()?.to_vec(), append }
+            }
+            5 => Self::List { job, path: g.bytes()?.to_vec() },
+            6 => Self::Freeze { job },
+            7 => Self::Thaw { job },
+            _ => return Err(short()),
+        })
+    }
+}
+
+impl Reply {
+    pub(crate) fn frame(&self) -> Vec<u8> {
+        let p = Put::default();
+        match self {
+            Self::Ready => p.u8(1),
+            Self::Failed { step, errno } => p.u8(2).bytes(step.as_bytes()).u32(*errno as u32),
+            Self::Chunk { job, stream, tail, bytes } => {
+                p.u8(3).u32(*job).u8(u8::from(*stream == Stream::Stderr)).u8(u8::from(*tail)).bytes(bytes)
+            }
+            Self::Done { job, end, limit, dropped, cpu_us, max_rss_kb, folder } => {
+                let (kind, value) = match end {
+                    Ended::Exited(v) => (0, *v),
+                    Ended::Signalled(v) => (1, *v),
+                    Ended::TimedOut(v) => (2, *v),
+                };
+                let p = p.u8(4).u32(*job).u8(kind).u32(value as u32).u8(limit.map_or(0, LimitHit::code));
+                p.u64(*dropped).u64(*cpu_us).u64(*max_rss_kb).bytes(folder)
+            }
+            Self::Data { job, bytes, last } => p.u8(5).u32(*job).u8(u8::from(*last)).bytes(bytes),
+            Self::Listing { job, entries } => {
+                let mut p = p.u8(6).u32(*job).u32(entries.len() as u32);
+                for e in entries {
+                    p = p.bytes(&e.name).u8(e.kind as u8).u64(e.size);
+                }
+                p
+            }
+            Self::Status { job, errno } => p.u8(7).u32(*job).u32(*errno as u32),
+        }
+        .frame()
+    }
+
+    pub(crate) fn parse(payload: &[u8]) -> io::Result<Self> {
+        let g = &mut Get(payload);
+        let kind = g.u8()?;
+        if kind == 1 {
+            return Ok(Self::Ready);
+        }
+        if kind == 2 {
+            return Ok(Self::Failed { step: g.text()?, errno: g.u32()? as i32 });
+        }
+        let job = g.u32()?;
+        Ok(match kind {
+            3 => {
+                let stream = if g.u8()? == 1 { Stream::Stderr } else { Stream::Stdout };
+                Self::Chunk { job, stream, tail: g.u8()? == 1, bytes: g.bytes()?.to_vec() }
+            }
+            4 => {
+                let (kind, value) = (g.u8()?, g.u32()? as i32);
+                let end = match kind {
+                    0 => Ended::Exited(value),
+                    1 => Ended::Signalled(value),
+                    _ => Ended::TimedOut(value),
+                };
+                Self::Done {
+                    job,
+                    end,
+                    limit: LimitHit::from_code(g.u8()?),
+                    dropped: g.u64()?,
+                    cpu_us: g.u64()?,
+                    max_rss_kb: g.u64()?,
+                    folder: g.bytes()?.to_vec(),
+                }
+            }
+            5 => {
+                let last = g.u8()? == 1;
+                Self::Data { job, bytes: g.bytes()?.to_vec(), last }
+            }
+            6 => {
+                let count = g.u32()?;
+                let entry = |g: &mut Get<'_>| -> io::Result<DirEntry> {
+                    let name = g.bytes()?.to_vec();
+                    let kind = match g.u8()? {
+                        0 => EntryKind::File,
+                        1 => EntryKind::Folder,
+                        2 => EntryKind::Link,
+                        _ => EntryKind::Other,
+                    };
+                    Ok(DirEntry { name, kind, size: g.u64()? })
+                };
+                Self::Listing { job, entries: (0..count).map(|_| entry(g)).collect::<io::Result<_>>()? }
+            }
+            7 => Self::Status { job, errno: g.u32()? as i32 },
+            _ => return Err(short()),
+        })
+    }
+}
+
+/// What the keeper needs to make a box. Paths are relative to the swegym home
+/// folder, which is the keeper's working folder.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct BoxSpec {
+    pub(crate) id: u64,
+    /// Lower folders, topmost first.
+    pub(crate) layers: Vec<String>,
+    /// Host folders shown read-only at the same path.
+    pub(crate) host_folders: Vec<String>,
+    /// (source under the home folder, target in the box, writable).
+    pub(crate) binds: Vec<(String, String, bool)>,
+    /// The host's network and name resolution.
+    pub(crate) network: bool,
+    pub(crate) limits: Limits,
+    pub(crate) workdir: String,
+    pub(crate) env: Vec<(String, String)>,
+}
+
+impl BoxSpec {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let strings = |p: Put, items: &[String]| p.list(items.iter().map(String::as_bytes));
+        let mut p = Put::default().u8(1).u64(self.id);
+        p = strings(p, &self.layers);
+        p = strings(p, &self.host_folders);
+        p = p.u32(self.binds.len() as u32);
+        for (source, target, writable) in &self.binds {
+            p = p.bytes(source.as_bytes()).bytes(target.as_bytes()).u8(u8::from(*writable));
+        }
+        let l = &self.limits;
+        p = p.u8(u8::from(self.network)).u64(l.memory_bytes).u64(l.disk_bytes).u64(l.processes);
+        p = p.u64(l.cpu_cores.to_bits()).u64(l.cpu_time.as_secs());
+        p = p.bytes(self.workdir.as_bytes()).u32(self.env.len() as u32);
+        for (name, value) in &self.env {
+            p = p.bytes(name.as_bytes()).bytes(value.as_bytes());
+        }
+        p.0
+    }
+
+    pub(crate) fn decode(payload: &[u8]) -> io::Result<Self> {
+        let g = &mut Get(payload);
+        let strings =
+            |g: &mut Get<'_>| -> io::Result<Vec<String>> { (0..g.u32()?).map(|_| g.text()).collect() };
+        g.u8()?;
+        Ok(Self {
+            id: g.u64()?,
+            layers: strings(g)?,
+            host_folders: strings(g)?,
+            binds: (0..g.u32()?)
+                .map(|_| Ok((g.text()?, g.text()?, g.u8()? == 1)))
+                .collect::<io::Result<_>>()?,
+            network: g.u8()? == 1,
+            limits: Limits {
+                memory_bytes: g.u64()?,
+                disk_bytes: g.u64()?,
+                processes: g.u64()?,
+                cpu_cores: f64::from_bits(g.u64()?),
+                cpu_time: std::time::Duration::from_secs(g.u64()?),
+            },
+            workdir: g.text()?,
+            env: (0..g.u32()?).map(|_| Ok((g.text()?, g.text()?))).collect::<io::Result<_>>()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_read_back() {
+        let keep = Keep { head: 1, tail: 2, kill_after: 3 };
+        let requests = [
+            Request::Exec {
+                job: 1,
+                argv: vec![b"a".to_vec(), vec![]],
+                env: vec![],
+                cwd: b"/".to_vec(),
+                stdin: vec![0, 255],
+                timeout_ms: 9,
+                keep,
+            },
+            Request::Session { job: 2, text: b"x".to_vec(), timeout_ms: 1, keep },
+            Request::Write { job: 3, path: b"p".to_vec(), mode: 0o644, bytes: vec![1], append: true },
+        ];
+        for request in requests {
+            assert_eq!(Request::parse(&request.frame()[4..]).unwrap(), request);
+        }
+        let replies = [
+            Reply::Chunk { job: 1, stream: Stream::Stderr, tail: true, bytes: vec![7] },
+            Reply::Done {
+                job: 1,
+                end: Ended::Exited(-1),
+                limit: Some(LimitHit::Disk),
+                dropped: 1,
+                cpu_us: 2,
+                max_rss_kb: 3,
+                folder: b"/x".to_vec(),
+            },
+            Reply::Listing {
+                job: 4,
+                entries: vec![DirEntry { name: vec![0xff], kind: EntryKind::Link, size: 5 }],
+            },
+        ];
+        for reply in replies {
+            assert_eq!(Reply::parse(&reply.frame()[4..]).unwrap(), reply);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn hostile_frames_are_refused_without_panic(bytes in proptest::collection::vec(0u8..=255, 0..200)) {
+            let _ = Reply::parse(&bytes);
+            let _ = Request::parse(&bytes);
+            let _ = BoxSpec::decode(&bytes);
+        }
+    }
+}

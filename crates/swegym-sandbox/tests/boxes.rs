@@ -1,0 +1,201 @@
+//! What a box does for well-behaved programs.
+
+mod common;
+
+use std::fs;
+
+use common::{SECOND, out, sh, world};
+use swegym_sandbox::base::Base;
+use swegym_sandbox::limits::LimitHit;
+use swegym_sandbox::output::{Keep, Stream};
+use swegym_sandbox::sandbox::{EntryKind, Stopped};
+use swegym_sandbox::{Command, End, Image, Sandbox as _, SandboxError};
+
+#[tokio::test]
+async fn a_command_has_its_streams_apart_its_status_and_its_folder() {
+    let world = world().await;
+    let sandbox = world.start().await;
+    let done = sh(&sandbox, "printf 'a\\0\\377'; printf b >&2; exit 7").await;
+    assert_eq!(done.end, End::Exited(7));
+    assert_eq!(done.output.stream(Stream::Stdout), b"a\0\xff");
+    assert_eq!(done.output.stream(Stream::Stderr), b"b");
+    let command = Command::new(["cat"], SECOND).with_stdin("x".repeat(300_000));
+    assert_eq!(sandbox.exec(command).await.unwrap().output.stdout_text().len(), 300_000);
+    let command = Command::new(["pwd"], SECOND).in_folder("/usr").with_env("A", "b");
+    assert_eq!(sandbox.exec(command).await.unwrap().output.stdout_text(), "/usr\n");
+    assert!(matches!(
+        sandbox.exec(Command::new(["no-such-program"], SECOND)).await,
+        Err(SandboxError::Start { .. })
+    ));
+    assert_eq!(sh(&sandbox, "kill -9 $$").await.end, End::Signalled(9));
+    sandbox.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_order_of_the_two_streams_is_kept() {
+    let world = world().await;
+    let sandbox = world.start().await;
+    let text = out(&sandbox, "for i in 1 2 3; do echo o$i; sleep 0.05; echo e$i >&2; sleep 0.05; done").await;
+    assert_eq!(text, "o1\ne1\no2\ne2\no3\ne3\n");
+}
+
+#[tokio::test]
+async fn a_box_sees_its_own_machine() {
+    let world = world().await;
+    let sandbox = world.start().await;
+    assert_eq!(
+        out(&sandbox, "id -u; hostname; cat /proc/1/comm >/dev/null; echo $$ | wc -c").await.lines().count(),
+        3
+    );
+    assert_eq!(out(&sandbox, "ls /home /root /mnt; ls -A /tmp").await, "/home:\n\n/mnt:\n\n/root:\n");
+    // Only loopback, and it is up.
+    let devices = "awk 'NR>2{print $1}' /proc/net/dev";
+    assert_eq!(out(&sandbox, devices).await, "lo:\n");
+    let server = "python3 -c \"import socket;s=socket.create_server(('localhost',0));socket.create_connection(s.getsockname());print('ok')\"";
+    assert_eq!(out(&sandbox, server).await, "ok\n");
+    assert_eq!(out(&sandbox, "touch /usr/x 2>&1 | grep -c -i read-only").await, "1\n");
+    assert_eq!(
+        out(&sandbox, "echo hi > /dev/shm/a && echo x > /root/y && cat /dev/shm/a /root/y").await,
+        "hi\nx\n"
+    );
+    assert_eq!(out(&sandbox, "cat /proc/[0-9]*/comm | grep -v -e bash -e cat -e grep").await, "supervisor\n");
+}
+
+#[tokio::test]
+async fn two_boxes_do_not_see_each_other() {
+    let world = world().await;
+    let (a, b) = (world.start().await, world.start().await);
+    sh(&a, "echo secret > /root/file; sleep 100 & disown").await;
+    assert_eq!(out(&b, "cat /root/file 2>&1 | grep -c 'No such'").await, "1\n");
+}
+
+#[tokio::test]
+async fn files_go_in_and_out_by_bytes_and_links_stay_inside() {
+    let world = world().await;
+    let sandbox = world.start().await;
+    let big: Vec<u8> = (0..1_000_000u32).map(|i| i as u8).collect();
+    sandbox.write("/root/deep/er/file", &big, 0o755).await.unwrap();
+    assert_eq!(sandbox.read("/root/deep/er/file", 2_000_000).await.unwrap(), big);
+    assert!(matches!(sandbox.read("/root/deep/er/file", 10).await, Err(SandboxError::FileTooLarge { .. })));
+    sandbox.write("/root/empty", b"", 0o644).await.unwrap();
+    assert_eq!(sandbox.read("/root/empty", 10).await.unwrap(), b"");
+    let secret = world.home.path().join("secret");
+    fs::write(&secret, "host").unwrap();
+    sh(
+        &sandbox,
+        &format!("ln -s {} /root/link; ln -s /etc/hostname /root/own; mkfifo /root/pipe", secret.display()),
+    )
+    .await;
+    assert!(sandbox.read("/root/link", 100).await.is_err());
+    assert_eq!(sandbox.read("/root/own", 100).await.unwrap(), b"box\n");
+    assert!(sandbox.read("/root/pipe", 100).await.is_err());
+    assert!(sandbox.read("/dev/zero", 100).await.is_err());
+    let names: Vec<_> = sandbox.list("/root").await.unwrap().into_iter().map(|e| (e.name, e.kind)).collect();
+    assert!(
+        names.contains(&(b"deep".to_vec(), EntryKind::Folder))
+            && names.contains(&(b"link".to_vec(), EntryKind::Link))
+    );
+}
+
+#[tokio::test]
+async fn a_session_remembers_and_survives() {
+    let world = world().await;
+    let sandbox = world.start().await;
+    let run = async |text: &str, timeout| sandbox.session(text, timeout, Keep::default()).await.unwrap();
+    let done = run("cd /usr && export A=1 && f() { echo fn $A; }", SECOND * 5).await;
+    assert_eq!((done.end, done.folder.as_deref()), (End::Exited(0), Some("/usr")));
+    assert_eq!(run("f; pwd; echo e >&2; (exit 7)", SECOND * 5).await.end, End::Exited(7));
+    assert_eq!(run("f; pwd", SECOND * 5).await.output.combined_text(), "fn 1\n/usr\n");
+    assert_eq!(run("if then fi (", SECOND * 5).await.end, End::Exited(2));
+    assert_ne!(run("echo 'abc", SECOND * 5).await.end, End::Exited(0));
+    assert_eq!(run("cat; read x; echo rc=$?", SECOND * 5).await.output.stdout_text(), "rc=1\n");
+    assert_eq!(run("cat <<EOF\na\nb\nEOF", SECOND * 5).await.output.stdout_text(), "a\nb\n");
+    let big = "x".repeat(200_000);
+    assert_eq!(run(&format!("v={big}; echo ${{#v}}"), SECOND * 5).await.output.stdout_text(), "200000\n");
+    let started = std::time::Instant::now();
+    assert_eq!(run("(sleep 30; echo late) & echo now", SECOND * 5).await.output.stdout_text(), "now\n");
+    assert!(started.elapsed() < SECOND * 5);
+
+    assert_eq!(run("sleep 100", SECOND / 5).await.end, End::TimedOut(Stopped::Interrupted));
+    assert_eq!(run("while :; do :; done", SECOND / 5).await.end, End::TimedOut(Stopped::Interrupted));
+    assert_eq!(run("echo $A; pwd", SECOND * 5).await.output.stdout_text(), "1\n/usr\n");
+    let stubborn = "python3 -c 'import signal,time; signal.signal(2,signal.SIG_IGN); time.sleep(100)'";
+    assert_eq!(run(stubborn, SECOND).await.end, End::TimedOut(Stopped::Killed));
+    assert_eq!(run("f", SECOND * 5).await.output.stdout_text(), "fn 1\n");
+    let deaf = run("trap '' INT; while :; do :; done", SECOND / 5).await;
+    assert_eq!(deaf.end, End::TimedOut(Stopped::Respawned));
+    assert_eq!(run("echo $A; pwd", SECOND * 5).await.output.stdout_text(), "1\n/usr\n");
+    assert_eq!(run("export B=2; cd /tmp; exit 3", SECOND * 5).await.end, End::Exited(3));
+    assert_eq!(run("echo $B; pwd", SECOND * 5).await.output.stdout_text(), "2\n/tmp\n");
+    assert_eq!(run("set -e; false; echo no", SECOND * 5).await.end, End::Exited(1));
+    assert_eq!(run("echo back", SECOND * 5).await.output.stdout_text(), "back\n");
+    assert_eq!(
+        run("test -t 1; echo $?; echo x > /dev/tty; echo $?", SECOND * 5).await.output.stdout_text(),
+        "1\n0\n"
+    );
+}
+
+#[tokio::test]
+async fn a_snapshot_is_an_image_layer_with_deletions() {
+    let world = world().await;
+    let sandbox = world.start().await;
+    sh(&sandbox, "mkdir -p /work/sub && echo one > /work/a && echo two > /work/sub/b && chmod +x /work/a && ln -s a /work/l").await;
+    let first = world.image.with_layer(sandbox.snapshot().await.unwrap());
+    assert_eq!(out(&sandbox, "cat /work/a").await, "one\n", "the box goes on");
+    let second = world.host.start_box(&first, &Default::default()).await.unwrap();
+    assert_eq!(out(&second, "cat /work/l /work/sub/b; test -x /work/a && echo x").await, "one\ntwo\nx\n");
+    sh(&second, "rm /work/a /work/l; rm -r /work/sub; mkdir /work/sub; echo three > /work/sub/c").await;
+    let image = first.with_layer(second.snapshot().await.unwrap());
+    let third = world.host.start_box(&image, &Default::default()).await.unwrap();
+    assert_eq!(out(&third, "cd /work; find . | sort").await, ".\n./sub\n./sub/c\n");
+    assert_eq!(out(&sandbox, "cat /work/a").await, "one\n", "layers are not shared for writing");
+    let digest = world.host.store().save_image(&image).unwrap();
+    assert_eq!(world.host.store().load_image(&digest.hex()).unwrap(), image);
+}
+
+#[tokio::test]
+async fn equal_work_gives_equal_layers_and_files_are_stored_once() {
+    let world = world().await;
+    let make = "mkdir /a && head -c 3000000 /dev/zero > /a/big && echo x > /a/small";
+    let (one, two) = (world.start().await, world.start().await);
+    sh(&one, make).await;
+    sh(&two, &format!("sleep 0.1; {make}")).await;
+    assert_eq!(one.snapshot().await.unwrap(), two.snapshot().await.unwrap());
+    sh(&two, "echo y > /a/other").await;
+    let before = size_on_disk(world.home.path());
+    two.snapshot().await.unwrap();
+    assert!(size_on_disk(world.home.path()) - before < 100_000);
+}
+
+fn size_on_disk(path: &std::path::Path) -> u64 {
+    let text = swegym_sandbox::tool::run("du", ["-sk", path.to_str().unwrap()], SECOND * 10).unwrap();
+    String::from_utf8(text).unwrap().split('\t').next().unwrap().parse::<u64>().unwrap() * 1024
+}
+
+#[tokio::test]
+async fn a_root_file_system_of_its_own_works_as_base() {
+    let world = world().await;
+    let root = tempfile::tempdir().unwrap();
+    // The host's libraries stand in for a distribution's, copied by the loader's own list.
+    let copy = "set -e; cd $0; mkdir -p usr/bin; cp /bin/bash usr/bin/; for b in cat ls; do cp $(command -v $b) usr/bin/; done; \
+        for b in usr/bin/*; do ldd $b; done | grep -o '/[^ ]*' | sort -u | while read l; do cp --parents -L $l .; done; echo hello > greeting; tar czf ../root.tar.gz .";
+    let nested = root.path().join("root");
+    fs::create_dir(&nested).unwrap();
+    swegym_sandbox::tool::run("bash", ["-c", copy, nested.to_str().unwrap()], SECOND * 30).unwrap();
+    for source in [nested.clone(), root.path().join("root.tar.gz")] {
+        let mut image = Image::new(Base::rootfs(world.host.store(), &source).unwrap());
+        image.set_env("PATH", "/usr/bin");
+        let sandbox = world.host.start_box(&image, &Default::default()).await.unwrap();
+        assert_eq!(out(&sandbox, "cat /greeting; ls /usr").await, "hello\nbin\n");
+    }
+}
+
+#[tokio::test]
+async fn the_fourth_wall_counts_usage_and_time() {
+    let world = world().await;
+    let sandbox = world.start().await;
+    let burn = "python3 -c \"import time\nt=time.process_time()\nx=bytearray(60<<20)\nwhile time.process_time()-t<0.3: pass\"";
+    let done = sh(&sandbox, burn).await;
+    assert!(done.cpu_time.as_millis() >= 300 && done.max_rss_bytes > 60 << 20, "{done:?}");
+    assert_eq!(done.limit_hit, None::<LimitHit>);
+}

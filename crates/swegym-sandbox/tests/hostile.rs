@@ -1,0 +1,251 @@
+//! What a box holds against: escapes, floods, bombs, and our own sudden death.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use common::{SECOND, out, sh, world};
+use swegym_sandbox::limits::LimitHit;
+use swegym_sandbox::output::Keep;
+use swegym_sandbox::sandbox::Stopped;
+use swegym_sandbox::{Command, End, Limits, Sandbox as _, SandboxError};
+
+#[tokio::test]
+async fn the_host_is_out_of_reach() {
+    let world = world().await;
+    let sandbox = world.start().await;
+    let secret = world.home.path().join("secret");
+    fs::write(&secret, "host secret").unwrap();
+    let refused = [
+        // Mounts, namespaces, other roots.
+        "mount -t tmpfs x /mnt",
+        "unshare -Ur true",
+        "unshare -m true",
+        "chroot / true",
+        "mknod /root/sda b 8 0",
+        "nsenter -t 1 -m true",
+        // The kernel's settings.
+        "echo 1 > /proc/sys/vm/drop_caches",
+        "echo x > /proc/sys/kernel/core_pattern",
+        "echo b > /proc/sysrq-trigger",
+        "dmesg -C",
+        // The supervisor.
+        "cat /proc/1/environ",
+        "cat /proc/1/mem",
+        "ls /proc/1/fd/",
+        "ls /proc/1/root/",
+        // The host's files.
+        &format!("cat {}", secret.display()),
+        &format!("cat /proc/1/cwd/{}", secret.display()),
+        "cat /etc/shadow",
+        "ls /sys/kernel",
+        // The network.
+        "python3 -c \"import socket; socket.create_connection(('1.1.1.1', 53), 1)\"",
+        // More rights.
+        "python3 -c \"import os; os.setuid(12345)\"",
+        "python3 -c \"import ctypes,os,sys; l=ctypes.CDLL(None,use_errno=True); sys.exit(l.ptrace(16,1,0,0) == -1)\"",
+    ];
+    for attempt in refused {
+        let done = sh(&sandbox, attempt).await;
+        assert_ne!(done.end, End::Exited(0), "`{attempt}` went through: {}", done.output.combined_text());
+    }
+    // Signals to the supervisor do nothing.
+    assert_eq!(out(&sandbox, "kill -9 1; kill -TERM 1; kill -STOP 1; echo still").await, "still\n");
+    assert_eq!(
+        out(&sandbox, "grep -h ^NoNewPrivs /proc/self/status; grep -h ^Seccomp: /proc/self/status").await,
+        "NoNewPrivs:\t1\nSeccomp:\t2\n"
+    );
+}
+
+#[tokio::test]
+async fn a_program_that_ignores_interrupts_is_killed_with_its_children() {
+    let world = world().await;
+    let sandbox = world.start().await;
+    let stubborn = "trap '' INT TERM; (trap '' INT TERM; sleep 1000) & while :; do sleep 1000; done";
+    let done = sandbox.exec(Command::shell(stubborn, SECOND / 5)).await.unwrap();
+    assert_eq!(done.end, End::TimedOut(Stopped::Killed));
+    assert_eq!(out(&sandbox, "cat /proc/[0-9]*/comm | grep -c sleep").await, "0\n");
+    let polite = sandbox.exec(Command::shell("sleep 1000", SECOND / 5)).await.unwrap();
+    assert_eq!(polite.end, End::TimedOut(Stopped::Interrupted));
+}
+
+#[tokio::test]
+async fn background_processes_do_not_hold_a_command_up_nor_outlive_it() {
+    let world = world().await;
+    let sandbox = world.start().await;
+    let started = Instant::now();
+    assert_eq!(out(&sandbox, "sleep 1000 & (sleep 1000; echo late) & echo now").await, "now\n");
+    assert!(started.elapsed() < 10 * SECOND);
+    // An orphan that left its group is reaped by the supervisor when it ends.
+    sh(&sandbox, "setsid sleep 0.1 & disown").await;
+    tokio::time::sleep(SECOND / 2).await;
+    assert_eq!(out(&sandbox, "cat /proc/[0-9]*/stat | grep -c ' Z '").await, "0\n");
+}
+
+#[tokio::test]
+async fn standard_input_is_empty_and_a_reader_does_not_hang() {
+    let world = world().await;
+    let sandbox = world.start().await;
+    assert_eq!(
+        out(&sandbox, "cat; read x || echo eof; python3 -c 'input()' 2>&1 | tail -1").await,
+        "eof\nEOFError: EOF when reading a line\n"
+    );
+}
+
+#[tokio::test]
+async fn a_fork_bomb_stays_in_its_box() {
+    let world = world().await;
+    let sandbox = world.start_with(Limits { processes: 64, ..Limits::default() }).await;
+    let neighbour = world.start().await;
+    let bomb = "f(){ f | f & }; f; sleep 1; for i in 1 2 3; do sleep 0.2; done";
+    let done = sandbox.exec(Command::shell(bomb, 3 * SECOND)).await;
+    // Either the bomb is stopped or it starves itself; the machine and the neighbour do not notice.
+    if let Ok(done) = done {
+        assert!(done.wall_time < 15 * SECOND);
+    }
+    assert_eq!(out(&neighbour, "echo fine").await, "fine\n");
+    sandbox.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_process_limit_is_named() {
+    let world = world().await;
+    let sandbox = world.start_with(Limits { processes: 20, ..Limits::default() }).await;
+    let many = "python3 -c \"\nimport subprocess\nk=[]\ntry:\n  for i in range(100): k.append(subprocess.Popen(['sleep','100']))\nexcept OSError: pass\nprint(len(k) < 25)\"";
+    let done = sh(&sandbox, many).await;
+    if world.host.limits_by().is_empty() {
+        assert!(done.end != End::Exited(0) || done.output.stdout_text() == "True\n", "{done:?}");
+    } else {
+        assert_eq!(
+            (done.output.stdout_text().as_str(), done.limit_hit),
+            ("True\n", Some(LimitHit::Processes))
+        );
+    }
+}
+
+#[tokio::test]
+async fn memory_is_bounded_and_the_reason_named() {
+    let world = world().await;
+    let limits = Limits { memory_bytes: 200 << 20, disk_bytes: 50 << 20, ..Limits::default() };
+    let sandbox = world.start_with(limits).await;
+    let done = sh(&sandbox, "python3 -c \"x = bytearray(600 << 20); print(len(x))\"").await;
+    assert_ne!(done.end, End::Exited(0));
+    // Several processes that each stay below are seen together.
+    let herd = "for i in 1 2 3 4 5 6; do python3 -c \"import time; x = bytearray(60 << 20); time.sleep(3)\" & done; wait";
+    let started = Instant::now();
+    let done = sh(&sandbox, herd).await;
+    assert_eq!(done.limit_hit, Some(LimitHit::Memory), "{:?} {:?}", done.end, started.elapsed());
+    assert_eq!(out(&sandbox, "echo alive").await, "alive\n");
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_error_of_the_command_only() {
+    let world = world().await;
+    let sandbox = world.start_with(Limits { disk_bytes: 20 << 20, ..Limits::default() }).await;
+    let done = sh(&sandbox, "head -c 100000000 /dev/zero > /root/big").await;
+    assert_eq!((done.end, done.limit_hit), (End::Exited(1), Some(LimitHit::Disk)));
+    let done = sh(&sandbox, "rm /root/big; head -c 100000000 /dev/zero > /tmp/big").await;
+    assert_eq!(done.limit_hit, Some(LimitHit::Disk), "/tmp counts too");
+    assert_eq!(out(&sandbox, "rm /tmp/big; i=0; while touch /root/$i 2>/dev/null; do i=$((i+1)); [ $i -gt 100000 ] && break; done; test $i -lt 100000 && echo bounded").await, "bounded\n");
+}
+
+#[tokio::test]
+async fn a_gigabyte_of_output_is_counted_not_kept() {
+    let world = world().await;
+    let sandbox = world.start().await;
+    let keep = Keep { head: 1000, tail: 1000, kill_after: 4 << 30 };
+    let flood = Command::shell("head -c 1000000000 /dev/zero; echo end", 60 * SECOND).keeping(keep);
+    let done = sandbox.exec(flood).await.unwrap();
+    assert_eq!(done.end, End::Exited(0));
+    assert_eq!(done.output.dropped, 1_000_000_004 - 2000);
+    assert!(done.output.stdout_text().ends_with("end\n"));
+    let endless = Command::shell("yes", 60 * SECOND).keeping(Keep { kill_after: 10 << 20, ..keep });
+    let done = sandbox.exec(endless).await.unwrap();
+    assert_eq!((done.end, done.limit_hit), (End::Signalled(9), Some(LimitHit::Output)));
+    let done = sandbox.session("yes", 60 * SECOND, Keep { kill_after: 10 << 20, ..keep }).await.unwrap();
+    assert_eq!(done.limit_hit, Some(LimitHit::Output));
+}
+
+#[tokio::test]
+async fn a_session_cannot_be_ended_by_what_is_printed() {
+    let world = world().await;
+    let sandbox = world.start().await;
+    let forged = "printf 'p 0 /\\0\\0'; printf '__swegym_say\\n'; exit_status=5; (exit 5)";
+    let done = sandbox.session(forged, 5 * SECOND, Keep::default()).await.unwrap();
+    assert_eq!(done.end, End::Exited(5));
+    let killer = sandbox.session("kill -9 $$", 5 * SECOND, Keep::default()).await.unwrap();
+    assert_eq!(killer.end, End::Signalled(9));
+    let after = sandbox.session("echo back", 5 * SECOND, Keep::default()).await.unwrap();
+    assert_eq!(after.output.stdout_text(), "back\n");
+}
+
+#[tokio::test]
+async fn a_box_that_was_stopped_answers_no_more() {
+    let world = world().await;
+    let sandbox = world.start().await;
+    sandbox.stop().await.unwrap();
+    assert!(matches!(sandbox.exec(Command::shell("true", SECOND)).await, Err(SandboxError::Gone)));
+    sandbox.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn when_the_keeper_is_killed_its_boxes_go_and_callers_hear_it() {
+    let world = world().await;
+    let sandbox = world.start().await;
+    let marker = format!("swegym-test-{}-{:?}", std::process::id(), Instant::now())
+        .replace([' ', ':', '{', '}', '.', ','], "");
+    sh(&sandbox, &format!("setsid bash -c 'exec -a {marker} sleep 1000' & disown; sleep 0.2")).await;
+    assert_eq!(processes_named(&marker), 1);
+    let pid = world.host.keeper_pid().unwrap();
+    swegym_sandbox::tool::run("kill", ["-9", &pid.to_string()], SECOND).unwrap();
+    let after = sandbox.exec(Command::shell("true", SECOND)).await;
+    assert!(matches!(after, Err(SandboxError::Gone)), "{after:?}");
+    wait_until(|| processes_named(&marker) == 0).await;
+    let settings = Default::default();
+    let next = world.host.start_box(&world.image, &settings).await;
+    assert!(matches!(next, Err(SandboxError::KeeperGone)));
+}
+
+#[tokio::test]
+async fn dropping_the_host_leaves_no_process_mount_or_group() {
+    let world = world().await;
+    let boxes = [world.start().await, world.start().await];
+    let marker = format!("swegym-drop-{}", std::process::id());
+    for sandbox in &boxes {
+        sh(sandbox, &format!("setsid bash -c 'exec -a {marker} sleep 1000' & disown; sleep 0.2")).await;
+    }
+    assert_eq!(processes_named(&marker), 2);
+    let keeper = world.host.keeper_pid().unwrap();
+    let home = world.home.path().to_owned();
+    drop(boxes);
+    drop(world.host);
+    wait_until(|| processes_named(&marker) == 0 && !Path::new(&format!("/proc/{keeper}")).exists()).await;
+    assert!(!fs::read_to_string("/proc/self/mounts").unwrap().contains(home.to_str().unwrap()));
+    assert_eq!(fs::read_dir(home.join("tmp")).unwrap().count(), 0);
+    let groups = swegym_sandbox::tool::run(
+        "find",
+        ["/sys/fs/cgroup", "-maxdepth", "5", "-name", &format!("swegym-{keeper}")],
+        5 * SECOND,
+    )
+    .unwrap_or_default();
+    assert_eq!(String::from_utf8_lossy(&groups), "");
+}
+
+fn processes_named(marker: &str) -> usize {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    entries
+        .filter(|e| fs::read(e.path().join("cmdline")).is_ok_and(|c| c.starts_with(marker.as_bytes())))
+        .count()
+}
+
+async fn wait_until(done: impl Fn() -> bool) {
+    for _ in 0..100 {
+        if done() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("still there after five seconds");
+}
