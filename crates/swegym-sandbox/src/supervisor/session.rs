@@ -3,7 +3,7 @@
 //! bash is interactive on a terminal of its own, so that an interrupt reaches
 //! even a loop of builtins. Commands go to it NUL-terminated through a pipe,
 //! into `eval` with empty standard input and with the two output pipes; at
-//! every prompt it writes status, folder and exported variables to a fourth
+//! every prompt, and when it exits, it writes status, folder and exported variables to a fourth
 //! pipe. No marker stands in the output, so nothing printed can end a command.
 //! What the shell says about itself is advice: a hostile command can forge it,
 //! and verdicts therefore only ever rest on one-shot commands in fresh boxes.
@@ -23,7 +23,7 @@ use crate::wire::Ended;
 /// command from descriptor 8.
 const SET_UP: &str = "PS1= PS2=; unset HISTFILE; set +o history; \
 __swegym_say(){ local s=$?; { printf '%s %d %s\\0' \"$1\" \"$s\" \"$PWD\"; export -p; printf '\\0'; } >&9; return $s; }; \
-__swegym_run(){ local c; IFS= read -r -d '' -u 8 c; eval \"$c\" </dev/null >&6 2>&7 6>&- 7>&- 8<&- 9>&-; }; \
+__swegym_run(){ local c; IFS= read -r -d '' -u 8 c; eval \"$c\" </dev/null >&6 2>&7 6>&- 7>&- 8<&-; }; \
 trap '__swegym_say x' EXIT; PROMPT_COMMAND='__swegym_say p'\n";
 
 /// Typed into a respawned shell, outside any function, where `declare` would be local.
