@@ -1,1 +1,13 @@
-//! Placeholder.
+//! Where instances come from.
+//!
+//! Today: packages. [`package`] gets one (from an index, an archive or a
+//! checkout), [`recipe`] finds out how it is installed and tested from the
+//! files it carries, and [`synth`] injects bugs into its source and says what
+//! goes wrong in plain words. Nothing here runs a program: installing and
+//! testing happen in boxes, by way of the runner.
+
+pub mod index;
+pub mod package;
+pub mod recipe;
+pub mod synth;
+pub mod uv;
