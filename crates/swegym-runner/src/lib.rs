@@ -1,1 +1,23 @@
-//! Placeholder.
+//! Many jobs at once, and none of them lost.
+//!
+//! The [`dispatcher`] owns a run: it admits jobs by cores and memory, writes
+//! the journal before and after each, retries what the machinery broke, and
+//! resumes a run from its directory. Each job is one asynchronous function
+//! ([`job::Job`] is a closed enum) that knows nothing of the others and sends
+//! back one result. What is done inside boxes for a job stands in its module.
+
+pub mod build;
+pub mod context;
+pub mod dispatcher;
+pub mod evaluate;
+pub mod foundation;
+pub mod job;
+pub mod run_dir;
+pub mod synth;
+pub mod testing;
+pub mod validate;
+
+pub use context::{Context, RunSettings};
+pub use dispatcher::{Outcome, run};
+pub use job::Job;
+pub use run_dir::{RunDir, RunDirError};

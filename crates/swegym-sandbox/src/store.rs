@@ -157,15 +157,21 @@ impl Store {
     /// # Errors
     /// When something cannot be read or written.
     pub fn import_folder(&self, folder: &Path) -> Result<LayerId, StoreError> {
-        layer::import(self, folder, Path::new(""))
+        self.import_folder_at(folder, "/", |_| true)
     }
 
-    /// Freezes a folder so that it stands at `at` in the box.
+    /// Freezes a folder so that it stands at `at` in the box, with only the
+    /// entries (paths relative to the folder) that `keep` wants.
     ///
     /// # Errors
     /// When something cannot be read or written.
-    pub fn import_folder_at(&self, folder: &Path, at: &str) -> Result<LayerId, StoreError> {
-        layer::import(self, folder, Path::new(at.trim_start_matches('/')))
+    pub fn import_folder_at(
+        &self,
+        folder: &Path,
+        at: &str,
+        keep: impl Fn(&Path) -> bool,
+    ) -> Result<LayerId, StoreError> {
+        layer::import(self, folder, Path::new(at.trim_start_matches('/')), &keep)
     }
 
     /// Unpacks a root file system (`.tar`, `.tar.gz`) into a layer. Entries
@@ -228,6 +234,20 @@ impl Store {
         let path = self.home.join(format!("store/images/{}.json", digest.short()));
         write_whole(&path, image.to_json().as_bytes()).map_err(StoreError::io("write", &path))?;
         Ok(digest)
+    }
+
+    /// Every image of the store by its short digest, sorted.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn images(&self) -> Result<Vec<(String, Image)>, StoreError> {
+        let folder = self.home.join("store/images");
+        let read = fs::read_dir(&folder).map_err(StoreError::io("read the folder", &folder))?;
+        let names = read.flatten().map(|e| e.file_name().to_string_lossy().into_owned());
+        let mut digests: Vec<String> =
+            names.filter_map(|n| n.strip_suffix(".json").map(str::to_owned)).collect();
+        digests.sort();
+        digests.into_iter().map(|d| Ok((d.clone(), self.load_image(&d)?))).collect()
     }
 
     /// Reads an image by its digest, whole or short.

@@ -299,7 +299,7 @@ impl Recipe {
                 // unittest takes one start folder; the project's root finds all packages.
                 match self.test_paths.as_slice() {
                     [one] if !one.ends_with(".py") => {
-                        command.extend(["-s".into(), one.clone(), "-t".into(), ".".into()])
+                        command.extend(["-s".into(), one.clone(), "-t".into(), ".".into()]);
                     }
                     _ => {}
                 }

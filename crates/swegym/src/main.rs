@@ -1,2 +1,52 @@
-//! Placeholder.
-fn main() {}
+//! swegym: executable software-engineering tasks, from packages to verdicts.
+//!
+//! Reading order: [`args`] is what can be typed, [`settings`] what it means,
+//! [`commands`] one file a verb, [`session`] what verbs share. Everything that
+//! is shown goes through [`printer`]; every error ends in [`error`].
+
+mod args;
+mod bench;
+mod commands;
+mod error;
+mod exit;
+mod printer;
+mod progress;
+mod report;
+mod session;
+mod settings;
+mod stage;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Args, Verb};
+use crate::error::CommandError;
+use crate::printer::Printer;
+use crate::settings::Environment;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Verb::Keeper { place } = &args.verb {
+        // Before any thread exists: the keeper forks.
+        return match swegym_sandbox::keeper::run(place) {
+            Ok(()) => exit::DONE.into(),
+            Err(_) => exit::UNEXPECTED.into(),
+        };
+    }
+    let environment = Environment::read();
+    let printer = Printer::new(args.global.json, args.global.quiet, &environment);
+    let ran = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(CommandError::from)
+        .and_then(|runtime| runtime.block_on(commands::run(args, environment, printer)));
+    match ran {
+        Ok(code) => code.into(),
+        Err(error) => {
+            printer.error(&error);
+            error.exit.into()
+        }
+    }
+}

@@ -34,13 +34,20 @@ const OPAQUE: &std::ffi::CStr = c"user.overlay.opaque";
 
 struct Import<'a> {
     store: &'a Store,
+    source: &'a Path,
+    keep: &'a dyn Fn(&Path) -> bool,
     target: PathBuf,
     list: Vec<u8>,
 }
 
-pub(super) fn import(store: &Store, source: &Path, at: &Path) -> Result<LayerId, StoreError> {
+pub(super) fn import(
+    store: &Store,
+    source: &Path,
+    at: &Path,
+    keep: &dyn Fn(&Path) -> bool,
+) -> Result<LayerId, StoreError> {
     let work = store.work_folder()?;
-    let mut import = Import { store, target: work.path().join("layer"), list: Vec::new() };
+    let mut import = Import { store, source, keep, target: work.path().join("layer"), list: Vec::new() };
     let root = import.target.clone();
     import.make_folder(&root)?;
     let mut here = PathBuf::new();
@@ -118,7 +125,10 @@ impl Import<'_> {
             read.collect::<io::Result<Vec<_>>>().map_err(StoreError::io("read the folder", source))?;
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
-            self.entry(&entry.path(), &at.join(entry.file_name()))?;
+            let path = entry.path();
+            if (self.keep)(path.strip_prefix(self.source).unwrap_or(&path)) {
+                self.entry(&path, &at.join(entry.file_name()))?;
+            }
         }
         Ok(())
     }

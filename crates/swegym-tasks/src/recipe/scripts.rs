@@ -167,10 +167,9 @@ fn keyword_arguments<'t, 's>(call: Node<'t>, text: &'s str) -> Vec<(&'s str, Nod
 /// Plain string literals in a node, without their quotes.
 fn string_literals(node: Node<'_>, text: &str) -> Vec<String> {
     let content = |n: Node<'_>| {
-        let quoted = syntax::text(n, text);
-        let plain = quoted.trim_start_matches(|c: char| c.is_ascii_alphabetic());
-        let plain = plain.trim_matches(|c| c == '"' || c == '\'');
-        (!quoted.starts_with(['f', 'F'])).then(|| plain.to_owned())
+        let parts = syntax::named_children(n).filter(|c| c.kind() == "string_content");
+        let computed = syntax::named_children(n).any(|c| c.kind() == "interpolation");
+        (!computed).then(|| parts.map(|p| syntax::text(p, text)).collect::<String>())
     };
     syntax::descendants(node).filter(|n| n.kind() == "string").filter_map(content).collect()
 }

@@ -197,7 +197,7 @@ fn wrong_variable(node: Node<'_>, function: Node<'_>, source: &str) -> Vec<Place
     }
     let name = text(node, source);
     let locals = bound_before(function, node.start_byte(), source);
-    let mine = locals.iter().any(|l| *l == name);
+    let mine = locals.contains(&name);
     let other = locals.iter().rev().find(|l| **l != name && !matches!(**l, "self" | "cls" | "_"));
     match (mine && !matches!(name, "self" | "cls"), other) {
         (true, Some(other)) => vec![(Operator::WrongVariable, replace(node, *other))],

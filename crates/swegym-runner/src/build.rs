@@ -1,0 +1,450 @@
+//! From a package to an image: source, dependencies by uv, one commit, bytecode.
+//!
+//! uv runs inside a box that has the host's network and nothing else of the
+//! host. Its cache is shared between builds only while nothing of a package is
+//! executed (wheels only); steps that run a package's own build code get a
+//! cache that is gone with the box, so that one package cannot poison another.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use swegym_core::{Boundary, Digest, Fault};
+use swegym_sandbox::output::Keep;
+use swegym_sandbox::store::LayerId;
+use swegym_sandbox::{BoxSettings, Command, EmbeddedSandbox, Execution, Image, Sandbox as _};
+use swegym_tasks::package::{self, Package, PackageSpec};
+use swegym_tasks::recipe::{self, Recipe, RequirementSet};
+
+use crate::context::Context;
+use crate::foundation::{self, Foundation};
+use crate::job::{JobResult, sandbox_fault};
+use crate::testing::{JUNIT, TestPlan, TestRun, WORKDIR, last_lines, must_run, run_tests, start, stop};
+
+/// Runs of the untouched package's tests; only what passes in each can be an expectation.
+const BASELINE_RUNS: u32 = 2;
+/// How many requirement sets are tried before the best one is taken.
+const SETS_TRIED: usize = 4;
+/// How often a missing module may be added by its name.
+const REPAIRS: usize = 3;
+
+/// A package with its image, as the build's result says it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Built {
+    /// Normalised name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// Digest of the image.
+    pub image: String,
+    /// The layer that holds the untouched source, at the working folder.
+    pub source: String,
+    /// The one commit.
+    pub commit: String,
+    /// Tests that pass in every run of the untouched package, by both witnesses.
+    pub passing: Vec<String>,
+}
+
+/// The variables of every git command that makes a commit: no clock, no user.
+pub(crate) const GIT_IDENTITY: &str = "GIT_AUTHOR_NAME=swegym GIT_AUTHOR_EMAIL=swegym@localhost \
+GIT_AUTHOR_DATE='2020-01-01T00:00:00Z' GIT_COMMITTER_NAME=swegym GIT_COMMITTER_EMAIL=swegym@localhost \
+GIT_COMMITTER_DATE='2020-01-01T00:00:00Z'";
+
+/// Makes the working folder a repository with one commit, nothing to look
+/// back at, and an index without times, so that equal trees are equal bytes.
+pub(crate) fn commit_script() -> String {
+    format!(
+        "set -e; rm -rf .git; git -c init.defaultBranch=main init -q --template= .; mkdir -p .git/info; \
+         git config core.logAllRefUpdates false; git config gc.auto 0; git config core.fileMode true; \
+         printf '%s\\n' '*.egg-info/' '__pycache__/' '*.pyc' '.pytest_cache/' '.eggs/' 'build/' '.coverage' > .git/info/exclude; \
+         git add -A .; {GIT_IDENTITY} git commit -q --allow-empty --no-verify --no-gpg-sign -m 'Initial state'; \
+         git repack -adq; git prune-packed -q; rm -f .git/COMMIT_EDITMSG .git/index; git read-tree HEAD; git rev-parse HEAD"
+    )
+}
+
+/// Builds a package's image and learns which of its tests can be relied on.
+///
+/// # Errors
+/// A fault of the task (no such package, no tests, nothing resolves, nothing
+/// passes) or of the machinery.
+pub async fn build(context: &Context, spec: &PackageSpec) -> Result<JobResult, Fault> {
+    let foundation = foundation::lay(context).await?;
+    let (package, recipe, source) = unpack(context, spec).await?;
+    let image = foundation.image.with_layer(source);
+    let mut best: Option<(Installed, Vec<TestRun>)> = None;
+    let mut refused = Vec::new();
+    for set in recipe.requirement_sets.iter().take(SETS_TRIED) {
+        match install_and_test(context, &foundation, &image, &package, &recipe, set).await {
+            Ok((installed, runs)) => {
+                let (whole, score) = (is_whole(&installed, &runs), passing(&installed, &runs).len());
+                if best.as_ref().is_none_or(|(i, r)| passing(i, r).len() < score) {
+                    best = Some((installed, runs));
+                }
+                if whole {
+                    break;
+                }
+            }
+            Err(fault) if fault.boundary.is_infrastructure() => return Err(fault),
+            Err(fault) => refused.push(format!("{}: {}", set.from, fault.message)),
+        }
+    }
+    let Some((installed, runs)) = best else {
+        return Err(Fault::new(Boundary::Task, "does_not_install", format!("no requirement set of `{}` installs:\n{}", package.name, refused.join("\n")))
+            .with_hint("see which requirement does not resolve; an older Python (--python) or a cut-off date (--exclude-newer) often helps"));
+    };
+    let passing = passing(&installed, &runs);
+    if passing.is_empty() {
+        let log = runs.first().map(|r| last_lines(&r.log, 12)).unwrap_or_default();
+        let code = if runs.iter().any(|r| r.end == swegym_grade::evidence::RunEnd::TimedOut) {
+            "timeout"
+        } else {
+            "nothing_passes"
+        };
+        return Err(Fault::new(Boundary::Task, code, format!("no test of `{}` passes:\n{log}", package.name))
+            .with_hint("run them by hand to see why; another version or Python (--python) may work, and --test-timeout gives them longer"));
+    }
+    result(context, &package, &recipe, source, &installed, passing)
+}
+
+async fn unpack(context: &Context, spec: &PackageSpec) -> Result<(Package, Recipe, LayerId), Fault> {
+    let (spec, index, store) = (spec.clone(), context.index.clone(), context.host.store().clone());
+    let work = tokio::task::spawn_blocking(move || {
+        let folder = store.work_folder().map_err(|e| sandbox_fault(&e.into()))?;
+        let with_hint = |fault: Fault, hint: Option<String>| match hint {
+            Some(hint) => fault.with_hint(hint),
+            None => fault,
+        };
+        let package = package::obtain(&spec, &index, folder.path()).map_err(|e| {
+            // The network is machinery; a name that does not exist is not.
+            let network =
+                matches!(e, package::PackageError::Index(swegym_tasks::index::IndexError::Fetch { .. }));
+            let boundary = if network { Boundary::Sandbox } else { Boundary::Task };
+            let why = std::error::Error::source(&e).map(|s| format!(": {s}")).unwrap_or_default();
+            with_hint(Fault::new(boundary, "no_package", format!("{e}{why}")), e.hint())
+        })?;
+        let recipe = recipe::infer(&package.name, &package.root)
+            .map_err(|e| with_hint(Fault::new(Boundary::Task, "no_tests", e.to_string()), e.hint()))?;
+        let layer = store.import_folder_at(&package.root, WORKDIR, |_| true);
+        Ok((package, recipe, layer.map_err(|e| sandbox_fault(&e.into()))?))
+    });
+    work.await.map_err(|e| Fault::new(Boundary::Internal, "panic", e.to_string()))?
+}
+
+/// An installed package: the image and how it was made.
+struct Installed {
+    image: Image,
+    plan: TestPlan,
+    commit: String,
+    set: RequirementSet,
+    frozen: Vec<String>,
+}
+
+/// Installs one requirement set and runs the baseline; modules that the tests
+/// miss are added by name and the whole is tried again.
+async fn install_and_test(
+    context: &Context,
+    foundation: &Foundation,
+    image: &Image,
+    package: &Package,
+    recipe: &Recipe,
+    set: &RequirementSet,
+) -> Result<(Installed, Vec<TestRun>), Fault> {
+    let mut set = set.clone();
+    let mut repairs = 0;
+    loop {
+        let installed = install(context, foundation, image, package, recipe, &set).await?;
+        let first = baseline(context, &installed).await?;
+        let missing = missing_modules(&first.log, &set);
+        if missing.is_empty() || repairs == REPAIRS {
+            let mut runs = vec![first];
+            while (runs.len() as u32) < BASELINE_RUNS {
+                runs.push(baseline(context, &installed).await?);
+            }
+            return Ok((installed, runs));
+        }
+        repairs += 1;
+        set.from = format!("{} + modules that the tests miss", set.from);
+        set.requirements.extend(missing);
+    }
+}
+
+async fn baseline(context: &Context, installed: &Installed) -> Result<TestRun, Fault> {
+    let sandbox = start(context, &installed.image).await?;
+    let run = run_tests(context, &sandbox, &installed.plan).await?;
+    stop(sandbox).await?;
+    Ok(run)
+}
+
+/// Projects behind `No module named 'x'`, as far as the name tells.
+fn missing_modules(log: &str, set: &RequirementSet) -> Vec<String> {
+    let mut missing: Vec<String> = Vec::new();
+    for part in log.split("No module named ").skip(1) {
+        let name: String = part
+            .trim_start_matches(['\'', '"'])
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect();
+        let project = swegym_tasks::index::normalise(&name);
+        if !name.is_empty() && !missing.contains(&project) && !set.requirements.contains(&project) {
+            missing.push(project);
+        }
+    }
+    missing
+}
+
+fn passing(installed: &Installed, runs: &[TestRun]) -> Vec<String> {
+    let mut runs = runs.iter().map(|r| r.passed(&installed.plan));
+    let first = runs.next().unwrap_or_default();
+    runs.fold(first, |all, run| all.into_iter().filter(|t| run.contains(t)).collect())
+}
+
+fn is_whole(installed: &Installed, runs: &[TestRun]) -> bool {
+    !passing(installed, runs).is_empty()
+        && runs.iter().all(|r| r.collection_errors(&installed.plan).is_empty())
+}
+
+async fn install(
+    context: &Context,
+    foundation: &Foundation,
+    image: &Image,
+    package: &Package,
+    recipe: &Recipe,
+    set: &RequirementSet,
+) -> Result<Installed, Fault> {
+    let settings = BoxSettings {
+        limits: context.settings.build_limits.clone(),
+        network: true,
+        binds: vec![("tools".into(), "/mnt".into(), false), ("cache/uv".into(), "/srv".into(), true)],
+    };
+    let sandbox = context.host.start_box(image, &settings).await.map_err(|e| sandbox_fault(&e))?;
+    let installer = Installer { context, sandbox: &sandbox, version: &package.version };
+    installer.prepare(&set.requirements).await?;
+    let python = &foundation.python;
+    installer
+        .uv(
+            Cache::Shared,
+            &format!("venv -q --no-project --python {python} /opt/venv"),
+            "making the environment",
+        )
+        .await?;
+    let wheels = "pip install -q --python /opt/venv/bin/python --only-binary :all: -r /tmp/requirements.txt";
+    let any = "pip install -q --python /opt/venv/bin/python -r /tmp/requirements.txt";
+    if !set.requirements.is_empty() && installer.uv(Cache::Shared, wheels, "installing").await.is_err() {
+        installer.uv(Cache::Private, any, "installing the requirements").await?;
+    }
+    let extras = if set.extras.is_empty() { String::new() } else { format!("[{}]", set.extras.join(",")) };
+    let editable = format!("pip install -q --python /opt/venv/bin/python -e '{WORKDIR}{extras}'");
+    let runtime = installer.uv(Cache::Private, &editable, "installing the package").await;
+    runtime?;
+    let frozen = installer
+        .uv(Cache::Private, "pip freeze -q --python /opt/venv/bin/python --exclude-editable", "listing")
+        .await?;
+    let tidy = "find /opt/venv -name uv_cache.json -delete; rm -rf /root/.cache /root/.local build; \
+         /opt/venv/bin/python -m compileall -q -j 2 --invalidation-mode checked-hash /opt/venv/lib . >/dev/null; true";
+    must_run(&sandbox, tidy, "compiling").await?;
+    let commit = must_run(&sandbox, &commit_script(), "committing").await?.trim().to_owned();
+    let layer = sandbox.snapshot().await.map_err(|e| sandbox_fault(&e))?;
+    sandbox.stop().await.map_err(|e| sandbox_fault(&e))?;
+    let plan = TestPlan {
+        command: recipe.test_command(JUNIT),
+        parser: swegym_grade::LogParser::named(recipe.log_parser())
+            .unwrap_or(swegym_grade::LogParser::Pytest),
+        structured: recipe.runner == recipe::TestRunner::Pytest,
+    };
+    let image = finished_image(image.with_layer(layer), package, &plan);
+    let frozen = frozen.lines().map(str::to_owned).collect();
+    Ok(Installed { image, plan, commit, set: set.clone(), frozen })
+}
+
+fn finished_image(mut image: Image, package: &Package, plan: &TestPlan) -> Image {
+    let path = image.env.iter().find(|(n, _)| n == "PATH").map(|(_, v)| v.clone()).unwrap_or_default();
+    image.set_env("PATH", &format!("/opt/venv/bin:{path}"));
+    image.set_env("VIRTUAL_ENV", "/opt/venv");
+    // Runs must not differ by hash seed, nor leave bytecode behind.
+    image.set_env("PYTHONHASHSEED", "0");
+    image.set_env("PYTHONDONTWRITEBYTECODE", "1");
+    image.workdir = WORKDIR.to_owned();
+    image.labels = BTreeMap::from([
+        ("swegym.package".to_owned(), format!("{} {}", package.name, package.version)),
+        ("swegym.test".to_owned(), plan.to_label()),
+    ]);
+    image
+}
+
+/// Which cache a uv command writes to.
+#[derive(Clone, Copy)]
+enum Cache {
+    /// All builds'; only for commands that execute nothing of a package.
+    Shared,
+    /// Gone with the box.
+    Private,
+}
+
+struct Installer<'a> {
+    context: &'a Context,
+    sandbox: &'a EmbeddedSandbox,
+    version: &'a str,
+}
+
+impl Installer<'_> {
+    async fn prepare(&self, requirements: &[String]) -> Result<(), Fault> {
+        let text = requirements.join("\n") + "\n";
+        self.sandbox
+            .write("/tmp/requirements.txt", text.as_bytes(), 0o644)
+            .await
+            .map_err(|e| sandbox_fault(&e))?;
+        if let Some(certificates) = &self.context.install.certificates {
+            self.sandbox
+                .write("/tmp/certificates.pem", certificates, 0o644)
+                .await
+                .map_err(|e| sandbox_fault(&e))?;
+        }
+        Ok(())
+    }
+
+    async fn uv(&self, cache: Cache, arguments: &str, what: &str) -> Result<String, Fault> {
+        let line = format!("/mnt/uv --no-progress --no-config {arguments}");
+        let mut command = Command::shell(&line, self.context.settings.install_timeout)
+            .in_folder(WORKDIR)
+            .keeping(Keep { head: 1 << 20, tail: 64 << 10, kill_after: 64 << 20 })
+            .with_env(
+                "UV_CACHE_DIR",
+                match cache {
+                    Cache::Shared => "/srv",
+                    Cache::Private => "/tmp/uv-cache",
+                },
+            )
+            .with_env("UV_LINK_MODE", "copy")
+            .with_env("UV_PYTHON_DOWNLOADS", "never")
+            // There is no history to read a version from.
+            .with_env("SETUPTOOLS_SCM_PRETEND_VERSION", self.version)
+            .with_env("PBR_VERSION", self.version)
+            .with_env("PDM_BUILD_SCM_VERSION", self.version)
+            .with_env("POETRY_DYNAMIC_VERSIONING_BYPASS", self.version);
+        for (name, value) in &self.context.install.env {
+            command = command.with_env(name, value);
+        }
+        if self.context.install.certificates.is_some() {
+            command = command.with_env("SSL_CERT_FILE", "/tmp/certificates.pem");
+        }
+        let done = self.sandbox.exec(command).await.map_err(|e| sandbox_fault(&e))?;
+        if done.succeeded() {
+            return Ok(done.output.stdout_text());
+        }
+        Err(install_fault(&done, what))
+    }
+}
+
+fn install_fault(done: &Execution, what: &str) -> Fault {
+    let said = done.output.combined_text();
+    if done.limit_hit == Some(swegym_sandbox::limits::LimitHit::Disk) {
+        return Fault::new(Boundary::Task, "disk_limit", format!("{what} filled the box's disk"))
+            .with_hint("give builds more with --build-disk");
+    }
+    let network = [
+        "dns error",
+        "Connection refused",
+        "operation timed out",
+        "Network is unreachable",
+        "tcp connect error",
+    ];
+    if network.iter().any(|n| said.contains(n)) {
+        return Fault::new(Boundary::Sandbox, "network", format!("{what} failed: {}", last_lines(&said, 4)))
+            .with_hint("check the network, a proxy (HTTPS_PROXY) or --index-url");
+    }
+    Fault::new(Boundary::Task, "does_not_install", format!("{what} failed: {}", last_lines(&said, 8)))
+}
+
+fn result(
+    context: &Context,
+    package: &Package,
+    recipe: &Recipe,
+    source: LayerId,
+    installed: &Installed,
+    passing: Vec<String>,
+) -> Result<JobResult, Fault> {
+    let digest = context.host.store().save_image(&installed.image).map_err(|e| sandbox_fault(&e.into()))?;
+    let built = Built {
+        name: package.name.clone(),
+        version: package.version.clone(),
+        image: digest.hex(),
+        source: source.0.hex(),
+        commit: installed.commit.clone(),
+        passing,
+    };
+    let mut value = built.to_json();
+    value["recipe"] = recipe.to_json();
+    value["requirements_from"] = json!(installed.set.from);
+    value["frozen"] = json!(installed.frozen);
+    Ok(JobResult { outcome: "built".to_owned(), value })
+}
+
+impl Built {
+    /// The row of `images.jsonl`, less what is only for people.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "package": self.name,
+            "version": self.version,
+            "image": self.image,
+            "source_layer": self.source,
+            "commit": self.commit,
+            "passing_tests": self.passing,
+        })
+    }
+
+    /// Reads a row of `images.jsonl`.
+    #[must_use]
+    pub fn from_json(value: &Value) -> Option<Self> {
+        let text = |key: &str| value.get(key)?.as_str().map(str::to_owned);
+        let passing = value.get("passing_tests")?.as_array()?;
+        Some(Self {
+            name: text("package")?,
+            version: text("version")?,
+            image: text("image")?,
+            source: text("source_layer")?,
+            commit: text("commit")?,
+            passing: passing.iter().map(|t| t.as_str().map(str::to_owned)).collect::<Option<_>>()?,
+        })
+    }
+
+    /// The untouched source on this machine.
+    ///
+    /// # Errors
+    /// When the store does not have it.
+    pub fn source_folder(&self, context: &Context) -> Result<std::path::PathBuf, Fault> {
+        let store = context.host.store();
+        let layer = Digest::parse(&self.source)
+            .map_err(|e| Fault::new(Boundary::Task, "bad_digest", e.to_string()))?;
+        let relative = store.layer_folder(LayerId(layer)).map_err(|e| sandbox_fault(&e.into()))?;
+        Ok(store.home().join(relative).join(WORKDIR.trim_start_matches('/')))
+    }
+}
+
+/// For callers that only need a line: how long installing steps may take by default.
+pub const DEFAULT_INSTALL_TIMEOUT: Duration = Duration::from_secs(900);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_that_tests_miss_become_projects_once() {
+        let set = RequirementSet { from: String::new(), requirements: vec!["six".into()], extras: vec![] };
+        let log = "E   ModuleNotFoundError: No module named 'python_dateutil'\nE  ModuleNotFoundError: No module named 'six'\nNo module named 'python_dateutil.tz'\nNo module named \n";
+        assert_eq!(missing_modules(log, &set), ["python-dateutil"]);
+    }
+
+    #[test]
+    fn a_built_row_is_read_back() {
+        let built = Built {
+            name: "a".into(),
+            version: "1".into(),
+            image: "i".into(),
+            source: "s".into(),
+            commit: "c".into(),
+            passing: vec!["t".into()],
+        };
+        assert_eq!(Built::from_json(&built.to_json()), Some(built));
+    }
+}

@@ -1,0 +1,59 @@
+//! What every job of a run shares.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use swegym_sandbox::{BoxSettings, Host, Limits};
+use swegym_tasks::index::Index;
+
+/// How jobs run, as resolved by the binary.
+#[derive(Debug, Clone)]
+pub struct RunSettings {
+    /// Limits of a box that runs tests.
+    pub limits: Limits,
+    /// Limits of a box that installs.
+    pub build_limits: Limits,
+    /// Wall time of one run of a test suite.
+    pub test_timeout: Duration,
+    /// Wall time of one installing step.
+    pub install_timeout: Duration,
+    /// Cores that jobs may use together.
+    pub cores: usize,
+    /// Memory that jobs may use together, in bytes.
+    pub memory_bytes: u64,
+}
+
+/// How packages are installed.
+#[derive(Debug, Clone, Default)]
+pub struct InstallSettings {
+    /// Variables for uv inside build boxes: index, proxies, cut-off date.
+    pub env: Vec<(String, String)>,
+    /// Bytes of the certificates that the host trusts, if it names a file.
+    pub certificates: Option<Vec<u8>>,
+    /// The interpreter on the host: a path or a name.
+    pub python: String,
+}
+
+/// Handles and settings for jobs; cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    /// Boxes and the store.
+    pub host: Host,
+    /// How jobs run.
+    pub settings: Arc<RunSettings>,
+    /// How packages are installed.
+    pub install: Arc<InstallSettings>,
+    /// Where packages come from.
+    pub index: Arc<Index>,
+    /// The run's folder, for evidence.
+    pub run_folder: Arc<PathBuf>,
+}
+
+impl Context {
+    /// A box that runs tests: no network.
+    #[must_use]
+    pub fn test_box(&self) -> BoxSettings {
+        BoxSettings { limits: self.settings.limits.clone(), ..BoxSettings::default() }
+    }
+}

@@ -1,0 +1,191 @@
+//! The one place that knows the state of a run.
+//!
+//! Executors are tasks that send messages; the dispatcher alone admits jobs,
+//! writes the journal and decides about retries. A job's start is in the
+//! journal before the job acts, its result on disk before its end is. Not
+//! overly generic: there is no graph of jobs; verbs that need one another are
+//! run one after another.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use swegym_core::event::Event;
+use swegym_core::{Digest, Fault};
+use tokio::sync::{mpsc, watch};
+
+use crate::context::Context;
+use crate::job::{Job, JobResult};
+use crate::run_dir::{RunDir, RunDirError};
+
+/// Attempts that a job gets when the machinery breaks.
+const ATTEMPTS: u32 = 3;
+
+/// What became of one job.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It has a result.
+    Finished {
+        /// One word.
+        outcome: String,
+        /// The document.
+        value: Value,
+    },
+    /// It broke, after retries where they could help.
+    Failed(Fault),
+    /// The run was interrupted before it ended.
+    Unfinished,
+}
+
+/// Progress, for whoever shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Jobs with a final event, kept ones included.
+    pub done: usize,
+    /// Jobs running now.
+    pub running: usize,
+    /// All jobs.
+    pub total: usize,
+}
+
+/// What an executor says when it is through.
+struct Report {
+    at: usize,
+    attempt: u32,
+    result: Result<JobResult, Fault>,
+    wall_time: Duration,
+}
+
+/// Runs jobs to their end and gives their outcomes in the order of `jobs`.
+/// `stop` turning true ends admission; running jobs are dropped with their
+/// boxes and left to a resume.
+///
+/// # Errors
+/// Only when the run directory cannot be written to.
+pub async fn run(
+    run: &mut RunDir,
+    verb: &str,
+    inputs: Digest,
+    jobs: &[Job],
+    context: &Context,
+    mut stop: watch::Receiver<bool>,
+    mut show: impl FnMut(&Event, Progress),
+) -> Result<Vec<Outcome>, RunDirError> {
+    let mut outcomes: Vec<Option<Outcome>> = jobs
+        .iter()
+        .map(|job| {
+            let (outcome, value) = run.finished(&job.name)?.clone();
+            Some(Outcome::Finished { outcome, value })
+        })
+        .collect();
+    let (sender, mut reports) = mpsc::unbounded_channel::<Report>();
+    let mut waiting: VecDeque<(usize, u32)> =
+        outcomes.iter().enumerate().filter(|(_, o)| o.is_none()).map(|(i, _)| (i, 1)).collect();
+    let mut running = tokio::task::JoinSet::new();
+    let mut memory = context.settings.memory_bytes;
+    let mut note = |run: &mut RunDir, event: Event, progress: Progress| {
+        run.append(event.clone(), now_ms())?;
+        show(&event, progress);
+        Ok::<_, RunDirError>(())
+    };
+    let progress = |outcomes: &[Option<Outcome>], running: usize| Progress {
+        done: outcomes.iter().flatten().count(),
+        running,
+        total: jobs.len(),
+    };
+    let started = Event::RunStarted { verb: verb.to_owned(), inputs, jobs: jobs.len() };
+    note(run, started, progress(&outcomes, 0))?;
+    loop {
+        while let Some((at, attempt)) = waiting.front().copied() {
+            let wanted = jobs[at].memory_bytes(context);
+            // A job that wants more than there is runs alone rather than never.
+            let fits = running.is_empty() || (running.len() < context.settings.cores && wanted <= memory);
+            if !fits || *stop.borrow() {
+                break;
+            }
+            waiting.pop_front();
+            memory = memory.saturating_sub(wanted);
+            let event = Event::JobStarted { job: jobs[at].name.clone(), attempt };
+            note(run, event, progress(&outcomes, running.len() + 1))?;
+            running.spawn(execute(jobs[at].clone(), at, attempt, context.clone(), sender.clone()));
+        }
+        if running.is_empty() && (waiting.is_empty() || *stop.borrow()) {
+            break;
+        }
+        let report = tokio::select! {
+            Some(report) = reports.recv() => report,
+            Ok(()) = stop.changed() => {
+                if *stop.borrow() {
+                    // Dropped jobs drop their boxes; the journal has no end for them.
+                    running.shutdown().await;
+                    break;
+                }
+                continue;
+            }
+        };
+        running.join_next().await;
+        memory = (memory + jobs[report.at].memory_bytes(context)).min(context.settings.memory_bytes);
+        let job = jobs[report.at].name.clone();
+        match report.result {
+            Ok(JobResult { outcome, value }) => {
+                let result = run.write_result(&job, &value)?;
+                let wall_time_ms = report.wall_time.as_millis() as u64;
+                outcomes[report.at] = Some(Outcome::Finished { outcome: outcome.clone(), value });
+                let event = Event::JobFinished { job, outcome, result, wall_time_ms };
+                note(run, event, progress(&outcomes, running.len()))?;
+            }
+            Err(fault) => {
+                let retry = fault.boundary.is_infrastructure() && report.attempt < ATTEMPTS;
+                if retry {
+                    waiting.push_back((report.at, report.attempt + 1));
+                } else {
+                    outcomes[report.at] = Some(Outcome::Failed(fault.clone()));
+                }
+                let event = Event::JobFailed { job, attempt: report.attempt, fault, retry };
+                note(run, event, progress(&outcomes, running.len()))?;
+            }
+        }
+    }
+    let complete = outcomes.iter().all(Option::is_some);
+    let event = if complete { Event::RunFinished } else { Event::RunInterrupted };
+    note(run, event, progress(&outcomes, 0))?;
+    Ok(outcomes.into_iter().map(|o| o.unwrap_or(Outcome::Unfinished)).collect())
+}
+
+async fn execute(
+    job: Job,
+    at: usize,
+    attempt: u32,
+    context: Context,
+    reports: mpsc::UnboundedSender<Report>,
+) {
+    let started = Instant::now();
+    if attempt > 1 {
+        tokio::time::sleep(Duration::from_millis(200 << attempt)).await;
+    }
+    // A panic in a job is a bug of ours, and still one job's trouble only.
+    let work = tokio::spawn(async move { job.execute(&context).await });
+    let abort = AbortOnDrop(work.abort_handle());
+    let result = work.await.unwrap_or_else(|error| {
+        Err(Fault::new(swegym_core::Boundary::Internal, "panic", error.to_string())
+            .with_hint("this is a bug in swegym; please report it with the run directory"))
+    });
+    drop(abort);
+    // The dispatcher is gone only when the run was interrupted.
+    let _ = reports.send(Report { at, attempt, result, wall_time: started.elapsed() });
+}
+
+/// Ends the inner task when the outer one is dropped.
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the runner is where clocks are read")]
+fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |d| d.as_millis() as u64)
+}

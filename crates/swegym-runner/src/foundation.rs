@@ -1,0 +1,208 @@
+//! What every image of a machine shares: the base, the interpreter, uv.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use swegym_core::{Boundary, Digest, Fault};
+use swegym_sandbox::base::Base;
+use swegym_sandbox::{BoxSettings, Command, Image, Sandbox as _, Store, tool};
+
+use crate::context::Context;
+use crate::job::sandbox_fault;
+use crate::testing::last_lines;
+
+/// Where an interpreter from a home folder stands in boxes.
+const PLACE: &str = "/opt/python";
+
+/// The bottom of every package image.
+#[derive(Debug, Clone)]
+pub struct Foundation {
+    /// Base and interpreter.
+    pub image: Image,
+    /// The interpreter, as the box sees it.
+    pub python: String,
+    /// `3.11.7`.
+    pub version: String,
+}
+
+/// The interpreter on the host.
+struct Interpreter {
+    prefix: PathBuf,
+    executable: PathBuf,
+    version: String,
+}
+
+/// Makes the foundation, or takes the one of an earlier run.
+///
+/// # Errors
+/// When there is no usable interpreter, or it does not run in a box.
+pub async fn lay(context: &Context) -> Result<Foundation, Fault> {
+    let store = context.host.store().clone();
+    let python = context.install.python.clone();
+    let found = tokio::task::spawn_blocking(move || {
+        let interpreter = find_interpreter(&python)?;
+        let base = Base::host(&store).map_err(|e| sandbox_fault(&e.into()))?;
+        Ok::<_, Fault>((interpreter, Image::new(base)))
+    });
+    let (interpreter, bare) = found.await.map_err(|e| internal(&e))??;
+    let foundation = if is_shown_by_base(&interpreter.prefix) {
+        let python = interpreter.executable.to_string_lossy().into_owned();
+        Foundation { image: bare, python, version: interpreter.version }
+    } else {
+        with_interpreter(context, bare, interpreter).await?
+    };
+    check(context, &foundation).await?;
+    Ok(foundation)
+}
+
+fn internal(error: &tokio::task::JoinError) -> Fault {
+    Fault::new(Boundary::Internal, "panic", error.to_string())
+}
+
+fn find_interpreter(python: &str) -> Result<Interpreter, Fault> {
+    let ask = "import sys, os; print(sys.base_prefix); print(os.path.realpath(sys.executable)); \
+               print('.'.join(map(str, sys.version_info[:3])))";
+    let answer = tool::run(python, ["-I", "-c", ask], Duration::from_secs(30)).map_err(|e| {
+        Fault::new(Boundary::Task, "no_python", format!("cannot use the interpreter `{python}`: {e}"))
+            .with_hint("install Python 3.8 or newer, or name one with --python")
+    })?;
+    let text = String::from_utf8_lossy(&answer);
+    let lines: Vec<&str> = text.lines().collect();
+    match lines.as_slice() {
+        [prefix, executable, version] => Ok(Interpreter {
+            prefix: PathBuf::from(prefix),
+            executable: PathBuf::from(executable),
+            version: (*version).to_owned(),
+        }),
+        _ => Err(Fault::new(Boundary::Task, "no_python", format!("`{python}` is not a Python interpreter"))),
+    }
+}
+
+/// Whether boxes see this folder of the host anyway.
+fn is_shown_by_base(prefix: &Path) -> bool {
+    ["/usr", "/nix/store", "/gnu/store"].iter().any(|shown| prefix.starts_with(shown))
+}
+
+/// What an interpreter needs at run time; its own tests, archives and other
+/// people's packages are left out, and so is bytecode, which is made anew.
+fn is_needed(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let parent = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    let of_library = parent.starts_with("python3.");
+    let left_out =
+        matches!(&*name, "test" | "idlelib" | "turtledemo" | "site-packages" | "ensurepip" | "lib2to3");
+    !(name == "__pycache__" || name.ends_with(".a") || path == Path::new("share") || (of_library && left_out))
+}
+
+/// The interpreter as a layer of its own. Preparing it takes seconds, so the
+/// finished image is remembered by what identifies the interpreter.
+async fn with_interpreter(context: &Context, bare: Image, found: Interpreter) -> Result<Foundation, Fault> {
+    let store = context.host.store().clone();
+    let minor: String = found.version.rsplit_once('.').map_or(found.version.as_str(), |(m, _)| m).to_owned();
+    let python = format!("{PLACE}/bin/python{minor}");
+    let stamp = std::fs::metadata(&found.executable).and_then(|m| m.modified()).ok();
+    let key = format!(
+        "{:?} {:?} {} {stamp:?} {}",
+        bare.base,
+        found.prefix,
+        found.version,
+        env!("CARGO_PKG_VERSION")
+    );
+    let note = store.home().join("cache").join(format!("interpreter-{}", Digest::of(key.as_bytes()).short()));
+    if let Some(image) = remembered(&store, &note) {
+        return Ok(Foundation { image, python, version: found.version });
+    }
+    let (importing, prefix) = (store.clone(), found.prefix.clone());
+    let layer = tokio::task::spawn_blocking(move || importing.import_folder_at(&prefix, PLACE, is_needed));
+    let layer = layer.await.map_err(|e| internal(&e))?.map_err(|e| sandbox_fault(&e.into()))?;
+    let mut image = bare.with_layer(layer);
+    image.set_env("PATH", &format!("{PLACE}/bin:/usr/local/bin:/usr/bin:/bin"));
+    let settings = BoxSettings { limits: context.settings.build_limits.clone(), ..BoxSettings::default() };
+    let sandbox = context.host.start_box(&image, &settings).await.map_err(|e| sandbox_fault(&e))?;
+    // A shared libpython is found by its folder, whatever a test does to the
+    // environment; the standard library never changes, so its bytecode is
+    // not checked against it.
+    let prepare = format!(
+        "mkdir -p /etc/ld.so.conf.d && echo {PLACE}/lib > /etc/ld.so.conf.d/swegym-python.conf && \
+         (PATH=$PATH:/usr/sbin:/sbin ldconfig 2>/dev/null; true) && \
+         {python} -m compileall -q -j 2 --invalidation-mode unchecked-hash {PLACE}/lib/python{minor} >/dev/null; \
+         rm -rf /root/.cache; {python} -c pass"
+    );
+    let done = sandbox
+        .exec(Command::shell(&prepare, Duration::from_secs(300)))
+        .await
+        .map_err(|e| sandbox_fault(&e))?;
+    if !done.succeeded() {
+        let said = last_lines(&done.output.combined_text(), 5);
+        return Err(Fault::new(
+            Boundary::Task,
+            "python_not_movable",
+            format!("{} does not run in a box: {said}", found.prefix.display()),
+        )
+        .with_hint("name another interpreter with --python, for example the system's /usr/bin/python3"));
+    }
+    let image = image.with_layer(sandbox.snapshot().await.map_err(|e| sandbox_fault(&e))?);
+    sandbox.stop().await.map_err(|e| sandbox_fault(&e))?;
+    let digest = store.save_image(&image).map_err(|e| sandbox_fault(&e.into()))?;
+    // Only a shortcut: without it the next run prepares the layer again.
+    let _ = swegym_sandbox::store::write_whole(&note, digest.hex().as_bytes());
+    Ok(Foundation { image, python, version: found.version })
+}
+
+fn remembered(store: &Store, note: &Path) -> Option<Image> {
+    let image = store.load_image(std::fs::read_to_string(note).ok()?.trim()).ok()?;
+    image.layers.iter().all(|l| store.layer_folder(*l).is_ok()).then_some(image)
+}
+
+/// The interpreter must start where it now stands, without help.
+async fn check(context: &Context, foundation: &Foundation) -> Result<(), Fault> {
+    let settings = context.test_box();
+    let sandbox =
+        context.host.start_box(&foundation.image, &settings).await.map_err(|e| sandbox_fault(&e))?;
+    let ask = Command::new(
+        [foundation.python.as_str(), "-c", "import ssl, zlib, sqlite3, ctypes"],
+        Duration::from_secs(30),
+    );
+    let done = sandbox.exec(ask).await.map_err(|e| sandbox_fault(&e))?;
+    sandbox.stop().await.map_err(|e| sandbox_fault(&e))?;
+    if done.succeeded() {
+        return Ok(());
+    }
+    let said = last_lines(&done.output.combined_text(), 3);
+    Err(Fault::new(Boundary::Task, "no_python", format!("the interpreter does not work in a box: {said}"))
+        .with_hint("name another one with --python"))
+}
+
+/// uv under the home folder: one that is there, the machine's own, or fetched
+/// from the index. Gives its path relative to the home folder.
+///
+/// # Errors
+/// When there is none and the index has none.
+pub async fn ready_uv(context: &Context, found: Option<PathBuf>) -> Result<String, Fault> {
+    use std::os::unix::fs::PermissionsExt as _;
+    const RELATIVE: &str = "tools/uv";
+    let home = context.host.store().home().to_owned();
+    let index = context.index.clone();
+    let install = tokio::task::spawn_blocking(move || {
+        let place = home.join(RELATIVE);
+        if place.is_file() {
+            return Ok(());
+        }
+        let io =
+            |e: std::io::Error| Fault::new(Boundary::Sandbox, "store", format!("cannot install uv: {e}"));
+        let bytes = match found {
+            Some(path) => std::fs::read(path).map_err(io)?,
+            None => swegym_tasks::uv::fetch(&index, std::env::consts::ARCH).map_err(|e| {
+                Fault::new(Boundary::Task, "no_uv", e.to_string())
+                    .with_hint(format!("{}; or put uv on the PATH yourself", e.hint()))
+            })?,
+        };
+        // Written aside first, so that a crash leaves no half program.
+        let partial = home.join(format!("tools/.uv-{}", std::process::id()));
+        std::fs::write(&partial, bytes).map_err(io)?;
+        std::fs::set_permissions(&partial, std::fs::Permissions::from_mode(0o755)).map_err(io)?;
+        std::fs::rename(&partial, &place).map_err(io)
+    });
+    install.await.map_err(|e| internal(&e))??;
+    Ok(RELATIVE.to_owned())
+}

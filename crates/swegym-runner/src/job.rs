@@ -1,0 +1,109 @@
+//! The scheduled pieces.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use swegym_core::{Boundary, Fault, Instance, Prediction};
+use swegym_sandbox::SandboxError;
+use swegym_tasks::package::PackageSpec;
+use swegym_tasks::synth::Synthesis;
+
+use crate::build::Built;
+use crate::context::Context;
+use crate::{build, evaluate, synth, validate};
+
+/// One piece of work with a stable name.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Unique in the run, the same when the run is resumed; names a file.
+    pub name: String,
+    /// What to do.
+    pub kind: JobKind,
+}
+
+/// The kinds of work.
+#[derive(Debug, Clone)]
+pub enum JobKind {
+    /// Make an image of a package.
+    Build(PackageSpec),
+    /// Plant one bug and see what it breaks.
+    Synth {
+        /// The package.
+        built: Arc<Built>,
+        /// Its sites and seed.
+        synthesis: Arc<Synthesis>,
+        /// Which mutant.
+        number: u32,
+    },
+    /// Run an instance's tests without and with its gold patch.
+    Validate {
+        /// The instance.
+        instance: Arc<Instance>,
+        /// How often each.
+        repeats: u32,
+    },
+    /// Test one answer.
+    Evaluate {
+        /// The instance.
+        instance: Arc<Instance>,
+        /// The answer.
+        prediction: Arc<Prediction>,
+    },
+}
+
+/// What a job gives back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobResult {
+    /// One word for counts.
+    pub outcome: String,
+    /// The result document; it holds no times, so that equal work gives equal bytes.
+    pub value: Value,
+}
+
+impl Job {
+    /// Memory to set aside while the job runs, in bytes.
+    pub(crate) fn memory_bytes(&self, context: &Context) -> u64 {
+        match self.kind {
+            JobKind::Build(_) => context.settings.build_limits.memory_bytes,
+            _ => context.settings.limits.memory_bytes,
+        }
+    }
+
+    /// Does the work.
+    pub(crate) async fn execute(&self, context: &Context) -> Result<JobResult, Fault> {
+        match &self.kind {
+            JobKind::Build(spec) => build::build(context, spec).await,
+            JobKind::Synth { built, synthesis, number } => {
+                synth::synth(context, built, synthesis, *number).await
+            }
+            JobKind::Validate { instance, repeats } => validate::validate(context, instance, *repeats).await,
+            JobKind::Evaluate { instance, prediction } => {
+                evaluate::evaluate(context, instance, prediction).await
+            }
+        }
+    }
+}
+
+/// An error between us and a box, as a fault. Starting a program that is not
+/// there is the task's fault; the rest is the machinery's.
+pub(crate) fn sandbox_fault(error: &SandboxError) -> Fault {
+    let mut message = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        message = format!("{message}: {inner}");
+        source = inner.source();
+    }
+    let (boundary, code) = match error {
+        SandboxError::Start { .. } => (Boundary::Task, "cannot_start"),
+        SandboxError::Store(swegym_sandbox::store::StoreError::Missing { .. }) => {
+            (Boundary::Task, "image_missing")
+        }
+        SandboxError::Store(_) => (Boundary::Sandbox, "store"),
+        _ => (Boundary::Sandbox, "sandbox"),
+    };
+    let fault = Fault::new(boundary, code, message);
+    match error.hint() {
+        Some(hint) => fault.with_hint(hint),
+        None => fault,
+    }
+}

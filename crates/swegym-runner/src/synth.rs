@@ -1,0 +1,233 @@
+//! One candidate: a bug is planted, the tests say what it breaks, and if they
+//! say anything, the broken tree becomes an instance with an image of its own.
+
+use serde_json::{Value, json};
+use swegym_core::format::instances;
+use swegym_core::instance::{Instance, ListEncoding};
+use swegym_core::{Boundary, Digest, Fault, InstanceId, TestStatus};
+use swegym_grade::evidence::{RunEnd, Structured};
+use swegym_sandbox::{Command, Image, Sandbox, SandboxError};
+use swegym_tasks::synth::statement::{self, Failure};
+use swegym_tasks::synth::{Mutant, Synthesis};
+
+use crate::build::{Built, commit_script};
+use crate::context::Context;
+use crate::job::{JobResult, sandbox_fault};
+use crate::testing::{TestPlan, TestRun, WORKDIR, must_run, run_tests, start, stop};
+
+/// Exits with 3 if every pair of files compiles to the same code: then no test
+/// can tell the two apart. Line numbers are part of the code, and a bug that
+/// moves none and changes nothing else is equivalent.
+const COMPARE: &str = r"
+import marshal, sys
+def code(path):
+    with open(path, encoding='utf-8') as f:
+        return marshal.dumps(compile(f.read(), 'x', 'exec', dont_inherit=True))
+pairs = zip(sys.argv[1::2], sys.argv[2::2])
+sys.exit(3 if all(code(a) == code(b) for a, b in pairs) else 0)
+";
+
+/// Plants one bug.
+///
+/// # Errors
+/// Only faults; a candidate that is no good is a result with its reason.
+pub async fn synth(
+    context: &Context,
+    built: &Built,
+    synthesis: &Synthesis,
+    number: u32,
+) -> Result<JobResult, Fault> {
+    let Some(mutant) = synthesis.mutant(number) else {
+        return Ok(dropped("no_site", &Value::Null));
+    };
+    let bugs = describe_bugs(&mutant);
+    let image = context.host.store().load_image(&built.image).map_err(|e| sandbox_fault(&e.into()))?;
+    let plan = TestPlan::of_image(&image)?;
+    let sandbox = start(context, &image).await?;
+    if is_equivalent(&sandbox, &mutant).await? {
+        return Ok(dropped("equivalent", &bugs));
+    }
+    plant(&sandbox, &mutant).await?;
+    let run = run_tests(context, &sandbox, &plan).await?;
+    stop(sandbox).await?;
+    if let Some(reason) = unusable(&run, &plan) {
+        return Ok(dropped(reason, &bugs));
+    }
+    let passed = run.passed(&plan);
+    let (pass_to_pass, fail_to_pass): (Vec<String>, Vec<String>) =
+        built.passing.iter().cloned().partition(|t| passed.contains(t));
+    if fail_to_pass.is_empty() {
+        return Ok(dropped("no_failing_test", &bugs));
+    }
+    let failures = failures(&run, &fail_to_pass);
+    if failures.is_empty() {
+        return Ok(dropped("no_failing_test", &bugs));
+    }
+    let Some((image, commit)) = instance_image(context, &image, &mutant).await? else {
+        return Ok(dropped("leaks", &bugs));
+    };
+    let digest = context.host.store().save_image(&image).map_err(|e| sandbox_fault(&e.into()))?;
+    let instance = instance(built, &mutant, &digest, commit, &plan, (fail_to_pass, pass_to_pass), &failures)?;
+    let row: Value = serde_json::from_str(&instances::write_row(&instance)).unwrap_or_default();
+    Ok(JobResult { outcome: "candidate".into(), value: json!({"instance": row, "bugs": bugs}) })
+}
+
+fn dropped(reason: &str, bugs: &Value) -> JobResult {
+    JobResult { outcome: reason.to_owned(), value: json!({"reason": reason, "bugs": bugs}) }
+}
+
+fn describe_bugs(mutant: &Mutant) -> Value {
+    let bug =
+        |b: &swegym_tasks::synth::Bug| json!({"operator": b.operator.name(), "path": b.path, "line": b.line});
+    mutant.bugs.iter().map(bug).collect()
+}
+
+async fn is_equivalent(sandbox: &dyn Sandbox, mutant: &Mutant) -> Result<bool, Fault> {
+    let mut argv = vec!["python".to_owned(), "-I".into(), "-c".into(), COMPARE.into()];
+    for (i, file) in mutant.files.iter().enumerate() {
+        let copy = format!("/tmp/swegym-{i}.py");
+        sandbox.write(&copy, file.text.as_bytes(), 0o644).await.map_err(|e| sandbox_fault(&e))?;
+        argv.extend([format!("{WORKDIR}/{}", file.path), copy]);
+    }
+    let done = sandbox.exec(Command::new(argv, std::time::Duration::from_secs(60))).await;
+    let done = done.map_err(|e| sandbox_fault(&e))?;
+    Ok(done.end == swegym_sandbox::End::Exited(3))
+}
+
+async fn plant(sandbox: &dyn Sandbox, mutant: &Mutant) -> Result<(), Fault> {
+    for file in &mutant.files {
+        let path = format!("{WORKDIR}/{}", file.path);
+        sandbox.write(&path, file.text.as_bytes(), 0o644).await.map_err(|e| sandbox_fault(&e))?;
+    }
+    Ok(())
+}
+
+/// Reasons that need no comparison of tests.
+fn unusable(run: &TestRun, plan: &TestPlan) -> Option<&'static str> {
+    if run.end == RunEnd::TimedOut {
+        return Some("timeout");
+    }
+    if run.limit_hit.is_some() {
+        return Some("limit");
+    }
+    if run.statuses(plan).is_empty() || !run.collection_errors(plan).is_empty() {
+        return Some("collection_error");
+    }
+    None
+}
+
+/// What the failing tests say, for the problem statement: those with structured results first.
+fn failures(run: &TestRun, fail_to_pass: &[String]) -> Vec<Failure> {
+    let Structured::Cases(cases) = &run.structured else { return unittest_failures(run, fail_to_pass) };
+    let wanted: Vec<_> = fail_to_pass.iter().filter_map(|t| swegym_grade::witness::split_id(t)).collect();
+    let failing = cases.iter().filter(|c| matches!(c.status, TestStatus::Failed | TestStatus::Error));
+    failing
+        .filter(|c| wanted.iter().any(|(class, name)| *class == c.classname && c.name.starts_with(name)))
+        .map(|c| Failure { name: c.name.clone(), message: c.message.clone(), traceback: c.text.clone() })
+        .collect()
+}
+
+/// unittest prints a block for each failure: a title, a rule, a traceback.
+fn unittest_failures(run: &TestRun, fail_to_pass: &[String]) -> Vec<Failure> {
+    let blocks =
+        run.log.split("======================================================================\n").skip(1);
+    let failure = |block: &str| {
+        let (title, rest) = block.split_once('\n')?;
+        let name = title.split_whitespace().nth(1)?.to_owned();
+        let traceback = rest.split("\n\n").next()?.lines().skip(1).collect::<Vec<_>>().join("\n");
+        let message = traceback.lines().last()?.to_owned();
+        let known = fail_to_pass.iter().any(|t| t.ends_with(&format!(".{name}")));
+        known.then_some(Failure { name, message: message.clone(), traceback: format!("E {message}") })
+    };
+    blocks.filter_map(failure).collect()
+}
+
+/// The broken tree as an image: changed files, fresh bytecode, one new commit.
+/// `None` if the mended text stands anywhere else in the image.
+async fn instance_image(
+    context: &Context,
+    image: &Image,
+    mutant: &Mutant,
+) -> Result<Option<(Image, String)>, Fault> {
+    let sandbox = start(context, image).await?;
+    for file in &mutant.files {
+        if has_copy_elsewhere(&sandbox, &file.path).await? {
+            return Ok(None);
+        }
+    }
+    plant(&sandbox, mutant).await?;
+    let paths: Vec<String> = mutant.files.iter().map(|f| shell_quote(&f.path)).collect();
+    // The untouched file's bytecode would give the fix away.
+    let compile = format!("python -m compileall -q -f --invalidation-mode checked-hash {}", paths.join(" "));
+    must_run(&sandbox, &compile, "compiling the changed files").await?;
+    let commit = must_run(&sandbox, &commit_script(), "committing").await?.trim().to_owned();
+    let layer = sandbox.snapshot().await.map_err(|e: SandboxError| sandbox_fault(&e))?;
+    stop(sandbox).await?;
+    Ok(Some((image.with_layer(layer), commit)))
+}
+
+/// Whether another file of the same name has the same content (a `build`
+/// folder, a second installation).
+async fn has_copy_elsewhere(sandbox: &dyn Sandbox, path: &str) -> Result<bool, Fault> {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let line = format!(
+        "find /opt/venv . -name {} -not -path ./{} -not -path './.git/*' -exec cmp -s {{}} {} \\; -print",
+        shell_quote(name),
+        shell_quote(path),
+        shell_quote(path)
+    );
+    let found = must_run(sandbox, &line, "looking for copies").await?;
+    // Empty files, of which every package has many, are equal without being copies.
+    Ok(!found.trim().is_empty())
+}
+
+pub(crate) fn shell_quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+fn instance(
+    built: &Built,
+    mutant: &Mutant,
+    image: &Digest,
+    commit: String,
+    plan: &TestPlan,
+    (fail_to_pass, pass_to_pass): (Vec<String>, Vec<String>),
+    failures: &[Failure],
+) -> Result<Instance, Fault> {
+    let number = &Digest::of(mutant.bug_patch.as_bytes()).hex()[..10];
+    let instance_id = InstanceId::new(format!("pypi__{}-{number}", built.name))
+        .map_err(|e| Fault::new(Boundary::Internal, "bad_id", e.to_string()))?;
+    Ok(Instance {
+        instance_id,
+        repo: format!("pypi/{}", built.name),
+        base_commit: commit,
+        gold_patch: mutant.gold_patch.clone(),
+        test_patch: String::new(),
+        problem_statement: statement::write(&built.name, &built.version, failures),
+        hints_text: String::new(),
+        created_at: String::new(),
+        version: built.version.clone(),
+        fail_to_pass,
+        pass_to_pass,
+        environment_setup_commit: Some(built.commit.clone()),
+        difficulty: None,
+        eval_script: Some(eval_script(plan)),
+        log_parser: Some(plan.parser.name().to_owned()),
+        eval_type: Some("pass_and_fail".to_owned()),
+        image: Some(format!("swegym:{}", image.hex())),
+        encoding: ListEncoding::List,
+        extra: serde_json::Map::new(),
+    })
+}
+
+/// The script by which other harnesses run the tests, with the reference's
+/// markers (reference/grading.md, section 4.4). Our own evaluation runs the
+/// command itself and needs no markers.
+fn eval_script(plan: &TestPlan) -> String {
+    let command: Vec<String> = plan.command.iter().map(|w| shell_quote(w)).collect();
+    format!(
+        "#!/bin/bash\nset -uxo pipefail\ncd {WORKDIR}\n: '>>>>> Start Test Output'\n{}\nSWEBENCH_TEST_EXIT_CODE=$?\n\
+         : '>>>>> End Test Output'\necho \">>>>> Test Exit Code: $SWEBENCH_TEST_EXIT_CODE\"\n",
+        command.join(" ")
+    )
+}

@@ -1,0 +1,183 @@
+//! One run of a package's tests in a box, and the evidence it leaves.
+
+use serde_json::{Value, json};
+use swegym_core::Fault;
+use swegym_grade::evidence::{RunEnd, Structured};
+use swegym_grade::{LogParser, StatusMap, junit, witness};
+use swegym_sandbox::output::Keep;
+use swegym_sandbox::{Command, EmbeddedSandbox, End, Execution, Image, Sandbox};
+
+use crate::context::Context;
+use crate::job::sandbox_fault;
+
+/// The repository inside every image.
+pub const WORKDIR: &str = "/testbed";
+/// Where the runner writes structured results, on memory that is gone with the box.
+pub const JUNIT: &str = "/tmp/swegym/junit.xml";
+/// Largest structured results that are read.
+const LARGEST_JUNIT: u64 = 256 << 20;
+
+/// How an image is tested; kept in its labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestPlan {
+    /// The command.
+    pub command: Vec<String>,
+    /// What reads its output.
+    pub parser: LogParser,
+    /// Whether it writes [`JUNIT`].
+    pub structured: bool,
+}
+
+/// What one run left.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TestRun {
+    /// Both streams in order.
+    pub log: String,
+    /// How it ended.
+    pub end: RunEnd,
+    /// The second witness.
+    pub structured: Structured,
+    /// The bytes of the second witness, for the run directory.
+    pub junit: Option<Vec<u8>>,
+    /// A limit of the box that was hit.
+    pub limit_hit: Option<String>,
+    /// Milliseconds of processor and wall time, and bytes: for evidence files only.
+    pub usage: Value,
+}
+
+impl TestPlan {
+    /// Reads the plan from an image's labels.
+    ///
+    /// # Errors
+    /// A fault of the task: the image is not one of ours.
+    pub fn of_image(image: &Image) -> Result<Self, Fault> {
+        let fault = || {
+            Fault::new(
+                swegym_core::Boundary::Task,
+                "no_test_plan",
+                "the image does not say how to run its tests",
+            )
+            .with_hint("build it with `swegym build`")
+        };
+        let label = image.labels.get("swegym.test").ok_or_else(fault)?;
+        let value: Value = serde_json::from_str(label).map_err(|_| fault())?;
+        let words = value["command"].as_array().ok_or_else(fault)?;
+        Ok(Self {
+            command: words.iter().filter_map(|w| w.as_str().map(str::to_owned)).collect(),
+            parser: value["parser"].as_str().and_then(LogParser::named).ok_or_else(fault)?,
+            structured: value["structured"].as_bool().unwrap_or(false),
+        })
+    }
+
+    /// The label's text.
+    #[must_use]
+    pub fn to_label(&self) -> String {
+        json!({"command": self.command, "parser": self.parser.name(), "structured": self.structured})
+            .to_string()
+    }
+}
+
+/// Runs the tests in a box that is already prepared.
+///
+/// # Errors
+/// Only when the box breaks; whatever the tests do is evidence.
+pub async fn run_tests(context: &Context, sandbox: &dyn Sandbox, plan: &TestPlan) -> Result<TestRun, Fault> {
+    let fault = |e: &_| sandbox_fault(e);
+    let keep = Keep { head: 24 << 20, tail: 8 << 20, kill_after: 256 << 20 };
+    let command = Command::new(plan.command.iter().cloned(), context.settings.test_timeout)
+        .in_folder(WORKDIR)
+        .keeping(keep);
+    let Execution { end, limit_hit, output, cpu_time, max_rss_bytes, wall_time, .. } =
+        sandbox.exec(command).await.map_err(|e| fault(&e))?;
+    let (junit, structured) =
+        if plan.structured { read_junit(sandbox).await } else { (None, Structured::NotOffered) };
+    let end = match end {
+        End::Exited(code) => RunEnd::Exited(code),
+        End::Signalled(signal) => RunEnd::Signalled(signal),
+        End::TimedOut(_) => RunEnd::TimedOut,
+    };
+    Ok(TestRun {
+        log: output.combined_text(),
+        end,
+        structured,
+        junit,
+        limit_hit: limit_hit.map(|l| l.as_str().to_owned()),
+        usage: json!({
+            "cpu_time_ms": cpu_time.as_millis() as u64,
+            "wall_time_ms": wall_time.as_millis() as u64,
+            "max_rss_bytes": max_rss_bytes,
+        }),
+    })
+}
+
+async fn read_junit(sandbox: &dyn Sandbox) -> (Option<Vec<u8>>, Structured) {
+    match sandbox.read(JUNIT, LARGEST_JUNIT).await {
+        Ok(bytes) => {
+            let read = junit::read(&String::from_utf8_lossy(&bytes));
+            let structured = read.map_or_else(|e| Structured::Missing(e.to_string()), Structured::Cases);
+            (Some(bytes), structured)
+        }
+        Err(error) => (None, Structured::Missing(error.to_string())),
+    }
+}
+
+impl TestRun {
+    /// Statuses by the log.
+    #[must_use]
+    pub fn statuses(&self, plan: &TestPlan) -> StatusMap {
+        plan.parser.parse(&self.log)
+    }
+
+    /// Tests that pass by both witnesses (by the log, where there is one).
+    #[must_use]
+    pub fn passed(&self, plan: &TestPlan) -> Vec<String> {
+        let second = match &self.structured {
+            Structured::Cases(cases) => Some(witness::Structured::new(cases)),
+            _ => None,
+        };
+        let agreed = |id: &str| match &second {
+            Some(second) => second.status_of(id).is_some_and(|s| s.is_pass()),
+            None => !plan.structured,
+        };
+        let statuses = self.statuses(plan);
+        let passed = statuses.iter().filter(|(_, s)| s.status().is_some_and(|s| s.is_pass()));
+        passed.map(|(id, _)| id.clone()).filter(|id| agreed(id)).collect()
+    }
+
+    /// Files that could not be collected: pytest reports them as errors without a test.
+    #[must_use]
+    pub fn collection_errors(&self, plan: &TestPlan) -> Vec<String> {
+        let statuses = self.statuses(plan);
+        let errors = statuses.iter().filter(|(_, s)| s.status() == Some(swegym_core::TestStatus::Error));
+        errors.map(|(id, _)| id.clone()).filter(|id| !id.contains("::") && id.ends_with(".py")).collect()
+    }
+}
+
+/// Starts a box without network from an image. Dropping it ends it; an orderly
+/// end is [`stop`].
+pub(crate) async fn start(context: &Context, image: &Image) -> Result<EmbeddedSandbox, Fault> {
+    context.host.start_box(image, &context.test_box()).await.map_err(|e| sandbox_fault(&e))
+}
+
+/// Ends a box and waits until it is gone, so that its memory is free again.
+pub(crate) async fn stop(sandbox: EmbeddedSandbox) -> Result<(), Fault> {
+    sandbox.stop().await.map_err(|e| sandbox_fault(&e))
+}
+
+/// Runs a line of shell that is ours and must succeed.
+pub(crate) async fn must_run(sandbox: &dyn Sandbox, line: &str, what: &str) -> Result<String, Fault> {
+    let command = Command::shell(line, std::time::Duration::from_secs(120)).in_folder(WORKDIR);
+    let done = sandbox.exec(command).await.map_err(|e| sandbox_fault(&e))?;
+    if done.succeeded() {
+        return Ok(done.output.stdout_text());
+    }
+    let said = done.output.combined_text();
+    let code = if done.limit_hit.is_some() { "limit" } else { "step_failed" };
+    Err(Fault::new(swegym_core::Boundary::Task, code, format!("{what} failed: {}", last_lines(&said, 5))))
+}
+
+/// The end of an output, for messages.
+pub(crate) fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}

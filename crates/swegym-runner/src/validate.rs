@@ -1,0 +1,154 @@
+//! Whether an instance is a task: its tests fail every time without the gold
+//! patch and pass every time with it.
+
+use serde_json::{Value, json};
+use swegym_core::format::instances;
+use swegym_core::{Fault, Instance};
+use swegym_grade::StatusMap;
+use swegym_grade::evidence::RunEnd;
+use swegym_grade::flake::{self, Tally};
+use swegym_sandbox::Image;
+
+use crate::context::Context;
+use crate::evaluate::{apply_patch, image_of};
+use crate::job::JobResult;
+use crate::testing::{TestPlan, TestRun, must_run, run_tests, start, stop};
+
+/// Prints what an agent could read the fix from: a second commit, tags,
+/// remotes, logs, objects that nothing reaches, left-over heads.
+const LEAKS: &str = "git rev-list --all --count | grep -vx 1; git tag; git remote; git stash list; \
+find .git/logs -type f 2>/dev/null; ls .git/ORIG_HEAD .git/FETCH_HEAD .git/packed-refs.lock 2>/dev/null; \
+git fsck --unreachable --no-reflogs --no-progress 2>/dev/null | grep unreachable; test -e .git/objects/info/alternates && echo alternates; true";
+
+/// Runs the tests `repeats` times each without and with the gold patch.
+///
+/// # Errors
+/// Only faults; an instance that is no good is a result with its reason.
+pub async fn validate(context: &Context, instance: &Instance, repeats: u32) -> Result<JobResult, Fault> {
+    let image = image_of(context, instance)?;
+    let plan = TestPlan::of_image(&image)?;
+    if let Some(leak) = leak(context, &image).await? {
+        return Ok(dropped("leaks", json!({"leak": leak})));
+    }
+    let mut before = Vec::new();
+    let mut after = Vec::new();
+    for _ in 0..repeats {
+        let sandbox = start(context, &image).await?;
+        let run = run_tests(context, &sandbox, &plan).await?;
+        stop(sandbox).await?;
+        if let Some(reason) = unusable(&run, &plan) {
+            return Ok(dropped(reason, json!({"side": "before"})));
+        }
+        before.push(run);
+        let sandbox = start(context, &image).await?;
+        if let Err(words) = apply_patch(&sandbox, &instance.gold_patch).await? {
+            return Ok(dropped("gold_does_not_apply", json!({"said": words})));
+        }
+        let run = run_tests(context, &sandbox, &plan).await?;
+        stop(sandbox).await?;
+        if let Some(reason) = unusable(&run, &plan) {
+            return Ok(dropped(reason, json!({"side": "after"})));
+        }
+        after.push(run);
+    }
+    Ok(judge(instance, &plan, &before, &after))
+}
+
+async fn leak(context: &Context, image: &Image) -> Result<Option<String>, Fault> {
+    let sandbox = start(context, image).await?;
+    let found = must_run(&sandbox, LEAKS, "looking for leaks").await?;
+    stop(sandbox).await?;
+    Ok((!found.trim().is_empty()).then(|| found.trim().to_owned()))
+}
+
+fn dropped(reason: &str, details: Value) -> JobResult {
+    let mut value = json!({"reason": reason});
+    if let (Some(to), Value::Object(from)) = (value.as_object_mut(), details) {
+        to.extend(from);
+    }
+    JobResult { outcome: reason.to_owned(), value }
+}
+
+fn unusable(run: &TestRun, plan: &TestPlan) -> Option<&'static str> {
+    if run.end == RunEnd::TimedOut {
+        return Some("timeout");
+    }
+    if run.limit_hit.is_some() {
+        return Some("limit");
+    }
+    let nothing = run.statuses(plan).is_empty() || !run.collection_errors(plan).is_empty();
+    nothing.then_some("collection_error")
+}
+
+/// Sorts the expected tests by what the repeats say.
+fn judge(instance: &Instance, plan: &TestPlan, before: &[TestRun], after: &[TestRun]) -> JobResult {
+    // Passing is by both witnesses; a map of only those makes one tally of it.
+    let agreed = |runs: &[TestRun]| -> Vec<StatusMap> {
+        runs.iter()
+            .map(|run| {
+                let passed = run.passed(plan);
+                run.statuses(plan)
+                    .into_iter()
+                    .filter(|(id, s)| s.status().is_none_or(|s| !s.is_pass()) || passed.contains(id))
+                    .collect()
+            })
+            .collect()
+    };
+    let (before, after) = (flake::tally(&agreed(before)), flake::tally(&agreed(after)));
+    let always = |t: Option<&Tally>| t.is_some_and(|t| t.runs > 0 && t.passed == t.runs);
+    let never = |t: Option<&Tally>| t.is_none_or(|t| t.passed == 0);
+    let flaky = |id: &String| {
+        before.get(id).is_some_and(|t| t.is_flaky()) || after.get(id).is_some_and(|t| t.is_flaky())
+    };
+    let mut kept = instance.clone();
+    kept.pass_to_pass.retain(|t| always(before.get(t)) && always(after.get(t)));
+    let flakes = flake_statistics(instance, &before, &after);
+    let first = |fails: &dyn Fn(&String) -> bool| instance.fail_to_pass.iter().find(|t| fails(t));
+    let reason = if instance.fail_to_pass.is_empty() {
+        Some(("no_failing_test", None))
+    } else if let Some(test) = first(&|t| flaky(t)) {
+        Some(("flaky", Some(test)))
+    } else if let Some(test) = first(&|t| !never(before.get(t))) {
+        Some(("does_not_fail", Some(test)))
+    } else {
+        first(&|t| !always(after.get(t))).map(|test| ("gold_does_not_pass", Some(test)))
+    };
+    match reason {
+        Some((reason, test)) => dropped(reason, json!({"test": test, "flakes": flakes})),
+        None => {
+            let row: Value = serde_json::from_str(&instances::write_row(&kept)).unwrap_or_default();
+            JobResult { outcome: "kept".into(), value: json!({"instance": row, "flakes": flakes}) }
+        }
+    }
+}
+
+/// Per test that is expected or unsteady: passes and runs on both sides, and
+/// how large a rate of flaking these runs leave possible.
+fn flake_statistics(
+    instance: &Instance,
+    before: &indexmap::IndexMap<String, Tally>,
+    after: &indexmap::IndexMap<String, Tally>,
+) -> Value {
+    let expected = instance.expected_tests();
+    let mut ids: Vec<&String> = before.keys().chain(after.keys()).collect();
+    ids.sort();
+    ids.dedup();
+    let unsteady = |id: &&String| {
+        instance.fail_to_pass.contains(id)
+            || before.get(*id).is_some_and(|t| t.is_flaky())
+            || after.get(*id).is_some_and(|t| t.is_flaky())
+    };
+    let side = |t: Option<&Tally>| t.map_or(json!(null), |t| json!({"passed": t.passed, "runs": t.runs}));
+    let row = |id: &String| {
+        let bound = after.get(id).map_or(1.0, |t| t.flake_rate_bound());
+        json!({
+            "test": id,
+            "before": side(before.get(id)),
+            "after": side(after.get(id)),
+            "flake_rate_below": (bound * 1000.0).round() / 1000.0,
+        })
+    };
+    let steady = ids.iter().filter(|id| expected.contains(id.as_str()) && !unsteady(id)).count();
+    let shown: Vec<Value> = ids.into_iter().filter(unsteady).map(row).collect();
+    json!({"tests": shown, "steady_tests": steady})
+}

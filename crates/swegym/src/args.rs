@@ -1,0 +1,216 @@
+//! What can be typed. The doc comments are the help texts.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+/// Make, check and grade executable software-engineering tasks
+#[derive(Debug, Parser)]
+#[command(name = "swegym", version, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Flags of every verb.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct GlobalArgs {
+    /// Print the result as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say nothing but errors and the result
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Folder for images, caches and runs [env: SWEGYM_HOME]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+    /// Settings file; swegym.toml in this folder if it is there
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// Limits of boxes and of the whole run.
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitArgs {
+    /// Processor cores that jobs use together [default: all]
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) cores: Option<usize>,
+    /// Memory that jobs use together, in MiB [default: 80 % of what is free]
+    #[arg(long, global = true, value_name = "MIB")]
+    pub(crate) memory: Option<u64>,
+    /// Memory of one box, in MiB [default: 2048]
+    #[arg(long, global = true, value_name = "MIB")]
+    pub(crate) box_memory: Option<u64>,
+    /// What one box may write, in MiB [default: 1024]
+    #[arg(long, global = true, value_name = "MIB")]
+    pub(crate) box_disk: Option<u64>,
+    /// Processes of one box [default: 512]
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) box_processes: Option<u64>,
+    /// What a box that builds an image may write, in MiB [default: 4096]
+    #[arg(long, global = true, value_name = "MIB")]
+    pub(crate) build_disk: Option<u64>,
+    /// Time of one run of a test suite, in seconds [default: 300]
+    #[arg(long, global = true, value_name = "S")]
+    pub(crate) test_timeout: Option<u64>,
+}
+
+/// Where results go.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct RunArgs {
+    /// Folder of this run [default: a new one under the home folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Go on with the run in --out; finished jobs are kept
+    #[arg(long, requires = "out")]
+    pub(crate) resume: bool,
+}
+
+/// Where packages and interpreters come from.
+#[derive(Debug, Clone, Default, ClapArgs)]
+#[command(next_help_heading = "Packages")]
+pub(crate) struct InstallArgs {
+    /// Interpreter of the images: a path or a name [default: python3]
+    #[arg(long, value_name = "PYTHON")]
+    pub(crate) python: Option<String>,
+    /// Package index [env: UV_DEFAULT_INDEX, PIP_INDEX_URL] [default: https://pypi.org/simple]
+    #[arg(long, value_name = "URL")]
+    pub(crate) index_url: Option<String>,
+    /// Install only what was uploaded before this time (RFC 3339), so that builds repeat
+    #[arg(long, value_name = "TIME")]
+    pub(crate) exclude_newer: Option<String>,
+}
+
+/// How bugs are drawn.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct DrawArgs {
+    /// Seed of the bugs; the same seed gives the same candidates
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Candidates drawn for each package; about half become instances
+    #[arg(long, default_value_t = 12, value_name = "N")]
+    pub(crate) candidates: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Do everything once on real packages: build, synth, validate, evaluate, report
+    Quickstart {
+        /// Packages: `name`, `name==version`, an archive or a checkout [default: three small ones]
+        packages: Vec<String>,
+        #[command(flatten)]
+        draw: DrawArgs,
+        /// Runs of the tests without and with the gold patch
+        #[arg(long, default_value_t = 3, value_name = "N")]
+        repeats: u32,
+        #[command(flatten)]
+        install: InstallArgs,
+        #[command(flatten)]
+        run: RunArgs,
+    },
+    /// Make images of packages
+    Build {
+        /// Packages: `name`, `name==version`, an archive or a checkout
+        #[arg(required = true)]
+        packages: Vec<String>,
+        #[command(flatten)]
+        install: InstallArgs,
+        #[command(flatten)]
+        run: RunArgs,
+    },
+    /// Plant bugs in built packages and write candidate instances
+    Synth {
+        /// `images.jsonl` of a build
+        #[arg(long, value_name = "FILE")]
+        images: PathBuf,
+        #[command(flatten)]
+        draw: DrawArgs,
+        #[command(flatten)]
+        run: RunArgs,
+    },
+    /// Keep the instances whose tests fail before and pass after the gold patch, every time
+    Validate {
+        /// Instances (SWE-bench rows, JSON Lines)
+        #[arg(long, value_name = "FILE")]
+        instances: PathBuf,
+        /// Runs of the tests without and with the gold patch
+        #[arg(long, default_value_t = 3, value_name = "N")]
+        repeats: u32,
+        /// Carry fields along that the format does not have
+        #[arg(long)]
+        keep_unknown_fields: bool,
+        #[command(flatten)]
+        run: RunArgs,
+    },
+    /// Test predictions in fresh boxes and grade them
+    Evaluate {
+        /// Instances (SWE-bench rows, JSON Lines)
+        #[arg(long, value_name = "FILE")]
+        instances: PathBuf,
+        /// Predictions file, or one of: gold, empty, wrong
+        #[arg(long, value_name = "FILE|SET")]
+        predictions: String,
+        /// Carry fields along that the format does not have
+        #[arg(long)]
+        keep_unknown_fields: bool,
+        #[command(flatten)]
+        run: RunArgs,
+    },
+    /// Show runs as one table and write report.html into the first
+    Report {
+        /// Run folders; a quickstart's folder stands for all its stages
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+    },
+    /// Check what this machine allows
+    Doctor,
+    /// Look into the store of images
+    Store {
+        #[command(subcommand)]
+        verb: StoreVerb,
+    },
+    /// Measure against peers on this machine
+    Bench {
+        #[command(subcommand)]
+        scenario: Scenario,
+    },
+    /// Keep boxes; started by swegym itself
+    #[command(name = "__keeper", hide = true)]
+    Keeper {
+        /// The home folder.
+        place: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum StoreVerb {
+    /// List images and what their layers hold
+    List,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Scenario {
+    /// Boxes: start, sessions, many at once, a real test suite, disk
+    Box {
+        /// Repetitions of the short cases
+        #[arg(long, default_value_t = 100)]
+        repeats: u32,
+        #[command(flatten)]
+        install: InstallArgs,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_flags_fit_together() {
+        super::Args::command().debug_assert();
+    }
+}

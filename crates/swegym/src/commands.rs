@@ -1,0 +1,85 @@
+//! One file a verb.
+
+mod doctor;
+mod quickstart;
+mod report;
+mod store;
+
+use serde_json::json;
+use swegym_core::format::instances::UnknownFields;
+use swegym_runner::run_dir::Open;
+
+use crate::args::{Args, InstallArgs, RunArgs, Verb};
+use crate::error::CommandError;
+use crate::printer::Printer;
+use crate::session::Session;
+use crate::settings::{Environment, Settings};
+use crate::stage::{self, Done, Predictions};
+use crate::{bench, exit};
+
+/// Runs what was typed; gives the exit code.
+pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) -> Result<u8, CommandError> {
+    let Args { global, verb } = args;
+    let none = InstallArgs::default();
+    let settings = |install: InstallArgs| Settings::resolve(global.clone(), install, environment.clone());
+    let open = async |install: InstallArgs| Session::open(settings(install)?, printer).await;
+    match verb {
+        Verb::Quickstart { packages, draw, repeats, install, run } => {
+            let session = open(install).await?;
+            quickstart::run(&session, &packages, &draw, repeats, run).await
+        }
+        Verb::Build { packages, install, run } => {
+            let session = open(install).await?;
+            let (folder, mode) = place(&session, "build", run);
+            finish(printer, &stage::build(&session, &packages, &folder, mode).await?)
+        }
+        Verb::Synth { images, draw, run } => {
+            let session = open(none).await?;
+            let (folder, mode) = place(&session, "synth", run);
+            finish(
+                printer,
+                &stage::synth(&session, &images, draw.seed, draw.candidates, &folder, mode).await?,
+            )
+        }
+        Verb::Validate { instances, repeats, keep_unknown_fields, run } => {
+            let session = open(none).await?;
+            let (folder, mode) = place(&session, "validate", run);
+            let unknown = unknown_fields(keep_unknown_fields);
+            let done = stage::validate(&session, &instances, repeats, unknown, &folder, mode).await?;
+            let dropped = done.counts.keys().any(|word| word != "kept");
+            let code = finish(printer, &done)?;
+            Ok(if code == exit::DONE && dropped { exit::INVALID_TASKS } else { code })
+        }
+        Verb::Evaluate { instances, predictions, keep_unknown_fields, run } => {
+            let session = open(none).await?;
+            let (folder, mode) = place(&session, "evaluate", run);
+            let unknown = unknown_fields(keep_unknown_fields);
+            let answers = Predictions::parse(&predictions);
+            finish(printer, &stage::evaluate(&session, &instances, &answers, unknown, &folder, mode).await?)
+        }
+        Verb::Report { runs } => report::run(printer, &runs),
+        Verb::Doctor => doctor::run(settings(none)?, printer).await,
+        Verb::Store { verb } => store::run(&settings(none)?, printer, verb),
+        Verb::Bench { scenario } => bench::run(&global, environment, printer, scenario).await,
+        // main does not come here with it.
+        Verb::Keeper { .. } => Ok(exit::UNEXPECTED),
+    }
+}
+
+fn unknown_fields(keep: bool) -> UnknownFields {
+    if keep { UnknownFields::Keep } else { UnknownFields::Refuse }
+}
+
+fn place(session: &Session, verb: &str, run: RunArgs) -> (std::path::PathBuf, Open) {
+    let RunArgs { out, resume } = run;
+    (session.run_folder(verb, out), if resume { Open::Resume } else { Open::New })
+}
+
+/// Shows a finished stage and gives its exit code.
+fn finish(printer: Printer, done: &Done) -> Result<u8, CommandError> {
+    let mut table = vec![vec!["outcome".to_owned(), "number".to_owned()]];
+    table.extend(done.counts.iter().map(|(word, number)| vec![word.clone(), number.to_string()]));
+    printer.result(&json!({"run": done.folder, "outcomes": done.counts}), &table);
+    printer.say(&format!("in {}", done.folder.display()));
+    Ok(done.exit)
+}

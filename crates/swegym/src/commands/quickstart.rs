@@ -1,0 +1,101 @@
+//! The main job, once, on real packages.
+
+use std::path::Path;
+
+use serde_json::json;
+use swegym_core::format::instances::UnknownFields;
+use swegym_runner::run_dir::Open;
+
+use crate::args::{DrawArgs, RunArgs};
+use crate::error::CommandError;
+use crate::report;
+use crate::session::Session;
+use crate::stage::{self, Done, Predictions};
+
+/// Small, well tested, pure Python, with their tests in the source archive.
+const PACKAGES: [&str; 3] = ["inflection==0.5.1", "itsdangerous==2.2.0", "cachetools==5.5.2"];
+
+/// Runs every stage in a folder of its own; each takes up what an earlier
+/// attempt left, so `--resume` goes on wherever it stopped.
+pub(crate) async fn run(
+    session: &Session,
+    packages: &[String],
+    draw: &DrawArgs,
+    repeats: u32,
+    run: RunArgs,
+) -> Result<u8, CommandError> {
+    let RunArgs { out, resume } = run;
+    let folder = session.run_folder("quickstart", out);
+    if !resume && folder.join("build").exists() {
+        return Err(CommandError::usage(
+            format!("`{}` already holds a quickstart", folder.display()),
+            "go on with it by --resume, or choose another folder with --out",
+        ));
+    }
+    let packages: Vec<String> =
+        if packages.is_empty() { PACKAGES.map(str::to_owned).to_vec() } else { packages.to_vec() };
+    let say = |number: u32, text: &str| session.printer.say(&format!("[{number}/5] {text}"));
+
+    say(1, &format!("build: images of {}", packages.join(", ")));
+    let built = stage::build(session, &packages, &folder.join("build"), Open::Any).await?;
+    stop_unless_useful(&built, "built", "no package could be built")?;
+
+    say(2, &format!("synth: {} candidate bugs for each", draw.candidates));
+    let images = folder.join("build/images.jsonl");
+    let synth =
+        stage::synth(session, &images, draw.seed, draw.candidates, &folder.join("synth"), Open::Any).await?;
+    stop_unless_useful(
+        &synth,
+        "candidate",
+        "no candidate breaks a test; try another --seed or more --candidates",
+    )?;
+
+    say(3, &format!("validate: tests {repeats} times without and {repeats} times with the fix"));
+    let candidates = folder.join("synth/candidates.jsonl");
+    let unknown = UnknownFields::Refuse;
+    let valid =
+        stage::validate(session, &candidates, repeats, unknown, &folder.join("validate"), Open::Any).await?;
+    stop_unless_useful(&valid, "kept", "no candidate is a valid task")?;
+
+    say(4, "evaluate: three sets of answers (gold, empty, wrong) in fresh boxes");
+    let instances = folder.join("validate/instances.jsonl");
+    let mut worst = [built.exit, synth.exit, valid.exit].into_iter().max().unwrap_or(0);
+    for answers in [Predictions::Gold, Predictions::Empty, Predictions::Wrong] {
+        let place = folder.join(format!("evaluate-{}", answers.name()));
+        let done = stage::evaluate(session, &instances, &answers, unknown, &place, Open::Any).await?;
+        worst = worst.max(done.exit);
+        if done.exit == crate::exit::INTERRUPTED {
+            return Ok(done.exit);
+        }
+    }
+
+    say(5, "report");
+    finish(session, &folder)?;
+    Ok(worst)
+}
+
+fn stop_unless_useful(done: &Done, wanted: &str, otherwise: &str) -> Result<(), CommandError> {
+    if done.exit == crate::exit::INTERRUPTED {
+        let mut error = CommandError::nothing("interrupted", "go on with --resume and the same --out");
+        error.exit = done.exit;
+        return Err(error);
+    }
+    if done.counts.contains_key(wanted) {
+        return Ok(());
+    }
+    let found: Vec<_> = done.counts.iter().map(|(word, n)| format!("{n} {word}")).collect();
+    Err(CommandError::nothing(
+        format!("{otherwise} ({})", found.join(", ")),
+        "see the run's failures.jsonl and dropped.jsonl",
+    ))
+}
+
+fn finish(session: &Session, folder: &Path) -> Result<(), CommandError> {
+    let summary = report::Summary::load(&[folder.to_owned()])?;
+    let page = summary.write_page(folder)?;
+    session
+        .printer
+        .result(&json!({"run": folder, "report": page, "summary": summary.to_json()}), &summary.table());
+    session.printer.say(&format!("page: {}", page.display()));
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! Errors as the user sees them: what failed, on what, why, and what to do.
+
+use std::error::Error;
+use std::fmt;
+
+use swegym_core::format::FormatError;
+use swegym_core::{Boundary, Fault};
+use swegym_runner::RunDirError;
+use swegym_sandbox::SandboxError;
+use swegym_sandbox::store::StoreError;
+use swegym_tasks::package::PackageError;
+
+use crate::exit;
+
+/// One error with everything needed to show it.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    /// What failed, on what.
+    pub(crate) message: String,
+    /// Why, outermost first.
+    pub(crate) causes: Vec<String>,
+    /// What to do.
+    pub(crate) hint: Option<String>,
+    /// The program's exit code.
+    pub(crate) exit: u8,
+}
+
+impl CommandError {
+    fn of(error: &dyn Error, hint: Option<String>, exit: u8) -> Self {
+        let mut causes = Vec::new();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            causes.push(inner.to_string());
+            cause = inner.source();
+        }
+        Self { message: error.to_string(), causes, hint, exit }
+    }
+
+    /// An error in what the user typed or gave.
+    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), causes: Vec::new(), hint: Some(hint.into()), exit: exit::USAGE }
+    }
+
+    /// Nothing to work on.
+    pub(crate) fn nothing(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { exit: exit::NOTHING_SELECTED, ..Self::usage(message, hint) }
+    }
+
+    /// A file that cannot be read or written.
+    pub(crate) fn file(action: &str, path: &std::path::Path, source: &std::io::Error) -> Self {
+        Self {
+            message: format!("cannot {action} `{}`", path.display()),
+            causes: vec![source.to_string()],
+            hint: None,
+            exit: exit::USAGE,
+        }
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        for cause in &self.causes {
+            write!(f, "\n  caused by: {cause}")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl From<std::io::Error> for CommandError {
+    fn from(error: std::io::Error) -> Self {
+        Self::of(&error, None, exit::UNEXPECTED)
+    }
+}
+
+impl From<FormatError> for CommandError {
+    fn from(error: FormatError) -> Self {
+        Self::of(&error, Some(error.hint()), exit::USAGE)
+    }
+}
+
+impl From<RunDirError> for CommandError {
+    fn from(error: RunDirError) -> Self {
+        let exit = match error {
+            RunDirError::Io { .. } => exit::INFRASTRUCTURE,
+            _ => exit::USAGE,
+        };
+        Self::of(&error, error.hint(), exit)
+    }
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        Self::of(&error, error.hint(), exit::INFRASTRUCTURE)
+    }
+}
+
+impl From<SandboxError> for CommandError {
+    fn from(error: SandboxError) -> Self {
+        Self::of(&error, error.hint(), exit::INFRASTRUCTURE)
+    }
+}
+
+impl From<PackageError> for CommandError {
+    fn from(error: PackageError) -> Self {
+        Self::of(&error, error.hint(), exit::USAGE)
+    }
+}
+
+impl From<Fault> for CommandError {
+    fn from(fault: Fault) -> Self {
+        let exit = match fault.boundary {
+            Boundary::Model | Boundary::Sandbox => exit::INFRASTRUCTURE,
+            Boundary::Task | Boundary::Agent => exit::INVALID_TASKS,
+            Boundary::Internal => exit::UNEXPECTED,
+        };
+        Self { message: fault.message, causes: Vec::new(), hint: fault.hint, exit }
+    }
+}

@@ -1,0 +1,67 @@
+//! The only place that writes to the terminal: data to stdout, words to stderr.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use comfy_table::{Table, presets};
+use serde_json::Value;
+
+use crate::error::CommandError;
+use crate::settings::Environment;
+
+/// How much is said, and to whom.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Printer {
+    /// Data as JSON.
+    json: bool,
+    quiet: bool,
+    progress: bool,
+}
+
+impl Printer {
+    pub(crate) fn new(json: bool, quiet: bool, environment: &Environment) -> Self {
+        let terminal = std::io::stderr().is_terminal() && !environment.dumb_terminal;
+        Self { json, quiet, progress: terminal && !quiet }
+    }
+
+    /// Whether progress bars make sense.
+    pub(crate) fn shows_progress(self) -> bool {
+        self.progress
+    }
+
+    /// Words for people.
+    pub(crate) fn say(self, line: &str) {
+        if !self.quiet {
+            // A closed stderr is nobody's loss.
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
+    }
+
+    /// An error, always.
+    pub(crate) fn error(self, error: &CommandError) {
+        let _ = writeln!(std::io::stderr(), "{error}");
+    }
+
+    /// A result: the value for machines, the table for people.
+    pub(crate) fn result(self, value: &Value, table: &[Vec<String>]) {
+        let text = if self.json { format!("{value:#}") } else { render(table) };
+        // `swegym … | head` closes the pipe early; that is its right.
+        let _ = writeln!(std::io::stdout(), "{text}");
+    }
+}
+
+/// Rows with a header, columns aligned.
+pub(crate) fn render(rows: &[Vec<String>]) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    let mut rows = rows.iter();
+    if let Some(header) = rows.next() {
+        table.set_header(header);
+    }
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|l| l.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}

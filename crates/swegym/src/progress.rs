@@ -1,0 +1,45 @@
+//! A bar on the terminal, fed by the runner's events.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use swegym_core::event::Event;
+use swegym_runner::dispatcher::Progress;
+
+use crate::printer::Printer;
+
+/// One stage's bar; nothing where there is no terminal.
+pub(crate) struct Bar {
+    bar: ProgressBar,
+    last: String,
+}
+
+impl Bar {
+    pub(crate) fn new(printer: Printer, stage: &str) -> Self {
+        let bar = if printer.shows_progress() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        if let Ok(style) =
+            ProgressStyle::with_template("{prefix:>10} [{bar:30}] {pos}/{len} {elapsed} {wide_msg}")
+        {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_prefix(stage.to_owned());
+        bar.enable_steady_tick(std::time::Duration::from_millis(500));
+        Self { bar, last: String::new() }
+    }
+
+    pub(crate) fn show(&mut self, event: &Event, progress: Progress) {
+        self.bar.set_length(progress.total as u64);
+        self.bar.set_position(progress.done as u64);
+        match event {
+            Event::JobFinished { job, outcome, .. } => self.last = format!("{job}: {outcome}"),
+            Event::JobFailed { job, fault, retry, .. } => {
+                let again = if *retry { ", trying again" } else { "" };
+                self.last = format!("{job}: {}{again}", fault.code);
+            }
+            _ => {}
+        }
+        self.bar.set_message(format!("{} running  {}", progress.running, self.last));
+    }
+
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

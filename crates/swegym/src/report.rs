@@ -1,0 +1,273 @@
+//! Runs, read back from their files, as a table, as JSON and as a page.
+//!
+//! Only the files are read, and nothing in the output depends on the clock:
+//! the same runs give the same page.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use swegym_core::format::run;
+
+use crate::error::CommandError;
+
+/// One stage's numbers.
+#[derive(Debug, Clone)]
+struct Stage {
+    verb: String,
+    /// The folder's name, which tells several evaluations apart.
+    name: String,
+    total: usize,
+    good: usize,
+    /// Everything else, by reason.
+    reasons: BTreeMap<String, usize>,
+    /// Rows of the stage's main file.
+    rows: Vec<Value>,
+    bugs: Vec<Value>,
+    flakes: Vec<Value>,
+    predictions: String,
+}
+
+/// All stages of the runs that were named.
+#[derive(Debug, Clone)]
+pub(crate) struct Summary {
+    stages: Vec<Stage>,
+}
+
+/// Which outcome counts as good, and which file has the rows.
+fn shape(verb: &str) -> (&'static str, &'static str) {
+    match verb {
+        "build" => ("built", "images.jsonl"),
+        "synth" => ("candidate", "candidates.jsonl"),
+        "validate" => ("kept", "instances.jsonl"),
+        _ => ("resolved", "reports.jsonl"),
+    }
+}
+
+impl Summary {
+    /// Reads run folders; a folder of runs (a quickstart's) stands for those in it.
+    pub(crate) fn load(folders: &[PathBuf]) -> Result<Self, CommandError> {
+        let mut stages = Vec::new();
+        for folder in folders {
+            if folder.join("run.json").is_file() {
+                stages.push(Stage::load(folder)?);
+                continue;
+            }
+            let read =
+                std::fs::read_dir(folder).map_err(|e| CommandError::file("read the run", folder, &e))?;
+            let inner = read.flatten().map(|e| e.path()).filter(|p| p.join("run.json").is_file());
+            let mut found = inner.map(|p| Stage::load(&p)).collect::<Result<Vec<_>, _>>()?;
+            if found.is_empty() {
+                let message = format!("`{}` holds no run", folder.display());
+                return Err(CommandError::usage(
+                    message,
+                    "name a folder with a run.json, or a quickstart's folder",
+                ));
+            }
+            let order = ["build", "synth", "validate", "evaluate"];
+            found.sort_by_key(|s| (order.iter().position(|o| *o == s.verb), s.name.clone()));
+            stages.extend(found);
+        }
+        Ok(Self { stages })
+    }
+
+    /// The table for people.
+    pub(crate) fn table(&self) -> Vec<Vec<String>> {
+        let mut rows = vec![["stage", "total", "good", "%", "the rest"].map(str::to_owned).to_vec()];
+        for stage in &self.stages {
+            let rest: Vec<_> = stage.reasons.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
+            rows.push(vec![
+                stage.title(),
+                stage.total.to_string(),
+                stage.good.to_string(),
+                format!("{:.0}", stage.percent()),
+                rest.join(", "),
+            ]);
+        }
+        rows
+    }
+
+    /// For machines.
+    pub(crate) fn to_json(&self) -> Value {
+        let stage = |s: &Stage| json!({"stage": s.verb, "run": s.name, "total": s.total, "good": s.good, "reasons": s.reasons});
+        self.stages.iter().map(stage).collect()
+    }
+
+    /// Writes `report.html`: one file, readable without a network.
+    pub(crate) fn write_page(&self, folder: &Path) -> Result<PathBuf, CommandError> {
+        let path = folder.join("report.html");
+        let page = self.page().map_err(|e| {
+            CommandError::usage(format!("cannot render the page: {e:#}"), "this is a bug in swegym")
+        })?;
+        swegym_sandbox::store::write_whole(&path, page.as_bytes())
+            .map_err(|e| CommandError::file("write", &path, &e))?;
+        Ok(path)
+    }
+
+    fn page(&self) -> Result<String, minijinja::Error> {
+        let mut templates = minijinja::Environment::new();
+        templates.add_template("report.html", include_str!("report/page.html"))?;
+        let stages: Vec<Value> = self.stages.iter().map(Stage::to_page).collect();
+        let of = |verb: &'static str| self.stages.iter().filter(move |s| s.verb == verb);
+        let images: Vec<&Value> = of("build").flat_map(|s| &s.rows).collect();
+        let instances: Vec<Value> =
+            of("validate").flat_map(|s| s.rows.iter().map(|r| self.instance(r, s))).collect();
+        let value = json!({
+            "stages": stages,
+            "images": images.into_iter().map(image_row).collect::<Vec<_>>(),
+            "operators": self.operators(),
+            "instances": instances,
+            "evaluations": of("evaluate").map(Stage::title).collect::<Vec<_>>(),
+            "version": env!("CARGO_PKG_VERSION"),
+        });
+        templates.get_template("report.html")?.render(minijinja::Value::from_serialize(&value))
+    }
+
+    /// How often each kind of bug was drawn by a candidate, and kept.
+    fn operators(&self) -> Value {
+        let kept: Vec<&Value> = self
+            .stages
+            .iter()
+            .filter(|s| s.verb == "validate")
+            .flat_map(|s| &s.rows)
+            .map(|r| &r["instance_id"])
+            .collect();
+        let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+        for row in self.stages.iter().flat_map(|s| &s.bugs) {
+            for bug in row["bugs"].as_array().into_iter().flatten() {
+                let count = counts.entry(bug["operator"].as_str().unwrap_or("?").to_owned()).or_default();
+                count.0 += 1;
+                count.1 += usize::from(kept.contains(&&row["instance_id"]));
+            }
+        }
+        counts
+            .into_iter()
+            .map(|(name, (drawn, kept))| json!({"name": name, "drawn": drawn, "kept": kept}))
+            .collect()
+    }
+
+    fn instance(&self, row: &Value, stage: &Stage) -> Value {
+        let id = &row["instance_id"];
+        let verdicts: Vec<Value> = self
+            .stages
+            .iter()
+            .filter(|s| s.verb == "evaluate")
+            .map(|s| {
+                let report = s.rows.iter().find(|r| &r["instance_id"] == id);
+                json!(report.map_or("–", |r| if r["resolved"] == true {
+                    "resolved"
+                } else {
+                    "not resolved"
+                }))
+            })
+            .collect();
+        let flakes = stage.flakes.iter().find(|f| &f["instance_id"] == id);
+        json!({
+            "id": id,
+            "statement": row["problem_statement"],
+            "patch": row["patch"],
+            "fail_to_pass": row["FAIL_TO_PASS"],
+            "pass_to_pass": row["PASS_TO_PASS"].as_array().map_or(0, Vec::len),
+            "verdicts": verdicts,
+            "flakes": flakes.map(|f| f["statistics"]["tests"].clone()),
+        })
+    }
+}
+
+fn image_row(row: &Value) -> Value {
+    json!({
+        "package": row["package"],
+        "version": row["version"],
+        "image": row["image"].as_str().map(|d| d.chars().take(16).collect::<String>()),
+        "tests": row["passing_tests"].as_array().map_or(0, Vec::len),
+        "from": row["requirements_from"],
+    })
+}
+
+impl Stage {
+    fn load(folder: &Path) -> Result<Self, CommandError> {
+        let head_path = folder.join("run.json");
+        let text =
+            std::fs::read_to_string(&head_path).map_err(|e| CommandError::file("read", &head_path, &e))?;
+        let head = run::read(&head_path.to_string_lossy(), &text)?;
+        let (_, file) = shape(&head.verb);
+        let rows = lines(folder, file)?;
+        let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+        let mut add = |reason: Option<&str>| {
+            *reasons.entry(reason.unwrap_or("unresolved").to_owned()).or_default() += 1;
+        };
+        let good = if head.verb == "evaluate" {
+            for row in rows.iter().filter(|r| r["resolved"] != true) {
+                let code = ["infra_failure", "reason"].into_iter().find_map(|k| row[k]["code"].as_str());
+                add(code.or((row["patch_exists"] == false).then_some("empty_patch")));
+            }
+            rows.iter().filter(|r| r["resolved"] == true).count()
+        } else {
+            for row in lines(folder, "dropped.jsonl")? {
+                add(row["reason"].as_str());
+            }
+            // validate lists its failures among the dropped already.
+            if head.verb != "validate" {
+                for row in lines(folder, "failures.jsonl")? {
+                    add(row["code"].as_str());
+                }
+            }
+            rows.len()
+        };
+        Ok(Self {
+            name: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            total: good + reasons.values().sum::<usize>(),
+            good,
+            reasons,
+            rows,
+            bugs: lines(folder, "bugs.jsonl")?,
+            flakes: lines(folder, "flakes.jsonl")?,
+            predictions: head
+                .settings
+                .get("predictions")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
+            verb: head.verb,
+        })
+    }
+
+    fn title(&self) -> String {
+        if self.verb == "evaluate" { format!("evaluate {}", self.predictions) } else { self.verb.clone() }
+    }
+
+    fn percent(&self) -> f64 {
+        if self.total == 0 { 0.0 } else { 100.0 * self.good as f64 / self.total as f64 }
+    }
+
+    fn to_page(&self) -> Value {
+        let share = |n: usize| if self.total == 0 { 0.0 } else { 100.0 * n as f64 / self.total as f64 };
+        let reasons: Vec<_> = self
+            .reasons
+            .iter()
+            .map(|(reason, n)| json!({"reason": reason, "number": n, "share": share(*n)}))
+            .collect();
+        json!({
+            "title": self.title(), "total": self.total, "good": self.good, "share": self.percent(),
+            "word": shape(&self.verb).0, "reasons": reasons,
+        })
+    }
+}
+
+/// Rows of a JSON Lines file; a file that is not there has none.
+fn lines(folder: &Path, file: &str) -> Result<Vec<Value>, CommandError> {
+    let path = folder.join(file);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(CommandError::file("read", &path, &error)),
+    };
+    let rows = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
+    rows.map(|(i, line)| {
+        serde_json::from_str(line).map_err(|e| {
+            let message = format!("{}:{}: not valid JSON: {e}", path.display(), i + 1);
+            CommandError::usage(message, "run the stage again with --resume to write the file anew")
+        })
+    })
+    .collect()
+}

@@ -1,0 +1,74 @@
+//! What verbs that start boxes share.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use swegym_runner::Context;
+use swegym_sandbox::{Host, Store};
+use swegym_tasks::index::Index;
+use tokio::sync::watch;
+
+use crate::error::CommandError;
+use crate::printer::Printer;
+use crate::settings::Settings;
+
+/// A keeper, a store, a printer, and the user's wish to stop.
+pub(crate) struct Session {
+    pub(crate) settings: Settings,
+    pub(crate) printer: Printer,
+    pub(crate) host: Host,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+impl Session {
+    pub(crate) async fn open(settings: Settings, printer: Printer) -> Result<Self, CommandError> {
+        let store = Store::open(&settings.home)?;
+        let program = std::env::current_exe()?;
+        let host = Host::start(store, program, &["__keeper"]).await?;
+        Ok(Self { settings, printer, host, stop: listen_for_stop() })
+    }
+
+    /// The context of a run in this folder.
+    pub(crate) fn context(&self, run_folder: &Path) -> Context {
+        let index = Index::new(&self.settings.index_url, self.settings.exclude_newer.clone());
+        Context {
+            host: self.host.clone(),
+            settings: Arc::new(self.settings.run.clone()),
+            install: Arc::new(self.settings.install.clone()),
+            index: Arc::new(index),
+            run_folder: Arc::new(run_folder.to_owned()),
+        }
+    }
+
+    /// The folder asked for, or a new one named by verb and time.
+    pub(crate) fn run_folder(&self, verb: &str, out: Option<PathBuf>) -> PathBuf {
+        out.unwrap_or_else(|| {
+            let now = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
+            self.settings.home.join("runs").join(format!("{verb}-{now}-{}", std::process::id()))
+        })
+    }
+}
+
+/// Turns true at Ctrl-C or a polite termination; a second one ends at once.
+fn listen_for_stop() -> watch::Receiver<bool> {
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut interrupt), Ok(mut terminate)) =
+            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
+            return;
+        };
+        for _ in 0..2 {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if sender.send_replace(true) {
+                #[expect(clippy::disallowed_methods, reason = "the user asked twice")]
+                std::process::exit(i32::from(crate::exit::INTERRUPTED));
+            }
+        }
+    });
+    receiver
+}

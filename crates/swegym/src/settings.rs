@@ -1,0 +1,242 @@
+//! From what was typed, the environment and the settings file to values:
+//! flag > environment > file > default, resolved once, here.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use swegym_runner::RunSettings;
+use swegym_runner::context::InstallSettings;
+use swegym_sandbox::Limits;
+use toml::Table;
+
+use crate::args::{GlobalArgs, InstallArgs, LimitArgs};
+use crate::error::CommandError;
+
+/// Everything that swegym reads from the environment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Environment {
+    home: Option<PathBuf>,
+    user_home: Option<PathBuf>,
+    data_home: Option<PathBuf>,
+    path: Vec<PathBuf>,
+    index_url: Option<String>,
+    exclude_newer: Option<String>,
+    certificates: Option<PathBuf>,
+    /// Variables that uv needs in build boxes as they are.
+    passed_on: Vec<(String, String)>,
+    /// No cursor movement.
+    pub(crate) dumb_terminal: bool,
+}
+
+/// Handed to uv: proxies and its own ways to name indexes. The values may hold
+/// credentials; they go into build boxes and nowhere else.
+const PASSED_ON: [&str; 12] = [
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "UV_INDEX",
+    "UV_EXTRA_INDEX_URL",
+    "UV_INSECURE_HOST",
+    "UV_HTTP_TIMEOUT",
+];
+
+impl Environment {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub(crate) fn read() -> Self {
+        let text = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+        let path = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        Self {
+            home: path("SWEGYM_HOME"),
+            user_home: path("HOME"),
+            data_home: path("XDG_DATA_HOME"),
+            path: std::env::var_os("PATH").map(|p| std::env::split_paths(&p).collect()).unwrap_or_default(),
+            index_url: text("UV_DEFAULT_INDEX")
+                .or_else(|| text("UV_INDEX_URL"))
+                .or_else(|| text("PIP_INDEX_URL")),
+            exclude_newer: text("UV_EXCLUDE_NEWER"),
+            certificates: path("SSL_CERT_FILE")
+                .or_else(|| path("PIP_CERT"))
+                .or_else(|| path("REQUESTS_CA_BUNDLE")),
+            passed_on: PASSED_ON.iter().filter_map(|n| Some(((*n).to_owned(), text(n)?))).collect(),
+            dumb_terminal: text("TERM").as_deref() == Some("dumb") || text("SWEGYM_NO_PROGRESS").is_some(),
+        }
+    }
+
+    /// A program on the `PATH`.
+    pub(crate) fn find_program(&self, name: &str) -> Option<PathBuf> {
+        self.path.iter().map(|folder| folder.join(name)).find(|p| p.is_file())
+    }
+}
+
+/// What a verb works with.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) home: PathBuf,
+    pub(crate) run: RunSettings,
+    pub(crate) install: InstallSettings,
+    pub(crate) index_url: String,
+    pub(crate) exclude_newer: Option<String>,
+    pub(crate) environment: Environment,
+}
+
+/// Keys of the settings file.
+const KEYS: [&str; 11] = [
+    "home",
+    "cores",
+    "memory",
+    "box-memory",
+    "box-disk",
+    "box-processes",
+    "build-disk",
+    "test-timeout",
+    "python",
+    "index-url",
+    "exclude-newer",
+];
+
+/// The settings file, with errors that name it.
+struct File {
+    path: PathBuf,
+    table: Table,
+}
+
+impl File {
+    fn read(named: Option<&Path>) -> Result<Self, CommandError> {
+        let path = named.unwrap_or(Path::new("swegym.toml")).to_owned();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => String::new(),
+            Err(error) => return Err(CommandError::file("read", &path, &error)),
+        };
+        let table: Table = text.parse().map_err(|e: toml::de::Error| {
+            CommandError::usage(
+                format!("`{}` is not valid TOML: {}", path.display(), e.message()),
+                "see the README for its keys",
+            )
+        })?;
+        if let Some(key) = table.keys().find(|k| !KEYS.contains(&k.as_str())) {
+            let message = format!("`{}` has the unknown key `{key}`", path.display());
+            return Err(CommandError::usage(message, format!("known keys: {}", KEYS.join(", "))));
+        }
+        Ok(Self { path, table })
+    }
+
+    fn wrong(&self, key: &str, expected: &str) -> CommandError {
+        CommandError::usage(
+            format!("`{key}` in `{}` must be {expected}", self.path.display()),
+            "see the README for its keys",
+        )
+    }
+
+    fn number(&self, key: &str) -> Result<Option<u64>, CommandError> {
+        match self.table.get(key) {
+            None => Ok(None),
+            Some(value) => {
+                let number = value.as_integer().and_then(|n| u64::try_from(n).ok());
+                number.map(Some).ok_or_else(|| self.wrong(key, "a whole number"))
+            }
+        }
+    }
+
+    fn text(&self, key: &str) -> Result<Option<String>, CommandError> {
+        match self.table.get(key) {
+            None => Ok(None),
+            Some(value) => {
+                value.as_str().map(|t| Some(t.to_owned())).ok_or_else(|| self.wrong(key, "a string"))
+            }
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn resolve(
+        global: GlobalArgs,
+        install: InstallArgs,
+        environment: Environment,
+    ) -> Result<Self, CommandError> {
+        let GlobalArgs { json: _, quiet: _, home, config, limits } = global;
+        let InstallArgs { python, index_url, exclude_newer } = install;
+        let file = File::read(config.as_deref())?;
+        let home = match home.or(environment.home.clone()) {
+            Some(home) => home,
+            None => match file.text("home")? {
+                Some(home) => PathBuf::from(home),
+                None => default_home(&environment)?,
+            },
+        };
+        let exclude_newer =
+            exclude_newer.or(environment.exclude_newer.clone()).or(file.text("exclude-newer")?);
+        let named_index = index_url.or(environment.index_url.clone()).or(file.text("index-url")?);
+        let mut env = environment.passed_on.clone();
+        if let Some(url) = &named_index {
+            env.push(("UV_DEFAULT_INDEX".into(), url.clone()));
+        }
+        if let Some(time) = &exclude_newer {
+            env.push(("UV_EXCLUDE_NEWER".into(), time.clone()));
+        }
+        let certificates = match &environment.certificates {
+            Some(path) => {
+                Some(std::fs::read(path).map_err(|e| CommandError::file("read the certificates", path, &e))?)
+            }
+            None => None,
+        };
+        let python = python.or(file.text("python")?).unwrap_or_else(|| "python3".to_owned());
+        Ok(Self {
+            home,
+            run: run_settings(&limits, &file)?,
+            install: InstallSettings { env, certificates, python },
+            index_url: named_index.unwrap_or_else(|| "https://pypi.org/simple".to_owned()),
+            exclude_newer,
+            environment,
+        })
+    }
+}
+
+fn default_home(environment: &Environment) -> Result<PathBuf, CommandError> {
+    let data =
+        environment.data_home.clone().or_else(|| Some(environment.user_home.as_ref()?.join(".local/share")));
+    data.map(|d| d.join("swegym")).ok_or_else(|| {
+        CommandError::usage("there is no place for images and runs", "set SWEGYM_HOME or pass --home")
+    })
+}
+
+fn run_settings(limits: &LimitArgs, file: &File) -> Result<RunSettings, CommandError> {
+    let LimitArgs { cores, memory, box_memory, box_disk, box_processes, build_disk, test_timeout } =
+        limits.clone();
+    const MIB: u64 = 1 << 20;
+    let pick = |flag: Option<u64>, key: &str, default: u64| {
+        Ok::<_, CommandError>(flag.or(file.number(key)?).unwrap_or(default))
+    };
+    let all_cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let cores = pick(cores.map(|c| c as u64), "cores", all_cores)?.max(1) as usize;
+    let memory = pick(memory, "memory", free_memory() / MIB * 4 / 5)?;
+    let test = Limits {
+        memory_bytes: pick(box_memory, "box-memory", 2048)? * MIB,
+        disk_bytes: pick(box_disk, "box-disk", 1024)? * MIB,
+        processes: pick(box_processes, "box-processes", 512)?,
+        ..Limits::default()
+    };
+    let build =
+        Limits { disk_bytes: pick(build_disk, "build-disk", 4096)? * MIB, processes: 1024, ..test.clone() };
+    Ok(RunSettings {
+        limits: test,
+        build_limits: build,
+        test_timeout: Duration::from_secs(pick(test_timeout, "test-timeout", 300)?),
+        install_timeout: Duration::from_secs(900),
+        cores,
+        memory_bytes: memory * MIB,
+    })
+}
+
+/// `MemAvailable`, or a guess where the kernel does not say.
+fn free_memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
+    let kilobytes = line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kilobytes.unwrap_or(4 << 20) * 1024
+}

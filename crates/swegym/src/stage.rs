@@ -1,0 +1,164 @@
+//! One run of one verb: directory, jobs, outcomes, output files. The verbs and
+//! `quickstart` are made of these.
+
+mod build;
+mod evaluate;
+mod synth;
+mod validate;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+use swegym_core::format::run::RunHead;
+use swegym_core::{Digest, Fault, RunId};
+use swegym_runner::run_dir::Open;
+use swegym_runner::{Context, Job, Outcome, RunDir};
+
+use crate::error::CommandError;
+use crate::exit;
+use crate::progress::Bar;
+use crate::session::Session;
+
+pub(crate) use build::build;
+pub(crate) use evaluate::{Predictions, evaluate};
+pub(crate) use synth::synth;
+pub(crate) use validate::validate;
+
+/// What a finished stage says about itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Done {
+    /// Its run directory.
+    pub(crate) folder: PathBuf,
+    /// Outcome words with their numbers.
+    pub(crate) counts: BTreeMap<String, usize>,
+    /// By the codes of [`exit`].
+    pub(crate) exit: u8,
+}
+
+/// A stage about to run.
+struct Stage<'a> {
+    session: &'a Session,
+    verb: &'static str,
+    folder: &'a Path,
+    open: Open,
+    settings: Map<String, Value>,
+    /// Contents that decide the jobs, beyond the settings.
+    inputs: Vec<Digest>,
+}
+
+/// Jobs with their outcomes, and the directory for the output files.
+struct Ran {
+    run: RunDir,
+    outcomes: Vec<(String, Outcome)>,
+}
+
+impl Stage<'_> {
+    fn context(&self) -> Context {
+        self.session.context(self.folder)
+    }
+
+    async fn run(self, jobs: Vec<Job>) -> Result<Ran, CommandError> {
+        let context = self.context();
+        let mut digest = format!("{} {}", self.verb, Value::Object(self.settings.clone()));
+        digest.extend(self.inputs.iter().map(|d| format!(" {d}")));
+        let inputs = Digest::of(digest.as_bytes());
+        let name = self.folder.file_name().map(|n| n.to_string_lossy().replace(char::is_whitespace, "_"));
+        let head = RunHead {
+            run_id: RunId::new(name.unwrap_or_else(|| "run".into())).map_err(|e| {
+                CommandError::usage(
+                    format!("the run folder's name cannot be used: {e}"),
+                    "choose another --out",
+                )
+            })?,
+            verb: self.verb.to_owned(),
+            swegym: env!("CARGO_PKG_VERSION").to_owned(),
+            inputs,
+            settings: self.settings,
+        };
+        let mut run = RunDir::open(self.folder, &head, self.open)?;
+        let printer = self.session.printer;
+        let mut bar = Bar::new(printer, self.verb);
+        let stop = self.session.stop.clone();
+        let outcomes =
+            swegym_runner::run(&mut run, self.verb, inputs, &jobs, &context, stop, |e, p| bar.show(e, p))
+                .await?;
+        bar.finish();
+        let outcomes = jobs.into_iter().map(|j| j.name).zip(outcomes).collect();
+        Ok(Ran { run, outcomes })
+    }
+}
+
+impl Ran {
+    fn interrupted(&self) -> bool {
+        self.outcomes.iter().any(|(_, o)| *o == Outcome::Unfinished)
+    }
+
+    /// Documents of the jobs that ended with this outcome, in job order.
+    fn values<'a>(&'a self, wanted: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
+        self.outcomes.iter().filter_map(move |(name, outcome)| match outcome {
+            Outcome::Finished { outcome, value } if outcome == wanted => Some((name.as_str(), value)),
+            _ => None,
+        })
+    }
+
+    fn failures(&self) -> impl Iterator<Item = (&str, &Fault)> {
+        self.outcomes.iter().filter_map(|(name, outcome)| match outcome {
+            Outcome::Failed(fault) => Some((name.as_str(), fault)),
+            _ => None,
+        })
+    }
+
+    fn write_lines(&self, file: &str, rows: impl IntoIterator<Item = Value>) -> Result<(), CommandError> {
+        let text: String = rows.into_iter().map(|r| r.to_string() + "\n").collect();
+        Ok(self.run.write_file(file, &text)?)
+    }
+
+    /// `failures.jsonl` and the summary; faults are also said aloud.
+    fn close(self, session: &Session) -> Result<Done, CommandError> {
+        let row = |(job, fault): (&str, &Fault)| {
+            json!({
+                "job": job, "boundary": fault.boundary.as_str(), "code": fault.code,
+                "message": fault.message, "hint": fault.hint,
+            })
+        };
+        self.write_lines("failures.jsonl", self.failures().map(row))?;
+        let mut counts = BTreeMap::new();
+        let mut code = exit::DONE;
+        for (name, outcome) in &self.outcomes {
+            let word = match outcome {
+                Outcome::Finished { outcome, .. } => outcome.clone(),
+                Outcome::Failed(fault) => {
+                    let worse = CommandError::from(fault.clone());
+                    session.printer.say(&format!("{name}: {worse}"));
+                    code = if code == exit::INFRASTRUCTURE { code } else { worse.exit };
+                    fault.code.clone()
+                }
+                Outcome::Unfinished => "unfinished".to_owned(),
+            };
+            *counts.entry(word).or_insert(0) += 1;
+        }
+        if self.interrupted() {
+            code = exit::INTERRUPTED;
+            session
+                .printer
+                .say(&format!("interrupted; go on with --resume --out {}", self.run.path().display()));
+        }
+        Ok(Done { folder: self.run.path().to_owned(), counts, exit: code })
+    }
+}
+
+/// Text that names a job's file: whatever else, it stays in its folder.
+fn job_name(text: &str) -> String {
+    text.chars().map(|c| if c.is_alphanumeric() || "-_.=".contains(c) { c } else { '_' }).collect()
+}
+
+fn read_text(path: &Path) -> Result<String, CommandError> {
+    let bytes = std::fs::read(path).map_err(|e| CommandError::file("read", path, &e))?;
+    String::from_utf8(bytes).map_err(|e| {
+        CommandError::usage(
+            format!("`{}` is not UTF-8 text (byte {})", path.display(), e.utf8_error().valid_up_to()),
+            "check that this is the file you meant",
+        )
+    })
+}

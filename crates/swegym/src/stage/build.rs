@@ -1,0 +1,64 @@
+//! Packages to images.
+
+use std::path::Path;
+
+use serde_json::{Map, json};
+use swegym_runner::job::JobKind;
+use swegym_runner::run_dir::Open;
+use swegym_runner::{Job, foundation};
+use swegym_tasks::package::PackageSpec;
+
+use super::{Done, Stage, job_name};
+use crate::error::CommandError;
+use crate::session::Session;
+
+/// Builds every package; writes `images.jsonl`.
+pub(crate) async fn build(
+    session: &Session,
+    packages: &[String],
+    folder: &Path,
+    open: Open,
+) -> Result<Done, CommandError> {
+    let settings = &session.settings;
+    let known = Map::from_iter([
+        ("packages".to_owned(), json!(packages)),
+        ("python".to_owned(), json!(settings.install.python)),
+        ("index_url".to_owned(), json!(without_secrets(&settings.index_url))),
+        ("exclude_newer".to_owned(), json!(settings.exclude_newer)),
+        ("test_timeout".to_owned(), json!(settings.run.test_timeout.as_secs())),
+    ]);
+    let mut jobs: Vec<Job> = Vec::new();
+    for text in packages {
+        let spec = PackageSpec::parse(text)?;
+        let name = match &spec {
+            PackageSpec::Index { .. } => job_name(text),
+            PackageSpec::Path(path) => {
+                let whole = std::fs::canonicalize(path).map_err(|e| CommandError::file("read", path, &e))?;
+                job_name(&whole.file_name().unwrap_or_default().to_string_lossy())
+            }
+        };
+        if jobs.iter().any(|j| j.name == name) {
+            return Err(CommandError::usage(
+                format!("the package `{text}` is named twice"),
+                "name each package once",
+            ));
+        }
+        jobs.push(Job { name, kind: JobKind::Build(spec) });
+    }
+    let stage = Stage { session, verb: "build", folder, open, settings: known, inputs: Vec::new() };
+    let context = stage.context();
+    foundation::ready_uv(&context, settings.environment.find_program("uv")).await?;
+    // Prepared once, before builds ask for it side by side.
+    foundation::lay(&context).await?;
+    let ran = stage.run(jobs).await?;
+    ran.write_lines("images.jsonl", ran.values("built").map(|(_, value)| value.clone()))?;
+    ran.close(session)
+}
+
+/// An index address may hold a password; run files may not.
+fn without_secrets(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(start), Some(at)) if at > start => format!("{}{}", &url[..start + 3], &url[at + 1..]),
+        _ => url.to_owned(),
+    }
+}
