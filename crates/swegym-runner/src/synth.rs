@@ -48,7 +48,7 @@ pub async fn synth(
         return Ok(dropped("equivalent", &bugs));
     }
     plant(&sandbox, &mutant).await?;
-    let run = run_tests(context, &sandbox, &plan).await?;
+    let (run, observed) = run_observed(context, &sandbox, &plan).await?;
     stop(sandbox).await?;
     if let Some(reason) = unusable(&run, &plan) {
         return Ok(dropped(reason, &bugs));
@@ -59,9 +59,9 @@ pub async fn synth(
     if fail_to_pass.is_empty() {
         return Ok(dropped("no_failing_test", &bugs));
     }
-    let failures = failures(&run, &fail_to_pass);
+    let failures = failures(&run, &observed, &fail_to_pass);
     if failures.is_empty() {
-        return Ok(dropped("no_failing_test", &bugs));
+        return Ok(dropped("no_visible_failure", &bugs));
     }
     let Some((image, commit)) = instance_image(context, &image, &mutant).await? else {
         return Ok(dropped("leaks", &bugs));
@@ -116,14 +116,41 @@ fn unusable(run: &TestRun, plan: &TestPlan) -> Option<&'static str> {
     None
 }
 
-/// What the failing tests say, for the problem statement: those with structured results first.
-fn failures(run: &TestRun, fail_to_pass: &[String]) -> Vec<Failure> {
+/// Runs the tests with the observer looking on, where the runner takes plug-ins.
+async fn run_observed(
+    context: &Context,
+    sandbox: &dyn Sandbox,
+    plan: &TestPlan,
+) -> Result<(TestRun, Vec<(String, Failure)>), Fault> {
+    if !plan.structured {
+        return Ok((run_tests(context, sandbox, plan).await?, Vec::new()));
+    }
+    const FOLDER: &str = "/tmp/swegym-observer";
+    let module = format!("{FOLDER}/{}.py", statement::OBSERVER_MODULE);
+    sandbox.write(&module, statement::OBSERVER.as_bytes(), 0o644).await.map_err(|e| sandbox_fault(&e))?;
+    let mut watched = plan.clone();
+    let own = ["-p", statement::OBSERVER_MODULE].map(str::to_owned);
+    watched.command.splice(3..3, own);
+    watched.command.splice(0..0, ["env".to_owned(), format!("PYTHONPATH={FOLDER}")]);
+    let run = run_tests(context, sandbox, &watched).await?;
+    let bytes = sandbox.read(statement::OBSERVER_OUTPUT, 16 << 20).await.unwrap_or_default();
+    Ok((run, statement::read_observed(&String::from_utf8_lossy(&bytes))))
+}
+
+/// What the failing tests show: by the observer, else by their tracebacks.
+fn failures(run: &TestRun, observed: &[(String, Failure)], fail_to_pass: &[String]) -> Vec<Failure> {
+    // Logs cut ids at blanks, so an expected id may be the start of the observed one.
+    let wanted = |id: &str| fail_to_pass.iter().any(|t| id.starts_with(t.as_str()));
+    let seen: Vec<Failure> = observed.iter().filter(|(id, _)| wanted(id)).map(|(_, f)| f.clone()).collect();
+    if !seen.is_empty() {
+        return seen;
+    }
     let Structured::Cases(cases) = &run.structured else { return unittest_failures(run, fail_to_pass) };
-    let wanted: Vec<_> = fail_to_pass.iter().filter_map(|t| swegym_grade::witness::split_id(t)).collect();
+    let ids: Vec<_> = fail_to_pass.iter().filter_map(|t| swegym_grade::witness::split_id(t)).collect();
     let failing = cases.iter().filter(|c| matches!(c.status, TestStatus::Failed | TestStatus::Error));
     failing
-        .filter(|c| wanted.iter().any(|(class, name)| *class == c.classname && c.name.starts_with(name)))
-        .map(|c| Failure { name: c.name.clone(), message: c.message.clone(), traceback: c.text.clone() })
+        .filter(|c| ids.iter().any(|(class, name)| *class == c.classname && c.name.starts_with(name)))
+        .map(|c| statement::from_traceback(&c.text, &c.message))
         .collect()
 }
 
@@ -133,11 +160,10 @@ fn unittest_failures(run: &TestRun, fail_to_pass: &[String]) -> Vec<Failure> {
         run.log.split("======================================================================\n").skip(1);
     let failure = |block: &str| {
         let (title, rest) = block.split_once('\n')?;
-        let name = title.split_whitespace().nth(1)?.to_owned();
-        let traceback = rest.split("\n\n").next()?.lines().skip(1).collect::<Vec<_>>().join("\n");
-        let message = traceback.lines().last()?.to_owned();
+        let name = title.split_whitespace().nth(1)?;
+        let message = rest.split("\n\n").next()?.lines().last()?;
         let known = fail_to_pass.iter().any(|t| t.ends_with(&format!(".{name}")));
-        known.then_some(Failure { name, message: message.clone(), traceback: format!("E {message}") })
+        known.then(|| statement::from_traceback("", message))
     };
     blocks.filter_map(failure).collect()
 }

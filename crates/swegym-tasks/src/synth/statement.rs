@@ -6,15 +6,75 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// One failing test, as structured results give it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How one test fails: what its own code shows. The observer (a pytest plugin,
+/// [`OBSERVER`]) writes these; a traceback gives a poorer one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Failure {
-    /// The test's name, without file.
-    pub name: String,
-    /// The short message.
-    pub message: String,
-    /// The traceback, in pytest's short form.
-    pub traceback: String,
+    /// The failing statement of the test, with values for its variables.
+    pub code: Option<String>,
+    /// What the statement shows.
+    pub symptom: Symptom,
+}
+
+/// What a failing statement shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Symptom {
+    /// A computed value is not the expected one.
+    Compared {
+        /// The expression that was computed, if it is known.
+        call: Option<String>,
+        /// Its value.
+        came: String,
+        /// The value it should have.
+        expected: String,
+    },
+    /// An exception of this class did not come.
+    NotRaised(String),
+    /// An exception came: class and message.
+    Raised(String),
+    /// A claim is false; its text, if known.
+    Untrue(Option<String>),
+}
+
+impl Default for Symptom {
+    fn default() -> Self {
+        Self::Untrue(None)
+    }
+}
+
+/// The observer's source, its module name, and the file it writes in the box.
+pub const OBSERVER: &str = include_str!("observer.py");
+/// See [`OBSERVER`].
+pub const OBSERVER_MODULE: &str = "swegym_observer";
+/// See [`OBSERVER`].
+pub const OBSERVER_OUTPUT: &str = "/tmp/swegym/failures.jsonl";
+
+/// Reads what the observer wrote: (test, failure). Lines that say nothing are
+/// left out: the file comes from a box and may hold anything.
+#[must_use]
+pub fn read_observed(text: &str) -> Vec<(String, Failure)> {
+    let read = |line: &str| {
+        let value: serde_json::Value = serde_json::from_str(line).ok()?;
+        let get = |key: &str| value.get(key)?.as_str().map(str::to_owned);
+        let symptom = match (get("came"), get("expected"), get("not_raised"), get("error")) {
+            (Some(came), Some(expected), ..) => Symptom::Compared { call: get("call"), came, expected },
+            (_, _, Some(class), _) => Symptom::NotRaised(class),
+            (_, _, _, Some(error)) => Symptom::Raised(error),
+            _ => Symptom::Untrue(None),
+        };
+        Some((get("test")?, Failure { code: get("code"), symptom }))
+    };
+    text.lines().filter_map(read).collect()
+}
+
+/// A failure from a traceback in pytest's short form, or from unittest's.
+#[must_use]
+pub fn from_traceback(traceback: &str, message: &str) -> Failure {
+    let code = frames(traceback).iter().rev().find(|f| f.in_tests).map(|f| f.code.join("\n"));
+    let errors: Vec<&str> =
+        traceback.lines().filter_map(|l| l.strip_prefix("E ").map(str::trim_start)).collect();
+    let first = errors.first().copied().or_else(|| message.lines().next()).unwrap_or("").trim();
+    Failure { code: code.filter(|c| !c.trim().is_empty()), symptom: symptom_of(first) }
 }
 
 /// Longest piece of code or value that is quoted.
@@ -49,45 +109,34 @@ pub fn write(package: &str, version: &str, failures: &[Failure]) -> String {
 }
 
 fn describe(failure: &Failure) -> String {
-    let frames = frames(&failure.traceback);
-    let call = frames.iter().rev().find(|f| f.in_tests).map(|f| f.code.join("\n"));
-    let errors: Vec<&str> =
-        failure.traceback.lines().filter_map(|l| l.strip_prefix("E ").map(str::trim_start)).collect();
-    let what = outcome(&errors, &failure.message);
-    let code = call.map(|c| c.trim().to_owned()).filter(|c| !c.is_empty());
-    match (what, code) {
-        (Outcome::Compared { call: Some(call), came, wanted }, _) => {
-            format!("Calling\n\n{}\n\ngives `{came}`. Expected: `{wanted}`.", block(&call))
+    let shown = failure.code.as_deref().map(block);
+    match (&failure.symptom, shown) {
+        (Symptom::Compared { call: Some(call), came, expected }, _) => {
+            format!("Computing\n\n{}\n\ngives `{}`. Expected: `{}`.", block(call), clip(came), clip(expected))
         }
-        (Outcome::Compared { call: None, came, wanted }, Some(code)) => {
+        (Symptom::Compared { came, expected, .. }, Some(code)) => {
             format!(
-                "With this check\n\n{}\n\nwhat comes out is `{came}`. Expected: `{wanted}`.",
-                block(&code)
+                "This should hold:\n\n{code}\n\nThe two sides are `{}` and `{}`.",
+                clip(came),
+                clip(expected)
             )
         }
-        (Outcome::Compared { came, wanted, .. }, None) => {
-            format!("What comes out is `{came}`. Expected: `{wanted}`.")
+        (Symptom::Compared { came, expected, .. }, None) => {
+            format!("`{}` and `{}` should be equal and are not.", clip(came), clip(expected))
         }
-        (Outcome::NotRaised(expected), Some(code)) => {
-            format!("This should raise `{expected}`, but nothing is raised:\n\n{}", block(&code))
+        (Symptom::NotRaised(class), Some(code)) => {
+            format!("This should raise `{class}`, but nothing is raised:\n\n{code}")
         }
-        (Outcome::NotRaised(expected), None) => format!("`{expected}` should be raised, but nothing is."),
-        (Outcome::Raised(error), Some(code)) => {
-            format!("This should work:\n\n{}\n\nInstead it raises `{error}`.", block(&code))
+        (Symptom::NotRaised(class), None) => format!("`{class}` should be raised, but nothing is."),
+        (Symptom::Raised(error), Some(code)) => {
+            format!("This should work:\n\n{code}\n\nInstead it raises `{}`.", clip(error))
         }
-        (Outcome::Raised(error), None) => format!("An unexpected `{error}` is raised."),
-        (Outcome::Untrue(claim), Some(code)) => {
-            format!("This should hold:\n\n{}\n\nIt does not: {claim}.", block(&code))
+        (Symptom::Raised(error), None) => format!("An unexpected `{}` is raised.", clip(error)),
+        (Symptom::Untrue(claim), code) => {
+            let code = code.or_else(|| claim.as_deref().map(block)).unwrap_or_default();
+            format!("This should hold and does not:\n\n{code}")
         }
-        (Outcome::Untrue(claim), None) => format!("This should hold and does not: {claim}."),
     }
-}
-
-enum Outcome {
-    Compared { call: Option<String>, came: String, wanted: String },
-    NotRaised(String),
-    Raised(String),
-    Untrue(String),
 }
 
 struct Frame {
@@ -118,47 +167,31 @@ fn is_underline(line: &str) -> bool {
     line.trim().chars().all(|c| matches!(c, '^' | '~')) && !line.trim().is_empty()
 }
 
-/// Reads pytest's `E` lines (assertion rewriting) and unittest's messages.
-fn outcome(errors: &[&str], message: &str) -> Outcome {
-    static EQUAL: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?:AssertionError: )?assert (.+) == (.+)$"));
-    static UNITTEST: LazyLock<Regex> = LazyLock::new(|| pattern(r"^AssertionError: (.+) != (.+)$"));
-    static WHERE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\+\s+(?:where|and) (.+?) = (.+)$"));
+/// Reads the first line of an error. Which side of a comparison was computed
+/// cannot be told from it.
+fn symptom_of(first: &str) -> Symptom {
+    static EQUAL: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"^(?:AssertionError: )?(?:assert (.+) == (.+)|(.+) != (.+))$"));
     static NOT_RAISED: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"DID NOT RAISE <class '([\w.]+)'>|AssertionError: (\w+) not raised"));
     static ERROR: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(r"^([A-Za-z_][\w.]*(?:Error|Exception|Warning|Exit|Interrupt|Iteration)\b.*)$")
+        pattern(r"^[A-Za-z_][\w.]*(?:Error|Exception|Warning|Exit|Interrupt|Iteration)\b.*$")
     });
-    let first = errors.first().copied().or_else(|| message.lines().next()).unwrap_or("").trim();
     if let Some(found) = NOT_RAISED.captures(first) {
         let class = found.get(1).or(found.get(2)).map_or("", |m| m.as_str());
-        return Outcome::NotRaised(class.trim_start_matches("builtins.").to_owned());
+        return Symptom::NotRaised(class.trim_start_matches("builtins.").to_owned());
     }
     if let Some(found) = EQUAL.captures(first) {
-        let (left, right) = (clip(&found[1]), clip(&found[2]));
-        for line in &errors[1.min(errors.len())..] {
-            let Some(place) = WHERE.captures(line.trim()) else { continue };
-            let (value, call) = (clip(&place[1]), clip(&place[2]));
-            // The side that a call computed is what came out.
-            if value == left {
-                return Outcome::Compared { call: Some(call), came: left, wanted: right };
-            }
-            if value == right {
-                return Outcome::Compared { call: Some(call), came: right, wanted: left };
-            }
-        }
-        return Outcome::Compared { call: None, came: left, wanted: right };
+        let side = |a: usize, b: usize| {
+            found.get(a).or(found.get(b)).map_or(String::new(), |m| m.as_str().to_owned())
+        };
+        return Symptom::Compared { call: None, came: side(1, 3), expected: side(2, 4) };
     }
-    if let Some(found) = UNITTEST.captures(first) {
-        return Outcome::Compared { call: None, came: clip(&found[1]), wanted: clip(&found[2]) };
+    if !first.starts_with("AssertionError") && ERROR.is_match(first) {
+        return Symptom::Raised(first.to_owned());
     }
-    let claim = first.strip_prefix("AssertionError: ").unwrap_or(first);
-    if first.starts_with("assert ") || first.starts_with("AssertionError") {
-        return Outcome::Untrue(format!("`{}`", clip(claim.trim_start_matches("assert "))));
-    }
-    match ERROR.captures(first) {
-        Some(found) => Outcome::Raised(clip(&found[1])),
-        None => Outcome::Untrue(format!("`{}`", clip(first))),
-    }
+    let claim = first.trim_start_matches("AssertionError: ").trim_start_matches("assert ");
+    Symptom::Untrue((!claim.is_empty()).then(|| claim.to_owned()))
 }
 
 fn block(code: &str) -> String {
@@ -189,53 +222,31 @@ mod tests {
     use super::*;
 
     fn check(traceback: &str) -> String {
-        describe(&Failure { name: "test".into(), message: String::new(), traceback: traceback.into() })
+        describe(&from_traceback(traceback, ""))
     }
 
     #[test]
-    fn a_comparison_names_the_call_and_both_values() {
-        let text = check(
-            "tests/test_a.py:7: in test_plural\n    assert pluralize(\"ox\") == \"oxen\"\nE   AssertionError: assert 'oxs' == 'oxen'\nE     \nE     - oxen\nE     + oxs",
-        );
-        insta::assert_snapshot!(text, @r#"
-        With this check
-
-            assert pluralize("ox") == "oxen"
-
-        what comes out is `'oxs'`. Expected: `'oxen'`.
-        "#);
-        let text = check(
-            "tests/test_a.py:7: in test_add\n    assert 3 == add(1, 1)\nE   assert 3 == 4\nE    +  where 4 = add(1, 1)",
-        );
-        insta::assert_snapshot!(text, @"
-        Calling
-
-            add(1, 1)
-
-        gives `4`. Expected: `3`.
-        ");
+    fn what_the_observer_saw_names_the_call_and_both_values() {
+        let lines = r#"{"test": "t.py::a", "code": "assert add(1, 1) == 2", "call": "add(1, 1)", "came": "4", "expected": "2"}
+{"test": "t.py::b", "code": "run([1])", "error": "KeyError: 'x'"}
+{"test": "t.py::c", "code": "with raises(ValueError):\n    f(1)", "not_raised": "ValueError"}
+{"test": "t.py::d", "code": "assert is_good(3)", "untrue": true}
+not json
+{"code": "no test"}"#;
+        let failures: Vec<_> = read_observed(lines).into_iter().map(|(_, f)| f).collect();
+        insta::assert_snapshot!(failures.iter().map(describe).collect::<Vec<_>>().join("\n--\n"));
     }
 
     #[test]
-    fn errors_show_the_tests_code_and_not_the_packages() {
+    fn tracebacks_show_the_tests_code_and_not_the_packages() {
         let text = check(
             "tests/test_a.py:7: in test_x\n    run(items)\n    ^^^^^^^^^^\nsrc/demo/core.py:31: in run\n    return helper[secret]\nE   KeyError: 'x'",
         );
-        insta::assert_snapshot!(text, @"
-        This should work:
-
-            run(items)
-
-        Instead it raises `KeyError: 'x'`.
-        ");
+        insta::assert_snapshot!(text);
         let text = check(
-            "tests/test_a.py:7: in test_x\n    with pytest.raises(ValueError):\nE   Failed: DID NOT RAISE <class 'ValueError'>",
+            "tests/test_a.py:7: in test_plural\n    assert pluralize(\"ox\") == \"oxen\"\nE   AssertionError: assert 'oxs' == 'oxen'",
         );
-        insta::assert_snapshot!(text, @"
-        This should raise `ValueError`, but nothing is raised:
-
-            with pytest.raises(ValueError):
-        ");
+        insta::assert_snapshot!(text);
     }
 
     #[test]
@@ -248,11 +259,12 @@ mod tests {
     #[test]
     fn the_report_is_whole() {
         let failure = |n: u32| Failure {
-            name: format!("test_{n}"),
-            message: String::new(),
-            traceback: format!(
-                "tests/test_a.py:7: in test_x\n    self.assertEqual(f({n}), 1)\nE   AssertionError: {n} != 1"
-            ),
+            code: None,
+            symptom: Symptom::Compared {
+                call: Some(format!("f({n})")),
+                came: n.to_string(),
+                expected: "1".into(),
+            },
         };
         let failures: Vec<_> = (2..7).chain(2..3).map(failure).collect();
         insta::assert_snapshot!(write("demo", "1.2", &failures));
