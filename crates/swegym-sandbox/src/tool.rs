@@ -99,6 +99,35 @@ pub fn run<S: AsRef<OsStr>>(
     Ok(stdout)
 }
 
+/// Runs a host program for its time alone: nothing it prints is read.
+///
+/// # Errors
+/// As [`run`], without its words.
+pub fn wait_for(program: &str, arguments: &[&str], limit: Duration) -> Result<(), ToolError> {
+    let start = |source| ToolError::Start { program: program.to_owned(), source };
+    #[expect(clippy::disallowed_methods, reason = "this is the helper the ban points to")]
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    let mut child = command.spawn().map_err(start)?;
+    let group = -(child.id() as i32);
+    // Waiting must not poll: what is timed is shorter than any pause.
+    let (done, finished) = std::sync::mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        let late = finished.recv_timeout(limit) == Err(std::sync::mpsc::RecvTimeoutError::Timeout);
+        if late {
+            crate::sys::kill(group, libc::SIGKILL);
+        }
+        late
+    });
+    let status = child.wait().map_err(start)?;
+    drop(done);
+    match (watch.join(), status.success()) {
+        (Ok(true), _) => Err(ToolError::Timeout { program: program.to_owned(), limit }),
+        (_, true) => Ok(()),
+        _ => Err(ToolError::Failed { program: program.to_owned(), status, stderr: String::new() }),
+    }
+}
+
 /// Starts the keeper with its socket as standard input. It outlives us only
 /// for as long as it takes to clean up.
 pub(crate) fn start_keeper(

@@ -1,2 +1,187 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask tidy`: what the compiler does not check about the house.
+//!
+//! Dependency arrows, file headers, file sizes, the paths that ARCHITECTURE.md
+//! names, and words that the glossary bans. The same checks run as a test.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The arrows: what each crate may use of ours, and what it must never reach.
+/// ARCHITECTURE.md has the reasons.
+const ROOMS: [(&str, &[&str], &[&str]); 7] = [
+    ("swegym-core", &[], &["tokio", "ureq", "libc", "clap", "jiff"]),
+    ("swegym-grade", &["swegym-core"], &["tokio", "ureq", "libc", "clap", "jiff"]),
+    ("swegym-sandbox", &["swegym-core"], &["ureq", "clap", "jiff", "tree-sitter"]),
+    ("swegym-tasks", &["swegym-core"], &["tokio", "libc", "clap", "jiff"]),
+    (
+        "swegym-runner",
+        &["swegym-core", "swegym-grade", "swegym-sandbox", "swegym-tasks"],
+        &["clap", "indicatif", "ureq"],
+    ),
+    ("swegym", &["swegym-core", "swegym-grade", "swegym-sandbox", "swegym-tasks", "swegym-runner"], &[]),
+    ("xtask", &[], &["tokio", "clap"]),
+];
+
+/// Rooms where asynchronous code may live.
+const ASYNC_ROOMS: [&str; 3] = ["swegym-sandbox", "swegym-runner", "swegym"];
+
+/// Longest source file, in lines.
+const LONGEST_FILE: usize = 600;
+
+/// Words of the glossary's "do not say" column that can be told from other uses.
+const BANNED: [&str; 7] = [
+    "struct Env ",
+    "struct Environment<",
+    "Manager",
+    "Helper",
+    "struct Episode",
+    "struct Trial",
+    "struct Container",
+];
+
+fn main() -> ExitCode {
+    let verb = std::env::args().nth(1).unwrap_or_default();
+    if verb != "tidy" {
+        say("usage: cargo xtask tidy");
+        return ExitCode::from(2);
+    }
+    let problems = tidy(&root());
+    for problem in &problems {
+        say(problem);
+    }
+    if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[expect(clippy::print_stderr, reason = "a tool for developers; it has no printer")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Everything that is wrong, as lines for people.
+fn tidy(root: &Path) -> Vec<String> {
+    let mut problems = Vec::new();
+    check_arrows(root, &mut problems);
+    let mut files = Vec::new();
+    collect(&root.join("crates"), &mut files);
+    files.sort();
+    for file in &files {
+        check_file(root, file, &mut problems);
+    }
+    check_paths(root, "ARCHITECTURE.md", &mut problems);
+    check_paths(root, "CONTRIBUTING.md", &mut problems);
+    problems
+}
+
+fn check_arrows(root: &Path, problems: &mut Vec<String>) {
+    let mut found: BTreeMap<String, toml::Table> = BTreeMap::new();
+    for entry in fs::read_dir(root.join("crates")).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let text = fs::read_to_string(entry.path().join("Cargo.toml")).unwrap_or_default();
+        found.insert(name, text.parse().unwrap_or_default());
+    }
+    for (name, manifest) in &found {
+        let Some((_, allowed, never)) = ROOMS.iter().find(|(room, ..)| room == name) else {
+            problems
+                .push(format!("crates/{name}: not a room of the house; add it to ARCHITECTURE.md and xtask"));
+            continue;
+        };
+        let package = manifest.get("package").and_then(|p| p.get("name")).and_then(toml::Value::as_str);
+        if package != Some(name) {
+            problems.push(format!("crates/{name}: the folder and the crate have different names"));
+        }
+        let dependencies = manifest.get("dependencies").and_then(toml::Value::as_table);
+        for dependency in dependencies.into_iter().flat_map(toml::Table::keys) {
+            let ours = dependency.starts_with("swegym");
+            if ours && !allowed.contains(&dependency.as_str()) {
+                problems.push(format!("crates/{name}: the arrow to {dependency} points up or aside"));
+            }
+            if never.contains(&dependency.as_str()) {
+                problems.push(format!("crates/{name}: must never know {dependency}"));
+            }
+        }
+    }
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+fn check_file(root: &Path, file: &Path, problems: &mut Vec<String>) {
+    let shown = file.strip_prefix(root).unwrap_or(file).display();
+    let text = fs::read_to_string(file).unwrap_or_default();
+    if !text.starts_with("//!") {
+        problems.push(format!("{shown}: must open with `//!` and say what it is"));
+    }
+    let lines = text.lines().count();
+    if lines > LONGEST_FILE {
+        problems.push(format!("{shown}: {lines} lines; split it by meaning ({LONGEST_FILE} is the budget)"));
+    }
+    let room = file.strip_prefix(root.join("crates")).ok().and_then(|p| p.iter().next());
+    let room = room.map(|r| r.to_string_lossy().into_owned()).unwrap_or_default();
+    if room == "xtask" {
+        return;
+    }
+    if !ASYNC_ROOMS.contains(&room.as_str()) && text.contains("async fn") {
+        problems.push(format!("{shown}: asynchronous code lives in {}", ASYNC_ROOMS.join(", ")));
+    }
+    for banned in BANNED.iter().filter(|b| text.contains(**b)) {
+        problems.push(format!("{shown}: `{}` is not one of our words; see docs/glossary.md", banned.trim()));
+    }
+}
+
+/// Every `crates/…`, `docs/…` or `.ci/…` in backquotes must exist.
+fn check_paths(root: &Path, document: &str, problems: &mut Vec<String>) {
+    let text = fs::read_to_string(root.join(document)).unwrap_or_default();
+    if text.is_empty() {
+        problems.push(format!("{document}: missing"));
+    }
+    for quoted in text.split('`').skip(1).step_by(2) {
+        let is_path = ["crates/", "docs/", ".ci/", ".cargo/"].iter().any(|p| quoted.starts_with(p));
+        if is_path && !quoted.contains(['<', '*', ' ']) && !root.join(quoted).exists() {
+            problems.push(format!("{document}: names `{quoted}`, which does not exist"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_house_is_tidy() {
+        assert_eq!(tidy(&root()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn untidiness_is_found() {
+        let mut problems = Vec::new();
+        let folder = std::env::temp_dir().join(format!("swegym-tidy-{}", std::process::id()));
+        let room = folder.join("crates/swegym-core");
+        fs::create_dir_all(room.join("src")).unwrap();
+        fs::write(
+            room.join("Cargo.toml"),
+            "[package]\nname='swegym-core'\n[dependencies]\ntokio='1'\nswegym-grade='1'\n",
+        )
+        .unwrap();
+        fs::write(room.join("src/lib.rs"), format!("async fn x() {{}}\n{}", "\n".repeat(700))).unwrap();
+        fs::write(folder.join("ARCHITECTURE.md"), "see `crates/nowhere`").unwrap();
+        check_arrows(&folder, &mut problems);
+        check_file(&folder, &room.join("src/lib.rs"), &mut problems);
+        check_paths(&folder, "ARCHITECTURE.md", &mut problems);
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(problems.len(), 6, "{problems:#?}");
+    }
+}

@@ -1,0 +1,190 @@
+//! Bare boxes: start, sessions, many at once. The peers are bubblewrap, Docker
+//! (where a daemon runs) and a bash on pipes.
+
+use std::time::{Duration, Instant};
+
+use swegym_sandbox::base::Base;
+use swegym_sandbox::output::Keep;
+use swegym_sandbox::tool::{self, Dialogue};
+use swegym_sandbox::{BoxSettings, Command, EmbeddedSandbox, Image, Sandbox as _};
+
+use super::{Case, median_ms, time};
+use crate::error::CommandError;
+use crate::session::Session;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+pub(super) async fn measure(
+    session: &Session,
+    repeats: u32,
+    cases: &mut Vec<Case>,
+    skipped: &mut Vec<String>,
+) -> Result<(), CommandError> {
+    let image = Image::new(Base::host(session.host.store())?);
+    let bench = Bench { session, image };
+    session.printer.say("start, run true, remove");
+    let ours = bench.start_run_remove(repeats).await?;
+    match bench.bubblewrap(repeats) {
+        Ok(peer) => cases.push(Case {
+            name: "start, run true, remove",
+            ours,
+            peer,
+            unit: "ms",
+            more_is_better: false,
+            against: "bubblewrap, nothing left to mount but /proc and /dev".into(),
+        }),
+        Err(why) => skipped.push(format!("skipped: bubblewrap: {why}")),
+    }
+    match docker(&["run", "--rm", "--network", "none", "debian:stable-slim", "true"], repeats.min(10)) {
+        Ok(peer) => cases.push(Case {
+            name: "start, run true, remove (Docker)",
+            ours,
+            peer,
+            unit: "ms",
+            more_is_better: false,
+            against: "docker run --rm".into(),
+        }),
+        Err(why) => skipped.push(format!("skipped: docker run: {why}")),
+    }
+    skipped.push("skipped: docker exec: it needs a running container of an image that is there".into());
+    session.printer.say("sessions");
+    cases.push(bench.echo(repeats * 10).await?);
+    session.printer.say("many boxes at once");
+    bench.many(ours, repeats, cases).await
+}
+
+struct Bench<'a> {
+    session: &'a Session,
+    image: Image,
+}
+
+impl Bench<'_> {
+    async fn start(&self) -> Result<EmbeddedSandbox, CommandError> {
+        Ok(self.session.host.start_box(&self.image, &BoxSettings::default()).await?)
+    }
+
+    async fn once(&self) -> Result<(), CommandError> {
+        let sandbox = self.start().await?;
+        sandbox.exec(Command::new(["/usr/bin/true"], 10 * SECOND)).await?;
+        Ok(sandbox.stop().await?)
+    }
+
+    async fn start_run_remove(&self, repeats: u32) -> Result<f64, CommandError> {
+        self.once().await?;
+        let mut times = Vec::new();
+        for _ in 0..repeats {
+            let started = Instant::now();
+            self.once().await?;
+            times.push(started.elapsed());
+        }
+        Ok(median_ms(times))
+    }
+
+    /// bubblewrap with as much isolation as it has, on folders that need no
+    /// overlay: what is already mounted costs it nothing.
+    fn bubblewrap(&self, repeats: u32) -> Result<f64, String> {
+        let mut arguments =
+            vec!["--unshare-all", "--die-with-parent", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"];
+        arguments.extend(["--ro-bind", "/usr", "/usr"]);
+        for (folder, target) in
+            [("/bin", "usr/bin"), ("/lib", "usr/lib"), ("/lib64", "usr/lib64"), ("/sbin", "usr/sbin")]
+        {
+            if std::fs::read_link(folder).is_ok() {
+                arguments.extend(["--symlink", target, folder]);
+            } else if std::path::Path::new(folder).is_dir() {
+                arguments.extend(["--ro-bind", folder, folder]);
+            }
+        }
+        arguments.push("/usr/bin/true");
+        let run = || tool::wait_for("bwrap", &arguments, 10 * SECOND);
+        run().map_err(|e| format!("{e} (install it to compare)"))?;
+        let times = time(repeats, || run().map_err(|e| CommandError::nothing(e.to_string(), "try again")));
+        times.map(median_ms).map_err(|e| e.message)
+    }
+
+    async fn echo(&self, repeats: u32) -> Result<Case, CommandError> {
+        let sandbox = self.start().await?;
+        let mut times = Vec::new();
+        for _ in 0..=repeats {
+            let started = Instant::now();
+            sandbox.session("echo ready", SECOND, Keep::default()).await?;
+            times.push(started.elapsed());
+        }
+        sandbox.stop().await?;
+        // The first one starts the shell.
+        times.remove(0);
+        let mut bash = Dialogue::start("bash", &["--norc", "--noprofile"])?;
+        bash.exchange(b"echo ready\n", b"ready\n")?;
+        let peer = time(repeats, || Ok(bash.exchange(b"echo ready\n", b"ready\n")?))?;
+        Ok(Case {
+            name: "echo in a live session",
+            ours: median_ms(times),
+            peer: median_ms(peer),
+            unit: "ms",
+            more_is_better: false,
+            against: "bash on pipes, no box (0.2 is the least to reach)".into(),
+        })
+    }
+
+    async fn many(&self, alone: f64, repeats: u32, cases: &mut Vec<Case>) -> Result<(), CommandError> {
+        let mut alive = Vec::new();
+        let before = available_kb();
+        for _ in 0..64 {
+            alive.push(self.start().await?);
+        }
+        tokio::time::sleep(SECOND / 2).await;
+        let idle = before.saturating_sub(available_kb()) as f64 / 64.0;
+        cases.push(Case {
+            name: "memory of an idle box",
+            ours: idle.max(1.0),
+            peer: 1024.0,
+            unit: "kB",
+            more_is_better: false,
+            against: "1 MiB, the most it may take".into(),
+        });
+        let among = self.start_run_remove(repeats.min(50)).await?;
+        cases.push(Case {
+            name: "the next start among 64",
+            ours: among,
+            peer: alone,
+            unit: "ms",
+            more_is_better: false,
+            against: "the start alone (0.5 is the least to reach)".into(),
+        });
+        while alive.len() < 256 {
+            alive.push(self.start().await?);
+        }
+        let mut answering = 0;
+        for sandbox in &alive {
+            let done = sandbox.exec(Command::new(["/usr/bin/true"], 10 * SECOND)).await?;
+            answering += u32::from(done.succeeded());
+        }
+        cases.push(Case {
+            name: "boxes alive at once",
+            ours: f64::from(answering),
+            peer: 256.0,
+            unit: "boxes",
+            more_is_better: true,
+            against: "256 that answer".into(),
+        });
+        for sandbox in alive {
+            sandbox.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+fn docker(arguments: &[&str], repeats: u32) -> Result<f64, String> {
+    tool::wait_for("docker", &["info"], 5 * SECOND).map_err(|_| "no Docker daemon answers".to_owned())?;
+    let run = || tool::wait_for("docker", arguments, 60 * SECOND);
+    run().map_err(|e| e.to_string())?;
+    let times = time(repeats, || run().map_err(|e| CommandError::nothing(e.to_string(), "try again")));
+    times.map(median_ms).map_err(|e| e.message)
+}
+
+/// Memory that the kernel could still give, in kB.
+fn available_kb() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
+    line.and_then(|l| l.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+}
