@@ -36,6 +36,8 @@ pub(crate) struct Supervisor {
     env: Vec<(String, String)>,
     workdir: String,
     buffer: Vec<u8>,
+    /// Replies of this turn of the loop: one write wakes the host once.
+    outbox: Vec<u8>,
 }
 
 /// Serves the host until its socket ends.
@@ -51,6 +53,7 @@ pub(crate) fn run(socket: OwnedFd, upper: OwnedFd, witnesses: Option<Witnesses>,
         env: spec.env.clone(),
         workdir: spec.workdir.clone(),
         buffer: Vec::new(),
+        outbox: Vec::new(),
     };
     // An error here means that the host is gone.
     let _ = supervisor.serve(signals.as_raw_fd());
@@ -114,6 +117,7 @@ impl Supervisor {
             self.enforce();
             self.finish_commands()?;
             self.finish_session()?;
+            self.flush()?;
         }
     }
 
@@ -152,8 +156,15 @@ impl Supervisor {
         Ok(())
     }
 
-    fn send(&self, reply: &Reply) -> io::Result<()> {
-        sys::write_all(self.socket, &reply.frame())
+    fn send(&mut self, reply: &Reply) -> io::Result<()> {
+        self.outbox.extend(reply.frame());
+        if self.outbox.len() > PIECE { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let sent = sys::write_all(self.socket, &self.outbox);
+        self.outbox.clear();
+        sent
     }
 
     fn handle(&mut self, request: Request) -> io::Result<()> {
@@ -222,14 +233,14 @@ impl Supervisor {
 
     /// Passes on what commands printed.
     fn drain(&mut self) -> io::Result<()> {
-        let socket = self.socket;
+        let Self { socket, outbox, buffer, running, session, .. } = self;
         let mut pass =
-            |job: u32, stream: Stream, bytes: &[u8]| send_chunks(socket, job, stream, false, bytes);
-        self.buffer.resize(64 << 10, 0);
-        for running in &mut self.running {
-            running.drain(&mut self.buffer, &mut pass)?;
+            |job: u32, stream: Stream, bytes: &[u8]| pass_on(*socket, outbox, job, stream, false, bytes);
+        buffer.resize(64 << 10, 0);
+        for running in running {
+            running.drain(buffer, &mut pass)?;
         }
-        self.session.drain(&mut self.buffer, &mut pass)
+        session.drain(buffer, &mut pass)
     }
 
     fn reap(&mut self) {
@@ -259,10 +270,10 @@ impl Supervisor {
             let mut running = self.running.swap_remove(at);
             // What it left in its group would hold the pipes and live on.
             sys::kill(-running.pid, libc::SIGKILL);
-            let socket = self.socket;
-            self.buffer.resize(64 << 10, 0);
-            running.drain(&mut self.buffer, &mut |job, stream, bytes| {
-                send_chunks(socket, job, stream, false, bytes)
+            let Self { socket, outbox, buffer, .. } = self;
+            buffer.resize(64 << 10, 0);
+            running.drain(buffer, &mut |job, stream, bytes| {
+                pass_on(*socket, outbox, job, stream, false, bytes)
             })?;
             let job = running.job;
             let over = running.printed_too_much();
@@ -292,7 +303,7 @@ impl Supervisor {
         folder: Vec<u8>,
     ) -> io::Result<()> {
         for chunk in tail {
-            send_chunks(self.socket, job, chunk.stream, true, &chunk.bytes)?;
+            pass_on(self.socket, &mut self.outbox, job, chunk.stream, true, &chunk.bytes)?;
         }
         let limit =
             if printed_too_much { Some(crate::limits::LimitHit::Output) } else { self.watchdog.verdict() };
@@ -300,11 +311,23 @@ impl Supervisor {
     }
 }
 
-fn send_chunks(socket: RawFd, job: u32, stream: Stream, tail: bool, bytes: &[u8]) -> io::Result<()> {
-    bytes.chunks(PIECE).try_for_each(|piece| {
-        let reply = Reply::Chunk { job, stream, tail, bytes: piece.to_vec() };
-        sys::write_all(socket, &reply.frame())
-    })
+/// Puts output into the outbox, and the outbox out when it is large.
+fn pass_on(
+    socket: RawFd,
+    outbox: &mut Vec<u8>,
+    job: u32,
+    stream: Stream,
+    tail: bool,
+    bytes: &[u8],
+) -> io::Result<()> {
+    for piece in bytes.chunks(PIECE) {
+        outbox.extend(Reply::Chunk { job, stream, tail, bytes: piece.to_vec() }.frame());
+        if outbox.len() > PIECE {
+            sys::write_all(socket, outbox)?;
+            outbox.clear();
+        }
+    }
+    Ok(())
 }
 
 fn errno(error: &io::Error) -> i32 {
