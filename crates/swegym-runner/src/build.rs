@@ -6,7 +6,6 @@
 //! cache that is gone with the box, so that one package cannot poison another.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use swegym_core::{Boundary, Digest, Fault};
@@ -94,16 +93,33 @@ pub async fn build(context: &Context, spec: &PackageSpec) -> Result<JobResult, F
     };
     let passing = passing(&installed, &runs);
     if passing.is_empty() {
-        let log = runs.first().map(|r| last_lines(&r.log, 12)).unwrap_or_default();
-        let code = if runs.iter().any(|r| r.end == swegym_grade::evidence::RunEnd::TimedOut) {
-            "timeout"
-        } else {
-            "nothing_passes"
-        };
-        return Err(Fault::new(Boundary::Task, code, format!("no test of `{}` passes:\n{log}", package.name))
-            .with_hint("run them by hand to see why; another version or Python (--python) may work, and --test-timeout gives them longer"));
+        return Err(nothing_passes(&package.name, &runs));
     }
     result(context, &package, &recipe, source, &installed, passing)
+}
+
+/// Why no test can be relied on: a limit, the clock, or the tests themselves.
+fn nothing_passes(name: &str, runs: &[TestRun]) -> Fault {
+    let task =
+        |code: &str, message: String, hint: &str| Fault::new(Boundary::Task, code, message).with_hint(hint);
+    if let Some(limit) = runs.iter().find_map(|r| r.limit_hit.as_deref()) {
+        let message = format!("the tests of `{name}` ran into the box's {limit} limit");
+        return task(
+            "limit",
+            message,
+            "if they are honest tests, give boxes more: --box-memory, --box-disk, --box-processes",
+        );
+    }
+    if runs.iter().any(|r| r.end == swegym_grade::evidence::RunEnd::TimedOut) {
+        let message = format!("the tests of `{name}` did not finish in time");
+        return task("timeout", message, "give them longer with --test-timeout");
+    }
+    let log = runs.first().map(|r| last_lines(&r.log, 12)).unwrap_or_default();
+    task(
+        "nothing_passes",
+        format!("no test of `{name}` passes:\n{log}"),
+        "run them by hand to see why; another version or Python (--python) may work",
+    )
 }
 
 async fn unpack(context: &Context, spec: &PackageSpec) -> Result<(Package, Recipe, LayerId), Fault> {
@@ -420,9 +436,6 @@ impl Built {
         Ok(store.home().join(relative).join(WORKDIR.trim_start_matches('/')))
     }
 }
-
-/// For callers that only need a line: how long installing steps may take by default.
-pub const DEFAULT_INSTALL_TIMEOUT: Duration = Duration::from_secs(900);
 
 #[cfg(test)]
 mod tests {

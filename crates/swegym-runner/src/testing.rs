@@ -176,8 +176,10 @@ pub(crate) async fn must_run(sandbox: &dyn Sandbox, line: &str, what: &str) -> R
     Err(Fault::new(swegym_core::Boundary::Task, code, format!("{what} failed: {}", last_lines(&said, 5))))
 }
 
-/// The end of an output, for messages.
+/// The end of an output, for messages. It is shown on terminals, so whatever
+/// could steer one is taken out, and long lines are cut.
 pub(crate) fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.trim_end().lines().collect();
-    lines[lines.len().saturating_sub(count)..].join("\n")
+    let clean = |line: &&str| line.chars().filter(|c| !c.is_control()).take(300).collect::<String>();
+    lines[lines.len().saturating_sub(count)..].iter().map(clean).collect::<Vec<_>>().join("\n")
 }

@@ -1,0 +1,199 @@
+//! The whole job on a small real project, killed and taken up again.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Gym, contents, rows};
+
+const MODULE: &str = r#"
+"""Small numbers."""
+
+
+def clamp(value, low, high):
+    if value < low:
+        return low
+    if value > high:
+        return high
+    return value
+
+
+def total(values, start=0):
+    result = start
+    for value in values:
+        result += value
+    return result
+
+
+def describe(value, unit):
+    if value == 1:
+        text = "one"
+    else:
+        text = str(value)
+    return text + " " + unit
+
+
+def is_even(value):
+    return not value % 2
+"#;
+
+const TESTS: &str = r#"
+import demo
+import pytest
+
+
+def test_clamp():
+    assert demo.clamp(5, 0, 3) == 3
+    assert demo.clamp(-5, 0, 3) == 0
+    assert demo.clamp(2, 0, 3) == 2
+
+
+@pytest.mark.parametrize("values, expected", [([1, 2], 3), ([], 0), ([-1, 1], 0)])
+def test_total(values, expected):
+    assert demo.total(values) == expected
+
+
+def test_describe():
+    assert demo.describe(1, "apple") == "one apple"
+    assert demo.describe(2, "apples") == "2 apples"
+
+
+def test_is_even():
+    assert demo.is_even(2)
+    assert not demo.is_even(3)
+"#;
+
+/// Built, planted and written to `candidates.jsonl`.
+fn candidates(gym: &Gym) {
+    let project = gym.project("demo", MODULE, TESTS);
+    gym.must(&["build", &project, "--out", "build"]);
+    gym.must(&[
+        "synth",
+        "--images",
+        "build/images.jsonl",
+        "--candidates",
+        "10",
+        "--seed",
+        "3",
+        "--out",
+        "synth",
+    ]);
+}
+
+fn outputs(gym: &Gym, run: &str) -> Vec<(String, Vec<u8>)> {
+    // The journal has times, run.json the folder's name, evidence what a run used.
+    let skip = |name: &str| {
+        matches!(name, "events.jsonl" | "run.json" | "evidence.json" | "junit.xml" | "test_output.txt")
+    };
+    contents(&gym.path(run), &skip)
+}
+
+#[test]
+fn a_project_becomes_tasks_and_every_kill_is_survived() {
+    let gym = Gym::new();
+    candidates(&gym);
+    let found = rows(&gym.read("synth/candidates.jsonl"));
+    assert!(found.len() >= 4, "{found:#?}");
+
+    // The same seed gives the same candidates; another one others.
+    gym.must(&[
+        "synth",
+        "--images",
+        "build/images.jsonl",
+        "--candidates",
+        "10",
+        "--seed",
+        "3",
+        "--out",
+        "synth-again",
+    ]);
+    assert_eq!(outputs(&gym, "synth"), outputs(&gym, "synth-again"));
+    gym.must(&[
+        "synth",
+        "--images",
+        "build/images.jsonl",
+        "--candidates",
+        "10",
+        "--seed",
+        "4",
+        "--out",
+        "synth-other",
+    ]);
+    assert_ne!(gym.read("synth/candidates.jsonl"), gym.read("synth-other/candidates.jsonl"));
+
+    let validate = ["validate", "--instances", "synth/candidates.jsonl", "--repeats", "2"];
+    let whole = gym.run(&[&validate[..], &["--out", "valid"]].concat());
+    assert!(matches!(whole.status.code(), Some(0 | 11)), "{whole:?}");
+    let instances = rows(&gym.read("valid/instances.jsonl"));
+    assert!(instances.len() >= 4);
+    for instance in &instances {
+        check_statement(instance, &rows(&gym.read("synth/bugs.jsonl")));
+    }
+    kill_until_done(&gym, &validate, "valid-killed", 7);
+    assert_eq!(outputs(&gym, "valid"), outputs(&gym, "valid-killed"));
+
+    for (set, resolved) in [("gold", instances.len()), ("empty", 0), ("wrong", 0)] {
+        let out = format!("eval-{set}");
+        let evaluate = ["evaluate", "--instances", "valid/instances.jsonl", "--predictions", set];
+        gym.must(&[&evaluate[..], &["--out", &out]].concat());
+        let report: serde_json::Value =
+            serde_json::from_str(&gym.read(&format!("{out}/report.json"))).unwrap();
+        assert_eq!(report["resolved_instances"], resolved, "{set}: {report:#}");
+        assert_eq!(report["infra_failure_instances"], 0);
+        if set == "gold" {
+            kill_until_done(&gym, &evaluate, "eval-killed", 11);
+            assert_eq!(outputs(&gym, &out), outputs(&gym, "eval-killed"));
+        }
+    }
+    gym.must(&["report", "valid", "eval-gold", "eval-wrong"]);
+    let page = gym.read("valid/report.html");
+    assert!(page.contains("evaluate gold") && !page.contains("http"), "the page needs no network");
+    no_box_is_left(&gym);
+}
+
+/// Starts or resumes the verb and kills it with SIGKILL at a moment that
+/// `seed` decides, several times; the last attempt runs to its end.
+fn kill_until_done(gym: &Gym, verb: &[&str], out: &str, seed: u64) {
+    let mut state = seed;
+    for attempt in 0..6 {
+        let resume: &[&str] = if gym.path(out).join("run.json").is_file() { &["--resume"] } else { &[] };
+        let mut child = gym.spawn(&[verb, &["--out", out], resume].concat());
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let pause = 150 + (state >> 33) % 1500 + 200 * attempt;
+        std::thread::sleep(Duration::from_millis(pause));
+        // It may be through already; that is a result too.
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+    let resume: &[&str] = if gym.path(out).join("run.json").is_file() { &["--resume"] } else { &[] };
+    let last = gym.run(&[verb, &["--out", out], resume].concat());
+    assert!(matches!(last.status.code(), Some(0 | 11)), "{}", String::from_utf8_lossy(&last.stderr));
+}
+
+/// The statement shows a symptom and leads to no file, line or kind of bug.
+fn check_statement(instance: &serde_json::Value, bugs: &[serde_json::Value]) {
+    let statement = instance["problem_statement"].as_str().unwrap();
+    let row = bugs.iter().find(|b| b["instance_id"] == instance["instance_id"]).unwrap();
+    for bug in row["bugs"].as_array().unwrap() {
+        for secret in [bug["path"].as_str().unwrap(), bug["operator"].as_str().unwrap()] {
+            assert!(!statement.contains(secret), "{secret} in {statement}");
+        }
+    }
+    assert!(!statement.contains("line ") && statement.contains("demo."), "{statement}");
+}
+
+/// Keepers of killed runs clean up by themselves, shortly after.
+fn no_box_is_left(gym: &Gym) {
+    let home = gym.path("home").to_string_lossy().into_owned();
+    for _ in 0..50 {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let left = processes.filter(|p| {
+            std::fs::read(p.path().join("cmdline")).is_ok_and(|c| String::from_utf8_lossy(&c).contains(&home))
+        });
+        if left.count() == 0 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("a keeper is left");
+}
