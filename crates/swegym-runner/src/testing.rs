@@ -128,9 +128,13 @@ impl TestRun {
         plan.parser.parse(&self.log)
     }
 
-    /// Tests that pass by both witnesses (by the log, where there is one).
+    /// Tests that pass by both witnesses (by the log, where there is one). A
+    /// run that was stopped from outside vouches for none.
     #[must_use]
     pub fn passed(&self, plan: &TestPlan) -> Vec<String> {
+        if !matches!(self.end, RunEnd::Exited(_)) || self.limit_hit.is_some() {
+            return Vec::new();
+        }
         let second = match &self.structured {
             Structured::Cases(cases) => Some(witness::Structured::new(cases)),
             _ => None,
