@@ -36,8 +36,17 @@ pub(crate) const ENDED: u8 = 3;
 pub(crate) const HELLO: u8 = 4;
 
 struct Held {
-    id: u64,
+    /// `None` while nobody has asked for it.
+    id: Option<u64>,
     cgroup: Option<Cgroup>,
+}
+
+/// Namespaces with a user and control groups, waiting to become a box. Making
+/// them takes longer than anything else about a box, and nothing of it depends
+/// on the box, so one set is always made ahead.
+struct Spare {
+    pid: libc::pid_t,
+    channel: OwnedFd,
 }
 
 struct Keeper {
@@ -45,7 +54,12 @@ struct Keeper {
     boxes: HashMap<libc::pid_t, Held>,
     cgroups: Option<CgroupRoot>,
     filter: Vec<libc::sock_filter>,
+    spare: Option<Spare>,
+    made: bool,
 }
+
+/// A failed step with its reason.
+type Refused = (&'static str, io::Error);
 
 /// Runs the keeper on standard input, which must be a sequenced-packet socket
 /// to the parent, in the swegym home folder `home`. Returns when the parent is gone.
@@ -62,7 +76,14 @@ pub fn run(home: &str) -> io::Result<()> {
     }
     let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
     let cgroups = CgroupRoot::find();
-    let mut keeper = Keeper { control: 0, boxes: HashMap::new(), cgroups, filter: seccomp::filter()? };
+    let mut keeper = Keeper {
+        control: 0,
+        boxes: HashMap::new(),
+        cgroups,
+        filter: seccomp::filter()?,
+        spare: None,
+        made: false,
+    };
     let described = keeper.cgroups.as_ref().map(CgroupRoot::describe).unwrap_or_default();
     sys::send_with_fd(keeper.control, &Put::default().u8(HELLO).bytes(described.as_bytes()).0, None)?;
     keeper.serve(signals.as_raw_fd())
@@ -73,7 +94,9 @@ impl Keeper {
         let mut buffer = vec![0; 256 << 10];
         loop {
             let mut fds = [sys::pollfd(self.control, libc::POLLIN), sys::pollfd(signals, libc::POLLIN)];
-            sys::poll(&mut fds, -1)?;
+            // Only after the first box: a run that needs none makes none.
+            let idle = self.made && self.spare.is_none();
+            sys::poll(&mut fds, if idle { 0 } else { -1 })?;
             if fds[1].revents != 0 {
                 let _ = sys::read(signals, &mut buffer[..4096]);
                 self.bury_the_dead();
@@ -83,6 +106,9 @@ impl Keeper {
                     Ok((0, _)) | Err(_) => break,
                     Ok((n, fd)) => self.answer(&buffer[..n], fd)?,
                 }
+            } else if idle {
+                // Nobody waits just now. A refusal will be told to whoever asks next.
+                self.spare = self.make_spare(false).ok();
             }
         }
         self.end_all();
@@ -94,7 +120,7 @@ impl Keeper {
             Some(&MAKE) => {
                 let spec = BoxSpec::decode(message)?;
                 let Some(socket) = fd else { return Ok(()) };
-                let reply = match self.make(&spec, socket) {
+                let reply = match self.make(&spec, &socket) {
                     Ok(pid) => Put::default().u8(MADE).u64(spec.id).u32(pid as u32),
                     Err((step, error)) => Put::default()
                         .u8(REFUSED)
@@ -106,7 +132,7 @@ impl Keeper {
             }
             Some(&KILL) => {
                 let id = Get(&message[1..]).u64()?;
-                match self.boxes.iter().find(|(_, held)| held.id == id) {
+                match self.boxes.iter().find(|(_, held)| held.id == Some(id)) {
                     Some((pid, _)) => sys::kill(*pid, libc::SIGKILL),
                     None => self.tell_ended(id),
                 }
@@ -116,15 +142,36 @@ impl Keeper {
         }
     }
 
-    fn make(&mut self, spec: &BoxSpec, socket: OwnedFd) -> Result<libc::pid_t, (&'static str, io::Error)> {
+    fn make(&mut self, spec: &BoxSpec, socket: &OwnedFd) -> Result<libc::pid_t, Refused> {
+        let spare = match self.spare.take().filter(|_| !spec.network) {
+            Some(spare) => spare,
+            None => self.make_spare(spec.network)?,
+        };
+        self.made = true;
+        let Some(held) = self.boxes.get_mut(&spare.pid) else {
+            return Err(("making namespaces", io::Error::from_raw_os_error(libc::ECHILD)));
+        };
+        held.id = Some(spec.id);
+        let limited = held.cgroup.as_ref().map_or(Ok(()), |c| c.limit(&spec.limits));
+        let told = limited.map_err(|e| ("setting limits", e)).and_then(|()| {
+            sys::send_with_fd(spare.channel.as_raw_fd(), &spec.encode(), Some(socket.as_fd()))
+                .map_err(|e| ("starting the supervisor", e))
+        });
+        if told.is_err() {
+            sys::kill(spare.pid, libc::SIGKILL);
+        }
+        told.map(|()| spare.pid)
+    }
+
+    fn make_spare(&mut self, network: bool) -> Result<Spare, Refused> {
         let mut cgroup = match &mut self.cgroups {
-            Some(root) => Some(root.make(&spec.limits).map_err(|e| ("making a control group", e))?),
+            Some(root) => Some(root.make().map_err(|e| ("making a control group", e))?),
             None => None,
         };
-        let (gate, opener) = sys::pipe().map_err(|e| ("making a pipe", e))?;
+        let (channel, theirs) = sys::socket_pair(libc::SOCK_SEQPACKET).map_err(|e| ("making a socket", e))?;
         let mut flags = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
         flags |= libc::CLONE_NEWUSER | libc::CLONE_NEWCGROUP;
-        if !spec.network {
+        if !network {
             flags |= libc::CLONE_NEWNET;
         }
         // SAFETY: the keeper has one thread.
@@ -132,34 +179,37 @@ impl Keeper {
         let pid = match child {
             Ok(Some(pid)) => pid,
             Ok(None) => {
-                drop(opener);
-                let held = namespace::Given { socket, gate, witnesses: cgroup.map(Cgroup::witnesses) };
-                namespace::enter(spec, held, &self.filter)
+                drop(channel);
+                let witnesses = cgroup.map(Cgroup::witnesses);
+                namespace::enter(theirs, witnesses, network, &self.filter)
             }
             Err(error) => {
                 self.release(cgroup.take());
                 return Err(("making namespaces", error));
             }
         };
-        let opened = map_users(pid).map_err(|e| ("mapping the user", e)).and_then(|()| {
+        let ready = map_users(pid).map_err(|e| ("mapping the user", e)).and_then(|()| {
             if let Some(cgroup) = &cgroup {
                 cgroup.add(pid).map_err(|e| ("joining a control group", e))?;
             }
-            sys::write_all(opener.as_fd().as_raw_fd(), b"g").map_err(|e| ("starting the supervisor", e))
+            sys::send_with_fd(channel.as_raw_fd(), b"go", None).map_err(|e| ("starting the supervisor", e))
         });
-        self.boxes.insert(pid, Held { id: spec.id, cgroup });
-        if let Err(refused) = opened {
+        self.boxes.insert(pid, Held { id: None, cgroup });
+        if let Err(refused) = ready {
             sys::kill(pid, libc::SIGKILL);
             return Err(refused);
         }
-        Ok(pid)
+        Ok(Spare { pid, channel })
     }
 
     fn bury_the_dead(&mut self) {
         while let Some(dead) = sys::reap() {
             if let Some(held) = self.boxes.remove(&dead.pid) {
                 self.release(held.cgroup);
-                self.tell_ended(held.id);
+                self.spare.take_if(|spare| spare.pid == dead.pid);
+                if let Some(id) = held.id {
+                    self.tell_ended(id);
+                }
             }
         }
     }

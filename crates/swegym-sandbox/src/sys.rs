@@ -329,6 +329,66 @@ pub(crate) unsafe fn fork() -> io::Result<Option<libc::pid_t>> {
     Ok((pid != 0).then_some(pid))
 }
 
+fn pointers(list: &[CString]) -> Vec<*mut libc::c_char> {
+    list.iter().map(|c| c.as_ptr().cast_mut()).chain([std::ptr::null_mut()]).collect()
+}
+
+/// Starts a program as the head of a new session with these streams and in
+/// this folder. Unlike a fork it copies no memory; an error is that of the
+/// folder or of `execve`.
+pub(crate) fn spawn(
+    path: &CStr,
+    argv: &[CString],
+    env: &[CString],
+    cwd: &CStr,
+    stdio: [RawFd; 3],
+) -> io::Result<libc::pid_t> {
+    /// Undoes both initialisations on every way out.
+    struct Plan(libc::posix_spawn_file_actions_t, libc::posix_spawnattr_t);
+    impl Drop for Plan {
+        fn drop(&mut self) {
+            // SAFETY: both were initialised.
+            unsafe {
+                libc::posix_spawn_file_actions_destroy(&raw mut self.0);
+                libc::posix_spawnattr_destroy(&raw mut self.1);
+            }
+        }
+    }
+    let ok = |code: c_int| if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) };
+    // SAFETY: the structures are initialised before use and every pointer
+    // outlives the call; all other descriptors are closed on exec.
+    unsafe {
+        let mut plan = Plan(std::mem::zeroed(), std::mem::zeroed());
+        ok(libc::posix_spawn_file_actions_init(&raw mut plan.0))?;
+        ok(libc::posix_spawnattr_init(&raw mut plan.1))?;
+        for (to, from) in stdio.into_iter().enumerate() {
+            ok(libc::posix_spawn_file_actions_adddup2(&raw mut plan.0, from, to as c_int))?;
+        }
+        ok(libc::posix_spawn_file_actions_addchdir_np(&raw mut plan.0, cwd.as_ptr()))?;
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        ok(libc::posix_spawnattr_setsigmask(&raw mut plan.1, &raw const set))?;
+        libc::sigfillset(&raw mut set);
+        ok(libc::posix_spawnattr_setsigdefault(&raw mut plan.1, &raw const set))?;
+        let signals = libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF;
+        let flags = libc::POSIX_SPAWN_SETSID | signals as libc::c_short;
+        ok(libc::posix_spawnattr_setflags(&raw mut plan.1, flags))?;
+        let (argv, env) = (pointers(argv), pointers(env));
+        let mut pid = 0;
+        let (actions, attributes) = (&raw const plan.0, &raw const plan.1);
+        ok(libc::posix_spawn(&raw mut pid, path.as_ptr(), actions, attributes, argv.as_ptr(), env.as_ptr()))?;
+        Ok(pid)
+    }
+}
+
+/// Becomes a program, in a child that was prepared for it.
+pub(crate) fn exec(path: &CStr, argv: &[CString], env: &[CString]) -> io::Error {
+    let (argv, env) = (pointers(argv), pointers(env));
+    // SAFETY: NUL-terminated strings in null-terminated lists.
+    unsafe { libc::execve(path.as_ptr(), argv.as_ptr().cast(), env.as_ptr().cast()) };
+    io::Error::last_os_error()
+}
+
 /// Sends a signal; a target that is already gone is fine.
 pub(crate) fn kill(pid: libc::pid_t, signal: c_int) {
     // SAFETY: plain system call.

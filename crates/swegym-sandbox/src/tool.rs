@@ -2,7 +2,7 @@
 //! time limit and never with anything a task or a model wrote as the program.
 
 use std::ffi::OsStr;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -142,9 +142,12 @@ pub(crate) fn start_keeper(
     command.spawn()
 }
 
-/// A child for `swegym bench`: lines in, lines out, timed by the caller.
+/// A child for `swegym bench`: lines in, lines out, timed by the caller, driven
+/// by the same runtime as boxes are.
 pub struct Dialogue {
-    child: Child,
+    child: tokio::process::Child,
+    stdin: tokio::process::ChildStdin,
+    stdout: tokio::process::ChildStdout,
 }
 
 impl Dialogue {
@@ -154,27 +157,34 @@ impl Dialogue {
     /// When it cannot be started.
     pub fn start(program: &str, arguments: &[&str]) -> io::Result<Self> {
         #[expect(clippy::disallowed_methods, reason = "this is the helper the ban points to")]
-        let child =
-            Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        Ok(Self { child })
+        let mut command = tokio::process::Command::from(Command::new(program));
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn()?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        match (stdin, stdout) {
+            (Some(stdin), Some(stdout)) => Ok(Self { child, stdin, stdout }),
+            _ => Err(io::ErrorKind::BrokenPipe.into()),
+        }
     }
 
     /// Sends a line and waits for exactly this answer.
     ///
     /// # Errors
     /// When the program is gone or answers something else.
-    pub fn exchange(&mut self, line: &[u8], answer: &[u8]) -> io::Result<()> {
+    pub async fn exchange(&mut self, line: &[u8], answer: &[u8]) -> io::Result<()> {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let mut buffer = vec![0; answer.len()];
-        self.child.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.write_all(line)?;
-        self.child.stdout.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.read_exact(&mut buffer)?;
+        self.stdin.write_all(line).await?;
+        self.stdout.read_exact(&mut buffer).await?;
         if buffer == answer { Ok(()) } else { Err(io::Error::other("another answer")) }
     }
-}
 
-impl Drop for Dialogue {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    /// Ends the program.
+    ///
+    /// # Errors
+    /// When it cannot be killed.
+    pub async fn end(mut self) -> io::Result<()> {
+        self.child.kill().await
     }
 }
 

@@ -124,8 +124,8 @@ impl CgroupRoot {
         }
     }
 
-    pub(super) fn make(&mut self, limits: &Limits) -> io::Result<Cgroup> {
-        let cgroup = match self.idle.pop() {
+    pub(super) fn make(&mut self) -> io::Result<Cgroup> {
+        Ok(match self.idle.pop() {
             Some(cgroup) => cgroup,
             None => {
                 self.made += 1;
@@ -136,9 +136,7 @@ impl CgroupRoot {
                 }
                 Cgroup { folders }
             }
-        };
-        cgroup.limit(limits)?;
-        Ok(cgroup)
+        })
     }
 
     pub(super) fn release(&mut self, cgroup: Cgroup) {
@@ -158,7 +156,7 @@ impl CgroupRoot {
 }
 
 impl Cgroup {
-    fn limit(&self, limits: &Limits) -> io::Result<()> {
+    pub(super) fn limit(&self, limits: &Limits) -> io::Result<()> {
         // Files in memory count as memory, so a full disk must fit beside the processes.
         let memory = (limits.memory_bytes + limits.disk_bytes).to_string();
         let pids = limits.processes.to_string();

@@ -17,15 +17,6 @@ use crate::supervisor;
 use crate::sys;
 use crate::wire::{BoxSpec, Reply};
 
-/// What the keeper hands to a new box.
-pub(super) struct Given {
-    /// To the host.
-    pub(super) socket: OwnedFd,
-    /// Readable once the user map and the control groups stand.
-    pub(super) gate: OwnedFd,
-    pub(super) witnesses: Option<Witnesses>,
-}
-
 type Step<T> = Result<T, (&'static str, io::Error)>;
 
 /// Device files that a box has.
@@ -36,19 +27,31 @@ const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// reaches mounts, the network's set-up, other processes or the kernel.
 const KEPT_CAPABILITIES: [u32; 8] = [0, 1, 3, 4, 5, 6, 7, 10];
 
-/// Sets the box up and becomes its supervisor. Never returns.
-pub(super) fn enter(spec: &BoxSpec, given: Given, filter: &[libc::sock_filter]) -> ! {
-    let Given { socket, gate, witnesses } = given;
-    let mut go = [0];
-    if !matches!(sys::read(gate.as_raw_fd(), &mut go), Ok(1)) {
+/// Waits for what the box is to be, sets it up and becomes its supervisor.
+/// Never returns. `channel` says "go" once the user map and the control groups
+/// stand, and later brings the specification with the socket to the host.
+pub(super) fn enter(
+    channel: OwnedFd,
+    witnesses: Option<Witnesses>,
+    network: bool,
+    filter: &[libc::sock_filter],
+) -> ! {
+    let mut go = [0; 8];
+    if !matches!(sys::receive_with_fd(channel.as_raw_fd(), &mut go), Ok((2, _))) {
         sys::exit_now(1);
     }
-    drop(gate);
-    match set_up(spec, witnesses.is_some(), filter) {
+    let prepared = prepare(network);
+    let mut message = vec![0; 256 << 10];
+    let Ok((n, Some(socket))) = sys::receive_with_fd(channel.as_raw_fd(), &mut message) else {
+        sys::exit_now(0)
+    };
+    let Ok(spec) = BoxSpec::decode(&message[..n]) else { sys::exit_now(1) };
+    drop((channel, message));
+    match prepared.and_then(|()| set_up(&spec, witnesses.is_some(), filter)) {
         Ok(upper) => {
             let ready = Reply::Ready.frame();
             if sys::send_with_fd(socket.as_raw_fd(), &ready, Some(upper.as_fd())).is_ok() {
-                supervisor::run(socket, upper, witnesses, spec);
+                supervisor::run(socket, upper, witnesses, &spec);
             }
             sys::exit_now(0)
         }
@@ -61,14 +64,25 @@ pub(super) fn enter(spec: &BoxSpec, given: Given, filter: &[libc::sock_filter]) 
     }
 }
 
+/// What is the same for every box.
+fn prepare(network: bool) -> Step<()> {
+    at("becoming the box's user", become_the_box_user())?;
+    // After the change of user, which clears it.
+    at("tying the box to its keeper", sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as c_ulong))?;
+    at("making mounts private", sys::mount("", "/", "", libc::MS_REC | libc::MS_PRIVATE, ""))?;
+    // SAFETY: a constant name.
+    at("naming the box", sys::check(unsafe { libc::sethostname(c"box".as_ptr(), 3) }).map(drop))?;
+    if !network {
+        at("bringing up loopback", sys::bring_loopback_up())?;
+    }
+    Ok(())
+}
+
 fn at<T>(step: &'static str, result: io::Result<T>) -> Step<T> {
     result.map_err(|error| (step, error))
 }
 
 fn set_up(spec: &BoxSpec, has_cgroup: bool, filter: &[libc::sock_filter]) -> Step<OwnedFd> {
-    become_the_box_user().map_err(|e| ("becoming the box's user", e))?;
-    // After the change of user, which clears it.
-    at("tying the box to its keeper", sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as c_ulong))?;
     let upper = mount_root(spec)?;
     mount_devices()?;
     at(
@@ -87,11 +101,6 @@ fn set_up(spec: &BoxSpec, has_cgroup: bool, filter: &[libc::sock_filter]) -> Ste
         }
     }
     at("changing the root", sys::pivot_to_working_folder())?;
-    // SAFETY: a constant name.
-    at("naming the box", sys::check(unsafe { libc::sethostname(c"box".as_ptr(), 3) }).map(drop))?;
-    if !spec.network {
-        at("bringing up loopback", sys::bring_loopback_up())?;
-    }
     at("setting limits", set_limits(spec, has_cgroup))?;
     at("dropping capabilities", drop_capabilities())?;
     at("refusing new privileges", sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1))?;
@@ -115,7 +124,6 @@ fn become_the_box_user() -> io::Result<()> {
 /// Mounts the root at `mnt/m` under the home folder, enters it, and gives the
 /// folder that collects what the box writes.
 fn mount_root(spec: &BoxSpec) -> Step<OwnedFd> {
-    at("making mounts private", sys::mount("", "/", "", libc::MS_REC | libc::MS_PRIVATE, ""))?;
     // Every inode costs kernel memory that `size` does not count.
     let inodes = spec.limits.disk_bytes / 4096 + 1024;
     let options = format!("mode=0755,size={},nr_inodes={inodes}", spec.limits.disk_bytes);
@@ -179,10 +187,9 @@ fn set_limits(spec: &BoxSpec, has_cgroup: bool) -> io::Result<()> {
 }
 
 fn drop_capabilities() -> io::Result<()> {
-    for capability in (0..64).filter(|c| !KEPT_CAPABILITIES.contains(c)) {
-        // Fails for numbers this kernel does not have.
-        let _ = sys::prctl(libc::PR_CAPBSET_DROP, c_ulong::from(capability));
-    }
+    // The kernel refuses the first number it does not know.
+    let mut unwanted = (0..64).filter(|c| !KEPT_CAPABILITIES.contains(c));
+    let _ = unwanted.try_for_each(|c| sys::prctl(libc::PR_CAPBSET_DROP, c_ulong::from(c)));
     let kept = KEPT_CAPABILITIES.iter().fold(0u32, |set, c| set | 1 << c);
     let header: [u32; 2] = [0x2008_0522, 0];
     let sets: [u32; 6] = [kept, kept, 0, 0, 0, 0];

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::GRACE;
@@ -107,25 +107,17 @@ pub(super) fn start(
     let (out, out_end) = sys::pipe()?;
     let (err, err_end) = sys::pipe()?;
     let stdin = stdin_holding(stdin)?;
-    let (report, report_end) = sys::pipe()?;
-    // SAFETY: the supervisor has one thread.
-    let pid = match unsafe { sys::fork() }? {
-        Some(pid) => pid,
-        None => {
-            let stdio = [stdin.as_raw_fd(), out_end.as_raw_fd(), err_end.as_raw_fd()];
-            let error = become_program(&candidates, &argv, &env, &cwd, stdio);
-            let code = error.raw_os_error().unwrap_or(libc::EIO);
-            let _ = sys::write_all(report_end.as_raw_fd(), &code.to_le_bytes());
-            sys::exit_now(127)
+    let stdio = [stdin.as_raw_fd(), out_end.as_raw_fd(), err_end.as_raw_fd()];
+    let mut found = Err(io::Error::from_raw_os_error(libc::ENOENT));
+    for path in &candidates {
+        found = sys::spawn(path, &argv, &env, &cwd, stdio);
+        // Absent in one folder of PATH: the next one may have it.
+        let absent = |e: &io::Error| matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR));
+        if !found.as_ref().err().is_some_and(absent) {
+            break;
         }
-    };
-    drop(report_end);
-    let mut code = [0; 4];
-    if matches!(sys::read(report.as_raw_fd(), &mut code), Ok(4)) {
-        // SAFETY: waiting for our own child, which is ending.
-        unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
-        return Err(io::Error::from_raw_os_error(i32::from_le_bytes(code)));
     }
+    let pid = found?;
     let pipes = Pipes::new(out, err, keep)?;
     Ok(Running { job, pid, reaped: None, pipes, deadline: Instant::now() + timeout, stage: Stage::Running })
 }
@@ -152,42 +144,6 @@ fn stdin_holding(bytes: &[u8]) -> io::Result<OwnedFd> {
         sys::write_all(fd.as_raw_fd(), bytes)?;
         sys::check(libc::lseek(fd.as_raw_fd(), 0, libc::SEEK_SET) as i32)?;
         Ok(fd)
-    }
-}
-
-/// In the child: takes on streams, group and folder, then the program.
-pub(super) fn become_program(
-    candidates: &[CString],
-    argv: &[CString],
-    env: &[CString],
-    cwd: &CString,
-    stdio: [RawFd; 3],
-) -> io::Error {
-    let pointers = |list: &[CString]| -> Vec<*const libc::c_char> {
-        list.iter().map(|c| c.as_ptr()).chain([std::ptr::null()]).collect()
-    };
-    let (argv, env) = (pointers(argv), pointers(env));
-    sys::reset_signals();
-    // SAFETY: single-threaded child; every pointer outlives the calls. All
-    // other descriptors are closed on exec.
-    unsafe {
-        libc::setsid();
-        for (to, from) in stdio.iter().enumerate() {
-            libc::dup2(*from, to as i32);
-        }
-        if libc::chdir(cwd.as_ptr()) < 0 {
-            return io::Error::last_os_error();
-        }
-        let mut error = io::Error::from_raw_os_error(libc::ENOENT);
-        for path in candidates {
-            libc::execve(path.as_ptr(), argv.as_ptr(), env.as_ptr());
-            let this = io::Error::last_os_error();
-            // Absent in one folder of PATH: the next one may have it.
-            if !matches!(this.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) {
-                error = this;
-            }
-        }
-        error
     }
 }
 

@@ -10,6 +10,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::time::{Duration, Instant};
 
 use super::GRACE;
@@ -316,18 +317,19 @@ impl Session {
             .collect::<io::Result<Vec<_>>>()?;
         let env =
             env.iter().map(|(n, v)| sys::cstring(format!("{n}={v}"))).collect::<io::Result<Vec<_>>>()?;
-        let folder = sys::cstring(self.folder.clone())?;
         // SAFETY: the supervisor has one thread.
         let pid = match unsafe { sys::fork() }? {
             Some(pid) => pid,
             None => {
                 let given = [&out_end, &err_end, &command_end, &state_end].map(|fd| fd.as_raw_fd());
                 take_terminal(line.as_raw_fd(), given);
-                let line = line.as_raw_fd();
-                let _ = command::become_program(&candidates, &argv, &env, &folder, [line; 3]);
-                let root = c"/".to_owned();
-                // The folder is gone: start at the root rather than not at all.
-                let _ = command::become_program(&candidates, &argv, &env, &root, [line; 3]);
+                // A folder that is gone: at the root rather than not at all.
+                if std::env::set_current_dir(std::ffi::OsStr::from_bytes(&self.folder)).is_err() {
+                    let _ = std::env::set_current_dir("/");
+                }
+                for path in &candidates {
+                    sys::exec(path, &argv, &env);
+                }
                 sys::exit_now(127)
             }
         };
@@ -368,8 +370,12 @@ fn open_terminal() -> io::Result<(OwnedFd, OwnedFd)> {
 fn take_terminal(line: RawFd, given: [RawFd; 4]) {
     // SAFETY: single-threaded child; descriptors above 100 are not in the way.
     unsafe {
+        sys::reset_signals();
         libc::setsid();
         libc::ioctl(line, libc::TIOCSCTTY, 0);
+        for stream in 0..3 {
+            libc::dup2(line, stream);
+        }
         let lifted = given.map(|fd| libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 200));
         for (i, fd) in lifted.into_iter().enumerate() {
             libc::dup2(fd, 6 + i as i32);
