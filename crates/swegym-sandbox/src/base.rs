@@ -134,23 +134,10 @@ impl Base {
     }
 }
 
-/// The places that every box mounts on, and links into them.
+/// The places that every box mounts on.
 fn write_mount_points(root: &Path) -> io::Result<()> {
-    for folder in ["dev/pts", "dev/shm", "proc", "sys", "tmp", "run", "etc", "root"] {
+    for folder in ["dev", "proc", "sys", "tmp", "run", "etc", "root"] {
         fs::create_dir_all(root.join(folder))?;
-    }
-    for device in ["null", "zero", "full", "random", "urandom", "tty"] {
-        fs::write(root.join("dev").join(device), "")?;
-    }
-    let links = [
-        ("ptmx", "pts/ptmx"),
-        ("fd", "/proc/self/fd"),
-        ("stdin", "/proc/self/fd/0"),
-        ("stdout", "/proc/self/fd/1"),
-        ("stderr", "/proc/self/fd/2"),
-    ];
-    for (link, target) in links {
-        std::os::unix::fs::symlink(target, root.join("dev").join(link))?;
     }
     fs::write(root.join("etc/hosts"), HOSTS)?;
     fs::write(root.join("etc/hostname"), "box\n")?;

@@ -80,7 +80,7 @@ pub fn run(home: &str) -> io::Result<()> {
         control: 0,
         boxes: HashMap::new(),
         cgroups,
-        filter: seccomp::filter()?,
+        filter: seccomp::filter(),
         spare: None,
         made: false,
     };

@@ -22,6 +22,15 @@ type Step<T> = Result<T, (&'static str, io::Error)>;
 /// Device files that a box has.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
+/// Links in `/dev`.
+const LINKS: [(&str, &str); 5] = [
+    ("ptmx", "pts/ptmx"),
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+];
+
 /// Capabilities kept inside the user namespace: what ordinary installers and
 /// test suites do as "root" (own files, switch user, low ports), nothing that
 /// reaches mounts, the network's set-up, other processes or the kernel.
@@ -75,7 +84,35 @@ fn prepare(network: bool) -> Step<()> {
     if !network {
         at("bringing up loopback", sys::bring_loopback_up())?;
     }
-    Ok(())
+    // The size is the box's own, and set when it is known.
+    at(
+        "mounting memory for the writable layer",
+        sys::mount("tmpfs", "mnt", "tmpfs", libc::MS_NODEV, "mode=0755"),
+    )?;
+    let made = ["mnt/u", "mnt/w", "mnt/m", "mnt/t", "mnt/d", "mnt/p"].iter().try_for_each(fs::create_dir);
+    at("preparing the writable layer", made)?;
+    at("mounting /tmp", fs::set_permissions("mnt/t", fs::Permissions::from_mode(0o1777)))?;
+    stage_devices()?;
+    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    at("mounting /proc", sys::mount("proc", "mnt/p", "proc", flags, ""))
+}
+
+/// `/dev`, put together where it can be moved from in one piece.
+fn stage_devices() -> Step<()> {
+    at("making /dev", sys::mount("mnt/d", "mnt/d", "", libc::MS_BIND, ""))?;
+    for device in DEVICES {
+        let target = format!("mnt/d/{device}");
+        at("making /dev", fs::write(&target, ""))?;
+        at("showing a device", sys::mount(&format!("/dev/{device}"), &target, "", libc::MS_BIND, ""))?;
+    }
+    for (link, target) in LINKS {
+        at("making /dev", std::os::unix::fs::symlink(target, format!("mnt/d/{link}")))?;
+    }
+    at("making /dev", ["mnt/d/pts", "mnt/d/shm"].iter().try_for_each(fs::create_dir))?;
+    at("making /dev", fs::set_permissions("mnt/d/shm", fs::Permissions::from_mode(0o1777)))?;
+    let flags = libc::MS_NOSUID | libc::MS_NOEXEC;
+    let options = "newinstance,ptmxmode=0666,mode=0620";
+    at("mounting terminals", sys::mount("devpts", "mnt/d/pts", "devpts", flags, options))
 }
 
 fn at<T>(step: &'static str, result: io::Result<T>) -> Step<T> {
@@ -84,11 +121,6 @@ fn at<T>(step: &'static str, result: io::Result<T>) -> Step<T> {
 
 fn set_up(spec: &BoxSpec, has_cgroup: bool, filter: &[libc::sock_filter]) -> Step<OwnedFd> {
     let upper = mount_root(spec)?;
-    mount_devices()?;
-    at(
-        "mounting /proc",
-        sys::mount("proc", "proc", "proc", libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC, ""),
-    )?;
     for (source, target, writable) in &spec.binds {
         // The sources are under the home folder, which is two levels up.
         let source = format!("../../{source}");
@@ -105,7 +137,6 @@ fn set_up(spec: &BoxSpec, has_cgroup: bool, filter: &[libc::sock_filter]) -> Ste
     at("dropping capabilities", drop_capabilities())?;
     at("refusing new privileges", sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1))?;
     at("hiding the supervisor", sys::prctl(libc::PR_SET_DUMPABLE, 0))?;
-    at("filtering system calls", seccomp::clone3_filter().and_then(|f| seccomp::install(&f)))?;
     at("filtering system calls", seccomp::install(filter))?;
     Ok(upper)
 }
@@ -126,22 +157,17 @@ fn become_the_box_user() -> io::Result<()> {
 fn mount_root(spec: &BoxSpec) -> Step<OwnedFd> {
     // Every inode costs kernel memory that `size` does not count.
     let inodes = spec.limits.disk_bytes / 4096 + 1024;
-    let options = format!("mode=0755,size={},nr_inodes={inodes}", spec.limits.disk_bytes);
-    at(
-        "mounting memory for the writable layer",
-        sys::mount("tmpfs", "mnt", "tmpfs", libc::MS_NODEV, &options),
-    )?;
-    let made = ["mnt/u", "mnt/w", "mnt/m", "mnt/t", "mnt/s"].iter().try_for_each(fs::create_dir);
-    at("preparing the writable layer", made)?;
+    let options = format!("size={},nr_inodes={inodes}", spec.limits.disk_bytes);
+    at("sizing the writable layer", sys::mount("", "mnt", "", libc::MS_REMOUNT | libc::MS_NODEV, &options))?;
     let lower = spec.layers.join(":");
     let options = format!("lowerdir={lower},upperdir=mnt/u,workdir=mnt/w,userxattr,volatile");
     at("mounting the overlay", sys::mount("overlay", "mnt/m", "overlay", libc::MS_NODEV, &options))?;
     let folder = fs::OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open("mnt/u");
     let upper = OwnedFd::from(at("opening the writable layer", folder)?);
     at("entering the new root", std::env::set_current_dir("mnt/m"))?;
-    for (source, target) in [("../t", "tmp"), ("../s", "dev/shm")] {
-        at("mounting /tmp", sys::mount(source, target, "", libc::MS_BIND, ""))?;
-        at("mounting /tmp", fs::set_permissions(target, fs::Permissions::from_mode(0o1777)))?;
+    at("mounting /tmp", sys::mount("../t", "tmp", "", libc::MS_BIND, ""))?;
+    for (source, target) in [("../d", "dev"), ("../p", "proc")] {
+        at("moving /dev and /proc in", sys::mount(source, target, "", libc::MS_MOVE, ""))?;
     }
     for folder in &spec.host_folders {
         let target = folder.trim_start_matches('/');
@@ -156,16 +182,6 @@ fn mount_root(spec: &BoxSpec) -> Step<OwnedFd> {
         }
     }
     Ok(upper)
-}
-
-fn mount_devices() -> Step<()> {
-    for device in DEVICES {
-        let target = format!("dev/{device}");
-        at("showing a device", sys::mount(&format!("/{target}"), &target, "", libc::MS_BIND, ""))?;
-    }
-    let flags = libc::MS_NOSUID | libc::MS_NOEXEC;
-    let options = "newinstance,ptmxmode=0666,mode=0620";
-    at("mounting terminals", sys::mount("devpts", "dev/pts", "devpts", flags, options))
 }
 
 fn set_limits(spec: &BoxSpec, has_cgroup: bool) -> io::Result<()> {

@@ -6,12 +6,9 @@
 //! clone, whose flags the filter can read). Not covered: what the user namespace
 //! and dropped capabilities refuse already.
 
-use std::collections::BTreeMap;
 use std::io;
 
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-};
+use libc::{BPF_ABS, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter};
 
 const REFUSED: &[libc::c_long] = &[
     libc::SYS_ptrace,
@@ -54,53 +51,65 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_quotactl,
 ];
 
-/// The program to install, ready for `prctl`.
-pub(super) fn filter() -> io::Result<Vec<libc::sock_filter>> {
-    let other = |e: &dyn std::fmt::Display| io::Error::other(e.to_string());
-    let arch = std::env::consts::ARCH.try_into().map_err(|e| other(&e))?;
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = REFUSED.iter().map(|call| (*call, vec![])).collect();
-    rules.insert(libc::SYS_clone, namespace_flags().map_err(|e| other(&e))?);
-    let compile = |rules, action| -> io::Result<BpfProgram> {
-        let filter = SeccompFilter::new(rules, SeccompAction::Allow, action, arch).map_err(|e| other(&e))?;
-        filter.try_into().map_err(|e| other(&e))
-    };
-    let refuse = compile(rules, SeccompAction::Errno(libc::EPERM as u32))?;
-    Ok(refuse.iter().map(|i| libc::sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k }).collect())
-}
+/// Flags of `clone` that make a namespace.
+const NAMESPACE_FLAGS: libc::c_int = libc::CLONE_NEWUSER
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWCGROUP;
 
-/// `clone` with any flag that makes a namespace.
-fn namespace_flags() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
-    let flags = [
-        libc::CLONE_NEWUSER,
-        libc::CLONE_NEWNS,
-        libc::CLONE_NEWPID,
-        libc::CLONE_NEWNET,
-        libc::CLONE_NEWIPC,
-        libc::CLONE_NEWUTS,
-        libc::CLONE_NEWCGROUP,
+/// The kernel's name of this processor (`AUDIT_ARCH_*`).
+#[cfg(target_arch = "x86_64")]
+const ARCHITECTURE: u32 = 0xc000_003e;
+/// The kernel's name of this processor (`AUDIT_ARCH_*`).
+#[cfg(target_arch = "aarch64")]
+const ARCHITECTURE: u32 = 0xc000_00b7;
+
+/// The first number of x32 calls on x86-64, a second way to every call.
+const SECOND_TABLE: u32 = 0x4000_0000;
+
+/// The program to install, ready for `prctl`. Written out by hand: it is
+/// translated to machine code for every box, and a generator's output takes a
+/// tenth of a box's whole start.
+pub(super) fn filter() -> Vec<sock_filter> {
+    // Offsets in the kernel's `seccomp_data`: number 0, architecture 4, first argument 16.
+    let load = |offset: u32| step(BPF_LD | BPF_W | BPF_ABS, 0, 0, offset);
+    let jump = |kind: u32, value: u32, yes: usize, no: usize| step(BPF_JMP | kind | BPF_K, yes, no, value);
+    let answer = |action: u32| step(BPF_RET | BPF_K, 0, 0, action);
+    let refuse = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    let absent = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+    let mut program = vec![
+        load(4),
+        jump(BPF_JEQ, ARCHITECTURE, 1, 0),
+        answer(libc::SECCOMP_RET_KILL_PROCESS),
+        load(0),
+        jump(BPF_JGE, SECOND_TABLE, 0, 1),
+        answer(refuse),
+        jump(BPF_JEQ, libc::SYS_clone3 as u32, 0, 1),
+        answer(absent),
+        jump(BPF_JEQ, libc::SYS_clone as u32, 0, 4),
+        load(16),
+        jump(BPF_JSET, NAMESPACE_FLAGS as u32, 0, 1),
+        answer(refuse),
+        answer(libc::SECCOMP_RET_ALLOW),
     ];
-    let rule = |flag: libc::c_int| {
-        let flag = u64::from(flag as u32);
-        let condition =
-            SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(flag), flag)?;
-        SeccompRule::new(vec![condition])
-    };
-    flags.into_iter().map(rule).collect()
+    for (i, call) in REFUSED.iter().enumerate() {
+        // To the last line but one, over the calls still to come and "allow".
+        program.push(jump(BPF_JEQ, *call as u32, REFUSED.len() - i, 0));
+    }
+    program.push(answer(libc::SECCOMP_RET_ALLOW));
+    program.push(answer(refuse));
+    program
 }
 
-/// Refuses `clone3`, whose flags lie behind a pointer, as not implemented.
-pub(super) fn clone3_filter() -> io::Result<Vec<libc::sock_filter>> {
-    let other = |e: &dyn std::fmt::Display| io::Error::other(e.to_string());
-    let arch = std::env::consts::ARCH.try_into().map_err(|e| other(&e))?;
-    let rules = BTreeMap::from([(libc::SYS_clone3, vec![])]);
-    let action = SeccompAction::Errno(libc::ENOSYS as u32);
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, action, arch).map_err(|e| other(&e))?;
-    let program: BpfProgram = filter.try_into().map_err(|e| other(&e))?;
-    Ok(program.iter().map(|i| libc::sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k }).collect())
+fn step(code: u32, yes: usize, no: usize, k: u32) -> sock_filter {
+    sock_filter { code: code as u16, jt: yes as u8, jf: no as u8, k }
 }
 
 /// Installs a program on this process and everything it starts.
-pub(super) fn install(program: &[libc::sock_filter]) -> io::Result<()> {
+pub(super) fn install(program: &[sock_filter]) -> io::Result<()> {
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() };
     // SAFETY: the program outlives the call; the kernel copies it.
     crate::sys::check(unsafe {
