@@ -106,6 +106,8 @@ async fn a_session_remembers_and_survives() {
     assert_eq!((done.end, done.folder.as_deref()), (End::Exited(0), Some("/usr")));
     assert_eq!(run("f; pwd; echo e >&2; (exit 7)", SECOND * 5).await.end, End::Exited(7));
     assert_eq!(run("f; pwd", SECOND * 5).await.output.combined_text(), "fn 1\n/usr\n");
+    run("declare -A map=([k]=v); typeset x=7; break; return 3", SECOND * 5).await;
+    assert_eq!(run("echo ${map[k]} $x", SECOND * 5).await.output.stdout_text(), "v 7\n");
     assert_eq!(run("if then fi (", SECOND * 5).await.end, End::Exited(2));
     assert_ne!(run("echo 'abc", SECOND * 5).await.end, End::Exited(0));
     assert_eq!(run("cat; read x; echo rc=$?", SECOND * 5).await.output.stdout_text(), "rc=1\n");

@@ -20,14 +20,17 @@ use crate::sys::{self, Reaped};
 use crate::wire::Ended;
 
 /// Typed into the new shell. `__swegym_say` reports on descriptor 9, with `p`
-/// at a prompt and `x` when a command ends the shell; `__swegym_run` takes one
-/// command from descriptor 8.
+/// at a prompt and `x` when a command ends the shell.
 const SET_UP: &str = "PS1= PS2=; unset HISTFILE; set +o history; \
 __swegym_say(){ local s=$?; { printf '%s %d %s\\0' \"$1\" \"$s\" \"$PWD\"; export -p; printf '\\0'; } >&9; return $s; }; \
-__swegym_run(){ local c; IFS= read -r -d '' -u 8 c; eval \"$c\" </dev/null >&6 2>&7 6>&- 7>&- 8<&-; }; \
 trap '__swegym_say x' EXIT; PROMPT_COMMAND='__swegym_say p'\n";
 
-/// Typed into a respawned shell, outside any function, where `declare` would be local.
+/// Typed for every command: takes it from descriptor 8. It stands outside any
+/// function, where `declare` would be local and `return` would return.
+const RUN: &str =
+    "IFS= read -r -d '' -u 8 __swegym_c; eval \"$__swegym_c\" </dev/null >&6 2>&7 6>&- 7>&- 8<&-\n";
+
+/// Typed into a respawned shell, to take the last one's variables.
 const RESTORE: &str = "IFS= read -r -d '' -u 8 __swegym_c; eval \"$__swegym_c\"; unset __swegym_c\n";
 
 pub(super) struct Session {
@@ -149,7 +152,7 @@ impl Session {
         if shell.prompts_to_skip == 0
             && let Some(command) = current.waiting.take()
         {
-            let _ = sys::write_all(shell.terminal.as_raw_fd(), b"__swegym_run\n");
+            let _ = sys::write_all(shell.terminal.as_raw_fd(), RUN.as_bytes());
             current.unsent = command;
             self.feed();
         }

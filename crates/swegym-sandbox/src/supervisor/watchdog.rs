@@ -18,7 +18,7 @@ pub(super) struct Watchdog {
     processes: Option<fs::File>,
     limits: Limits,
     next: Instant,
-    /// Counters when the last command began.
+    /// Counters when the last command ended.
     seen: (u64, u64),
     hit: Option<LimitHit>,
 }
@@ -27,12 +27,15 @@ impl Watchdog {
     pub(super) fn new(upper: OwnedFd, witnesses: Option<Witnesses>, limits: Limits) -> Self {
         let (memory, processes) = witnesses.map_or((None, None), |w| (w.memory, w.processes));
         let (memory, processes) = (memory.map(fs::File::from), processes.map(fs::File::from));
-        Self { upper, memory, processes, limits, next: Instant::now(), seen: (0, 0), hit: None }
+        let mut new =
+            Self { upper, memory, processes, limits, next: Instant::now(), seen: (0, 0), hit: None };
+        // A control group may have served another box before.
+        new.seen = new.counters();
+        new
     }
 
     /// A command starts: forget what earlier ones ran into.
     pub(super) fn begin(&mut self) {
-        self.seen = self.counters();
         self.hit = None;
         self.next = Instant::now() + EVERY;
     }
@@ -61,10 +64,11 @@ impl Watchdog {
 
     /// What the command that just ended ran into.
     pub(super) fn verdict(&mut self) -> Option<LimitHit> {
-        let (kills, refusals) = self.counters();
+        let now = self.counters();
+        let (kills, refusals) = std::mem::replace(&mut self.seen, now);
         let hit = self.hit.take();
-        hit.or((kills > self.seen.0).then_some(LimitHit::Memory))
-            .or((refusals > self.seen.1).then_some(LimitHit::Processes))
+        hit.or((now.0 > kills).then_some(LimitHit::Memory))
+            .or((now.1 > refusals).then_some(LimitHit::Processes))
             .or(self.disk_is_full().then_some(LimitHit::Disk))
     }
 
