@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use swegym_core::{Boundary, Digest, Fault};
 use swegym_sandbox::base::Base;
+use swegym_sandbox::store::StoreError;
 use swegym_sandbox::{BoxSettings, Command, Image, Sandbox as _, Store, tool};
 
 use crate::context::Context;
@@ -199,9 +200,13 @@ pub async fn ready_uv(context: &Context, found: Option<PathBuf>) -> Result<Strin
         };
         // Written aside first, so that a crash leaves no half program.
         let partial = home.join(format!("tools/.uv-{}", std::process::id()));
-        std::fs::write(&partial, bytes).map_err(io)?;
-        std::fs::set_permissions(&partial, std::fs::Permissions::from_mode(0o755)).map_err(io)?;
-        std::fs::rename(&partial, &place).map_err(io)
+        let written = std::fs::write(&partial, bytes)
+            .and_then(|()| std::fs::set_permissions(&partial, std::fs::Permissions::from_mode(0o755)))
+            .and_then(|()| std::fs::rename(&partial, &place));
+        if written.is_err() {
+            let _ = std::fs::remove_file(&partial);
+        }
+        written.map_err(io)
     });
     install.await.map_err(|e| internal(&e))??;
     Ok(RELATIVE.to_owned())

@@ -248,13 +248,12 @@ impl Keeper {
 /// Gives the new user namespace one user: root inside, outside the caller, or
 /// [`BOX_USER`] if the caller is root.
 fn map_users(pid: libc::pid_t) -> io::Result<()> {
-    let (uid, gid) = sys::effective_ids();
-    let (uid, gid) = if uid == 0 {
+    let (uid, gid) = if sys::is_root_over(BOX_USER) {
         (BOX_USER, BOX_USER)
     } else {
         // An ordinary user may map a group only after giving up setgroups.
         std::fs::write(format!("/proc/{pid}/setgroups"), "deny")?;
-        (uid, gid)
+        sys::effective_ids()
     };
     std::fs::write(format!("/proc/{pid}/gid_map"), format!("0 {gid} 1\n"))?;
     std::fs::write(format!("/proc/{pid}/uid_map"), format!("0 {uid} 1\n"))

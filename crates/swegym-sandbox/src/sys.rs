@@ -406,3 +406,17 @@ pub(crate) fn effective_ids() -> (u32, u32) {
     // SAFETY: these calls cannot fail.
     unsafe { (libc::geteuid(), libc::getegid()) }
 }
+
+/// Whether this process is root over more than itself: in a user namespace of
+/// one user ("root" of a rootless container), other users do not exist.
+pub(crate) fn is_root_over(user: u32) -> bool {
+    let covers = |file: &str| {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        text.lines().any(|line| {
+            let mut numbers = line.split_whitespace().map(|n| n.parse::<u64>().unwrap_or(0));
+            let (first, _, count) = (numbers.next(), numbers.next(), numbers.next());
+            first.zip(count).is_some_and(|(first, count)| (first..first + count).contains(&u64::from(user)))
+        })
+    };
+    effective_ids().0 == 0 && covers("/proc/self/uid_map") && covers("/proc/self/gid_map")
+}

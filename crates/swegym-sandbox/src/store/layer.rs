@@ -88,7 +88,9 @@ pub(super) fn stats(store: &Store, id: LayerId) -> Result<LayerStats, StoreError
 
 /// Files of the store belong to the user that boxes run as.
 pub(super) fn give_to_boxes(path: &Path) -> io::Result<()> {
-    if sys::effective_ids().0 == 0 {
+    // Asked once: it is asked for every file.
+    static ROOT: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| sys::is_root_over(BOX_USER));
+    if *ROOT {
         std::os::unix::fs::lchown(path, Some(BOX_USER), Some(BOX_USER))?;
     }
     Ok(())
