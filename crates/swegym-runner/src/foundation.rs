@@ -189,8 +189,10 @@ pub async fn ready_uv(context: &Context, found: Option<PathBuf>) -> Result<Strin
         if place.is_file() {
             return Ok(());
         }
-        let io =
-            |e: std::io::Error| Fault::new(Boundary::Sandbox, "store", format!("cannot install uv: {e}"));
+        let io = |source: std::io::Error| {
+            let error = StoreError::Io { action: "install uv as", path: home.join(RELATIVE), source };
+            sandbox_fault(&error.into())
+        };
         let bytes = match found {
             Some(path) => std::fs::read(path).map_err(io)?,
             None => swegym_tasks::uv::fetch(&index, std::env::consts::ARCH).map_err(|e| {
