@@ -166,6 +166,9 @@ pub(crate) enum Verb {
         /// Run folders; a quickstart's folder stands for all its stages
         #[arg(required = true)]
         runs: Vec<PathBuf>,
+        /// Accepted as by the other verbs; a report is written anew from the runs' files
+        #[arg(long)]
+        resume: bool,
     },
     /// Check what this machine allows
     Doctor,

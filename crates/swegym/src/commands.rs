@@ -57,7 +57,7 @@ pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) 
             let answers = Predictions::parse(&predictions);
             finish(printer, &stage::evaluate(&session, &instances, &answers, unknown, &folder, mode).await?)
         }
-        Verb::Report { runs } => report::run(printer, &runs),
+        Verb::Report { runs, resume: _ } => report::run(printer, &runs),
         Verb::Doctor => doctor::run(settings(none)?, printer).await,
         Verb::Store { verb } => store::run(&settings(none)?, printer, verb),
         Verb::Bench { scenario } => bench::run(&global, environment, printer, scenario).await,
