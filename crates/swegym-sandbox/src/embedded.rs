@@ -139,10 +139,17 @@ impl Host {
         drop(theirs);
         // From here on the box may exist: the guard ends it if a step fails.
         let guard = Lease { id, shared: Arc::clone(&self.shared) };
-        if let Err((step, errno)) = answer.await.map_err(|_| SandboxError::KeeperGone)? {
-            return Err(SandboxError::Setup { step, source: io::Error::from_raw_os_error(errno) });
-        }
-        let (connection, upper) = Connection::open(ours).await?;
+        // The supervisor's word is enough; the keeper's is only needed for a refusal.
+        let (connection, upper) = match Connection::open(ours).await {
+            Err(SandboxError::Gone) => {
+                let refused = answer.await.map_err(|_| SandboxError::KeeperGone)?.err();
+                return Err(refused.map_or(SandboxError::Gone, |(step, errno)| SandboxError::Setup {
+                    step,
+                    source: io::Error::from_raw_os_error(errno),
+                }));
+            }
+            opened => opened?,
+        };
         Ok(EmbeddedSandbox { connection, upper, lease: guard })
     }
 

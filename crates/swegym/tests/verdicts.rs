@@ -30,7 +30,7 @@ fn adds(path: &str, lines: &[&str]) -> String {
 }
 
 /// (resolved, applied, reason) of one answer.
-fn verdict(gym: &Gym, number: usize, instance: &Value, patch: Value) -> (bool, bool, String) {
+fn verdict(gym: &Gym, number: usize, instance: &Value, patch: &Value) -> (bool, bool, String) {
     gym.write("instances.jsonl", &format!("{instance}\n"));
     let answer =
         json!({"instance_id": instance["instance_id"], "model_name_or_path": "m", "model_patch": patch});
@@ -100,7 +100,7 @@ fn only_a_real_fix_resolves() {
         (json!(adds("random.py", &["while True: pass"])), (false, false, "timeout")),
     ];
     for (number, (patch, (resolved, applied, reason))) in answers.into_iter().enumerate() {
-        let found = verdict(&gym, number, &instance, patch.clone());
+        let found = verdict(&gym, number, &instance, &patch);
         // What is decided is that it does not resolve; a forgery may fail at either witness.
         assert_eq!(found.0, resolved, "{patch:#} {found:?}");
         if !patch.as_str().is_some_and(|p| p.contains("os._exit")) {
