@@ -139,6 +139,12 @@ impl RunDir {
         let read = journal::read(&file.to_string_lossy(), &String::from_utf8_lossy(&text))?;
         // A line that a crash cut must not merge with the next one.
         journal.set_len(read.sound_bytes as u64).map_err(io_error("mend", &file))?;
+        for folder in [path, &results] {
+            let entries = fs::read_dir(folder).map_err(io_error("read the folder", folder))?;
+            for file in entries.flatten().filter(|e| is_torn(&e.file_name().to_string_lossy())) {
+                fs::remove_file(file.path()).map_err(io_error("remove", &file.path()))?;
+            }
+        }
         let finished = finished_jobs(&results, &read.entries);
         let next = read.entries.last().map_or(0, |e| e.seq + 1);
         Ok(Self { path: path.to_owned(), journal, next, finished })
@@ -185,6 +191,16 @@ impl RunDir {
         let path = self.path.join(name);
         write_whole(&path, text.as_bytes()).map_err(io_error("write", &path))
     }
+}
+
+/// Whether a name is that of a file that a killed process was writing whole:
+/// `.<name>.<process>-<number>`, for the names that runs have.
+fn is_torn(name: &str) -> bool {
+    let parts = name.strip_prefix('.').and_then(|rest| rest.rsplit_once('.'));
+    let Some((file, writer)) = parts else { return false };
+    let ours = [".json", ".jsonl", ".html"].iter().any(|end| file.ends_with(end));
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    ours && writer.split_once('-').is_some_and(|(process, n)| number(process) && number(n))
 }
 
 fn check_head(path: &Path, file: &Path, head: &RunHead) -> Result<(), RunDirError> {
@@ -259,9 +275,13 @@ mod tests {
         let journal = path.join("events.jsonl");
         let text = fs::read_to_string(&journal).unwrap();
         fs::write(&journal, &text[..text.len() - 5]).unwrap();
+        fs::write(path.join("results/.b.json.1-2"), "{").unwrap();
+        fs::write(path.join(".mine.json"), "the user's").unwrap();
         let mut run = RunDir::open(&path, &head(3), Open::Resume).unwrap();
         assert!(run.finished("a").is_some() && run.finished("b").is_none());
         finish(&mut run, "b");
+        assert_eq!(fs::read_dir(path.join("results")).unwrap().count(), 2);
+        assert!(path.join(".mine.json").exists());
         drop(run);
         assert_eq!(RunDir::open(&path, &head(3), Open::Any).unwrap().finished.len(), 2);
     }

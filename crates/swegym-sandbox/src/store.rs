@@ -130,6 +130,7 @@ impl Store {
             let path = home.join(folder);
             fs::set_permissions(&path, open.clone()).map_err(StoreError::io("open up", &path))?;
         }
+        sweep(&home.join("tmp"));
         layer::give_to_boxes(&home.join("cache/uv"))
             .map_err(StoreError::io("hand over", &home.join("cache/uv")))?;
         Ok(Self { home })
@@ -146,8 +147,7 @@ impl Store {
     /// # Errors
     /// When it cannot be made.
     pub fn work_folder(&self) -> Result<WorkFolder, StoreError> {
-        let name = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = self.home.join("tmp").join(name);
+        let path = self.home.join("tmp").join(work_name());
         fs::create_dir_all(&path).map_err(StoreError::io("make the folder", &path))?;
         Ok(WorkFolder { path })
     }
@@ -265,6 +265,31 @@ impl Store {
     }
 }
 
+/// A name that tells whose work it is: `<machine>.<process>.<number>`.
+fn work_name() -> String {
+    format!("{}{}.{}", machine(), std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn machine() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().replace(['/', '.'], "_") + "."
+}
+
+/// Removes what processes of this machine left that are gone, killed as a
+/// rule. Machines that share the home folder have other names.
+fn sweep(folder: &Path) {
+    let machine = machine();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process =
+            name.strip_prefix(&machine).and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
+        if process.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            // Whoever sweeps at the same time may be faster.
+            let _ = fs::remove_dir_all(entry.path()).or_else(|_| fs::remove_file(entry.path()));
+        }
+    }
+}
+
 /// A folder that goes when it is dropped.
 #[derive(Debug)]
 pub struct WorkFolder {
@@ -295,4 +320,23 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let partial = path.with_file_name(format!(".{name}.{}-{next}", std::process::id()));
     fs::write(&partial, bytes)?;
     fs::rename(&partial, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_dead_processes_left_is_swept_and_nothing_else() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(home.path()).unwrap();
+        let own = store.work_folder().unwrap();
+        // Process ids end below 2^22.
+        let dead = home.path().join("tmp").join(format!("{}4194400.1", machine()));
+        let elsewhere = home.path().join("tmp/another-machine.4194400.1");
+        fs::create_dir_all(dead.join("deep")).unwrap();
+        fs::create_dir_all(&elsewhere).unwrap();
+        Store::open(home.path()).unwrap();
+        assert!(own.path().exists() && elsewhere.exists() && !dead.exists());
+    }
 }

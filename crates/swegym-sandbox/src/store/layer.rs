@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use swegym_core::Digest;
 
-use super::{NEXT, Ordering, Store, StoreError, write_whole};
+use super::{Store, StoreError, work_name, write_whole};
 use crate::keeper::BOX_USER;
 use crate::sys;
 
@@ -188,11 +188,7 @@ impl Import<'_> {
 impl Store {
     /// Copies a file into the objects, hashing it on the way.
     fn add_object(&self, source: &Path, executable: bool) -> Result<(Digest, PathBuf), StoreError> {
-        let partial = self.home.join("tmp").join(format!(
-            "{}-{}.object",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        ));
+        let partial = self.home.join("tmp").join(work_name());
         let mut input = fs::File::open(source).map_err(StoreError::io("read", source))?;
         let mut output = fs::File::create(&partial).map_err(StoreError::io("write", &partial))?;
         let mut hash = Sha256::new();
