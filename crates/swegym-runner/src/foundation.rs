@@ -193,8 +193,10 @@ pub async fn ready_uv(context: &Context, found: Option<PathBuf>) -> Result<Strin
             let error = StoreError::Io { action: "install uv as", path: home.join(RELATIVE), source };
             sandbox_fault(&error.into())
         };
-        let bytes = match found {
-            Some(path) => std::fs::read(path).map_err(io)?,
+        // Version managers put scripts of that name on the PATH; a box needs the program.
+        let program = found.map(std::fs::read).transpose().map_err(io)?;
+        let bytes = match program.filter(|bytes| bytes.starts_with(b"\x7fELF")) {
+            Some(bytes) => bytes,
             None => swegym_tasks::uv::fetch(&index, std::env::consts::ARCH).map_err(|e| {
                 Fault::new(Boundary::Task, "no_uv", e.to_string())
                     .with_hint(format!("{}; or put uv on the PATH yourself", e.hint()))

@@ -203,7 +203,6 @@ async fn has_copy_elsewhere(sandbox: &dyn Sandbox, path: &str) -> Result<bool, F
         shell_quote(path)
     );
     let found = must_run(sandbox, &line, "looking for copies").await?;
-    // Empty files, of which every package has many, are equal without being copies.
     Ok(!found.trim().is_empty())
 }
 
