@@ -116,21 +116,23 @@ fn unusable(run: &TestRun, plan: &TestPlan) -> Option<&'static str> {
     None
 }
 
-/// Runs the tests with the observer looking on, where the runner takes plug-ins.
+/// Runs the tests with the observer looking on.
 async fn run_observed(
     context: &Context,
     sandbox: &dyn Sandbox,
     plan: &TestPlan,
 ) -> Result<(TestRun, Vec<(String, Failure)>), Fault> {
-    if !plan.structured {
-        return Ok((run_tests(context, sandbox, plan).await?, Vec::new()));
-    }
     const FOLDER: &str = "/tmp/swegym-observer";
     let module = format!("{FOLDER}/{}.py", statement::OBSERVER_MODULE);
     sandbox.write(&module, statement::OBSERVER.as_bytes(), 0o644).await.map_err(|e| sandbox_fault(&e))?;
     let mut watched = plan.clone();
-    let own = ["-p", statement::OBSERVER_MODULE].map(str::to_owned);
-    watched.command.splice(3..3, own);
+    if plan.structured {
+        // python -m pytest -p <observer> …
+        watched.command.splice(3..3, ["-p", statement::OBSERVER_MODULE].map(str::to_owned));
+    } else {
+        // python -m <observer> …, which is unittest with its results looked at.
+        watched.command[2] = statement::OBSERVER_MODULE.to_owned();
+    }
     watched.command.splice(0..0, ["env".to_owned(), format!("PYTHONPATH={FOLDER}")]);
     let run = run_tests(context, sandbox, &watched).await?;
     let bytes = sandbox.read(statement::OBSERVER_OUTPUT, 16 << 20).await.unwrap_or_default();

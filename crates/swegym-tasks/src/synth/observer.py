@@ -1,6 +1,6 @@
-"""A pytest plugin that notes how tests fail: the call, what came out, what was expected.
+"""Notes how tests fail: the call, what came out, what was expected.
 
-It is put into a box for the one run that a problem statement is written from,
+A plugin for pytest, and for unittest a program to start in its place. It is put into a box for the one run that a problem statement is written from,
 and never into an image. It runs no code of its own choosing: values are taken
 from the frames and comparisons of the failing test, as they are.
 """
@@ -8,6 +8,7 @@ from the frames and comparisons of the failing test, as they are.
 import ast
 import json
 import os
+import sys
 
 OUT = "/tmp/swegym/failures.jsonl"
 LONGEST = 300
@@ -28,20 +29,27 @@ def pytest_runtest_setup(item):
 
 
 def pytest_runtest_makereport(item, call):
-    if call.excinfo is None or len(_notes) >= MOST:
-        return
-    if call.excinfo.typename in ("Skipped", "XFailed"):
+    if call.excinfo is not None and call.excinfo.typename not in ("Skipped", "XFailed"):
+        _note(item.nodeid, call.excinfo.value, call.excinfo.tb)
+
+
+def _note(test, error, trace):
+    if len(_notes) >= MOST:
         return
     try:
-        note = _describe(call.excinfo)
+        note = _describe(error, trace)
     except Exception:  # A failing test must never be hidden by its observer.
         return
     if note is not None:
-        note["test"] = item.nodeid
+        note["test"] = test
         _notes.append(note)
 
 
 def pytest_sessionfinish(session):
+    _write()
+
+
+def _write():
     try:
         os.makedirs(os.path.dirname(OUT), exist_ok=True)
         with open(OUT, "w", encoding="utf-8", errors="replace") as out:
@@ -67,10 +75,9 @@ def _is_test_file(path):
     return name.startswith("test_") or name.endswith("_test.py") or bool({"tests", "test", "testing"} & set(parts[:-1]))
 
 
-def _describe(excinfo):
+def _describe(error, trace):
     """The deepest statement of a test file, and what it shows."""
     frames = []
-    trace = excinfo.tb
     while trace is not None:
         frames.append((trace.tb_frame, trace.tb_lineno))
         trace = trace.tb_next
@@ -81,9 +88,9 @@ def _describe(excinfo):
     statement, source = _statement(frame.f_code.co_filename, line)
     if statement is None:
         return None
-    error = excinfo.value
     note = {"code": _show(statement, frame, source)}
-    asserted = isinstance(error, AssertionError) and ours[-1] >= len(frames) - 3
+    deeper = [frame.f_code.co_filename for frame, _ in frames[ours[-1] + 1:]]
+    asserted = isinstance(error, AssertionError) and all("unittest" in name for name in deeper)
     if type(error).__name__ == "Failed" and "DID NOT RAISE" in str(error):
         note["not_raised"] = str(error).split("<class '")[-1].rstrip("'>").replace("builtins.", "")
     elif isinstance(error, AssertionError) and str(error).endswith("not raised"):
@@ -131,15 +138,31 @@ def _comparison(note, statement, frame, source, inner):
             values = None
     if sides is None or values is None:
         return False
+    sides = [_resolved(side, statement, frame, source) for side in sides]
     # What was computed came out; what is written down was expected.
-    weights = [_weight(side, frame) for side in sides]
+    weights = [_weight(side) for side in sides]
     came = 1 if weights[1] > weights[0] else 0
     note["call"] = _show(sides[came], frame, source)
     note["came"], note["expected"] = values[came], values[1 - came]
     return True
 
 
-def _weight(node, frame):
+def _resolved(node, statement, frame, source):
+    """A variable stands for what was last assigned to it in the same function."""
+    if not isinstance(node, ast.Name):
+        return node
+    found = None
+    for other in ast.walk(ast.parse(source)):
+        if not isinstance(other, ast.Assign) or len(other.targets) != 1:
+            continue
+        here = frame.f_code.co_firstlineno <= other.lineno < statement.lineno
+        if here and getattr(other.targets[0], "id", None) == node.id:
+            if found is None or other.lineno > found.lineno:
+                found = other
+    return node if found is None else found.value
+
+
+def _weight(node):
     """2 for a call of something, 1 for another computation, 0 for names and literals."""
     weight = 0
     for part in ast.walk(node):
@@ -192,3 +215,33 @@ def _is_plain(value):
     if type(value) is dict:
         return all(_is_plain(key) and _is_plain(part) for key, part in value.items())
     return False
+
+
+def _watch_unittest():
+    """`python -m unittest` with its results looked at."""
+    import unittest
+
+    def watched(original):
+        def add(self, test, err):
+            _note(test.id(), err[1], err[2])
+            return original(self, test, err)
+
+        return add
+
+    result = unittest.TestResult
+    result.addFailure, result.addError = watched(result.addFailure), watched(result.addError)
+    plain = result.addSubTest
+
+    def add_sub_test(self, test, subtest, err):
+        if err is not None:
+            _note(test.id(), err[1], err[2])
+        return plain(self, test, subtest, err)
+
+    result.addSubTest = add_sub_test
+    program = unittest.main(module=None, argv=["python -m unittest"] + sys.argv[1:], exit=False)
+    _write()
+    sys.exit(not program.result.wasSuccessful())
+
+
+if __name__ == "__main__":
+    _watch_unittest()
