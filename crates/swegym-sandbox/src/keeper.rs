@@ -14,6 +14,7 @@ mod seccomp;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::time::Duration;
 
 use crate::sys;
 use crate::wire::{BoxSpec, Get, Put};
@@ -96,7 +97,7 @@ impl Keeper {
             let mut fds = [sys::pollfd(self.control, libc::POLLIN), sys::pollfd(signals, libc::POLLIN)];
             // Only after the first box: a run that needs none makes none.
             let idle = self.made && self.spare.is_none();
-            sys::poll(&mut fds, if idle { 0 } else { -1 })?;
+            sys::poll(&mut fds, idle.then_some(Duration::ZERO))?;
             if fds[1].revents != 0 {
                 let _ = sys::read(signals, &mut buffer[..4096]);
                 self.bury_the_dead();
@@ -133,7 +134,9 @@ impl Keeper {
             Some(&KILL) => {
                 let id = Get(&message[1..]).u64()?;
                 match self.boxes.iter().find(|(_, held)| held.id == Some(id)) {
-                    Some((pid, _)) => sys::kill(*pid, libc::SIGKILL),
+                    Some((pid, _)) => {
+                        sys::kill(*pid, libc::SIGKILL);
+                    }
                     None => self.tell_ended(id),
                 }
                 Ok(())

@@ -27,6 +27,13 @@ use watchdog::Watchdog;
 /// How long an interrupted command has before it is killed.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// While killed processes are going away: how long until the next look.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// How long output waits for more of it, or for the command's end: the host
+/// wakes up once for both.
+const GATHER: Duration = Duration::from_millis(2);
+
 pub(crate) struct Supervisor {
     socket: RawFd,
     inbox: Vec<u8>,
@@ -36,8 +43,15 @@ pub(crate) struct Supervisor {
     env: Vec<(String, String)>,
     workdir: String,
     buffer: Vec<u8>,
-    /// Replies of this turn of the loop: one write wakes the host once.
-    outbox: Vec<u8>,
+    outbox: Outbox,
+}
+
+/// Replies on their way: one write wakes the host once.
+struct Outbox {
+    socket: RawFd,
+    frames: Vec<u8>,
+    /// When it must go out; `None` while it is empty.
+    due: Option<Instant>,
 }
 
 /// Serves the host until its socket ends.
@@ -53,7 +67,7 @@ pub(crate) fn run(socket: OwnedFd, upper: OwnedFd, witnesses: Option<Witnesses>,
         env: spec.env.clone(),
         workdir: spec.workdir.clone(),
         buffer: Vec::new(),
-        outbox: Vec::new(),
+        outbox: Outbox { socket: socket.as_raw_fd(), frames: Vec::new(), due: None },
     };
     // An error here means that the host is gone.
     let _ = supervisor.serve(signals.as_raw_fd());
@@ -98,35 +112,38 @@ fn settle(
 
 impl Supervisor {
     fn serve(&mut self, signals: RawFd) -> io::Result<()> {
+        let mut polled = Vec::new();
         loop {
-            let mut fds = vec![sys::pollfd(self.socket, libc::POLLIN), sys::pollfd(signals, libc::POLLIN)];
+            polled.clear();
+            polled.extend([sys::pollfd(self.socket, libc::POLLIN), sys::pollfd(signals, libc::POLLIN)]);
             for running in &self.running {
-                running.poll_on(&mut fds);
+                running.poll_on(&mut polled);
             }
-            self.session.poll_on(&mut fds);
-            sys::poll(&mut fds, self.wait_ms())?;
-            if fds[0].revents != 0 {
+            self.session.poll_on(&mut polled);
+            sys::poll(&mut polled, self.wait())?;
+            if polled[0].revents != 0 {
                 self.receive()?;
             }
-            if fds[1].revents != 0 {
+            self.drain(&polled)?;
+            if polled[1].revents != 0 {
                 let mut scratch = [0; 1024];
                 let _ = sys::read(signals, &mut scratch);
+                self.reap();
             }
-            self.drain()?;
-            self.reap();
             self.enforce();
             self.finish_commands()?;
             self.finish_session()?;
-            self.flush()?;
+            self.outbox.flush_if_due()?;
         }
     }
 
-    /// Milliseconds until something must be looked at again.
-    fn wait_ms(&self) -> i32 {
+    /// Time until something must be looked at again.
+    fn wait(&self) -> Option<Duration> {
         let deadlines = self.running.iter().map(Running::next_deadline).chain(self.session.next_deadline());
-        let Some(next) = deadlines.min() else { return -1 };
-        let next = self.watchdog.next_look().map_or(next, |look| next.min(look));
-        next.saturating_duration_since(Instant::now()).as_millis().min(60_000) as i32 + 1
+        let busy = deadlines.min();
+        let look = busy.and_then(|_| self.watchdog.next_look());
+        let next = [busy, look, self.outbox.due].into_iter().flatten().min()?;
+        Some(next.saturating_duration_since(Instant::now()))
     }
 
     fn receive(&mut self) -> io::Result<()> {
@@ -134,7 +151,12 @@ impl Supervisor {
         loop {
             match sys::read(self.socket, &mut self.buffer) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(n) => self.inbox.extend_from_slice(&self.buffer[..n]),
+                Ok(n) => {
+                    self.inbox.extend_from_slice(&self.buffer[..n]);
+                    if n < self.buffer.len() {
+                        break;
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
@@ -156,15 +178,9 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Everything but output, which the host waits for.
     fn send(&mut self, reply: &Reply) -> io::Result<()> {
-        self.outbox.extend(reply.frame());
-        if self.outbox.len() > PIECE { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let sent = sys::write_all(self.socket, &self.outbox);
-        self.outbox.clear();
-        sent
+        self.outbox.put(reply, Instant::now())
     }
 
     fn handle(&mut self, request: Request) -> io::Result<()> {
@@ -232,15 +248,14 @@ impl Supervisor {
     }
 
     /// Passes on what commands printed.
-    fn drain(&mut self) -> io::Result<()> {
-        let Self { socket, outbox, buffer, running, session, .. } = self;
-        let mut pass =
-            |job: u32, stream: Stream, bytes: &[u8]| pass_on(*socket, outbox, job, stream, false, bytes);
+    fn drain(&mut self, polled: &[libc::pollfd]) -> io::Result<()> {
+        let Self { outbox, buffer, running, session, .. } = self;
+        let mut pass = |job: u32, stream: Stream, bytes: &[u8]| outbox.pass_on(job, stream, false, bytes);
         buffer.resize(64 << 10, 0);
         for running in running {
-            running.drain(buffer, &mut pass)?;
+            running.drain_ready(polled, buffer, &mut pass)?;
         }
-        session.drain(buffer, &mut pass)
+        session.drain(polled, buffer, &mut pass)
     }
 
     fn reap(&mut self) {
@@ -266,15 +281,12 @@ impl Supervisor {
     }
 
     fn finish_commands(&mut self) -> io::Result<()> {
-        while let Some(at) = self.running.iter().position(|r| r.reaped.is_some()) {
+        let now = Instant::now();
+        while let Some(at) = self.running.iter_mut().position(|r| r.is_over(now)) {
             let mut running = self.running.swap_remove(at);
-            // What it left in its group would hold the pipes and live on.
-            sys::kill(-running.pid, libc::SIGKILL);
-            let Self { socket, outbox, buffer, .. } = self;
+            let Self { outbox, buffer, .. } = self;
             buffer.resize(64 << 10, 0);
-            running.drain(buffer, &mut |job, stream, bytes| {
-                pass_on(*socket, outbox, job, stream, false, bytes)
-            })?;
+            running.drain(buffer, &mut |job, stream, bytes| outbox.pass_on(job, stream, false, bytes))?;
             let job = running.job;
             let over = running.printed_too_much();
             let (end, cpu_us, max_rss_kb, (tail, dropped)) = running.finish();
@@ -303,7 +315,7 @@ impl Supervisor {
         folder: Vec<u8>,
     ) -> io::Result<()> {
         for chunk in tail {
-            pass_on(self.socket, &mut self.outbox, job, chunk.stream, true, &chunk.bytes)?;
+            self.outbox.pass_on(job, chunk.stream, true, &chunk.bytes)?;
         }
         let limit =
             if printed_too_much { Some(crate::limits::LimitHit::Output) } else { self.watchdog.verdict() };
@@ -311,23 +323,30 @@ impl Supervisor {
     }
 }
 
-/// Puts output into the outbox, and the outbox out when it is large.
-fn pass_on(
-    socket: RawFd,
-    outbox: &mut Vec<u8>,
-    job: u32,
-    stream: Stream,
-    tail: bool,
-    bytes: &[u8],
-) -> io::Result<()> {
-    for piece in bytes.chunks(PIECE) {
-        outbox.extend(Reply::Chunk { job, stream, tail, bytes: piece.to_vec() }.frame());
-        if outbox.len() > PIECE {
-            sys::write_all(socket, outbox)?;
-            outbox.clear();
-        }
+impl Outbox {
+    fn put(&mut self, reply: &Reply, due: Instant) -> io::Result<()> {
+        self.frames.extend(reply.frame());
+        self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+        if self.frames.len() > PIECE { self.flush() } else { Ok(()) }
     }
-    Ok(())
+
+    /// Output can wait a little.
+    fn pass_on(&mut self, job: u32, stream: Stream, tail: bool, bytes: &[u8]) -> io::Result<()> {
+        let due = Instant::now() + GATHER;
+        let mut pieces = bytes.chunks(PIECE);
+        pieces.try_for_each(|p| self.put(&Reply::Chunk { job, stream, tail, bytes: p.to_vec() }, due))
+    }
+
+    fn flush_if_due(&mut self) -> io::Result<()> {
+        if self.due.is_some_and(|due| due <= Instant::now()) { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.due = None;
+        let sent = sys::write_all(self.socket, &self.frames);
+        self.frames.clear();
+        sent
+    }
 }
 
 fn errno(error: &io::Error) -> i32 {

@@ -5,6 +5,7 @@
 use std::ffi::{CStr, CString, c_int, c_long};
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::time::Duration;
 
 /// Turns -1 into the last error.
 pub(crate) fn check(result: c_int) -> io::Result<c_int> {
@@ -176,6 +177,13 @@ pub(crate) fn read(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
     if n < 0 { Err(io::Error::last_os_error()) } else { Ok(n as usize) }
 }
 
+/// Sends what a socket has room for; no signal if nobody listens.
+pub(crate) fn send(socket: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    // SAFETY: the buffer is valid for its length.
+    let n = unsafe { libc::send(socket, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) };
+    if n < 0 { Err(io::Error::last_os_error()) } else { Ok(n as usize) }
+}
+
 /// Writes everything, waiting where a descriptor is non-blocking.
 pub(crate) fn write_all(fd: RawFd, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
@@ -190,7 +198,7 @@ pub(crate) fn write_all(fd: RawFd, mut bytes: &[u8]) -> io::Result<()> {
             io::ErrorKind::Interrupted => {}
             io::ErrorKind::WouldBlock => {
                 let mut fds = [pollfd(fd, libc::POLLOUT)];
-                poll(&mut fds, -1)?;
+                poll(&mut fds, None)?;
             }
             _ => return Err(error),
         }
@@ -202,13 +210,23 @@ pub(crate) fn pollfd(fd: RawFd, events: i16) -> libc::pollfd {
     libc::pollfd { fd, events, revents: 0 }
 }
 
-/// `poll(2)`; a signal counts as nothing ready.
-pub(crate) fn poll(fds: &mut [libc::pollfd], timeout_ms: c_int) -> io::Result<()> {
-    // SAFETY: the slice is valid for its length.
-    match check(unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, timeout_ms) }) {
+/// `ppoll(2)`; a signal counts as nothing ready, and no timeout as forever.
+pub(crate) fn poll(fds: &mut [libc::pollfd], timeout: Option<Duration>) -> io::Result<()> {
+    let timeout = timeout
+        .map(|t| libc::timespec { tv_sec: t.as_secs() as libc::time_t, tv_nsec: t.subsec_nanos().into() });
+    let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: the slice is valid for its length; the time is a local that outlives the call.
+    match check(unsafe {
+        libc::ppoll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, timeout, std::ptr::null())
+    }) {
         Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Whether the last poll has something to say about a descriptor.
+pub(crate) fn is_ready(polled: &[libc::pollfd], fd: RawFd) -> bool {
+    polled.iter().any(|p| p.fd == fd && p.revents != 0)
 }
 
 /// Sends bytes and at most one descriptor over a Unix socket.
@@ -237,7 +255,7 @@ pub(crate) fn send_with_fd(socket: RawFd, bytes: &[u8], fd: Option<BorrowedFd<'_
             let error = io::Error::last_os_error();
             match error.kind() {
                 io::ErrorKind::Interrupted => {}
-                io::ErrorKind::WouldBlock => poll(&mut [pollfd(socket, libc::POLLOUT)], -1)?,
+                io::ErrorKind::WouldBlock => poll(&mut [pollfd(socket, libc::POLLOUT)], None)?,
                 _ => return Err(error),
             }
         }
@@ -389,10 +407,16 @@ pub(crate) fn exec(path: &CStr, argv: &[CString], env: &[CString]) -> io::Error 
     io::Error::last_os_error()
 }
 
-/// Sends a signal; a target that is already gone is fine.
-pub(crate) fn kill(pid: libc::pid_t, signal: c_int) {
+/// Sends a signal; true if there was somebody to receive it.
+pub(crate) fn kill(pid: libc::pid_t, signal: c_int) -> bool {
     // SAFETY: plain system call.
-    unsafe { libc::kill(pid, signal) };
+    unsafe { libc::kill(pid, signal) == 0 }
+}
+
+/// A file in memory that no folder shows.
+pub(crate) fn memory_file(name: &CStr) -> io::Result<OwnedFd> {
+    // SAFETY: a terminated name; the descriptor is new and ours.
+    unsafe { Ok(OwnedFd::from_raw_fd(check(libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC))?)) }
 }
 
 /// Ends this process without running destructors.

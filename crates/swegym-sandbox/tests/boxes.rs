@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::time::Duration;
 
 use common::{SECOND, out, sh, world};
 use swegym_sandbox::base::Base;
@@ -135,6 +136,59 @@ async fn a_session_remembers_and_survives() {
         run("test -t 1; echo $?; echo x > /dev/tty; echo $?", SECOND * 5).await.output.stdout_text(),
         "1\n0\n"
     );
+}
+
+#[tokio::test]
+async fn a_session_behaves_as_a_prompt_does() {
+    let world = world().await;
+    let sandbox = world.start().await;
+    let run = async |text: &str| sandbox.session(text, SECOND * 10, Keep::default()).await.unwrap();
+    let both = async |text: &str| {
+        let done = run(text).await;
+        let error = String::from_utf8(done.output.stream(Stream::Stderr)).unwrap();
+        (done.output.stdout_text(), error)
+    };
+    let pair = |out: &str, error: &str| (out.to_owned(), error.to_owned());
+    // The last status is there for the next command, also for `set -e`.
+    assert_eq!(run("(exit 7)").await.end, End::Exited(7));
+    assert_eq!(both("echo $?; echo $?").await, pair("7\n0\n", ""));
+    assert_eq!(run("").await.end, End::Exited(0));
+    assert_eq!(run("   # only words").await.end, End::Exited(0));
+    assert_eq!(run("-x").await.end, End::Exited(127));
+    // What ends a loop or a line at a prompt ends the command, not the session.
+    assert_eq!(run("continue").await.end, End::Exited(0));
+    assert_eq!(both("break; echo not reached").await.0, "");
+    assert_ne!(run("x=${unset_variable:?needed}; echo not reached").await.end, End::Exited(0));
+    assert_ne!(run("readonly r=1; r=2; echo not reached").await.end, End::Exited(0));
+    assert_eq!(both("echo still; echo r=$r").await, pair("still\nr=1\n", ""));
+    // Tracing shows the commands, not the machinery.
+    assert_eq!(both("set -x; echo one").await, pair("one\n", "++ echo one\n"));
+    assert_eq!(both("false").await, pair("", "++ false\n"));
+    assert_eq!(both("echo two; set +x").await, pair("two\n", "++ echo two\n++ set +x\n"));
+    // Redirections by `exec` do not blind the session.
+    run("exec >/tmp/log 2>&1; echo to the log").await;
+    assert_eq!(both("cat /tmp/log; echo e >&2").await, pair("to the log\n", "e\n"));
+    // Programs see three streams and nothing of ours.
+    // (3 is the folder that `ls` reads; bash itself leaves one above 200 open.)
+    assert_eq!(both("ls /proc/self/fd | grep -E '^.{1,2}$' | xargs").await.0, "0 1 2 3\n");
+    // Scripts for people's prompts change nothing.
+    run("PROMPT_COMMAND='echo prompt'; PS1='$ '; alias printf=false; IFS=x").await;
+    assert_eq!(both("break; :").await, pair("", ""));
+    assert_eq!(both("printf 'a%sb' 1 || echo aliased").await.0, "aliased\n");
+    let timed_out = sandbox.session("sleep 100; echo late", SECOND / 5, Keep::default()).await.unwrap();
+    assert_eq!(timed_out.end, End::TimedOut(Stopped::Interrupted));
+    assert_eq!(both("echo $((6 * 7))").await, pair("42\n", ""));
+    // Becoming another program, and the next shell after it.
+    run("export KEPT=before; cd /usr").await;
+    assert_eq!(both("exec python3 -c 'print(6 * 7)'").await.0, "42\n");
+    assert_eq!(both("pwd").await.0, "/usr\n");
+    // More than a pipe holds, in both directions.
+    let long = format!("cat <<'END'\n{}\nEND", "0123456789".repeat(30_000));
+    assert_eq!(both(&long).await.0.len(), 300_001);
+    // A command that is cut off while the shell reads it does not run in part.
+    let cut = format!("true {}; touch /tmp/ran; sleep 9", "x".repeat(2_000_000));
+    sandbox.session(&cut, Duration::from_millis(3), Keep::default()).await.unwrap();
+    assert_eq!(both("ls /tmp/ran 2>/dev/null").await.0, "");
 }
 
 #[tokio::test]

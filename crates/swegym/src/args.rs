@@ -203,6 +203,17 @@ pub(crate) enum Scenario {
         /// Repetitions of the short cases
         #[arg(long, default_value_t = 100)]
         repeats: u32,
+        /// Leave out the cases that build packages, which take minutes and an index
+        #[arg(long)]
+        bare: bool,
+        #[command(flatten)]
+        install: InstallArgs,
+    },
+    /// One command after another in a live session
+    Echo {
+        /// Commands
+        #[arg(long, default_value_t = 1000)]
+        repeats: u32,
         #[command(flatten)]
         install: InstallArgs,
     },

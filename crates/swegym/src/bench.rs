@@ -2,6 +2,7 @@
 //! 1 means that swegym is better.
 
 mod boxes;
+mod echo;
 mod packages;
 
 use std::time::{Duration, Instant};
@@ -49,18 +50,16 @@ pub(crate) async fn run(
     printer: Printer,
     scenario: Scenario,
 ) -> Result<u8, CommandError> {
-    let Scenario::Box { repeats, install } = scenario;
+    let (name, install) = match &scenario {
+        Scenario::Box { install, .. } => ("box", install.clone()),
+        Scenario::Echo { install, .. } => ("echo", install.clone()),
+    };
     let mut settings = Settings::resolve(global.clone(), install, environment)?;
     settings.home = settings.home.join(format!("bench-{}", std::process::id()));
     let home = settings.home.clone();
     let session = Session::open(settings, printer).await?;
-    let mut cases = Vec::new();
-    let mut skipped = Vec::new();
-    let measured = async {
-        boxes::measure(&session, repeats, &mut cases, &mut skipped).await?;
-        packages::measure(&session, &mut cases).await
-    }
-    .await;
+    let (mut cases, mut skipped) = (Vec::new(), Vec::new());
+    let measured = measure(&session, &scenario, &mut cases, &mut skipped).await;
     drop(session);
     // Only figures are kept; a folder that stays is the user's to remove.
     let _ = std::fs::remove_dir_all(&home);
@@ -81,8 +80,26 @@ pub(crate) async fn run(
         ]
     }));
     let rows: Vec<Value> = cases.iter().map(Case::to_json).collect();
-    printer.result(&json!({"scenario": "box", "cases": rows, "skipped": skipped}), &table);
+    printer.result(&json!({"scenario": name, "cases": rows, "skipped": skipped}), &table);
     Ok(exit::DONE)
+}
+
+async fn measure(
+    session: &Session,
+    scenario: &Scenario,
+    cases: &mut Vec<Case>,
+    skipped: &mut Vec<String>,
+) -> Result<(), CommandError> {
+    match scenario {
+        Scenario::Echo { repeats, .. } => {
+            cases.push(echo::measure(session, *repeats).await?);
+            Ok(())
+        }
+        Scenario::Box { repeats, bare, .. } => {
+            boxes::measure(session, *repeats, cases, skipped).await?;
+            if *bare { Ok(()) } else { packages::measure(session, cases).await }
+        }
+    }
 }
 
 /// The middle one, in milliseconds.

@@ -5,10 +5,10 @@ use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
-use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use super::lock;
@@ -18,8 +18,18 @@ use crate::wire::{MAX_FRAME, Reply, Request};
 
 type Askers = Arc<Mutex<Option<HashMap<u32, mpsc::UnboundedSender<Reply>>>>>;
 
+/// Bytes read at once: a short command's output and end.
+const READ_AHEAD: usize = 16 << 10;
+
+/// How long a full socket is left alone.
+const FULL: Duration = Duration::from_millis(1);
+
 pub(super) struct Connection {
-    writer: tokio::sync::Mutex<OwnedWriteHalf>,
+    /// Watched for reading only: the runtime would wake up for every request
+    /// that the box takes out of the socket.
+    socket: Arc<AsyncFd<OwnedFd>>,
+    /// One request at a time.
+    turn: tokio::sync::Mutex<()>,
     /// `None` once the box is gone.
     askers: Askers,
     next: AtomicU32,
@@ -35,23 +45,21 @@ pub(super) struct Replies {
 impl Connection {
     /// Waits for the supervisor's first word and the descriptor that comes with it.
     pub(super) async fn open(socket: OwnedFd) -> Result<(Self, OwnedFd), SandboxError> {
-        let stream = UnixStream::from_std(std::os::unix::net::UnixStream::from(socket))?;
+        // SAFETY: an `OwnedFd` names one open descriptor for as long as it lives.
+        let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
+        let socket = socket.map_err(io::Error::from)?;
         let mut bytes = Vec::new();
         let mut upper = None;
         let first = loop {
-            stream.readable().await?;
             let mut buffer = [0; 512];
             let received =
-                stream.try_io(Interest::READABLE, || sys::receive_with_fd(stream.as_raw_fd(), &mut buffer));
-            match received {
-                Ok((0, _)) => return Err(SandboxError::Gone),
-                Ok((n, fd)) => {
-                    bytes.extend_from_slice(&buffer[..n]);
-                    upper = upper.or(fd);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                Err(error) => return Err(error.into()),
+                socket.async_io(Interest::READABLE, |fd| sys::receive_with_fd(fd.as_raw_fd(), &mut buffer));
+            let (n, fd) = received.await?;
+            if n == 0 {
+                return Err(SandboxError::Gone);
             }
+            bytes.extend_from_slice(&buffer[..n]);
+            upper = upper.or(fd);
             if let Some(length) = bytes.first_chunk::<4>().map(|b| u32::from_le_bytes(*b) as usize)
                 && bytes.len() >= 4 + length
             {
@@ -60,11 +68,10 @@ impl Connection {
         };
         match (first, upper) {
             (Reply::Ready, Some(upper)) => {
-                let (reader, writer) = stream.into_split();
+                let socket = Arc::new(socket);
                 let askers: Askers = Arc::new(Mutex::new(Some(HashMap::new())));
-                tokio::spawn(sort_replies(reader, Arc::clone(&askers)));
-                let writer = tokio::sync::Mutex::new(writer);
-                Ok((Self { writer, askers, next: AtomicU32::new(1) }, upper))
+                tokio::spawn(sort_replies(Arc::clone(&socket), Arc::clone(&askers)));
+                Ok((Self { socket, turn: Default::default(), askers, next: AtomicU32::new(1) }, upper))
             }
             (Reply::Failed { step, errno }, _) => {
                 Err(SandboxError::Setup { step, source: io::Error::from_raw_os_error(errno) })
@@ -79,7 +86,15 @@ impl Connection {
         lock(&self.askers).as_mut().ok_or(SandboxError::Gone)?.insert(job, sender);
         let replies = Replies { job, receiver, askers: Arc::clone(&self.askers) };
         let frame = request(job).frame();
-        self.writer.lock().await.write_all(&frame).await.map_err(|_| SandboxError::Gone)?;
+        let _turn = self.turn.lock().await;
+        let mut left = frame.as_slice();
+        while !left.is_empty() {
+            match sys::send(self.socket.as_raw_fd(), left) {
+                Ok(n) => left = &left[n..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(FULL).await,
+                Err(_) => return Err(SandboxError::Gone),
+            }
+        }
         Ok(replies)
     }
 }
@@ -98,31 +113,68 @@ impl Drop for Replies {
     }
 }
 
-async fn sort_replies(mut reader: OwnedReadHalf, askers: Askers) {
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // The reader holds the socket too; this ends it.
+        // SAFETY: plain system call on our own descriptor.
+        unsafe { libc::shutdown(self.socket.as_raw_fd(), libc::SHUT_RDWR) };
+    }
+}
+
+async fn sort_replies(socket: Arc<AsyncFd<OwnedFd>>, askers: Askers) {
     // Any error means that the box is gone or lies; either way it is over.
-    let _ = sort(&mut reader, &askers).await;
+    let _ = sort(&socket, &askers).await;
     *lock(&askers) = None;
 }
 
-async fn sort(reader: &mut OwnedReadHalf, askers: &Askers) -> io::Result<()> {
+async fn sort(socket: &AsyncFd<OwnedFd>, askers: &Askers) -> io::Result<()> {
+    let mut inbox = Vec::new();
     loop {
-        let length = reader.read_u32_le().await? as usize;
-        if length > MAX_FRAME {
-            return Err(io::ErrorKind::InvalidData.into());
+        read_more(socket, &mut inbox).await?;
+        let mut read = 0;
+        while let Some(length) = inbox[read..].first_chunk::<4>().map(|b| u32::from_le_bytes(*b) as usize) {
+            if length > MAX_FRAME {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            let Some(frame) = inbox.get(read + 4..read + 4 + length) else { break };
+            answer(Reply::parse(frame)?, askers);
+            read += 4 + length;
         }
-        let mut payload = vec![0; length];
-        reader.read_exact(&mut payload).await?;
-        let reply = Reply::parse(&payload)?;
-        let job = match &reply {
-            Reply::Ready | Reply::Failed { .. } => continue,
-            Reply::Chunk { job, .. }
-            | Reply::Done { job, .. }
-            | Reply::Data { job, .. }
-            | Reply::Listing { job, .. }
-            | Reply::Status { job, .. } => *job,
-        };
-        if let Some(asker) = lock(askers).as_ref().and_then(|a| a.get(&job)) {
-            let _ = asker.send(reply);
+        inbox.drain(..read);
+    }
+}
+
+async fn read_more(socket: &AsyncFd<OwnedFd>, inbox: &mut Vec<u8>) -> io::Result<()> {
+    let old = inbox.len();
+    inbox.resize(old + READ_AHEAD, 0);
+    loop {
+        let mut ready = socket.readable().await?;
+        match ready.try_io(|fd| sys::read(fd.as_raw_fd(), &mut inbox[old..])) {
+            Ok(Ok(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                let n = read?;
+                if n < READ_AHEAD {
+                    // Empty now: no need for a read that says so.
+                    ready.clear_ready();
+                }
+                inbox.truncate(old + n);
+                return Ok(());
+            }
+            Err(_would_block) => {}
         }
+    }
+}
+
+fn answer(reply: Reply, askers: &Askers) {
+    let job = match &reply {
+        Reply::Ready | Reply::Failed { .. } => return,
+        Reply::Chunk { job, .. }
+        | Reply::Done { job, .. }
+        | Reply::Data { job, .. }
+        | Reply::Listing { job, .. }
+        | Reply::Status { job, .. } => *job,
+    };
+    if let Some(asker) = lock(askers).as_ref().and_then(|a| a.get(&job)) {
+        let _ = asker.send(reply);
     }
 }

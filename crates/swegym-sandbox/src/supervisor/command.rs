@@ -2,10 +2,10 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
-use super::GRACE;
+use super::{GRACE, LOOK_AGAIN};
 use crate::output::{Chunk, Funnel, Keep, Stream};
 use crate::sys::{self, Reaped};
 use crate::wire::Ended;
@@ -21,6 +21,8 @@ pub(super) struct Running {
     pipes: Pipes,
     deadline: Instant,
     stage: Stage,
+    /// When what it left in its group is no longer waited for.
+    give_up: Option<Instant>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -54,7 +56,31 @@ impl Pipes {
     /// Reads what is there, a megabyte a stream at most: more than a pipe
     /// holds, and an end for a stream that is written to without end.
     pub(super) fn drain(&mut self, job: u32, buffer: &mut [u8], pass: Pass<'_>) -> io::Result<()> {
+        self.drain_where(job, |_| true, buffer, pass)
+    }
+
+    /// The same, for the streams that the last poll found something in.
+    pub(super) fn drain_ready(
+        &mut self,
+        job: u32,
+        polled: &[libc::pollfd],
+        buffer: &mut [u8],
+        pass: Pass<'_>,
+    ) -> io::Result<()> {
+        self.drain_where(job, |fd| sys::is_ready(polled, fd), buffer, pass)
+    }
+
+    fn drain_where(
+        &mut self,
+        job: u32,
+        wanted: impl Fn(RawFd) -> bool,
+        buffer: &mut [u8],
+        pass: Pass<'_>,
+    ) -> io::Result<()> {
         for (stream, end) in &mut self.ends {
+            if !end.as_ref().is_some_and(|fd| wanted(fd.as_raw_fd())) {
+                continue;
+            }
             let mut taken = 0;
             while let Some(fd) = end.as_ref().filter(|_| taken < 1 << 20) {
                 match sys::read(fd.as_raw_fd(), buffer) {
@@ -64,6 +90,9 @@ impl Pipes {
                         let head = self.funnel.take(*stream, &buffer[..n]);
                         if !head.is_empty() {
                             pass(job, *stream, head)?;
+                        }
+                        if n < buffer.len() {
+                            break;
                         }
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -119,7 +148,8 @@ pub(super) fn start(
     }
     let pid = found?;
     let pipes = Pipes::new(out, err, keep)?;
-    Ok(Running { job, pid, reaped: None, pipes, deadline: Instant::now() + timeout, stage: Stage::Running })
+    let deadline = Instant::now() + timeout;
+    Ok(Running { job, pid, reaped: None, pipes, deadline, stage: Stage::Running, give_up: None })
 }
 
 /// The paths to try, in order, as `execvp` would.
@@ -140,7 +170,7 @@ fn stdin_holding(bytes: &[u8]) -> io::Result<OwnedFd> {
             let fd = sys::check(libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC))?;
             return Ok(OwnedFd::from_raw_fd(fd));
         }
-        let fd = OwnedFd::from_raw_fd(sys::check(libc::memfd_create(c"stdin".as_ptr(), libc::MFD_CLOEXEC))?);
+        let fd = sys::memory_file(c"stdin")?;
         sys::write_all(fd.as_raw_fd(), bytes)?;
         sys::check(libc::lseek(fd.as_raw_fd(), 0, libc::SEEK_SET) as i32)?;
         Ok(fd)
@@ -156,8 +186,30 @@ impl Running {
         self.deadline
     }
 
+    pub(super) fn drain_ready(
+        &mut self,
+        polled: &[libc::pollfd],
+        buffer: &mut [u8],
+        pass: Pass<'_>,
+    ) -> io::Result<()> {
+        self.pipes.drain_ready(self.job, polled, buffer, pass)
+    }
+
     pub(super) fn drain(&mut self, buffer: &mut [u8], pass: Pass<'_>) -> io::Result<()> {
         self.pipes.drain(self.job, buffer, pass)
+    }
+
+    /// Whether it ended, and with it all that it left in its group, which
+    /// would hold the pipes and live on.
+    pub(super) fn is_over(&mut self, now: Instant) -> bool {
+        if self.reaped.is_none() {
+            return false;
+        }
+        if !sys::kill(-self.pid, libc::SIGKILL) {
+            return true;
+        }
+        self.deadline = now + LOOK_AGAIN;
+        now >= *self.give_up.get_or_insert(now + GRACE)
     }
 
     pub(super) fn printed_too_much(&self) -> bool {

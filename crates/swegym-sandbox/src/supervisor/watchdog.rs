@@ -3,8 +3,8 @@
 //! ran into is told from the kernel's counters.
 
 use std::fs;
-use std::io::{Read as _, Seek as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
 use crate::keeper::Witnesses;
@@ -72,17 +72,16 @@ impl Watchdog {
             .or(self.disk_is_full().then_some(LimitHit::Disk))
     }
 
-    fn counters(&mut self) -> (u64, u64) {
-        let read = |file: &mut Option<fs::File>, key: &str| -> u64 {
-            let Some(file) = file else { return 0 };
-            let mut text = String::new();
-            if file.rewind().and_then(|()| file.read_to_string(&mut text)).is_err() {
-                return 0;
-            }
+    fn counters(&self) -> (u64, u64) {
+        let read = |file: &Option<fs::File>, key: &str| -> u64 {
+            // A few short lines: one read has them all.
+            let mut buffer = [0; 512];
+            let Some(Ok(n)) = file.as_ref().map(|f| f.read_at(&mut buffer, 0)) else { return 0 };
+            let text = String::from_utf8_lossy(&buffer[..n]);
             let value = text.lines().find_map(|l| l.strip_prefix(key)?.trim().parse().ok());
             value.unwrap_or(0)
         };
-        (read(&mut self.memory, "oom_kill "), read(&mut self.processes, "max "))
+        (read(&self.memory, "oom_kill "), read(&self.processes, "max "))
     }
 
     fn disk_is_full(&self) -> bool {

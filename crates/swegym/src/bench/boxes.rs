@@ -4,11 +4,10 @@
 use std::time::{Duration, Instant};
 
 use swegym_sandbox::base::Base;
-use swegym_sandbox::output::Keep;
-use swegym_sandbox::tool::{self, Dialogue};
+use swegym_sandbox::tool;
 use swegym_sandbox::{BoxSettings, Command, EmbeddedSandbox, Image, Sandbox as _, SandboxError};
 
-use super::{Case, median_ms, time};
+use super::{Case, echo, median_ms, time};
 use crate::error::CommandError;
 use crate::session::Session;
 
@@ -47,7 +46,7 @@ pub(super) async fn measure(
         Err(why) => skipped.push(format!("skipped: docker run: {why}")),
     }
     session.printer.say("sessions");
-    let echo = bench.echo(repeats * 10).await?;
+    let echo = echo::measure(session, repeats * 10).await?;
     match docker_exec(repeats.min(20)) {
         Ok(peer) => cases.push(Case {
             name: "echo in a live session (Docker)",
@@ -58,6 +57,10 @@ pub(super) async fn measure(
         Err(why) => skipped.push(format!("skipped: docker exec: {why}")),
     }
     cases.push(echo);
+    match echo::measure_on_one_core(session, repeats * 10) {
+        Ok(case) => cases.push(case),
+        Err(why) => skipped.push(format!("skipped: echo on one core: {why}")),
+    }
     session.printer.say("many boxes at once");
     bench.many(ours, repeats, cases).await
 }
@@ -112,43 +115,6 @@ impl Bench<'_> {
         run().map_err(|e| format!("{e} (install it to compare)"))?;
         let times = time(repeats, || run().map_err(|e| CommandError::nothing(e.to_string(), "try again")));
         times.map(median_ms).map_err(|e| e.message)
-    }
-
-    async fn echo(&self, repeats: u32) -> Result<Case, CommandError> {
-        let sandbox = self.start().await?;
-        let work = tokio::spawn(async move {
-            let mut times = Vec::new();
-            for _ in 0..=repeats {
-                let started = Instant::now();
-                sandbox.session("echo ready", SECOND, Keep::default()).await?;
-                times.push(started.elapsed());
-            }
-            sandbox.stop().await?;
-            Ok::<_, SandboxError>(times)
-        });
-        let mut times = work.await.map_err(std::io::Error::other)??;
-        // The first one starts the shell.
-        times.remove(0);
-        let peer = tokio::spawn(async move {
-            let mut bash = Dialogue::start("bash", &["--norc", "--noprofile"])?;
-            let mut times = Vec::new();
-            for _ in 0..=repeats {
-                let started = Instant::now();
-                bash.exchange(b"echo ready\n", b"ready\n").await?;
-                times.push(started.elapsed());
-            }
-            bash.end().await?;
-            Ok::<_, std::io::Error>(times)
-        });
-        let peer = peer.await.map_err(std::io::Error::other)??;
-        Ok(Case {
-            name: "echo in a live session",
-            ours: median_ms(times),
-            peer: median_ms(peer),
-            unit: "ms",
-            more_is_better: false,
-            against: "bash on pipes, no box, same runtime (0.2 is the least to reach)".into(),
-        })
     }
 
     async fn many(&self, alone: f64, repeats: u32, cases: &mut Vec<Case>) -> Result<(), CommandError> {
