@@ -142,7 +142,11 @@ async fn a_session_remembers_and_survives() {
 async fn a_session_behaves_as_a_prompt_does() {
     let world = world().await;
     let sandbox = world.start().await;
-    let run = async |text: &str| sandbox.session(text, SECOND * 10, Keep::default()).await.unwrap();
+    let run = async |text: &str| {
+        let done = sandbox.session(text, SECOND * 10, Keep::default()).await.unwrap();
+        assert!(!matches!(done.end, End::TimedOut(_)), "{text}: {done:?}");
+        done
+    };
     let both = async |text: &str| {
         let done = run(text).await;
         let error = String::from_utf8(done.output.stream(Stream::Stderr)).unwrap();

@@ -50,12 +50,12 @@ __swegym_end(){ if __swegym_keep >&12; then __swegym_say x \"$1\" 11; else __swe
 /// shows little but the user's commands, and `exec` with a redirection holds
 /// for one command. After a command that failed, `eval` stands behind a test
 /// that fails in the same way, so that `$?` is what it would be at a prompt;
-/// as the last of a list it still counts for `set -e`.
+/// as the last of a list it still counts for `set -e`. Backslashes keep aliases out.
 const LOOP: &str = "while __swegym_s=$?; \
-printf 'l %d %d %s\\0' \"$__swegym_n\" \"$__swegym_s\" \"$PWD\" >&11; PROMPT_COMMAND=$__swegym_p; \
-IFS= read -r -d '' -u 10 __swegym_c && ((++__swegym_n)); \
-do case $__swegym_s in 0) eval -- \"$__swegym_c\" >&14 2>&13;; \
-*) __swegym_was || eval -- \"$__swegym_c\" >&14 2>&13;; esac; \
+\\printf 'l %d %d %s\\0' \"$__swegym_n\" \"$__swegym_s\" \"$PWD\" >&11; PROMPT_COMMAND=$__swegym_p; \
+IFS= \\read -r -d '' -u 10 __swegym_c && ((++__swegym_n)); \
+do case $__swegym_s in 0) \\eval -- \"$__swegym_c\" >&14 2>&13;; \
+*) __swegym_was || \\eval -- \"$__swegym_c\" >&14 2>&13;; esac; \
 done 8<&- 9>&- 4>&- 7>&- 6>&- </dev/null\n";
 
 /// Of the file with the exported variables, what is read at most, in bytes.
