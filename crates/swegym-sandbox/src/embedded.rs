@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,9 @@ use connection::Connection;
 /// before the box counts as dead.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a supervisor may take to end by itself.
+const LAST_MOMENTS: Duration = Duration::from_millis(100);
+
 /// Access to boxes on this machine. Clones share one keeper.
 #[derive(Clone)]
 pub struct Host {
@@ -42,13 +45,13 @@ struct Shared {
     limits_by: Mutex<String>,
 }
 
-/// The keeper's answer to a wish for a box: a failed step and its error number.
-type Made = Result<(), (String, i32)>;
+/// Why the keeper made no box: a failed step and its error number.
+type Refusal = (String, i32);
 
 #[derive(Default)]
 struct Waiting {
     gone: bool,
-    made: HashMap<u64, oneshot::Sender<Made>>,
+    refused: HashMap<u64, oneshot::Sender<Refusal>>,
     ended: HashMap<u64, Vec<oneshot::Sender<()>>>,
     hello: Option<oneshot::Sender<()>>,
 }
@@ -124,13 +127,13 @@ impl Host {
         let spec = self.spec(id, image, settings)?;
         let (ours, theirs) = sys::socket_pair(libc::SOCK_STREAM)?;
         sys::set_nonblocking(ours.as_raw_fd())?;
-        let (made, answer) = oneshot::channel();
+        let (refused, answer) = oneshot::channel();
         {
             let mut waiting = lock(&self.shared.waiting);
             if waiting.gone {
                 return Err(SandboxError::KeeperGone);
             }
-            waiting.made.insert(id, made);
+            waiting.refused.insert(id, refused);
         }
         let mut message = spec.encode();
         message[0] = keeper::MAKE;
@@ -138,18 +141,20 @@ impl Host {
             .map_err(|_| SandboxError::KeeperGone)?;
         drop(theirs);
         // From here on the box may exist: the guard ends it if a step fails.
-        let guard = Lease { id, shared: Arc::clone(&self.shared) };
-        // The supervisor's word is enough; the keeper's is only needed for a refusal.
-        let (connection, upper) = match Connection::open(ours).await {
-            Err(SandboxError::Gone) => {
-                let refused = answer.await.map_err(|_| SandboxError::KeeperGone)?.err();
-                return Err(refused.map_or(SandboxError::Gone, |(step, errno)| SandboxError::Setup {
-                    step,
-                    source: io::Error::from_raw_os_error(errno),
-                }));
-            }
-            opened => opened?,
-        };
+        let guard = Lease { id, shared: Arc::clone(&self.shared), over: AtomicBool::new(false) };
+        let opened = Connection::open(ours).await;
+        if let Err(SandboxError::Gone) = opened {
+            // The keeper knows why; if it does not say, the box was killed.
+            return Err(match answer.await {
+                Ok((step, errno)) => {
+                    SandboxError::Setup { step, source: io::Error::from_raw_os_error(errno) }
+                }
+                Err(_) if lock(&self.shared.waiting).gone => SandboxError::KeeperGone,
+                Err(_) => SandboxError::Gone,
+            });
+        }
+        lock(&self.shared.waiting).refused.remove(&id);
+        let (connection, upper) = opened?;
         Ok(EmbeddedSandbox { connection, upper, lease: guard })
     }
 
@@ -220,19 +225,16 @@ impl Shared {
             return Ok(());
         }
         let id = g.u64()?;
-        let answer = match kind {
-            keeper::MADE => Ok(()),
-            keeper::REFUSED => Err((g.text()?, g.u32()? as i32)),
-            _ => {
-                let listeners = waiting.ended.remove(&id).unwrap_or_default();
-                for listener in listeners {
-                    let _ = listener.send(());
-                }
-                return Ok(());
+        let refused = waiting.refused.remove(&id);
+        if kind == keeper::REFUSED {
+            let reason = (g.text()?, g.u32()? as i32);
+            if let Some(asker) = refused {
+                let _ = asker.send(reason);
             }
-        };
-        if let Some(made) = waiting.made.remove(&id) {
-            let _ = made.send(answer);
+        } else {
+            for listener in waiting.ended.remove(&id).unwrap_or_default() {
+                let _ = listener.send(());
+            }
         }
         Ok(())
     }
@@ -248,11 +250,15 @@ impl Shared {
 struct Lease {
     id: u64,
     shared: Arc<Shared>,
+    /// The keeper said that nothing is left of it.
+    over: AtomicBool,
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.shared.kill(self.id);
+        if !self.over.load(Ordering::Relaxed) {
+            self.shared.kill(self.id);
+        }
     }
 }
 
@@ -401,7 +407,10 @@ impl Sandbox for EmbeddedSandbox {
     }
 
     async fn stop(&self) -> Result<(), SandboxError> {
-        let (sender, ended) = oneshot::channel();
+        if self.lease.over.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let (sender, mut ended) = oneshot::channel();
         {
             let mut waiting = lock(&self.lease.shared.waiting);
             if waiting.gone {
@@ -409,9 +418,15 @@ impl Sandbox for EmbeddedSandbox {
             }
             waiting.ended.entry(self.lease.id).or_default().push(sender);
         }
-        self.lease.shared.kill(self.lease.id);
-        // An error means that the keeper is gone, and the box with it.
-        let _ = ended.await;
+        // The supervisor ends when its socket does; the keeper, who may be
+        // busy, says so when nothing is left.
+        let closed = self.connection.close();
+        if !closed || tokio::time::timeout(LAST_MOMENTS, &mut ended).await.is_err() {
+            self.lease.shared.kill(self.lease.id);
+            // An error means that the keeper is gone, and the box with it.
+            let _ = ended.await;
+        }
+        self.lease.over.store(true, Ordering::Relaxed);
         Ok(())
     }
 }

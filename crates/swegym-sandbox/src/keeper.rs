@@ -16,7 +16,7 @@ use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::time::Duration;
 
-use crate::sys;
+use crate::sys::{self, Cores};
 use crate::wire::{BoxSpec, Get, Put};
 use cgroup::{Cgroup, CgroupRoot};
 
@@ -26,11 +26,13 @@ pub(crate) use cgroup::Witnesses;
 /// machine but the layers of the store, so an escape lands nowhere.
 pub(crate) const BOX_USER: u32 = 64_000;
 
+/// The longest that the scheduler takes.
+const LONG_SLICE: Duration = Duration::from_millis(100);
+
 /// Kinds of messages from the parent.
 pub(crate) const MAKE: u8 = 1;
 pub(crate) const KILL: u8 = 2;
-/// Kinds of messages to the parent.
-pub(crate) const MADE: u8 = 1;
+/// Kinds of messages to the parent. That a box stands is the supervisor's word.
 pub(crate) const REFUSED: u8 = 2;
 pub(crate) const ENDED: u8 = 3;
 /// Sent once, first: which limits have a control group.
@@ -55,8 +57,13 @@ struct Keeper {
     boxes: HashMap<libc::pid_t, Held>,
     cgroups: Option<CgroupRoot>,
     filter: Vec<libc::sock_filter>,
+    /// Whom boxes run as, seen from outside; `None` is whoever runs this.
+    user: Option<u32>,
+    /// Where this may run, if the kernel says so.
+    cores: Option<Cores>,
     spare: Option<Spare>,
-    made: bool,
+    /// The box that was asked for last; no spare is made before the first.
+    last: Option<BoxSpec>,
 }
 
 /// A failed step with its reason.
@@ -82,8 +89,10 @@ pub fn run(home: &str) -> io::Result<()> {
         boxes: HashMap::new(),
         cgroups,
         filter: seccomp::filter(),
+        cores: Cores::allowed().ok(),
+        user: sys::is_root_over(BOX_USER).then_some(BOX_USER),
         spare: None,
-        made: false,
+        last: None,
     };
     let described = keeper.cgroups.as_ref().map(CgroupRoot::describe).unwrap_or_default();
     sys::send_with_fd(keeper.control, &Put::default().u8(HELLO).bytes(described.as_bytes()).0, None)?;
@@ -96,7 +105,7 @@ impl Keeper {
         loop {
             let mut fds = [sys::pollfd(self.control, libc::POLLIN), sys::pollfd(signals, libc::POLLIN)];
             // Only after the first box: a run that needs none makes none.
-            let idle = self.made && self.spare.is_none();
+            let idle = self.last.is_some() && self.spare.is_none();
             sys::poll(&mut fds, idle.then_some(Duration::ZERO))?;
             if fds[1].revents != 0 {
                 let _ = sys::read(signals, &mut buffer[..4096]);
@@ -109,7 +118,7 @@ impl Keeper {
                 }
             } else if idle {
                 // Nobody waits just now. A refusal will be told to whoever asks next.
-                self.spare = self.make_spare(false).ok();
+                self.spare = self.make_spare_aside().ok();
             }
         }
         self.end_all();
@@ -121,14 +130,9 @@ impl Keeper {
             Some(&MAKE) => {
                 let spec = BoxSpec::decode(message)?;
                 let Some(socket) = fd else { return Ok(()) };
-                let reply = match self.make(&spec, &socket) {
-                    Ok(pid) => Put::default().u8(MADE).u64(spec.id).u32(pid as u32),
-                    Err((step, error)) => Put::default()
-                        .u8(REFUSED)
-                        .u64(spec.id)
-                        .bytes(step.as_bytes())
-                        .u32(error.raw_os_error().unwrap_or(libc::EIO) as u32),
-                };
+                let Err((step, error)) = self.make(&spec, &socket) else { return Ok(()) };
+                let errno = error.raw_os_error().unwrap_or(libc::EIO) as u32;
+                let reply = Put::default().u8(REFUSED).u64(spec.id).bytes(step.as_bytes()).u32(errno);
                 sys::send_with_fd(self.control, &reply.0, None)
             }
             Some(&KILL) => {
@@ -145,17 +149,17 @@ impl Keeper {
         }
     }
 
-    fn make(&mut self, spec: &BoxSpec, socket: &OwnedFd) -> Result<libc::pid_t, Refused> {
+    fn make(&mut self, spec: &BoxSpec, socket: &OwnedFd) -> Result<(), Refused> {
         let spare = match self.spare.take().filter(|_| !spec.network) {
             Some(spare) => spare,
             None => self.make_spare(spec.network)?,
         };
-        self.made = true;
+        self.last = Some(spec.clone()).filter(|s| !s.network).or(self.last.take());
         let Some(held) = self.boxes.get_mut(&spare.pid) else {
             return Err(("making namespaces", io::Error::from_raw_os_error(libc::ECHILD)));
         };
         held.id = Some(spec.id);
-        let limited = held.cgroup.as_ref().map_or(Ok(()), |c| c.limit(&spec.limits));
+        let limited = held.cgroup.as_mut().map_or(Ok(()), |c| c.limit(&spec.limits));
         let told = limited.map_err(|e| ("setting limits", e)).and_then(|()| {
             sys::send_with_fd(spare.channel.as_raw_fd(), &spec.encode(), Some(socket.as_fd()))
                 .map_err(|e| ("starting the supervisor", e))
@@ -163,7 +167,22 @@ impl Keeper {
         if told.is_err() {
             sys::kill(spare.pid, libc::SIGKILL);
         }
-        told.map(|()| spare.pid)
+        told
+    }
+
+    /// Out of everybody's way. The box that was just asked for was woken on
+    /// this core, and would wait here until the spare is made; on another core,
+    /// whoever wakes up goes first.
+    fn make_spare_aside(&mut self) -> Result<Spare, Refused> {
+        let moved = self.cores.as_ref().and_then(Cores::others).is_some_and(|c| c.use_them().is_ok());
+        let _ = sys::set_time_slice(Some(LONG_SLICE));
+        let made = self.make_spare(false);
+        let _ = sys::set_time_slice(None);
+        if let Some(cores) = self.cores.as_ref().filter(|_| moved) {
+            // The same set as before, which was allowed.
+            let _ = cores.use_them();
+        }
+        made
     }
 
     fn make_spare(&mut self, network: bool) -> Result<Spare, Refused> {
@@ -172,6 +191,8 @@ impl Keeper {
             None => None,
         };
         let (channel, theirs) = sys::socket_pair(libc::SOCK_SEQPACKET).map_err(|e| ("making a socket", e))?;
+        // One byte is no specification: nothing to guess.
+        let guess = self.last.as_ref().filter(|_| !network).map_or_else(|| vec![0], BoxSpec::encode);
         let mut flags = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
         flags |= libc::CLONE_NEWUSER | libc::CLONE_NEWCGROUP;
         if !network {
@@ -183,6 +204,9 @@ impl Keeper {
             Ok(Some(pid)) => pid,
             Ok(None) => {
                 drop(channel);
+                if let Some(cores) = &self.cores {
+                    let _ = cores.use_them();
+                }
                 let witnesses = cgroup.map(Cgroup::witnesses);
                 namespace::enter(theirs, witnesses, network, &self.filter)
             }
@@ -191,11 +215,11 @@ impl Keeper {
                 return Err(("making namespaces", error));
             }
         };
-        let ready = map_users(pid).map_err(|e| ("mapping the user", e)).and_then(|()| {
+        let ready = map_user(pid, self.user).map_err(|e| ("mapping the user", e)).and_then(|()| {
             if let Some(cgroup) = &cgroup {
                 cgroup.add(pid).map_err(|e| ("joining a control group", e))?;
             }
-            sys::send_with_fd(channel.as_raw_fd(), b"go", None).map_err(|e| ("starting the supervisor", e))
+            sys::send_with_fd(channel.as_raw_fd(), &guess, None).map_err(|e| ("starting the supervisor", e))
         });
         self.boxes.insert(pid, Held { id: None, cgroup });
         if let Err(refused) = ready {
@@ -248,15 +272,15 @@ impl Keeper {
     }
 }
 
-/// Gives the new user namespace one user: root inside, outside the caller, or
-/// [`BOX_USER`] if the caller is root.
-fn map_users(pid: libc::pid_t) -> io::Result<()> {
-    let (uid, gid) = if sys::is_root_over(BOX_USER) {
-        (BOX_USER, BOX_USER)
-    } else {
-        // An ordinary user may map a group only after giving up setgroups.
-        std::fs::write(format!("/proc/{pid}/setgroups"), "deny")?;
-        sys::effective_ids()
+/// Gives the new user namespace one user: root inside, `user` outside.
+fn map_user(pid: libc::pid_t, user: Option<u32>) -> io::Result<()> {
+    let (uid, gid) = match user {
+        Some(user) => (user, user),
+        None => {
+            // An ordinary user may map a group only after giving up setgroups.
+            std::fs::write(format!("/proc/{pid}/setgroups"), "deny")?;
+            sys::effective_ids()
+        }
     };
     std::fs::write(format!("/proc/{pid}/gid_map"), format!("0 {gid} 1\n"))?;
     std::fs::write(format!("/proc/{pid}/uid_map"), format!("0 {uid} 1\n"))

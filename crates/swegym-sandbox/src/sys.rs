@@ -103,6 +103,77 @@ pub(crate) fn pivot_to_working_folder() -> io::Result<()> {
     Ok(())
 }
 
+/// Cores that a process may run on.
+pub(crate) struct Cores(libc::cpu_set_t);
+
+impl Cores {
+    /// This process's.
+    pub(crate) fn allowed() -> io::Result<Self> {
+        // SAFETY: a zeroed set is an empty one, and a valid out-value of its size.
+        unsafe {
+            let mut set: libc::cpu_set_t = std::mem::zeroed();
+            check(libc::sched_getaffinity(0, size_of_val(&set), &raw mut set))?;
+            Ok(Self(set))
+        }
+    }
+
+    /// Keeps this process and what it starts to them.
+    pub(crate) fn use_them(&self) -> io::Result<()> {
+        // SAFETY: a valid set of the given size.
+        unsafe { check(libc::sched_setaffinity(0, size_of_val(&self.0), &raw const self.0)).map(drop) }
+    }
+
+    /// All but the one that this process is on; nothing if it is the only one.
+    pub(crate) fn others(&self) -> Option<Self> {
+        // SAFETY: a plain system call, and set operations within bounds.
+        unsafe {
+            let here = usize::try_from(libc::sched_getcpu()).ok()?;
+            let mut set = self.0;
+            libc::CPU_CLR(here, &mut set);
+            (libc::CPU_COUNT(&set) > 0).then_some(Self(set))
+        }
+    }
+}
+
+/// How long the scheduler lets this process run before others that wait; short
+/// slices go before long ones. Kernels before 6.12 have one for all.
+pub(crate) fn set_time_slice(slice: Option<Duration>) -> io::Result<()> {
+    #[repr(C)]
+    #[derive(Default)]
+    struct Attributes {
+        size: u32,
+        policy: u32,
+        flags: u64,
+        nice: i32,
+        priority: u32,
+        runtime: u64,
+        deadline: u64,
+        period: u64,
+    }
+    let mut now = Attributes::default();
+    let size = size_of::<Attributes>();
+    // SAFETY: the kernel's `sched_attr` in its first version, valid for its size.
+    unsafe {
+        check_long(libc::syscall(libc::SYS_sched_getattr, 0, &raw mut now, size, 0))?;
+        now.runtime = slice.map_or(0, |s| s.as_nanos() as u64);
+        check_long(libc::syscall(libc::SYS_sched_setattr, 0, &raw const now, 0))?;
+    }
+    Ok(())
+}
+
+/// Makes an open folder the working folder.
+pub(crate) fn change_folder(folder: &OwnedFd) -> io::Result<()> {
+    // SAFETY: plain system call.
+    unsafe { check(libc::fchdir(folder.as_raw_fd())).map(drop) }
+}
+
+/// Takes a mount with all below it out of the tree.
+pub(crate) fn unmount(target: &str) -> io::Result<()> {
+    let target = cstring(target)?;
+    // SAFETY: a terminated string.
+    unsafe { check(libc::umount2(target.as_ptr(), libc::MNT_DETACH)).map(drop) }
+}
+
 /// `prctl(2)` with one argument.
 pub(crate) fn prctl(option: c_int, value: libc::c_ulong) -> io::Result<()> {
     // SAFETY: only options with an integer argument are passed by this crate.

@@ -80,6 +80,13 @@ impl Connection {
         }
     }
 
+    /// Ends the conversation, and with it the box; false if it had ended.
+    pub(super) fn close(&self) -> bool {
+        // SAFETY: plain system call on our own descriptor.
+        let closed = unsafe { libc::shutdown(self.socket.as_raw_fd(), libc::SHUT_RDWR) } == 0;
+        lock(&self.askers).take().is_some() && closed
+    }
+
     pub(super) async fn ask(&self, request: impl FnOnce(u32) -> Request) -> Result<Replies, SandboxError> {
         let job = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -116,8 +123,7 @@ impl Drop for Replies {
 impl Drop for Connection {
     fn drop(&mut self) {
         // The reader holds the socket too; this ends it.
-        // SAFETY: plain system call on our own descriptor.
-        unsafe { libc::shutdown(self.socket.as_raw_fd(), libc::SHUT_RDWR) };
+        self.close();
     }
 }
 

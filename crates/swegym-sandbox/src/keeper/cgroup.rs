@@ -22,6 +22,8 @@ pub(super) struct CgroupRoot {
 /// The control groups of one box.
 pub(super) struct Cgroup {
     folders: Vec<(&'static str, PathBuf)>,
+    /// What is set, if known: most boxes of a run have the same limits.
+    limits: Option<Limits>,
 }
 
 /// Counters the supervisor reads to tell a limit from a failure.
@@ -134,7 +136,7 @@ impl CgroupRoot {
                 for (_, folder) in &folders {
                     fs::create_dir(folder)?;
                 }
-                Cgroup { folders }
+                Cgroup { folders, limits: None }
             }
         })
     }
@@ -156,7 +158,11 @@ impl CgroupRoot {
 }
 
 impl Cgroup {
-    pub(super) fn limit(&self, limits: &Limits) -> io::Result<()> {
+    pub(super) fn limit(&mut self, limits: &Limits) -> io::Result<()> {
+        if self.limits.as_ref() == Some(limits) {
+            return Ok(());
+        }
+        self.limits = None;
         // Files in memory count as memory, so a full disk must fit beside the processes.
         let memory = (limits.memory_bytes + limits.disk_bytes).to_string();
         let pids = limits.processes.to_string();
@@ -175,6 +181,7 @@ impl Cgroup {
                 }
             }
         }
+        self.limits = Some(limits.clone());
         Ok(())
     }
 

@@ -37,26 +37,31 @@ const LINKS: [(&str, &str); 5] = [
 const KEPT_CAPABILITIES: [u32; 8] = [0, 1, 3, 4, 5, 6, 7, 10];
 
 /// Waits for what the box is to be, sets it up and becomes its supervisor.
-/// Never returns. `channel` says "go" once the user map and the control groups
-/// stand, and later brings the specification with the socket to the host.
+/// Never returns. `channel` says once that the user map and the control groups
+/// stand, with a guess at what the box will be, and later brings the
+/// specification with the socket to the host.
 pub(super) fn enter(
     channel: OwnedFd,
     witnesses: Option<Witnesses>,
     network: bool,
     filter: &[libc::sock_filter],
 ) -> ! {
-    let mut go = [0; 8];
-    if !matches!(sys::receive_with_fd(channel.as_raw_fd(), &mut go), Ok((2, _))) {
-        sys::exit_now(1);
-    }
-    let prepared = prepare(network);
     let mut message = vec![0; 256 << 10];
+    let Ok((n @ 1.., _)) = sys::receive_with_fd(channel.as_raw_fd(), &mut message) else { sys::exit_now(1) };
+    let guess = BoxSpec::decode(&message[..n]).ok();
+    let prepared = prepare(network);
+    // Boxes of a run resemble each other: most of this one's root may stand
+    // before it is asked for. A guess that cannot be staged is no harm.
+    let Ok(home) = fs::File::open(".").map(OwnedFd::from) else { sys::exit_now(1) };
+    let staged = guess.filter(|_| prepared.is_ok()).map(Staged::new);
     let Ok((n, Some(socket))) = sys::receive_with_fd(channel.as_raw_fd(), &mut message) else {
         sys::exit_now(0)
     };
+    // Made in others' spare time; from here on it is in a hurry like them.
+    let _ = sys::set_time_slice(None);
     let Ok(spec) = BoxSpec::decode(&message[..n]) else { sys::exit_now(1) };
     drop((channel, message));
-    match prepared.and_then(|()| set_up(&spec, witnesses.is_some(), filter)) {
+    match prepared.and_then(|()| set_up(&spec, staged, &home, witnesses.is_some(), filter)) {
         Ok(upper) => {
             let ready = Reply::Ready.frame();
             if sys::send_with_fd(socket.as_raw_fd(), &ready, Some(upper.as_fd())).is_ok() {
@@ -94,7 +99,10 @@ fn prepare(network: bool) -> Step<()> {
     at("mounting /tmp", fs::set_permissions("mnt/t", fs::Permissions::from_mode(0o1777)))?;
     stage_devices()?;
     let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-    at("mounting /proc", sys::mount("proc", "mnt/p", "proc", flags, ""))
+    at("mounting /proc", sys::mount("proc", "mnt/p", "proc", flags, ""))?;
+    at("setting limits", set_common_limits())?;
+    drop_unwanted_capabilities();
+    at("refusing new privileges", sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1))
 }
 
 /// `/dev`, put together where it can be moved from in one piece.
@@ -119,26 +127,30 @@ fn at<T>(step: &'static str, result: io::Result<T>) -> Step<T> {
     result.map_err(|error| (step, error))
 }
 
-fn set_up(spec: &BoxSpec, has_cgroup: bool, filter: &[libc::sock_filter]) -> Step<OwnedFd> {
-    let upper = mount_root(spec)?;
-    for (source, target, writable) in &spec.binds {
-        // The sources are under the home folder, which is two levels up.
-        let source = format!("../../{source}");
-        at(
-            "showing a folder in the box",
-            sys::mount(&source, target.trim_start_matches('/'), "", libc::MS_BIND, ""),
-        )?;
-        if !writable {
-            at("making a folder read-only", sys::make_read_only(target.trim_start_matches('/')))?;
+fn set_up(
+    spec: &BoxSpec,
+    staged: Option<Step<Staged>>,
+    home: &OwnedFd,
+    has_cgroup: bool,
+    filter: &[libc::sock_filter],
+) -> Step<OwnedFd> {
+    let staged = match staged {
+        Some(Ok(staged)) if staged.fits(spec) => staged,
+        Some(_) => {
+            take_down_root(home)?;
+            Staged::new(spec.clone())?
         }
+        None => Staged::new(spec.clone())?,
+    };
+    for (source, target) in [("../d", "dev"), ("../p", "proc")] {
+        at("moving /dev and /proc in", sys::mount(source, target, "", libc::MS_MOVE, ""))?;
     }
     at("changing the root", sys::pivot_to_working_folder())?;
     at("setting limits", set_limits(spec, has_cgroup))?;
-    at("dropping capabilities", drop_capabilities())?;
-    at("refusing new privileges", sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1))?;
+    at("dropping capabilities", keep_capabilities())?;
     at("hiding the supervisor", sys::prctl(libc::PR_SET_DUMPABLE, 0))?;
     at("filtering system calls", seccomp::install(filter))?;
-    Ok(upper)
+    Ok(staged.upper)
 }
 
 fn become_the_box_user() -> io::Result<()> {
@@ -152,8 +164,51 @@ fn become_the_box_user() -> io::Result<()> {
     Ok(())
 }
 
-/// Mounts the root at `mnt/m` under the home folder, enters it, and gives the
-/// folder that collects what the box writes.
+/// The root of a box as it will be, but for `/dev` and `/proc`, at `mnt/m`
+/// under the home folder, and the working folder in it.
+struct Staged {
+    spec: BoxSpec,
+    /// Collects what the box writes.
+    upper: OwnedFd,
+}
+
+impl Staged {
+    fn new(spec: BoxSpec) -> Step<Self> {
+        let upper = mount_root(&spec)?;
+        for (source, target, writable) in &spec.binds {
+            // The sources are under the home folder, which is two levels up.
+            let source = format!("../../{source}");
+            at(
+                "showing a folder in the box",
+                sys::mount(&source, target.trim_start_matches('/'), "", libc::MS_BIND, ""),
+            )?;
+            if !writable {
+                at("making a folder read-only", sys::make_read_only(target.trim_start_matches('/')))?;
+            }
+        }
+        Ok(Self { spec, upper })
+    }
+
+    /// Whether a box with this specification has the same root.
+    fn fits(&self, spec: &BoxSpec) -> bool {
+        let root = |s: &BoxSpec| {
+            (s.layers.clone(), s.host_folders.clone(), s.binds.clone(), s.network, s.limits.disk_bytes)
+        };
+        root(&self.spec) == root(spec)
+    }
+}
+
+/// Undoes as much of a staged root as there is, and goes back to the home folder.
+fn take_down_root(home: &OwnedFd) -> Step<()> {
+    at("leaving a root", sys::change_folder(home))?;
+    // Nothing is mounted there if the guess failed early.
+    let _ = sys::unmount("mnt/m");
+    // A volatile overlay leaves a mark that refuses another one.
+    let anew = |folder: &str| fs::remove_dir_all(folder).and_then(|()| fs::create_dir(folder));
+    at("preparing the writable layer", anew("mnt/u").and_then(|()| anew("mnt/w")))
+}
+
+/// Mounts everything but the binds; enters it.
 fn mount_root(spec: &BoxSpec) -> Step<OwnedFd> {
     // Every inode costs kernel memory that `size` does not count.
     let inodes = spec.limits.disk_bytes / 4096 + 1024;
@@ -166,9 +221,6 @@ fn mount_root(spec: &BoxSpec) -> Step<OwnedFd> {
     let upper = OwnedFd::from(at("opening the writable layer", folder)?);
     at("entering the new root", std::env::set_current_dir("mnt/m"))?;
     at("mounting /tmp", sys::mount("../t", "tmp", "", libc::MS_BIND, ""))?;
-    for (source, target) in [("../d", "dev"), ("../p", "proc")] {
-        at("moving /dev and /proc in", sys::mount(source, target, "", libc::MS_MOVE, ""))?;
-    }
     for folder in &spec.host_folders {
         let target = folder.trim_start_matches('/');
         at("showing the host's programs", sys::mount(folder, target, "", libc::MS_BIND | libc::MS_REC, ""))?;
@@ -184,11 +236,15 @@ fn mount_root(spec: &BoxSpec) -> Step<OwnedFd> {
     Ok(upper)
 }
 
-fn set_limits(spec: &BoxSpec, has_cgroup: bool) -> io::Result<()> {
-    let limits = &spec.limits;
+/// Limits that are every box's.
+fn set_common_limits() -> io::Result<()> {
     sys::set_limit(libc::RLIMIT_CORE, 0)?;
     sys::set_limit(libc::RLIMIT_NOFILE, 65_536)?;
-    sys::set_limit(libc::RLIMIT_MEMLOCK, 8 << 20)?;
+    sys::set_limit(libc::RLIMIT_MEMLOCK, 8 << 20)
+}
+
+fn set_limits(spec: &BoxSpec, has_cgroup: bool) -> io::Result<()> {
+    let limits = &spec.limits;
     // A little above the disk, so that a full disk is ENOSPC and not a signal;
     // it also bounds files in memory that no folder shows.
     sys::set_limit(libc::RLIMIT_FSIZE, limits.disk_bytes + (1 << 20))?;
@@ -202,10 +258,15 @@ fn set_limits(spec: &BoxSpec, has_cgroup: bool) -> io::Result<()> {
     Ok(())
 }
 
-fn drop_capabilities() -> io::Result<()> {
+/// Out of reach for this process's children, whatever they execute.
+fn drop_unwanted_capabilities() {
     // The kernel refuses the first number it does not know.
     let mut unwanted = (0..64).filter(|c| !KEPT_CAPABILITIES.contains(c));
     let _ = unwanted.try_for_each(|c| sys::prctl(libc::PR_CAPBSET_DROP, c_ulong::from(c)));
+}
+
+/// This process's own, once nothing is left to mount.
+fn keep_capabilities() -> io::Result<()> {
     let kept = KEPT_CAPABILITIES.iter().fold(0u32, |set, c| set | 1 << c);
     let header: [u32; 2] = [0x2008_0522, 0];
     let sets: [u32; 6] = [kept, kept, 0, 0, 0, 0];
