@@ -11,7 +11,7 @@ mod cgroup;
 mod namespace;
 mod seccomp;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::time::Duration;
@@ -25,6 +25,9 @@ pub(crate) use cgroup::Witnesses;
 /// The user that boxes run as when the keeper is root. It owns no file of the
 /// machine but the layers of the store, so an escape lands nowhere.
 pub(crate) const BOX_USER: u32 = 64_000;
+
+/// Spares kept: while one is being made, the other is taken.
+const SPARES: usize = 2;
 
 /// The longest that the scheduler takes.
 const LONG_SLICE: Duration = Duration::from_millis(100);
@@ -46,10 +49,12 @@ struct Held {
 
 /// Namespaces with a user and control groups, waiting to become a box. Making
 /// them takes longer than anything else about a box, and nothing of it depends
-/// on the box, so one set is always made ahead.
+/// on the box, so some are always made ahead.
 struct Spare {
     pid: libc::pid_t,
     channel: OwnedFd,
+    /// Its root stands and is this box's: no other may have it.
+    settled_for: Option<BoxSpec>,
 }
 
 struct Keeper {
@@ -61,9 +66,12 @@ struct Keeper {
     user: Option<u32>,
     /// Where this may run, if the kernel says so.
     cores: Option<Cores>,
-    spare: Option<Spare>,
+    /// Oldest first.
+    spares: VecDeque<Spare>,
     /// The box that was asked for last; no spare is made before the first.
     last: Option<BoxSpec>,
+    /// The last two boxes had the same root, so the next one's is settled ahead.
+    steady: bool,
 }
 
 /// A failed step with its reason.
@@ -91,8 +99,9 @@ pub fn run(home: &str) -> io::Result<()> {
         filter: seccomp::filter(),
         cores: Cores::allowed().ok(),
         user: sys::is_root_over(BOX_USER).then_some(BOX_USER),
-        spare: None,
+        spares: VecDeque::new(),
         last: None,
+        steady: false,
     };
     let described = keeper.cgroups.as_ref().map(CgroupRoot::describe).unwrap_or_default();
     sys::send_with_fd(keeper.control, &Put::default().u8(HELLO).bytes(described.as_bytes()).0, None)?;
@@ -105,7 +114,7 @@ impl Keeper {
         loop {
             let mut fds = [sys::pollfd(self.control, libc::POLLIN), sys::pollfd(signals, libc::POLLIN)];
             // Only after the first box: a run that needs none makes none.
-            let idle = self.last.is_some() && self.spare.is_none();
+            let idle = self.last.is_some() && self.spares.len() < SPARES;
             sys::poll(&mut fds, idle.then_some(Duration::ZERO))?;
             if fds[1].revents != 0 {
                 let _ = sys::read(signals, &mut buffer[..4096]);
@@ -118,7 +127,10 @@ impl Keeper {
                 }
             } else if idle {
                 // Nobody waits just now. A refusal will be told to whoever asks next.
-                self.spare = self.make_spare_aside().ok();
+                match self.make_spare_aside() {
+                    Ok(spare) => self.spares.push_back(spare),
+                    Err(_) => self.last = None,
+                }
             }
         }
         self.end_all();
@@ -150,11 +162,20 @@ impl Keeper {
     }
 
     fn make(&mut self, spec: &BoxSpec, socket: &OwnedFd) -> Result<(), Refused> {
-        let spare = match self.spare.take().filter(|_| !spec.network) {
+        let fits = |s: &Spare| s.settled_for.as_ref().is_none_or(|other| other.has_same_root(spec));
+        // A spare that does not fit ends when its channel does.
+        if !spec.network {
+            self.spares.retain(fits);
+        }
+        let spare = if spec.network { None } else { self.spares.pop_front() };
+        let spare = match spare {
             Some(spare) => spare,
-            None => self.make_spare(spec.network)?,
+            None => self.make_spare(spec.network, None)?,
         };
-        self.last = Some(spec.clone()).filter(|s| !s.network).or(self.last.take());
+        if !spec.network {
+            self.steady = self.last.as_ref().is_some_and(|last| last.has_same_root(spec));
+            self.last = Some(spec.clone());
+        }
         let Some(held) = self.boxes.get_mut(&spare.pid) else {
             return Err(("making namespaces", io::Error::from_raw_os_error(libc::ECHILD)));
         };
@@ -176,7 +197,7 @@ impl Keeper {
     fn make_spare_aside(&mut self) -> Result<Spare, Refused> {
         let moved = self.cores.as_ref().and_then(Cores::others).is_some_and(|c| c.use_them().is_ok());
         let _ = sys::set_time_slice(Some(LONG_SLICE));
-        let made = self.make_spare(false);
+        let made = self.make_spare(false, self.last.clone());
         let _ = sys::set_time_slice(None);
         if let Some(cores) = self.cores.as_ref().filter(|_| moved) {
             // The same set as before, which was allowed.
@@ -185,14 +206,18 @@ impl Keeper {
         made
     }
 
-    fn make_spare(&mut self, network: bool) -> Result<Spare, Refused> {
+    fn make_spare(&mut self, network: bool, guess: Option<BoxSpec>) -> Result<Spare, Refused> {
         let mut cgroup = match &mut self.cgroups {
             Some(root) => Some(root.make().map_err(|e| ("making a control group", e))?),
             None => None,
         };
         let (channel, theirs) = sys::socket_pair(libc::SOCK_SEQPACKET).map_err(|e| ("making a socket", e))?;
         // One byte is no specification: nothing to guess.
-        let guess = self.last.as_ref().filter(|_| !network).map_or_else(|| vec![0], BoxSpec::encode);
+        let mut message = guess.as_ref().map_or_else(|| vec![0], BoxSpec::encode);
+        let settled_for = guess.filter(|_| self.steady);
+        if settled_for.is_some() {
+            message[0] = namespace::CERTAIN;
+        }
         let mut flags = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
         flags |= libc::CLONE_NEWUSER | libc::CLONE_NEWCGROUP;
         if !network {
@@ -219,21 +244,24 @@ impl Keeper {
             if let Some(cgroup) = &cgroup {
                 cgroup.add(pid).map_err(|e| ("joining a control group", e))?;
             }
-            sys::send_with_fd(channel.as_raw_fd(), &guess, None).map_err(|e| ("starting the supervisor", e))
+            sys::send_with_fd(channel.as_raw_fd(), &message, None).map_err(|e| ("starting the supervisor", e))
         });
         self.boxes.insert(pid, Held { id: None, cgroup });
         if let Err(refused) = ready {
             sys::kill(pid, libc::SIGKILL);
             return Err(refused);
         }
-        Ok(Spare { pid, channel })
+        Ok(Spare { pid, channel, settled_for })
     }
 
     fn bury_the_dead(&mut self) {
         while let Some(dead) = sys::reap() {
             if let Some(held) = self.boxes.remove(&dead.pid) {
                 self.release(held.cgroup);
-                self.spare.take_if(|spare| spare.pid == dead.pid);
+                let spares = self.spares.len();
+                self.spares.retain(|spare| spare.pid != dead.pid);
+                // Whatever it could not settle, the next one will not try.
+                self.steady &= self.spares.len() == spares;
                 if let Some(id) = held.id {
                     self.tell_ended(id);
                 }

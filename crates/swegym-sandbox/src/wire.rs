@@ -336,6 +336,15 @@ pub(crate) struct BoxSpec {
 }
 
 impl BoxSpec {
+    /// Whether two boxes start from the same tree of files.
+    pub(crate) fn has_same_root(&self, other: &Self) -> bool {
+        self.layers == other.layers
+            && self.host_folders == other.host_folders
+            && self.binds == other.binds
+            && self.network == other.network
+            && self.limits.disk_bytes == other.limits.disk_bytes
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let strings = |p: Put, items: &[String]| p.list(items.iter().map(String::as_bytes));
         let mut p = Put::default().u8(1).u64(self.id);

@@ -182,12 +182,6 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         scenario: Scenario,
     },
-    /// Keep boxes; started by swegym itself
-    #[command(name = "__keeper", hide = true)]
-    Keeper {
-        /// The home folder.
-        place: String,
-    },
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]

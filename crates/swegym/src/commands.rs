@@ -62,7 +62,6 @@ pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) 
         Verb::Store { verb } => store::run(&settings(none)?, printer, verb),
         Verb::Bench { scenario } => bench::run(&global, environment, printer, scenario).await,
         // main does not come here with it.
-        Verb::Keeper { .. } => Ok(exit::UNEXPECTED),
     }
 }
 

@@ -20,20 +20,22 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::args::{Args, Verb};
+use crate::args::Args;
 use crate::error::CommandError;
 use crate::printer::Printer;
 use crate::settings::Environment;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    if let Verb::Keeper { place } = &args.verb {
-        // Before any thread exists: the keeper forks.
-        return match swegym_sandbox::keeper::run(place) {
+    // Before there is a thread or much memory: the keeper forks for every box.
+    if let [_, verb, home] = std::env::args().collect::<Vec<_>>().as_slice()
+        && verb == session::KEEPER
+    {
+        return match swegym_sandbox::keeper::run(home) {
             Ok(()) => exit::DONE.into(),
             Err(_) => exit::UNEXPECTED.into(),
         };
     }
+    let args = Args::parse();
     let environment = Environment::read();
     let printer = Printer::new(args.global.json, args.global.quiet, &environment);
     let ran = tokio::runtime::Builder::new_multi_thread()

@@ -12,6 +12,9 @@ use crate::error::CommandError;
 use crate::printer::Printer;
 use crate::settings::Settings;
 
+/// The one verb that is not for people: [`swegym_sandbox::keeper`].
+pub(crate) const KEEPER: &str = "__keeper";
+
 /// A keeper, a store, a printer, and the user's wish to stop.
 pub(crate) struct Session {
     pub(crate) settings: Settings,
@@ -24,7 +27,7 @@ impl Session {
     pub(crate) async fn open(settings: Settings, printer: Printer) -> Result<Self, CommandError> {
         let store = Store::open(&settings.home)?;
         let program = std::env::current_exe()?;
-        let host = Host::start(store, program, &["__keeper"]).await?;
+        let host = Host::start(store, program, &[KEEPER]).await?;
         Ok(Self { settings, printer, host, stop: listen_for_stop() })
     }
 

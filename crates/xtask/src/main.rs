@@ -59,8 +59,11 @@ fn say(line: &str) {
     eprintln!("{line}");
 }
 
+/// Asked of cargo when this runs: a target folder that checkouts share may hold
+/// a program that was built in another one.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(PathBuf::new, PathBuf::from);
+    here.join("../..")
 }
 
 /// Everything that is wrong, as lines for people.

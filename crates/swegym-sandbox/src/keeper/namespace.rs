@@ -19,6 +19,9 @@ use crate::wire::{BoxSpec, Reply};
 
 type Step<T> = Result<T, (&'static str, io::Error)>;
 
+/// First byte of a guess that will come true: the keeper asks nothing else.
+pub(super) const CERTAIN: u8 = 2;
+
 /// Device files that a box has.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
@@ -49,11 +52,17 @@ pub(super) fn enter(
     let mut message = vec![0; 256 << 10];
     let Ok((n @ 1.., _)) = sys::receive_with_fd(channel.as_raw_fd(), &mut message) else { sys::exit_now(1) };
     let guess = BoxSpec::decode(&message[..n]).ok();
-    let prepared = prepare(network);
-    // Boxes of a run resemble each other: most of this one's root may stand
-    // before it is asked for. A guess that cannot be staged is no harm.
+    let certain = message[0] == CERTAIN;
     let Ok(home) = fs::File::open(".").map(OwnedFd::from) else { sys::exit_now(1) };
-    let staged = guess.filter(|_| prepared.is_ok()).map(Staged::new);
+    let prepared = prepare(network);
+    // Boxes of a run resemble each other: most of this one may stand before it
+    // is asked for. A guess that cannot be staged is no harm.
+    let ahead = match guess.filter(|_| prepared.is_ok()).map(Root::stage) {
+        Some(Ok(root)) if certain => Ahead::Settled(root.settle(filter).unwrap_or_else(|_| sys::exit_now(1))),
+        Some(Ok(root)) => Ahead::Staged(root),
+        Some(Err(_)) => Ahead::Ruined,
+        None => Ahead::Nothing,
+    };
     let Ok((n, Some(socket))) = sys::receive_with_fd(channel.as_raw_fd(), &mut message) else {
         sys::exit_now(0)
     };
@@ -61,8 +70,9 @@ pub(super) fn enter(
     let _ = sys::set_time_slice(None);
     let Ok(spec) = BoxSpec::decode(&message[..n]) else { sys::exit_now(1) };
     drop((channel, message));
-    match prepared.and_then(|()| set_up(&spec, staged, &home, witnesses.is_some(), filter)) {
+    match prepared.and_then(|()| set_up(&spec, ahead, &home, witnesses.is_some(), filter)) {
         Ok(upper) => {
+            drop(home);
             let ready = Reply::Ready.frame();
             if sys::send_with_fd(socket.as_raw_fd(), &ready, Some(upper.as_fd())).is_ok() {
                 supervisor::run(socket, upper, witnesses, &spec);
@@ -76,6 +86,17 @@ pub(super) fn enter(
             sys::exit_now(1)
         }
     }
+}
+
+/// What stands before the box is asked for.
+enum Ahead {
+    Nothing,
+    /// Staging failed on the way.
+    Ruined,
+    /// A root that may still be taken down.
+    Staged(Root),
+    /// A root for good; the keeper gives it to no other box. Its upper folder.
+    Settled(OwnedFd),
 }
 
 /// What is the same for every box.
@@ -129,28 +150,23 @@ fn at<T>(step: &'static str, result: io::Result<T>) -> Step<T> {
 
 fn set_up(
     spec: &BoxSpec,
-    staged: Option<Step<Staged>>,
+    ahead: Ahead,
     home: &OwnedFd,
     has_cgroup: bool,
     filter: &[libc::sock_filter],
 ) -> Step<OwnedFd> {
-    let staged = match staged {
-        Some(Ok(staged)) if staged.fits(spec) => staged,
-        Some(_) => {
+    let upper = match ahead {
+        Ahead::Settled(upper) => upper,
+        Ahead::Staged(root) if root.spec.has_same_root(spec) => root.settle(filter)?,
+        Ahead::Staged(_) | Ahead::Ruined => {
             take_down_root(home)?;
-            Staged::new(spec.clone())?
+            Root::stage(spec.clone())?.settle(filter)?
         }
-        None => Staged::new(spec.clone())?,
+        Ahead::Nothing => Root::stage(spec.clone())?.settle(filter)?,
     };
-    for (source, target) in [("../d", "dev"), ("../p", "proc")] {
-        at("moving /dev and /proc in", sys::mount(source, target, "", libc::MS_MOVE, ""))?;
-    }
-    at("changing the root", sys::pivot_to_working_folder())?;
     at("setting limits", set_limits(spec, has_cgroup))?;
-    at("dropping capabilities", keep_capabilities())?;
     at("hiding the supervisor", sys::prctl(libc::PR_SET_DUMPABLE, 0))?;
-    at("filtering system calls", seccomp::install(filter))?;
-    Ok(staged.upper)
+    Ok(upper)
 }
 
 fn become_the_box_user() -> io::Result<()> {
@@ -166,14 +182,14 @@ fn become_the_box_user() -> io::Result<()> {
 
 /// The root of a box as it will be, but for `/dev` and `/proc`, at `mnt/m`
 /// under the home folder, and the working folder in it.
-struct Staged {
+struct Root {
     spec: BoxSpec,
     /// Collects what the box writes.
     upper: OwnedFd,
 }
 
-impl Staged {
-    fn new(spec: BoxSpec) -> Step<Self> {
+impl Root {
+    fn stage(spec: BoxSpec) -> Step<Self> {
         let upper = mount_root(&spec)?;
         for (source, target, writable) in &spec.binds {
             // The sources are under the home folder, which is two levels up.
@@ -189,12 +205,15 @@ impl Staged {
         Ok(Self { spec, upper })
     }
 
-    /// Whether a box with this specification has the same root.
-    fn fits(&self, spec: &BoxSpec) -> bool {
-        let root = |s: &BoxSpec| {
-            (s.layers.clone(), s.host_folders.clone(), s.binds.clone(), s.network, s.limits.disk_bytes)
-        };
-        root(&self.spec) == root(spec)
+    /// Makes it this process's root, and gives up the means to make another.
+    fn settle(self, filter: &[libc::sock_filter]) -> Step<OwnedFd> {
+        for (source, target) in [("../d", "dev"), ("../p", "proc")] {
+            at("moving /dev and /proc in", sys::mount(source, target, "", libc::MS_MOVE, ""))?;
+        }
+        at("changing the root", sys::pivot_to_working_folder())?;
+        at("dropping capabilities", keep_capabilities())?;
+        at("filtering system calls", seccomp::install(filter))?;
+        Ok(self.upper)
     }
 }
 

@@ -6,11 +6,12 @@ use swegym_sandbox::{Host, Store, doctor};
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
+use crate::session::KEEPER;
 use crate::settings::Settings;
 
 pub(crate) async fn run(settings: Settings, printer: Printer) -> Result<u8, CommandError> {
     let store = Store::open(&settings.home)?;
-    let host = Host::start(store, std::env::current_exe()?, &["__keeper"]).await;
+    let host = Host::start(store, std::env::current_exe()?, &[KEEPER]).await;
     let mut findings = doctor::examine(host.as_ref()).await;
     for (what, needed) in [("git", true), ("python3", true), ("uv", false), ("docker", false)] {
         let found = settings.environment.find_program(what);
