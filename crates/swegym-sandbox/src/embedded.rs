@@ -5,7 +5,7 @@ mod connection;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -30,10 +30,21 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a supervisor may take to end by itself.
 const LAST_MOMENTS: Duration = Duration::from_millis(100);
 
-/// Access to boxes on this machine. Clones share one keeper.
+/// Access to boxes on this machine. Clones share one keeper. If it dies, its
+/// boxes are gone with it; the next box gets a new one.
 #[derive(Clone)]
 pub struct Host {
-    shared: Arc<Shared>,
+    launch: Arc<Launch>,
+}
+
+/// How keepers are started, and the one in use.
+struct Launch {
+    store: Store,
+    program: PathBuf,
+    arguments: Vec<String>,
+    keeper: Mutex<Arc<Shared>>,
+    /// One new keeper at a time.
+    turn: tokio::sync::Mutex<()>,
 }
 
 struct Shared {
@@ -79,39 +90,45 @@ impl Host {
     /// # Errors
     /// When it cannot be started or ends at once.
     pub async fn start(store: Store, program: PathBuf, arguments: &[&str]) -> Result<Self, SandboxError> {
-        let (ours, theirs) = sys::socket_pair(libc::SOCK_SEQPACKET)?;
-        sys::set_nonblocking(ours.as_raw_fd())?;
-        let child = tool::start_keeper(&program, arguments, store.home(), theirs)
-            .map_err(|source| SandboxError::Setup { step: "starting the keeper".into(), source })?;
-        let (hello, greeted) = oneshot::channel();
-        // SAFETY: an `OwnedFd` names one open descriptor for as long as it lives.
-        let control = Arc::new(unsafe { AsyncFd::register(ours) }.map_err(io::Error::from)?);
-        let shared = Arc::new(Shared {
-            store,
-            control: Arc::clone(&control),
-            keeper: Mutex::new(Some(child)),
-            waiting: Mutex::new(Waiting { hello: Some(hello), ..Waiting::default() }),
-            next: AtomicU64::new(1),
-            limits_by: Mutex::new(String::new()),
-        });
-        tokio::spawn(listen(control, Arc::downgrade(&shared)));
-        let answered = tokio::time::timeout(PATIENCE, greeted).await;
-        if !matches!(answered, Ok(Ok(()))) {
-            return Err(SandboxError::KeeperGone);
-        }
-        Ok(Self { shared })
+        let arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
+        let keeper = Mutex::new(Shared::start(&store, &program, &arguments).await?);
+        let turn = tokio::sync::Mutex::default();
+        Ok(Self { launch: Arc::new(Launch { store, program, arguments, keeper, turn }) })
     }
 
     /// The store boxes start from.
     #[must_use]
     pub fn store(&self) -> &Store {
-        &self.shared.store
+        &self.launch.store
+    }
+
+    fn keeper(&self) -> Arc<Shared> {
+        Arc::clone(&lock(&self.launch.keeper))
+    }
+
+    /// A keeper that was alive just now.
+    async fn living_keeper(&self) -> Result<Arc<Shared>, SandboxError> {
+        let is_alive = |keeper: &Shared| !lock(&keeper.waiting).gone;
+        let keeper = self.keeper();
+        if is_alive(&keeper) {
+            return Ok(keeper);
+        }
+        let _turn = self.launch.turn.lock().await;
+        // Somebody may have been first.
+        let keeper = self.keeper();
+        if is_alive(&keeper) {
+            return Ok(keeper);
+        }
+        let Launch { store, program, arguments, .. } = &*self.launch;
+        let new = Shared::start(store, program, arguments).await?;
+        *lock(&self.launch.keeper) = Arc::clone(&new);
+        Ok(new)
     }
 
     /// What holds memory and process limits: control groups, or (empty) the watchdog.
     #[must_use]
     pub fn limits_by(&self) -> String {
-        lock(&self.shared.limits_by).clone()
+        lock(&self.keeper().limits_by).clone()
     }
 
     /// Starts a box.
@@ -123,13 +140,26 @@ impl Host {
         image: &Image,
         settings: &BoxSettings,
     ) -> Result<EmbeddedSandbox, SandboxError> {
-        let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        match self.start_box_once(image, settings).await {
+            // Nothing was done yet; one keeper's death is not the next one's.
+            Err(SandboxError::KeeperGone) => self.start_box_once(image, settings).await,
+            started => started,
+        }
+    }
+
+    async fn start_box_once(
+        &self,
+        image: &Image,
+        settings: &BoxSettings,
+    ) -> Result<EmbeddedSandbox, SandboxError> {
+        let shared = self.living_keeper().await?;
+        let id = shared.next.fetch_add(1, Ordering::Relaxed);
         let spec = self.spec(id, image, settings)?;
         let (ours, theirs) = sys::socket_pair(libc::SOCK_STREAM)?;
         sys::set_nonblocking(ours.as_raw_fd())?;
         let (refused, answer) = oneshot::channel();
         {
-            let mut waiting = lock(&self.shared.waiting);
+            let mut waiting = lock(&shared.waiting);
             if waiting.gone {
                 return Err(SandboxError::KeeperGone);
             }
@@ -137,11 +167,13 @@ impl Host {
         }
         let mut message = spec.encode();
         message[0] = keeper::MAKE;
-        sys::send_with_fd(self.shared.control.as_raw_fd(), &message, Some(theirs.as_fd()))
-            .map_err(|_| SandboxError::KeeperGone)?;
+        if sys::send_with_fd(shared.control.as_raw_fd(), &message, Some(theirs.as_fd())).is_err() {
+            shared.give_up();
+            return Err(SandboxError::KeeperGone);
+        }
         drop(theirs);
         // From here on the box may exist: the guard ends it if a step fails.
-        let guard = Lease { id, shared: Arc::clone(&self.shared), over: AtomicBool::new(false) };
+        let guard = Lease { id, shared: Arc::clone(&shared), over: AtomicBool::new(false) };
         let opened = Connection::open(ours).await;
         if let Err(SandboxError::Gone) = opened {
             // The keeper knows why; if it does not say, the box was killed.
@@ -149,18 +181,18 @@ impl Host {
                 Ok((step, errno)) => {
                     SandboxError::Setup { step, source: io::Error::from_raw_os_error(errno) }
                 }
-                Err(_) if lock(&self.shared.waiting).gone => SandboxError::KeeperGone,
+                Err(_) if lock(&shared.waiting).gone => SandboxError::KeeperGone,
                 Err(_) => SandboxError::Gone,
             });
         }
-        lock(&self.shared.waiting).refused.remove(&id);
+        lock(&shared.waiting).refused.remove(&id);
         let (connection, upper) = opened?;
         Ok(EmbeddedSandbox { connection, upper, lease: guard })
     }
 
     fn spec(&self, id: u64, image: &Image, settings: &BoxSettings) -> Result<BoxSpec, SandboxError> {
         let top_first = image.layers.iter().rev().copied().chain(image.base.layers());
-        let layers = top_first.map(|l| self.shared.store.layer_folder(l)).collect::<Result<_, _>>()?;
+        let layers = top_first.map(|l| self.launch.store.layer_folder(l)).collect::<Result<_, _>>()?;
         Ok(BoxSpec {
             id,
             layers,
@@ -176,7 +208,7 @@ impl Host {
     /// The keeper's process id, for tests that kill it.
     #[must_use]
     pub fn keeper_pid(&self) -> Option<u32> {
-        lock(&self.shared.keeper).as_ref().map(std::process::Child::id)
+        lock(&self.keeper().keeper).as_ref().map(std::process::Child::id)
     }
 }
 
@@ -208,11 +240,32 @@ async fn listen(control: Arc<AsyncFd<OwnedFd>>, shared: std::sync::Weak<Shared>)
         }
     }
     if let Some(shared) = shared.upgrade() {
-        *lock(&shared.waiting) = Waiting { gone: true, ..Waiting::default() };
+        shared.give_up();
     }
 }
 
 impl Shared {
+    async fn start(store: &Store, program: &Path, arguments: &[String]) -> Result<Arc<Self>, SandboxError> {
+        let (ours, theirs) = sys::socket_pair(libc::SOCK_SEQPACKET)?;
+        sys::set_nonblocking(ours.as_raw_fd())?;
+        let child = tool::start_keeper(program, arguments, store.home(), theirs)
+            .map_err(|source| SandboxError::Setup { step: "starting the keeper".into(), source })?;
+        let (hello, greeted) = oneshot::channel();
+        // SAFETY: an `OwnedFd` names one open descriptor for as long as it lives.
+        let control = Arc::new(unsafe { AsyncFd::register(ours) }.map_err(io::Error::from)?);
+        let shared = Arc::new(Self {
+            store: store.clone(),
+            control: Arc::clone(&control),
+            keeper: Mutex::new(Some(child)),
+            waiting: Mutex::new(Waiting { hello: Some(hello), ..Waiting::default() }),
+            next: AtomicU64::new(1),
+            limits_by: Mutex::new(String::new()),
+        });
+        tokio::spawn(listen(control, Arc::downgrade(&shared)));
+        let answered = tokio::time::timeout(PATIENCE, greeted).await;
+        if matches!(answered, Ok(Ok(()))) { Ok(shared) } else { Err(SandboxError::KeeperGone) }
+    }
+
     fn hear(&self, message: &[u8]) -> io::Result<()> {
         let g = &mut Get(message);
         let kind = g.u8()?;
@@ -237,6 +290,11 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    /// The keeper is gone: whoever waits for it hears so.
+    fn give_up(&self) {
+        *lock(&self.waiting) = Waiting { gone: true, ..Waiting::default() };
     }
 
     fn kill(&self, id: u64) {

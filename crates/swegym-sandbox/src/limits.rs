@@ -41,6 +41,8 @@ pub enum LimitHit {
     Processes,
     /// More output than a command may print.
     Output,
+    /// One process used more processor time than any may.
+    CpuTime,
 }
 
 impl LimitHit {
@@ -52,11 +54,14 @@ impl LimitHit {
             Self::Disk => "disk",
             Self::Processes => "processes",
             Self::Output => "output",
+            Self::CpuTime => "cpu_time",
         }
     }
 
     pub(crate) fn from_code(code: u8) -> Option<Self> {
-        [Self::Memory, Self::Disk, Self::Processes, Self::Output].into_iter().find(|h| h.code() == code)
+        [Self::Memory, Self::Disk, Self::Processes, Self::Output, Self::CpuTime]
+            .into_iter()
+            .find(|h| h.code() == code)
     }
 
     pub(crate) fn code(self) -> u8 {

@@ -17,6 +17,7 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use crate::keeper::Witnesses;
+use crate::limits::LimitHit;
 use crate::output::Stream;
 use crate::sys;
 use crate::wire::{BoxSpec, Ended, MAX_FRAME, PIECE, Reply, Request};
@@ -26,6 +27,9 @@ use watchdog::Watchdog;
 
 /// How long an interrupted command has before it is killed.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// What a shell exits with when its last program got SIGXCPU.
+const SHELL_XCPU: i32 = 128 + libc::SIGXCPU;
 
 /// While killed processes are going away: how long until the next look.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
@@ -317,8 +321,13 @@ impl Supervisor {
         for chunk in tail {
             self.outbox.pass_on(job, chunk.stream, true, &chunk.bytes)?;
         }
-        let limit =
-            if printed_too_much { Some(crate::limits::LimitHit::Output) } else { self.watchdog.verdict() };
+        let limit = match end {
+            _ if printed_too_much => Some(LimitHit::Output),
+            Ended::Signalled(libc::SIGXCPU) => Some(LimitHit::CpuTime),
+            // A shell's word for the same, of a program it ran.
+            Ended::Exited(SHELL_XCPU) if self.watchdog.is_over_time(cpu_us) => Some(LimitHit::CpuTime),
+            _ => self.watchdog.verdict(),
+        };
         self.send(&Reply::Done { job, end, limit, dropped, cpu_us, max_rss_kb, folder })
     }
 }

@@ -201,12 +201,17 @@ pub(crate) fn bring_loopback_up() -> io::Result<()> {
 
 /// Sets a limit, never above what the hard limit allows.
 pub(crate) fn set_limit(resource: libc::__rlimit_resource_t, value: u64) -> io::Result<()> {
+    set_limits(resource, value, value)
+}
+
+/// Sets a soft and a hard limit, never above what the hard limit allows.
+pub(crate) fn set_limits(resource: libc::__rlimit_resource_t, soft: u64, hard: u64) -> io::Result<()> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a valid rlimit.
     unsafe {
         check(libc::getrlimit(resource, &raw mut limit))?;
-        let value = value.min(limit.rlim_max);
-        limit = libc::rlimit { rlim_cur: value, rlim_max: value };
+        let hard = hard.min(limit.rlim_max);
+        limit = libc::rlimit { rlim_cur: soft.min(hard), rlim_max: hard };
         check(libc::setrlimit(resource, &raw const limit))?;
     }
     Ok(())

@@ -132,7 +132,7 @@ pub fn wait_for(program: &str, arguments: &[&str], limit: Duration) -> Result<()
 /// for as long as it takes to clean up.
 pub(crate) fn start_keeper(
     program: &Path,
-    arguments: &[&str],
+    arguments: &[String],
     home: &Path,
     socket: OwnedFd,
 ) -> io::Result<Child> {

@@ -61,6 +61,7 @@ fn say(line: &str) {
 
 /// Asked of cargo when this runs: a target folder that checkouts share may hold
 /// a program that was built in another one.
+#[expect(clippy::disallowed_methods, reason = "there are no settings here")]
 fn root() -> PathBuf {
     let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(PathBuf::new, PathBuf::from);
     here.join("../..")

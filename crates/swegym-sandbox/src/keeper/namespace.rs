@@ -267,7 +267,9 @@ fn set_limits(spec: &BoxSpec, has_cgroup: bool) -> io::Result<()> {
     // A little above the disk, so that a full disk is ENOSPC and not a signal;
     // it also bounds files in memory that no folder shows.
     sys::set_limit(libc::RLIMIT_FSIZE, limits.disk_bytes + (1 << 20))?;
-    sys::set_limit(libc::RLIMIT_CPU, limits.cpu_time.as_secs().max(1))?;
+    // A signal that names the limit first, then one that cannot be caught.
+    let seconds = limits.cpu_time.as_secs().max(1);
+    sys::set_limits(libc::RLIMIT_CPU, seconds, seconds + 5)?;
     if !has_cgroup {
         // Counted in this user namespace, so that boxes do not use up each other's share.
         sys::set_limit(libc::RLIMIT_NPROC, limits.processes)?;

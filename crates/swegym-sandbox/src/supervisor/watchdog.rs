@@ -62,6 +62,12 @@ impl Watchdog {
         false
     }
 
+    /// Whether a command used what one process may. The kernel acts on ticks of
+    /// its clock, the count is exact.
+    pub(super) fn is_over_time(&self, cpu_us: u64) -> bool {
+        Duration::from_micros(cpu_us) + EVERY >= self.limits.cpu_time
+    }
+
     /// What the command that just ended ran into.
     pub(super) fn verdict(&mut self) -> Option<LimitHit> {
         let now = self.counters();
