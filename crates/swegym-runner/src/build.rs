@@ -255,8 +255,11 @@ async fn install(
     let frozen = installer
         .uv(Cache::Private, "pip freeze -q --python /opt/venv/bin/python --exclude-editable", "listing")
         .await?;
+    // Equal packages give equal layers: nothing with the time of this build
+    // stays, neither uv's note about it nor bytecode that names it (-B).
     let tidy = "find /opt/venv -name uv_cache.json -delete; rm -rf /root/.cache /root/.local build; \
-         /opt/venv/bin/python -m compileall -q -j 2 --invalidation-mode checked-hash /opt/venv/lib . >/dev/null; true";
+         find /opt/venv/lib -path '*.dist-info/RECORD' -exec sed -i '/uv_cache.json,/d' {} +; \
+         /opt/venv/bin/python -B -m compileall -q -j 2 --invalidation-mode checked-hash /opt/venv/lib . >/dev/null; true";
     must_run(&sandbox, tidy, "compiling").await?;
     let commit = must_run(&sandbox, &commit_script(), "committing").await?.trim().to_owned();
     let layer = sandbox.snapshot().await.map_err(|e| sandbox_fault(&e))?;

@@ -67,6 +67,9 @@ def test_is_even():
 fn candidates(gym: &Gym) {
     let project = gym.project("demo", MODULE, TESTS);
     gym.must(&["build", &project, "--out", "build"]);
+    // A build that is killed and taken up again makes the same image.
+    kill_until_done(gym, &["build", &project], "build-killed", 5);
+    assert_eq!(outputs(gym, "build"), outputs(gym, "build-killed"));
     gym.must(&[
         "synth",
         "--images",
@@ -131,6 +134,10 @@ fn a_project_becomes_tasks_and_every_kill_is_survived() {
     }
     kill_until_done(&gym, &validate, "valid-killed", 7);
     assert_eq!(outputs(&gym, "valid"), outputs(&gym, "valid-killed"));
+    the_keeper_may_die(&gym, &validate);
+    assert_eq!(outputs(&gym, "valid"), outputs(&gym, "valid-orphaned"));
+    memory_admits(&gym, &validate);
+    assert_eq!(outputs(&gym, "valid"), outputs(&gym, "valid-narrow"));
 
     for (set, resolved) in [("gold", instances.len()), ("empty", 0), ("wrong", 0)] {
         let out = format!("eval-{set}");
@@ -170,6 +177,63 @@ fn kill_until_done(gym: &Gym, verb: &[&str], out: &str, seed: u64) {
     assert!(matches!(last.status.code(), Some(0 | 11)), "{}", String::from_utf8_lossy(&last.stderr));
 }
 
+/// The process that keeps the boxes is killed under a run: its jobs are tried
+/// again with another one, and the results are the same.
+fn the_keeper_may_die(gym: &Gym, verb: &[&str]) {
+    let mut child = gym.spawn(&[verb, &["--out", "valid-orphaned"]].concat());
+    let journal = gym.path("valid-orphaned/events.jsonl");
+    let started = || std::fs::read_to_string(&journal).is_ok_and(|t| t.contains("job_started"));
+    wait_until("a job", started);
+    let home = gym.path("home").to_string_lossy().into_owned();
+    let keepers = processes_with(&["__keeper", &home]);
+    assert!(!keepers.is_empty());
+    for keeper in keepers {
+        swegym_sandbox::tool::run("kill", ["-9", &keeper.to_string()], Duration::from_secs(5)).unwrap();
+    }
+    assert!(child.wait().unwrap().code().is_some_and(|code| code == 0 || code == 11));
+    let events = rows(&gym.read("valid-orphaned/events.jsonl"));
+    let retried =
+        events.iter().filter(|e| e["event"]["kind"] == "job_failed" && e["event"]["retry"] == true).count();
+    assert!(retried >= 1, "{events:#?}");
+}
+
+/// With memory for one box, jobs run one after another.
+fn memory_admits(gym: &Gym, verb: &[&str]) {
+    let narrow = ["--cores", "2", "--box-memory", "700", "--memory", "1000", "--out", "valid-narrow"];
+    let output = gym.run(&[verb, &narrow].concat());
+    assert!(matches!(output.status.code(), Some(0 | 11)), "{output:?}");
+    let mut running = 0;
+    for event in rows(&gym.read("valid-narrow/events.jsonl")) {
+        match event["event"]["kind"].as_str() {
+            Some("job_started") => running += 1,
+            Some("job_finished" | "job_failed") => running -= 1,
+            _ => {}
+        }
+        assert!(running <= 1, "two jobs at once: {event}");
+    }
+}
+
+/// Processes whose command line has all these parts.
+fn processes_with(parts: &[&str]) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let has = |p: &std::fs::DirEntry| {
+        let line = std::fs::read(p.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).into_owned();
+        parts.iter().all(|part| line.contains(part))
+    };
+    processes.filter(has).filter_map(|p| p.file_name().to_str()?.parse().ok()).collect()
+}
+
+fn wait_until(what: &str, done: impl Fn() -> bool) {
+    for _ in 0..100 {
+        if done() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("waited ten seconds for {what}");
+}
+
 /// The statement shows a symptom and leads to no file, line or kind of bug.
 fn check_statement(instance: &serde_json::Value, bugs: &[serde_json::Value]) {
     let statement = instance["problem_statement"].as_str().unwrap();
@@ -185,15 +249,5 @@ fn check_statement(instance: &serde_json::Value, bugs: &[serde_json::Value]) {
 /// Keepers of killed runs clean up by themselves, shortly after.
 fn no_box_is_left(gym: &Gym) {
     let home = gym.path("home").to_string_lossy().into_owned();
-    for _ in 0..50 {
-        let processes = std::fs::read_dir("/proc").unwrap().flatten();
-        let left = processes.filter(|p| {
-            std::fs::read(p.path().join("cmdline")).is_ok_and(|c| String::from_utf8_lossy(&c).contains(&home))
-        });
-        if left.count() == 0 {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    panic!("a keeper is left");
+    wait_until("keepers to go", || processes_with(&[&home]).is_empty());
 }
