@@ -98,6 +98,10 @@ pub(crate) fn sandbox_fault(error: &SandboxError) -> Fault {
         SandboxError::Store(swegym_sandbox::store::StoreError::Missing { .. }) => {
             (Boundary::Task, "image_missing")
         }
+        // Reading it again will not make it whole.
+        SandboxError::Store(swegym_sandbox::store::StoreError::Image { .. }) => {
+            (Boundary::Task, "image_damaged")
+        }
         SandboxError::Store(_) => (Boundary::Sandbox, "store"),
         _ => (Boundary::Sandbox, "sandbox"),
     };

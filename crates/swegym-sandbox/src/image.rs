@@ -36,6 +36,9 @@ pub enum ImageError {
     /// Written by a newer swegym.
     #[error("format version {0} is newer than {VERSION}, the newest this swegym reads")]
     Newer(u64),
+    /// Whole, but not what its name says.
+    #[error("it describes the image {0}")]
+    Other(String),
 }
 
 const VERSION: u64 = 1;

@@ -261,7 +261,11 @@ impl Store {
             digest.get(..16).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit())).ok_or_else(missing)?;
         let path = self.home.join(format!("store/images/{short}.json"));
         let text = fs::read_to_string(&path).map_err(|_| missing())?;
-        Image::from_json(&text).map_err(|source| StoreError::Image { path, source })
+        let image = Image::from_json(&text).and_then(|image| {
+            let own = image.digest().hex();
+            if own.starts_with(digest) { Ok(image) } else { Err(ImageError::Other(own)) }
+        });
+        image.map_err(|source| StoreError::Image { path, source })
     }
 }
 

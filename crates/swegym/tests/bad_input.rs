@@ -63,6 +63,27 @@ fn instance_files_are_refused_by_line_and_field() {
 }
 
 #[test]
+fn a_damaged_image_is_named_and_harms_nothing_else() {
+    let gym = Gym::new();
+    gym.write("instances.jsonl", &row("a-1"));
+    let text = gym.read("instances.jsonl");
+    let digest = text.split("swegym:").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let mut shown = String::new();
+    for (name, content) in [
+        ("cut short", "{\"format_version\":1,\"ba"),
+        ("not an image", "{\"format_version\":1}"),
+        ("of the future", "{\"format_version\":99}"),
+    ] {
+        gym.write(&format!("home/store/images/{}.json", &digest[..16]), content);
+        let out = name.replace(' ', "-");
+        let evaluate = ["evaluate", "--instances", "instances.jsonl", "--predictions", "gold", "--out", &out];
+        shown.push_str(&format!("## {name}\n{}\n", gym.show(&evaluate)));
+        assert_eq!(rows(&gym.read(&format!("{out}/reports.jsonl"))).len(), 1);
+    }
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
 fn settings_are_checked() {
     let gym = Gym::new();
     gym.write("swegym.toml", "coers = 2\n");

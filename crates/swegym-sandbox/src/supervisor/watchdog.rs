@@ -51,9 +51,10 @@ impl Watchdog {
         }
         self.next = now + EVERY;
         let pids = processes();
-        if self.processes.is_none() && pids.len() as u64 >= self.limits.processes {
+        // The kernel refuses more (RLIMIT_NPROC, which counts this process
+        // too), but does not say so; who stays at the limit is seen here.
+        if self.processes.is_none() && pids.len() as u64 + 1 >= self.limits.processes {
             self.hit = Some(LimitHit::Processes);
-            return true;
         }
         if self.memory.is_none() && memory_of(&pids) > self.limits.memory_bytes {
             self.hit = Some(LimitHit::Memory);
