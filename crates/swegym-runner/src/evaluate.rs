@@ -46,7 +46,7 @@ pub async fn evaluate(
         structured: run.as_ref().map_or(Structured::NotOffered, |r| r.structured.clone()),
         limit_hit: run.as_ref().and_then(|r| r.limit_hit.clone()),
     };
-    let parser = instance.log_parser.as_deref().and_then(LogParser::named).unwrap_or(plan.parser);
+    let parser = LogParser::of(instance).ok().flatten().unwrap_or(plan.parser);
     let report = Semantics::V5.grade(instance, parser, prediction.model_patch.is_none(), &evidence);
     let folder = context.run_folder.join("evaluations").join(instance.instance_id.as_str()).join("0");
     save(&folder, prediction, run.as_ref(), &evidence, &report).map_err(|e| {

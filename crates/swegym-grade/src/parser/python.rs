@@ -5,13 +5,9 @@ use std::sync::LazyLock;
 use regex::Regex;
 use swegym_core::TestStatus;
 
+use super::pattern::pattern;
 use super::{Said, StatusMap};
 use crate::text::{python_split, python_strip};
-
-fn regex(pattern: &str) -> Regex {
-    #[expect(clippy::expect_used, reason = "every pattern of this file is a constant that a test compiles")]
-    Regex::new(pattern).expect("a valid pattern")
-}
 
 fn starts_with_status(line: &str) -> bool {
     TestStatus::ALL.iter().any(|s| line.starts_with(s.as_str()))
@@ -45,7 +41,7 @@ pub(super) fn pytest(log: &str) -> StatusMap {
 /// As [`pytest`], but a parameter that is an absolute path keeps only its last
 /// component, and what follows the bracket is dropped.
 pub(super) fn pytest_options(log: &str) -> StatusMap {
-    static OPTION: LazyLock<Regex> = LazyLock::new(|| regex(r"(.*?)\[(.*)\]"));
+    static OPTION: LazyLock<Regex> = LazyLock::new(|| pattern(r"(.*?)\[(.*)\]"));
     let mut map = StatusMap::new();
     for line in log.split('\n').filter(|l| starts_with_status(l)) {
         let line = if line.starts_with("FAILED") { line.replace(" - ", " ") } else { line.to_owned() };
@@ -70,7 +66,7 @@ pub(super) fn pytest_options(log: &str) -> StatusMap {
 /// Colours and control characters removed; the status may stand at either end
 /// of the line, and all the words between are the test.
 pub(super) fn pytest_v2(log: &str) -> StatusMap {
-    static COLOUR: LazyLock<Regex> = LazyLock::new(|| regex(r"\[(\d+)m"));
+    static COLOUR: LazyLock<Regex> = LazyLock::new(|| pattern(r"\[(\d+)m"));
     let mut map = StatusMap::new();
     for line in log.split('\n') {
         let line = COLOUR.replace_all(line, "");
@@ -94,12 +90,116 @@ pub(super) fn pytest_v2(log: &str) -> StatusMap {
     map
 }
 
+/// As [`pytest`], with two members of an enumeration that newer versions print by number.
+pub(super) fn matplotlib(log: &str) -> StatusMap {
+    pytest(&log.replace("MouseButton.LEFT", "1").replace("MouseButton.RIGHT", "3"))
+}
+
+/// `name ... ok`, where other output may come between name and status. The
+/// last three rules are for output that is known to.
+pub(super) fn django(log: &str) -> StatusMap {
+    static TORN: LazyLock<[Regex; 3]> = LazyLock::new(|| {
+        [
+            pattern(r"(?m)^(.*?)\s\.\.\.\sTesting against Django installed in ((?s:.*?)) silenced\)\.\nok$"),
+            pattern(r"(?m)^(.*?)\s\.\.\.\sInternal Server Error: /(.*)/\nok$"),
+            pattern(r"(?m)^(.*?)\s\.\.\.\sSystem check identified no issues \(0 silenced\)\nok$"),
+        ]
+    });
+    const VERSION: &str = "--version is equivalent to version";
+    const GLUED: &str = "Applying sites.0002_alter_domain_unique...test_no_migrations";
+    let mut map = StatusMap::new();
+    let mut last: Option<&str> = None;
+    for line in log.split('\n') {
+        let mut line = python_strip(line);
+        let mut say = |test: &str, status| drop(map.insert(test.to_owned(), Said::Status(status)));
+        if line.contains(VERSION) {
+            say(VERSION, TestStatus::Passed);
+        }
+        if let Some((test, _)) = line.split_once(" ... ") {
+            last = Some(test);
+        }
+        if let Some(suffix) = [" ... ok", " ... OK", " ...  OK"].into_iter().find(|s| line.ends_with(s)) {
+            if line.starts_with(GLUED) {
+                line = line.split_once("...").map_or(line, |(_, rest)| python_strip(rest));
+            }
+            say(line.rsplit_once(suffix).map_or(line, |(test, _)| test), TestStatus::Passed);
+        }
+        if let Some((test, _)) = line.split_once(" ... skipped") {
+            say(test, TestStatus::Skipped);
+        }
+        for (suffix, prefix, status) in
+            [(" ... FAIL", "FAIL:", TestStatus::Failed), (" ... ERROR", "ERROR:", TestStatus::Error)]
+        {
+            if line.ends_with(suffix)
+                && let Some((test, _)) = line.split_once(suffix)
+            {
+                say(test, status);
+            }
+            if line.starts_with(prefix)
+                && let Some(test) = python_split(line).nth(1)
+            {
+                say(test, status);
+            }
+        }
+        if let Some(test) = last.filter(|_| line.starts_with("ok")) {
+            say(test, TestStatus::Passed);
+        }
+    }
+    for torn in &*TORN {
+        for found in torn.captures_iter(log) {
+            map.insert(found[1].to_owned(), Said::Status(TestStatus::Passed));
+        }
+    }
+    map
+}
+
+/// Failures from the summary, passes from progress lines or the summary.
+pub(super) fn seaborn(log: &str) -> StatusMap {
+    let mut map = StatusMap::new();
+    for line in log.split('\n') {
+        let mut words = python_split(line);
+        let (Some(first), Some(second)) = (words.next(), words.next()) else { continue };
+        let (test, status) = if line.starts_with("FAILED") {
+            (second, TestStatus::Failed)
+        } else if line.contains(" PASSED ") {
+            if second != "PASSED" {
+                continue;
+            }
+            (first, TestStatus::Passed)
+        } else if line.starts_with("PASSED") {
+            (second, TestStatus::Passed)
+        } else {
+            continue;
+        };
+        map.insert(test.to_owned(), Said::Status(status));
+    }
+    map
+}
+
+/// Failures by their headings, `____ path.py:test ____`, then one line a test;
+/// the module is not part of its name there.
+pub(super) fn sympy(log: &str) -> StatusMap {
+    static HEADING: LazyLock<Regex> = LazyLock::new(|| pattern(r"(_*) (.*)\.py:(.*) (_*)"));
+    let mut map = StatusMap::new();
+    for found in HEADING.captures_iter(log) {
+        map.insert(format!("{}.py:{}", &found[2], &found[3]), Said::Status(TestStatus::Failed));
+    }
+    for line in log.split('\n').map(python_strip).filter(|l| l.starts_with("test_")) {
+        let ends = [(" E", TestStatus::Error), (" F", TestStatus::Failed), (" ok", TestStatus::Passed)];
+        let status = ends.into_iter().find(|(end, _)| line.ends_with(end)).map(|(_, status)| status);
+        if let (Some(status), Some(test)) = (status, python_split(line).next()) {
+            map.insert(test.to_owned(), Said::Status(status));
+        }
+    }
+    map
+}
+
 /// `test_x (module.Class.test_x) ... ok`, with the first line of a docstring
 /// possibly between name and dots; the blocks `FAIL: …` and `ERROR: …` at the
 /// end decide over a status line that other output tore apart.
 pub(super) fn unittest(log: &str) -> StatusMap {
-    static NAME: LazyLock<Regex> = LazyLock::new(|| regex(r"^(\w+) \(([\w.]+)\)"));
-    static BLOCK: LazyLock<Regex> = LazyLock::new(|| regex(r"^(FAIL|ERROR): (\w+) \(([\w.]+)\)"));
+    static NAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(\w+) \(([\w.]+)\)"));
+    static BLOCK: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(FAIL|ERROR): (\w+) \(([\w.]+)\)"));
     let mut map = StatusMap::new();
     let mut open: Option<String> = None;
     for line in log.split('\n') {

@@ -1,0 +1,120 @@
+//! C and C++ (reference/grading.md, section 4.3).
+
+use std::sync::LazyLock;
+
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
+use regex::Regex;
+use swegym_core::TestStatus;
+
+use super::pattern::pattern;
+use super::{Said, StatusMap, by_line};
+
+/// `[ok]: name (12 ms)`; a failure's file is no part of its name.
+pub(super) fn redis(log: &str) -> StatusMap {
+    static RESULT: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"^\[(ok|err|skip|ignore)\]:\s(.+?)(?:\s\((\d+\s*m?s)\))?$"));
+    static PLACE: LazyLock<Regex> = LazyLock::new(|| pattern(r"\s+in\s+\S+$"));
+    by_line(log, |line| {
+        let found = RESULT.captures(line)?;
+        Some(match &found[1] {
+            "ok" => (found[2].to_owned(), TestStatus::Passed),
+            "err" => (PLACE.replace(&found[2], "").into_owned(), TestStatus::Failed),
+            _ => (found[2].to_owned(), TestStatus::Skipped),
+        })
+    })
+}
+
+/// `PASS: name`.
+pub(super) fn jq(log: &str) -> StatusMap {
+    static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*(PASS|FAIL):\s(.+)$"));
+    by_line(log, |line| {
+        let found = RESULT.captures(line)?;
+        let status = if &found[1] == "PASS" { TestStatus::Passed } else { TestStatus::Failed };
+        Some((found[2].to_owned(), status))
+    })
+}
+
+/// `pass  tests/basics/x.py`.
+pub(super) fn micropython_test(log: &str) -> StatusMap {
+    static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(pass|FAIL|skip)\s+(.+)$"));
+    by_line(log, |line| {
+        let found = RESULT.captures(line)?;
+        let status = match &found[1] {
+            "pass" => TestStatus::Passed,
+            "FAIL" => TestStatus::Failed,
+            _ => TestStatus::Skipped,
+        };
+        Some((found[2].to_owned(), status))
+    })
+}
+
+/// `[       OK ] suite.test (0 ms)`.
+pub(super) fn googletest(log: &str) -> StatusMap {
+    static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^.*\[\s*(OK|FAILED)\s*\]\s(.*)\s\(.*\)$"));
+    by_line(log, |line| {
+        let found = RESULT.captures(line)?;
+        let status = if &found[1] == "OK" { TestStatus::Passed } else { TestStatus::Failed };
+        Some((found[2].to_owned(), status))
+    })
+}
+
+/// doctest's XML (`-s -r=xml`): every `SubCase` of a `TestCase` is a test, and
+/// passes unless one of its expressions failed. XML that is not well-formed
+/// says nothing (the reference raises).
+pub(super) fn doctest(log: &str) -> StatusMap {
+    let Some(xml) = log.find("<doctest").map(|start| &log[start..]) else { return StatusMap::new() };
+    let Some(end) = xml.find("</doctest>") else { return StatusMap::new() };
+    read_doctest(&xml[..end + "</doctest>".len()]).unwrap_or_default()
+}
+
+fn read_doctest(xml: &str) -> Option<StatusMap> {
+    let mut reader = Reader::from_str(xml);
+    let mut map = StatusMap::new();
+    // Open elements: the name, and for a subcase the tests it stands for.
+    let mut open: Vec<(String, Vec<String>)> = Vec::new();
+    let mut cases: Vec<String> = Vec::new();
+    loop {
+        let (start, empty) = match reader.read_event().ok()? {
+            Event::Start(start) => (start, false),
+            Event::Empty(start) => (start, true),
+            Event::End(_) => {
+                let (name, _) = open.pop()?;
+                if name == "TestCase" {
+                    cases.pop();
+                }
+                continue;
+            }
+            Event::Eof => return open.is_empty().then_some(map),
+            _ => continue,
+        };
+        let name = start.name().as_ref().to_owned();
+        let mut tests = Vec::new();
+        match name.as_str() {
+            "TestCase" if !empty => cases.push(attribute(&start, "name")),
+            "SubCase" => {
+                let own = attribute(&start, "name");
+                tests = cases.iter().map(|case| format!("{case} > {own}")).collect();
+                for test in &tests {
+                    map.insert(test.clone(), Said::Status(TestStatus::Passed));
+                }
+            }
+            "Expression" if attribute(&start, "success") != "true" => {
+                for test in open.iter().flat_map(|(_, tests)| tests) {
+                    map.insert(test.clone(), Said::Status(TestStatus::Failed));
+                }
+            }
+            _ => {}
+        }
+        if !empty {
+            open.push((name, tests));
+        }
+    }
+}
+
+/// An attribute's value; `None`, spelled out, where there is none.
+fn attribute(element: &BytesStart<'_>, name: &str) -> String {
+    let found = element.try_get_attribute(name).ok().flatten();
+    let text = found.and_then(|a| Some(quick_xml::escape::unescape(&a.value).ok()?.into_owned()));
+    text.unwrap_or_else(|| "None".to_owned())
+}

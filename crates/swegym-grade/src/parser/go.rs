@@ -1,0 +1,24 @@
+//! Go (reference/grading.md, section 4.3).
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use swegym_core::TestStatus;
+
+use super::pattern::pattern;
+use super::{StatusMap, by_line};
+
+/// `--- PASS: TestName (0.00s)`. Subtests count; the package is not part of
+/// the name, so equal names of two packages are one test.
+pub(super) fn gotest(log: &str) -> StatusMap {
+    static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^--- (PASS|FAIL|SKIP): (.+) \((.+)\)$"));
+    by_line(log, |line| {
+        let found = RESULT.captures(line)?;
+        let status = match &found[1] {
+            "PASS" => TestStatus::Passed,
+            "FAIL" => TestStatus::Failed,
+            _ => TestStatus::Skipped,
+        };
+        Some((found[2].to_owned(), status))
+    })
+}
