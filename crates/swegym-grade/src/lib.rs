@@ -8,6 +8,7 @@
 pub mod evidence;
 pub mod flake;
 pub mod junit;
+pub mod lines;
 pub mod parser;
 pub mod semantics;
 pub mod text;

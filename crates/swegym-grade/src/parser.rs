@@ -7,6 +7,7 @@
 mod c;
 mod go;
 mod java;
+mod javascript;
 mod pattern;
 mod php;
 mod python;
@@ -18,9 +19,10 @@ use indexmap::IndexMap;
 use swegym_core::{Instance, TestStatus};
 use thiserror::Error;
 
-use crate::text::python_newlines;
+use crate::lines::Lines;
 
-pub use table::parser_of_repository;
+pub(crate) use pattern::pattern;
+pub use table::{names_failures_only, parser_of_repository};
 
 /// What a log says about one test.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,203 +50,236 @@ impl Said {
 }
 
 /// Tests in the order in which the log first names them; the last word wins.
-pub type StatusMap = IndexMap<String, Said>;
+pub type StatusMap = IndexMap<String, Said, foldhash::fast::RandomState>;
 
-/// A parser. The reference knows some of them by several names; see [`LogParser::named`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum LogParser {
+/// A test's latest word; its place in the order is that of its first.
+fn say(map: &mut StatusMap, test: &str, said: Said) {
+    match map.get_mut(test) {
+        Some(old) => *old = said,
+        None => drop(map.insert(test.to_owned(), said)),
+    }
+}
+
+/// Releases of the reference between which its parsers changed. A set of gold
+/// tests was made with one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Edition {
+    /// swebench 1.1.5.
+    V1,
+    /// swebench 2.1.8, and SWE-Gym's fork of it.
+    V2,
+    /// swebench 4.1.0.
+    V4,
+    /// swebench 5.0.2.
+    #[default]
+    V5,
+}
+
+macro_rules! parsers {
+    ($($(#[doc = $doc:literal])+ $variant:ident $name:literal $read:expr;)+) => {
+        /// A parser. The reference knows some of them by several names; see [`LogParser::named`].
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum LogParser { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl LogParser {
+            /// Every parser.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// Its name in instances and images.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            fn reader(self) -> fn(&mut Lines<'_>, Edition) -> StatusMap {
+                match self { $(Self::$variant => $read,)+ }
+            }
+        }
+    };
+}
+
+parsers! {
     /// `pytest -rA`.
-    Pytest,
+    Pytest "pytest" python::pytest;
     /// `pytest -rA` with parameters that hold paths (requests, pylint, pydicom).
-    PytestOptions,
+    PytestOptions "pytest_options" python::pytest_options;
     /// `pytest -rA` with colours and statuses at either end (astropy, scikit-learn, sphinx).
-    PytestV2,
+    PytestV2 "pytest_v2" python::pytest_v2;
+    /// The same with counters after `FAILED` (pydantic, in SWE-Gym's fork).
+    PytestPydantic "pytest_pydantic" |lines, _| python::pytest_pydantic(lines);
     /// Django's `runtests.py --verbosity 2`.
-    Django,
+    Django "django" python::django;
     /// pytest with progress and summary mixed (seaborn).
-    Seaborn,
+    Seaborn "seaborn" |lines, _| python::seaborn(lines);
     /// `bin/test -C --verbose` (sympy).
-    Sympy,
+    Sympy "sympy" python::sympy;
     /// pytest with enumeration members in parameters (matplotlib).
-    Matplotlib,
+    Matplotlib "matplotlib" python::matplotlib;
+    /// pytest's summary alone, names without files (R2E-Gym).
+    R2e "r2e" |lines, _| python::r2e(lines);
     /// `python -m unittest -v`; ours, the reference has none.
-    Unittest,
+    Unittest "unittest" |lines, _| python::unittest(lines);
+    /// One line a test with a check mark: `jest --verbose`.
+    Jest "jest" javascript::jest;
+    /// jest's JSON, made lines by `jq`.
+    JestJson "jest_json" |lines, _| javascript::jest_json(lines);
+    /// `vitest --reporter=verbose`.
+    Vitest "vitest" |lines, _| javascript::vitest(lines);
+    /// karma with its spec reporter (preact).
+    Karma "karma" |lines, _| javascript::karma(lines);
+    /// The Test Anything Protocol (three.js, axios).
+    Tap "tap" |lines, _| javascript::tap(lines);
+    /// [`Self::Jest`] or [`Self::JestJson`], by the instance.
+    ImmutableJs "immutable_js" |_, _| StatusMap::default();
+    /// jest with nested suites (wp-calypso).
+    Calypso "calypso" |lines, _| javascript::calypso(lines);
+    /// mocha's spec reporter with one level of suites (highlight.js).
+    Highlightjs "highlightjs" |lines, _| javascript::highlightjs(lines);
+    /// `mocha --reporter json` (prism).
+    Prismjs "prismjs" |lines, _| javascript::prismjs(lines);
+    /// Deno's tests with temporary files renumbered (quarto).
+    QuartoCli "quarto_cli" |lines, _| javascript::quarto_cli(lines);
+    /// [`Self::LighthouseMocha`], [`Self::Carbon`] or [`Self::LighthouseJson`], by the version.
+    Lighthouse "lighthouse" |_, _| StatusMap::default();
+    /// mocha's spec reporter with nested suites (lighthouse 9.5, 10.0, 10.2).
+    LighthouseMocha "lighthouse_mocha" |lines, _| javascript::lighthouse_mocha(lines);
+    /// mocha's JSON, read by its titles (lighthouse before 3).
+    LighthouseJson "lighthouse_json" |lines, _| javascript::lighthouse_json(lines);
+    /// [`Self::NextKarma`] or [`Self::NextCypress`], by the version.
+    Next "next" |_, _| StatusMap::default();
+    /// karma with nested suites (alibaba-fusion/next).
+    NextKarma "next_karma" |lines, _| javascript::next_karma(lines);
+    /// Cypress on a terminal (alibaba-fusion/next 1.27).
+    NextCypress "next_cypress" |lines, _| javascript::next_cypress(lines);
+    /// Cypress's JSON, read by its titles.
+    Cypress "cypress" |lines, _| javascript::cypress(lines);
+    /// A tree of `-` suites and `*` tests (plotly.js).
+    Plotly "plotly" |lines, _| javascript::plotly(lines);
+    /// jest by test file, with or without a duration (carbon, prettier, scratch-gui, react-pdf).
+    Carbon "carbon" |lines, _| javascript::files::carbon(lines);
+    /// jest by test file, failures first (grommet).
+    Grommet "grommet" |lines, _| javascript::files::grommet(lines);
+    /// jest by test file, durations kept (emotion).
+    Emotion "emotion" |lines, _| javascript::files::emotion(lines);
+    /// karma, failures only (Chart.js).
+    ChartJs "chart_js" |lines, _| javascript::failures::chart_js(lines);
+    /// jasmine, failures only (marked).
+    Marked "marked" |lines, _| javascript::failures::marked(lines);
+    /// mocha, failures only (p5.js).
+    P5js "p5js" |lines, _| javascript::failures::p5js(lines);
+    /// karma, failures only (bpmn-js).
+    BpmnJs "bpmn_js" |lines, _| javascript::failures::bpmn_js(lines);
+    /// karma, mocha and rendering cases, failures only (openlayers).
+    Openlayers "openlayers" |lines, _| javascript::failures::openlayers(lines);
+    /// mocha's min reporter, failures only (eslint).
+    Eslint "eslint" |lines, _| javascript::failures::eslint(lines);
     /// `go test -v`.
-    Gotest,
+    Gotest "gotest" |lines, _| go::gotest(lines);
     /// `cargo test`.
-    Cargo,
+    Cargo "cargo" |lines, _| rust::cargo(lines);
     /// One `mvn test -Dtest=…` for each test, traced by the shell.
-    Maven,
+    Maven "maven" java::maven;
     /// `ant` with its junit task.
-    Ant,
+    Ant "ant" |lines, _| java::ant(lines);
     /// Gradle with a test logger.
-    GradleCustom,
+    GradleCustom "gradle_custom" java::gradle_custom;
     /// `phpunit --testdox`.
-    Phpunit,
+    Phpunit "phpunit" |lines, _| php::phpunit(lines);
     /// minitest, verbose.
-    Minitest,
+    Minitest "minitest" |lines, _| ruby::minitest(lines);
     /// cucumber's progress format, with names.
-    Cucumber,
+    Cucumber "cucumber" |lines, _| ruby::cucumber(lines);
     /// test-unit, verbose.
-    RubyUnit,
+    RubyUnit "ruby_unit" |lines, _| ruby::ruby_unit(lines);
     /// rspec's JSON, made lines by `jq`.
-    RspecTransformedJson,
+    RspecTransformedJson "rspec_transformed_json" |lines, _| ruby::rspec_transformed_json(lines);
     /// [`Self::Minitest`] or [`Self::Cucumber`], by the instance.
-    Jekyll,
+    Jekyll "jekyll" |_, _| StatusMap::default();
     /// The Tcl runner of redis and valkey.
-    Redis,
+    Redis "redis" |lines, _| c::redis(lines);
     /// jq's own.
-    Jq,
+    Jq "jq" |lines, _| c::jq(lines);
     /// doctest's XML (C++).
-    Doctest,
+    Doctest "doctest" |lines, _| c::doctest(lines);
     /// micropython's `run-tests.py`.
-    MicropythonTest,
+    MicropythonTest "micropython_test" |lines, _| c::micropython_test(lines);
     /// GoogleTest.
-    Googletest,
+    Googletest "googletest" |lines, _| c::googletest(lines);
 }
 
 /// A parser that is chosen by the instance, and an instance it does not know.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("the log parser `{parser}` does not know the instance `{instance_id}`")]
+#[error("the log parser `{parser}` does not know {what}")]
 pub struct UnknownInstance {
     /// The parser's name.
     pub parser: &'static str,
-    /// The instance.
-    pub instance_id: String,
+    /// The instance, or its version.
+    pub what: String,
 }
 
 impl LogParser {
-    /// Every parser.
-    pub const ALL: [Self; 24] = [
-        Self::Pytest,
-        Self::PytestOptions,
-        Self::PytestV2,
-        Self::Django,
-        Self::Seaborn,
-        Self::Sympy,
-        Self::Matplotlib,
-        Self::Unittest,
-        Self::Gotest,
-        Self::Cargo,
-        Self::Maven,
-        Self::Ant,
-        Self::GradleCustom,
-        Self::Phpunit,
-        Self::Minitest,
-        Self::Cucumber,
-        Self::RubyUnit,
-        Self::RspecTransformedJson,
-        Self::Jekyll,
-        Self::Redis,
-        Self::Jq,
-        Self::Doctest,
-        Self::MicropythonTest,
-        Self::Googletest,
-    ];
-
-    /// Its name in instances and images.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pytest => "pytest",
-            Self::PytestOptions => "pytest_options",
-            Self::PytestV2 => "pytest_v2",
-            Self::Django => "django",
-            Self::Seaborn => "seaborn",
-            Self::Sympy => "sympy",
-            Self::Matplotlib => "matplotlib",
-            Self::Unittest => "unittest",
-            Self::Gotest => "gotest",
-            Self::Cargo => "cargo",
-            Self::Maven => "maven",
-            Self::Ant => "ant",
-            Self::GradleCustom => "gradle_custom",
-            Self::Phpunit => "phpunit",
-            Self::Minitest => "minitest",
-            Self::Cucumber => "cucumber",
-            Self::RubyUnit => "ruby_unit",
-            Self::RspecTransformedJson => "rspec_transformed_json",
-            Self::Jekyll => "jekyll",
-            Self::Redis => "redis",
-            Self::Jq => "jq",
-            Self::Doctest => "doctest",
-            Self::MicropythonTest => "micropython_test",
-            Self::Googletest => "googletest",
-        }
-    }
-
     /// The parser of a name: ours, or one of the reference registry's, with or
     /// without its `parse_log_`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let name = name.strip_prefix("parse_log_").unwrap_or(name);
         let alias = table::ALIASES.iter().find(|(alias, _)| *alias == name).map(|(_, parser)| *parser);
-        alias.or_else(|| Self::ALL.into_iter().find(|p| p.name() == name))
+        alias.or_else(|| Self::ALL.iter().copied().find(|p| p.name() == name))
     }
 
-    /// The parser of an instance: the one it names, else its repository's.
+    /// The parser of an instance: the one it names, else its repository's;
+    /// `None` when neither is known.
     ///
     /// # Errors
     /// See [`Self::for_instance`].
     pub fn of(instance: &Instance) -> Result<Option<Self>, UnknownInstance> {
         let named = instance.log_parser.as_deref().and_then(Self::named);
         let parser = named.or_else(|| parser_of_repository(&instance.repo));
-        parser.map(|p| p.for_instance(instance.instance_id.as_str())).transpose()
+        parser.map(|p| p.for_instance(instance.instance_id.as_str(), &instance.version)).transpose()
     }
 
     /// The parser that reads this instance's logs: another one where the
-    /// reference chooses by instance.
+    /// reference chooses by instance or version.
     ///
     /// # Errors
     /// When it chooses by instance and does not know this one; the reference
     /// raises there.
-    pub fn for_instance(self, instance_id: &str) -> Result<Self, UnknownInstance> {
+    pub fn for_instance(self, instance_id: &str, version: &str) -> Result<Self, UnknownInstance> {
+        let unknown = |what: String| UnknownInstance { parser: self.name(), what };
         match self {
-            Self::Jekyll => ruby::jekyll(instance_id)
-                .ok_or(UnknownInstance { parser: self.name(), instance_id: instance_id.to_owned() }),
+            Self::Jekyll => {
+                ruby::jekyll(instance_id).ok_or_else(|| unknown(format!("the instance `{instance_id}`")))
+            }
+            Self::ImmutableJs => javascript::immutable_js(instance_id)
+                .ok_or_else(|| unknown(format!("the instance `{instance_id}`"))),
+            Self::Lighthouse => {
+                javascript::lighthouse(version).ok_or_else(|| unknown(format!("the version `{version}`")))
+            }
+            Self::Next if version == "1.27" => Ok(Self::NextCypress),
+            Self::Next => Ok(Self::NextKarma),
             other => Ok(other),
         }
     }
 
-    /// Reads a log. A parser that is chosen by instance says nothing before
-    /// [`Self::for_instance`].
+    /// Reads a log by the rules of an edition. A parser that is chosen by
+    /// instance says nothing before [`Self::for_instance`].
+    #[must_use]
+    pub fn read(self, lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
+        self.reader()(lines, edition)
+    }
+
+    /// Reads a log that is in memory by today's rules.
     #[must_use]
     pub fn parse(self, log: &str) -> StatusMap {
-        let log = python_newlines(log);
-        match self {
-            Self::Pytest => python::pytest(&log),
-            Self::PytestOptions => python::pytest_options(&log),
-            Self::PytestV2 => python::pytest_v2(&log),
-            Self::Django => python::django(&log),
-            Self::Seaborn => python::seaborn(&log),
-            Self::Sympy => python::sympy(&log),
-            Self::Matplotlib => python::matplotlib(&log),
-            Self::Unittest => python::unittest(&log),
-            Self::Gotest => go::gotest(&log),
-            Self::Cargo => rust::cargo(&log),
-            Self::Maven => java::maven(&log),
-            Self::Ant => java::ant(&log),
-            Self::GradleCustom => java::gradle_custom(&log),
-            Self::Phpunit => php::phpunit(&log),
-            Self::Minitest => ruby::minitest(&log),
-            Self::Cucumber => ruby::cucumber(&log),
-            Self::RubyUnit => ruby::ruby_unit(&log),
-            Self::RspecTransformedJson => ruby::rspec_transformed_json(&log),
-            Self::Jekyll => StatusMap::new(),
-            Self::Redis => c::redis(&log),
-            Self::Jq => c::jq(&log),
-            Self::Doctest => c::doctest(&log),
-            Self::MicropythonTest => c::micropython_test(&log),
-            Self::Googletest => c::googletest(&log),
-        }
+        self.read(&mut Lines::new(&mut log.as_bytes()), Edition::default())
     }
 }
 
 /// One status a line, for the many runners that print so: `rule` sees the
 /// line without the white space around it.
-fn by_line<'a>(log: &'a str, mut rule: impl FnMut(&'a str) -> Option<(String, TestStatus)>) -> StatusMap {
-    let mut map = StatusMap::new();
-    for line in log.split('\n') {
+fn by_line(lines: &mut Lines<'_>, mut rule: impl FnMut(&str) -> Option<(String, TestStatus)>) -> StatusMap {
+    let mut map = StatusMap::default();
+    while let Some(line) = lines.next() {
         if let Some((id, status)) = rule(crate::text::python_strip(line)) {
             map.insert(id, Said::Status(status));
         }

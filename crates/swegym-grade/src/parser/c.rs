@@ -9,13 +9,14 @@ use swegym_core::TestStatus;
 
 use super::pattern::pattern;
 use super::{Said, StatusMap, by_line};
+use crate::lines::Lines;
 
 /// `[ok]: name (12 ms)`; a failure's file is no part of its name.
-pub(super) fn redis(log: &str) -> StatusMap {
+pub(super) fn redis(lines: &mut Lines<'_>) -> StatusMap {
     static RESULT: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"^\[(ok|err|skip|ignore)\]:\s(.+?)(?:\s\((\d+\s*m?s)\))?$"));
     static PLACE: LazyLock<Regex> = LazyLock::new(|| pattern(r"\s+in\s+\S+$"));
-    by_line(log, |line| {
+    by_line(lines, |line| {
         let found = RESULT.captures(line)?;
         Some(match &found[1] {
             "ok" => (found[2].to_owned(), TestStatus::Passed),
@@ -26,9 +27,9 @@ pub(super) fn redis(log: &str) -> StatusMap {
 }
 
 /// `PASS: name`.
-pub(super) fn jq(log: &str) -> StatusMap {
+pub(super) fn jq(lines: &mut Lines<'_>) -> StatusMap {
     static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*(PASS|FAIL):\s(.+)$"));
-    by_line(log, |line| {
+    by_line(lines, |line| {
         let found = RESULT.captures(line)?;
         let status = if &found[1] == "PASS" { TestStatus::Passed } else { TestStatus::Failed };
         Some((found[2].to_owned(), status))
@@ -36,9 +37,9 @@ pub(super) fn jq(log: &str) -> StatusMap {
 }
 
 /// `pass  tests/basics/x.py`.
-pub(super) fn micropython_test(log: &str) -> StatusMap {
+pub(super) fn micropython_test(lines: &mut Lines<'_>) -> StatusMap {
     static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(pass|FAIL|skip)\s+(.+)$"));
-    by_line(log, |line| {
+    by_line(lines, |line| {
         let found = RESULT.captures(line)?;
         let status = match &found[1] {
             "pass" => TestStatus::Passed,
@@ -50,9 +51,9 @@ pub(super) fn micropython_test(log: &str) -> StatusMap {
 }
 
 /// `[       OK ] suite.test (0 ms)`.
-pub(super) fn googletest(log: &str) -> StatusMap {
+pub(super) fn googletest(lines: &mut Lines<'_>) -> StatusMap {
     static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^.*\[\s*(OK|FAILED)\s*\]\s(.*)\s\(.*\)$"));
-    by_line(log, |line| {
+    by_line(lines, |line| {
         let found = RESULT.captures(line)?;
         let status = if &found[1] == "OK" { TestStatus::Passed } else { TestStatus::Failed };
         Some((found[2].to_owned(), status))
@@ -62,15 +63,16 @@ pub(super) fn googletest(log: &str) -> StatusMap {
 /// doctest's XML (`-s -r=xml`): every `SubCase` of a `TestCase` is a test, and
 /// passes unless one of its expressions failed. XML that is not well-formed
 /// says nothing (the reference raises).
-pub(super) fn doctest(log: &str) -> StatusMap {
-    let Some(xml) = log.find("<doctest").map(|start| &log[start..]) else { return StatusMap::new() };
-    let Some(end) = xml.find("</doctest>") else { return StatusMap::new() };
+pub(super) fn doctest(lines: &mut Lines<'_>) -> StatusMap {
+    let Some(log) = lines.text() else { return StatusMap::default() };
+    let Some(xml) = log.find("<doctest").map(|start| &log[start..]) else { return StatusMap::default() };
+    let Some(end) = xml.find("</doctest>") else { return StatusMap::default() };
     read_doctest(&xml[..end + "</doctest>".len()]).unwrap_or_default()
 }
 
 fn read_doctest(xml: &str) -> Option<StatusMap> {
     let mut reader = Reader::from_str(xml);
-    let mut map = StatusMap::new();
+    let mut map = StatusMap::default();
     // Open elements: the name, and for a subcase the tests it stands for.
     let mut open: Vec<(String, Vec<String>)> = Vec::new();
     let mut cases: Vec<String> = Vec::new();

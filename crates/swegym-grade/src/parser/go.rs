@@ -7,12 +7,13 @@ use swegym_core::TestStatus;
 
 use super::pattern::pattern;
 use super::{StatusMap, by_line};
+use crate::lines::Lines;
 
 /// `--- PASS: TestName (0.00s)`. Subtests count; the package is not part of
 /// the name, so equal names of two packages are one test.
-pub(super) fn gotest(log: &str) -> StatusMap {
+pub(super) fn gotest(lines: &mut Lines<'_>) -> StatusMap {
     static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^--- (PASS|FAIL|SKIP): (.+) \((.+)\)$"));
-    by_line(log, |line| {
+    by_line(lines, |line| {
         let found = RESULT.captures(line)?;
         let status = match &found[1] {
             "PASS" => TestStatus::Passed,

@@ -6,7 +6,7 @@ use regex::Regex;
 /// they mean in Python: white space with the four separators U+001C to U+001F,
 /// words without combining marks (reference/grading.md, section 4.0). They
 /// must stand outside of brackets.
-pub(super) fn pattern(text: &str) -> Regex {
+pub(crate) fn pattern(text: &str) -> Regex {
     let text = text
         .replace(r"\s", r"[\s\x1c-\x1f]")
         .replace(r"\S", r"[^\s\x1c-\x1f]")

@@ -1,38 +1,65 @@
 //! Python runners (reference/grading.md, section 4.1).
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use regex::Regex;
 use swegym_core::TestStatus;
 
 use super::pattern::pattern;
-use super::{Said, StatusMap};
-use crate::text::{python_split, python_strip};
+use super::{Edition, Said, StatusMap, say};
+use crate::lines::Lines;
+use crate::text::{python_split, python_strip, python_word};
 
-fn starts_with_status(line: &str) -> bool {
-    TestStatus::ALL.iter().any(|s| line.starts_with(s.as_str()))
+/// The first edition does not know `XFAIL`.
+fn starts_with_status(line: &str, edition: Edition) -> bool {
+    match line.as_bytes().first() {
+        Some(b'P' | b'F' | b'S' | b'E') => TestStatus::ALL.iter().any(|s| line.starts_with(s.as_str())),
+        Some(b'X') => line.starts_with("XFAIL") && edition >= Edition::V2,
+        _ => false,
+    }
 }
 
-/// A counted skip, `SKIPPED [3] file.py:12: reason`, names no test.
-fn is_skip_count(words: &[&str]) -> bool {
-    let counted = |w: &str| {
-        w.strip_prefix('[')
-            .and_then(|w| w.strip_suffix(']'))
-            .is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()))
-    };
-    words[0] == "SKIPPED" && counted(words[1])
+fn ends_with_status(line: &str) -> bool {
+    matches!(line.as_bytes().last(), Some(b'D' | b'R' | b'L'))
+        && TestStatus::ALL.iter().any(|s| line.ends_with(s.as_str()))
 }
 
-/// A line that starts with a status: the second word is the test. `FAILED`
-/// lines end in " - message", whose dash is blanked first, so that a test
-/// without a message and one with are cut alike.
-pub(super) fn pytest(log: &str) -> StatusMap {
-    let mut map = StatusMap::new();
-    for line in log.split('\n').filter(|l| starts_with_status(l)) {
-        let line = if line.starts_with("FAILED") { line.replace(" - ", " ") } else { line.to_owned() };
-        let words: Vec<&str> = python_split(&line).collect();
-        if words.len() > 1 && !is_skip_count(&words) {
-            map.insert(words[1].to_owned(), Said::of(words[0]));
+/// A counted skip, `SKIPPED [3] file.py:12: reason`, names no test. Before the
+/// fifth edition it did.
+fn is_skip_count(word: &str, test: &str, edition: Edition) -> bool {
+    static COUNT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\[\d+\]$"));
+    edition >= Edition::V5 && word == "SKIPPED" && COUNT.is_match(test)
+}
+
+/// The first two words of a line that starts with a status: status and test.
+/// `FAILED` lines end in " - message", whose dash is blanked first, so that a
+/// test without a message and one with are cut alike.
+fn status_and_test(line: &str) -> Option<(&str, &str)> {
+    let (status, mut rest) = python_word(line)?;
+    loop {
+        let (test, after) = python_word(rest)?;
+        let before = &rest[..rest.len() - after.len() - test.len()];
+        // Only a lone dash can be blanked away from the first two words; its
+        // blanks go with it.
+        if test == "-" && line.starts_with("FAILED") && before.ends_with(' ') && after.starts_with(' ') {
+            rest = &after[1..];
+        } else {
+            return Some((status, test));
+        }
+    }
+}
+
+/// A line that starts with a status: the second word is the test.
+pub(super) fn pytest(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
+    let mut map = StatusMap::default();
+    while let Some(line) = lines.next() {
+        if starts_with_status(line, edition)
+            && let Some((status, test)) = status_and_test(line)
+            && !is_skip_count(status, test, edition)
+        {
+            say(&mut map, test, Said::of(status));
         }
     }
     map
@@ -40,92 +67,154 @@ pub(super) fn pytest(log: &str) -> StatusMap {
 
 /// As [`pytest`], but a parameter that is an absolute path keeps only its last
 /// component, and what follows the bracket is dropped.
-pub(super) fn pytest_options(log: &str) -> StatusMap {
-    static OPTION: LazyLock<Regex> = LazyLock::new(|| pattern(r"(.*?)\[(.*)\]"));
-    let mut map = StatusMap::new();
-    for line in log.split('\n').filter(|l| starts_with_status(l)) {
-        let line = if line.starts_with("FAILED") { line.replace(" - ", " ") } else { line.to_owned() };
-        let words: Vec<&str> = python_split(&line).collect();
-        if words.len() < 2 || is_skip_count(&words) {
-            continue;
-        }
-        let id = match OPTION.captures(words[1]) {
-            Some(parts) => {
-                let (main, option) = (&parts[1], &parts[2]);
-                let is_path = option.starts_with('/') && !option.starts_with("//") && !option.contains('*');
-                let last = option.rsplit('/').next().unwrap_or(option);
-                if is_path { format!("{main}[/{last}]") } else { format!("{main}[{option}]") }
+pub(super) fn pytest_options(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
+    let mut map = StatusMap::default();
+    while let Some(line) = lines.next() {
+        if starts_with_status(line, edition)
+            && let Some((status, test)) = status_and_test(line)
+            && !is_skip_count(status, test, edition)
+        {
+            match test.split_once('[').and_then(|(main, rest)| Some((main, rest.rsplit_once(']')?.0))) {
+                Some((main, option)) => {
+                    let is_path =
+                        option.starts_with('/') && !option.starts_with("//") && !option.contains('*');
+                    let last = option.rsplit('/').next().unwrap_or(option);
+                    let test = if is_path { format!("{main}[/{last}]") } else { format!("{main}[{option}]") };
+                    say(&mut map, &test, Said::of(status));
+                }
+                None => say(&mut map, test, Said::of(status)),
             }
-            None => words[1].to_owned(),
-        };
-        map.insert(id, Said::of(words[0]));
+        }
     }
     map
 }
 
+/// A line without colours (`[32m`, whose escape went with the other control
+/// characters) and without control characters.
+fn without_colours(line: &str) -> Cow<'_, str> {
+    static COLOUR: LazyLock<Regex> = LazyLock::new(|| pattern(r"\[\d+m"));
+    let line = if line.contains('[') { COLOUR.replace_all(line, "") } else { Cow::Borrowed(line) };
+    if line.bytes().any(|b| (1..32).contains(&b)) {
+        return Cow::Owned(line.chars().filter(|c| !('\u{1}'..='\u{1f}').contains(c)).collect());
+    }
+    line
+}
+
 /// Colours and control characters removed; the status may stand at either end
-/// of the line, and all the words between are the test.
-pub(super) fn pytest_v2(log: &str) -> StatusMap {
-    static COLOUR: LazyLock<Regex> = LazyLock::new(|| pattern(r"\[(\d+)m"));
-    let mut map = StatusMap::new();
-    for line in log.split('\n') {
-        let line = COLOUR.replace_all(line, "");
-        let line: String = line.chars().filter(|c| !('\u{1}'..='\u{1f}').contains(c)).collect();
-        if starts_with_status(&line) {
+/// of the line, and all the words between are the test: before the fifth
+/// edition only one, before the second only at the start.
+pub(super) fn pytest_v2(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
+    let mut map = StatusMap::default();
+    while let Some(line) = lines.next() {
+        let line = without_colours(line);
+        if edition < Edition::V5 {
+            say_old_v2(&mut map, &line, edition);
+        } else if starts_with_status(&line, edition) {
             let line =
                 if line.starts_with("FAILED") { line.split(" - ").next().unwrap_or("") } else { &line };
-            let words: Vec<&str> = python_split(line).collect();
-            if words.len() > 1 && !is_skip_count(&words) {
-                map.insert(words[1..].join(" "), Said::of(words[0]));
+            if let Some((status, rest)) = python_word(line) {
+                let words: Vec<&str> = python_split(rest).collect();
+                if !words.is_empty() && !is_skip_count(status, words[0], edition) {
+                    say(&mut map, &words.join(" "), Said::of(status));
+                }
             }
-        } else if TestStatus::ALL.iter().any(|s| line.ends_with(s.as_str())) {
+        } else if ends_with_status(&line) {
             let words: Vec<&str> = python_split(&line).collect();
-            if let [id @ .., status] = words.as_slice()
-                && !id.is_empty()
+            if let [test @ .., status] = words.as_slice()
+                && !test.is_empty()
             {
-                map.insert(id.join(" "), Said::of(status));
+                say(&mut map, &test.join(" "), Said::of(status));
             }
         }
+    }
+    map
+}
+
+fn say_old_v2(map: &mut StatusMap, line: &str, edition: Edition) {
+    if starts_with_status(line, edition) {
+        if let Some((status, test)) = status_and_test(line) {
+            say(map, test, Said::of(status));
+        }
+    } else if edition >= Edition::V2 && ends_with_status(line) {
+        let mut words = python_split(line);
+        if let (Some(test), Some(status)) = (words.next(), words.next()) {
+            say(map, test, Said::of(status));
+        }
+    }
+}
+
+/// As [`pytest_v2`] of the second edition, with the counter after `FAILED`
+/// removed (SWE-Gym's fork, for pydantic).
+pub(super) fn pytest_pydantic(lines: &mut Lines<'_>) -> StatusMap {
+    static COUNTER: LazyLock<Regex> = LazyLock::new(|| pattern(r"FAILED\s*\[.*?\]"));
+    let mut map = StatusMap::default();
+    while let Some(line) = lines.next() {
+        let line = without_colours(line);
+        say_old_v2(&mut map, &COUNTER.replace_all(&line, "FAILED"), Edition::V2);
     }
     map
 }
 
 /// As [`pytest`], with two members of an enumeration that newer versions print by number.
-pub(super) fn matplotlib(log: &str) -> StatusMap {
-    pytest(&log.replace("MouseButton.LEFT", "1").replace("MouseButton.RIGHT", "3"))
+pub(super) fn matplotlib(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
+    if edition < Edition::V2 {
+        return pytest(lines, edition);
+    }
+    let mut map = StatusMap::default();
+    while let Some(line) = lines.next() {
+        // Neither name can bring forth a status at the start of a line.
+        if starts_with_status(line, edition)
+            && let Some((status, test)) = status_and_test(line)
+            && !is_skip_count(status, test, edition)
+        {
+            let status = status.replace("MouseButton.LEFT", "1").replace("MouseButton.RIGHT", "3");
+            let test = test.replace("MouseButton.LEFT", "1").replace("MouseButton.RIGHT", "3");
+            say(&mut map, &test, Said::of(&status));
+        }
+    }
+    map
 }
 
 /// `name ... ok`, where other output may come between name and status. The
-/// last three rules are for output that is known to.
-pub(super) fn django(log: &str) -> StatusMap {
-    static TORN: LazyLock<[Regex; 3]> = LazyLock::new(|| {
-        [
-            pattern(r"(?m)^(.*?)\s\.\.\.\sTesting against Django installed in ((?s:.*?)) silenced\)\.\nok$"),
-            pattern(r"(?m)^(.*?)\s\.\.\.\sInternal Server Error: /(.*)/\nok$"),
-            pattern(r"(?m)^(.*?)\s\.\.\.\sSystem check identified no issues \(0 silenced\)\nok$"),
-        ]
-    });
+/// last three rules are for output that is known to; the first edition has
+/// none of that.
+pub(super) fn django(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
     const VERSION: &str = "--version is equivalent to version";
     const GLUED: &str = "Applying sites.0002_alter_domain_unique...test_no_migrations";
-    let mut map = StatusMap::new();
-    let mut last: Option<&str> = None;
-    for line in log.split('\n') {
-        let mut line = python_strip(line);
-        let mut say = |test: &str, status| drop(map.insert(test.to_owned(), Said::Status(status)));
-        if line.contains(VERSION) {
-            say(VERSION, TestStatus::Passed);
+    let mut map = StatusMap::default();
+    let mut last: Option<String> = None;
+    let mut torn = Torn::default();
+    let later = edition >= Edition::V2;
+    while let Some(raw) = lines.next() {
+        if later {
+            torn.see(raw);
         }
-        if let Some((test, _)) = line.split_once(" ... ") {
-            last = Some(test);
-        }
-        if let Some(suffix) = [" ... ok", " ... OK", " ...  OK"].into_iter().find(|s| line.ends_with(s)) {
-            if line.starts_with(GLUED) {
-                line = line.split_once("...").map_or(line, |(_, rest)| python_strip(rest));
+        let mut line = python_strip(raw);
+        let dots = line.find(" ... ");
+        if later {
+            if line.contains(VERSION) {
+                say(&mut map, VERSION, Said::Status(TestStatus::Passed));
             }
-            say(line.rsplit_once(suffix).map_or(line, |(test, _)| test), TestStatus::Passed);
+            if let Some(at) = dots {
+                last = Some(line[..at].to_owned());
+            }
+            let suffix = [" ... ok", " ... OK", " ...  OK"].into_iter().find(|s| line.ends_with(s));
+            if let Some(suffix) = suffix {
+                if line.starts_with(GLUED) {
+                    line = line.split_once("...").map_or(line, |(_, rest)| python_strip(rest));
+                }
+                let test = line.rsplit_once(suffix).map_or(line, |(test, _)| test);
+                say(&mut map, test, Said::Status(TestStatus::Passed));
+            }
+        } else if line.ends_with(" ... ok")
+            && let Some((test, _)) = line.split_once(" ... ok")
+        {
+            say(&mut map, test, Said::Status(TestStatus::Passed));
         }
-        if let Some((test, _)) = line.split_once(" ... skipped") {
-            say(test, TestStatus::Skipped);
+        if dots.is_some()
+            && let Some((test, _)) = line.split_once(" ... skipped")
+        {
+            say(&mut map, test, Said::Status(TestStatus::Skipped));
         }
         for (suffix, prefix, status) in
             [(" ... FAIL", "FAIL:", TestStatus::Failed), (" ... ERROR", "ERROR:", TestStatus::Error)]
@@ -133,30 +222,103 @@ pub(super) fn django(log: &str) -> StatusMap {
             if line.ends_with(suffix)
                 && let Some((test, _)) = line.split_once(suffix)
             {
-                say(test, status);
+                say(&mut map, test, Said::Status(status));
             }
             if line.starts_with(prefix)
                 && let Some(test) = python_split(line).nth(1)
             {
-                say(test, status);
+                say(&mut map, test, Said::Status(status));
             }
         }
-        if let Some(test) = last.filter(|_| line.starts_with("ok")) {
-            say(test, TestStatus::Passed);
+        if let Some(test) = last.as_deref().filter(|_| line.starts_with("ok") && later) {
+            say(&mut map, test, Said::Status(TestStatus::Passed));
         }
     }
-    for torn in &*TORN {
-        for found in torn.captures_iter(log) {
-            map.insert(found[1].to_owned(), Said::Status(TestStatus::Passed));
-        }
-    }
+    torn.tests().for_each(|test| say(&mut map, &test, Said::Status(TestStatus::Passed)));
     map
 }
 
+/// Tests whose name and `ok` other output tore apart: the name and the first
+/// words of that output, then `ok` alone on a line. Three kinds of output are
+/// known; of each, the tests in order. The white space around the dots may be
+/// a line end, so that the two lines before count as well.
+#[derive(Default)]
+struct Torn {
+    before: [String; 2],
+    /// How many of them each kind may look at: those after its last find.
+    open: [usize; 3],
+    /// Started by "Testing against Django installed in", until "silenced)." and `ok`.
+    testing: Option<String>,
+    /// What the last line would find if `ok` follows: the kind and the test.
+    before_ok: Vec<(usize, String)>,
+    found: [Vec<String>; 3],
+}
+
+impl Torn {
+    fn see(&mut self, line: &str) {
+        const TESTING: &str = "Testing against Django installed in ";
+        let mut found = [false; 3];
+        for (kind, test) in std::mem::take(&mut self.before_ok) {
+            if line == "ok" {
+                self.found[kind].push(test);
+                if kind == 0 {
+                    self.testing = None;
+                }
+                found[kind] = true;
+            }
+        }
+        let mut rest = line;
+        if self.testing.is_none()
+            && let Some((_, after)) = line.split_once(TESTING)
+        {
+            self.testing = self.name(0, line);
+            rest = after;
+        }
+        if let Some(test) = self.testing.as_ref().filter(|_| rest.ends_with(" silenced).")) {
+            self.before_ok.push((0, test.clone()));
+        }
+        for (kind, words) in [(1, "Internal Server Error: /"), (2, "System check identified no issues")] {
+            if line.contains(words) {
+                self.before_ok.extend(self.name(kind, line).map(|test| (kind, test)));
+            }
+        }
+        for (open, found) in self.open.iter_mut().zip(found) {
+            *open = if found { 0 } else { (*open + 1).min(2) };
+        }
+        self.before.swap(0, 1);
+        self.before[1].clear();
+        self.before[1].push_str(line);
+    }
+
+    /// The test whose line this output tears; its words are on the line itself.
+    fn name(&self, kind: usize, line: &str) -> Option<String> {
+        static STARTS: LazyLock<[Regex; 3]> = LazyLock::new(|| {
+            [
+                pattern(r"(?m)^(.*?)\s\.\.\.\sTesting against Django installed in "),
+                pattern(r"(?m)^(.*?)\s\.\.\.\sInternal Server Error: /(.*)/$"),
+                pattern(r"(?m)^(.*?)\s\.\.\.\sSystem check identified no issues \(0 silenced\)$"),
+            ]
+        });
+        let mut window = String::new();
+        for before in &self.before[2 - self.open[kind]..] {
+            window.push_str(before);
+            window.push('\n');
+        }
+        window.push_str(line);
+        let own = window.len() - line.len();
+        let found = STARTS[kind].captures_iter(&window).find(|found| found.get_match().end() > own);
+        found.map(|found| found[1].to_owned())
+    }
+
+    fn tests(self) -> impl Iterator<Item = String> {
+        self.found.into_iter().flatten()
+    }
+}
+
 /// Failures from the summary, passes from progress lines or the summary.
-pub(super) fn seaborn(log: &str) -> StatusMap {
-    let mut map = StatusMap::new();
-    for line in log.split('\n') {
+pub(super) fn seaborn(lines: &mut Lines<'_>) -> StatusMap {
+    let mut map = StatusMap::default();
+    while let Some(line) = lines.next() {
         let mut words = python_split(line);
         let (Some(first), Some(second)) = (words.next(), words.next()) else { continue };
         let (test, status) = if line.starts_with("FAILED") {
@@ -171,25 +333,64 @@ pub(super) fn seaborn(log: &str) -> StatusMap {
         } else {
             continue;
         };
-        map.insert(test.to_owned(), Said::Status(status));
+        say(&mut map, test, Said::Status(status));
     }
     map
 }
 
 /// Failures by their headings, `____ path.py:test ____`, then one line a test;
-/// the module is not part of its name there.
-pub(super) fn sympy(log: &str) -> StatusMap {
+/// the module is not part of its name there. The second edition forgives
+/// `[OK]` and `[FAIL]`, which end the last line of a file.
+pub(super) fn sympy(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
     static HEADING: LazyLock<Regex> = LazyLock::new(|| pattern(r"(_*) (.*)\.py:(.*) (_*)"));
-    let mut map = StatusMap::new();
-    for found in HEADING.captures_iter(log) {
-        map.insert(format!("{}.py:{}", &found[2], &found[3]), Said::Status(TestStatus::Failed));
-    }
-    for line in log.split('\n').map(python_strip).filter(|l| l.starts_with("test_")) {
+    let mut map = StatusMap::default();
+    let mut said = Vec::new();
+    while let Some(line) = lines.next() {
+        if line.contains(".py:")
+            && let Some(found) = HEADING.captures(line)
+        {
+            say(&mut map, &format!("{}.py:{}", &found[2], &found[3]), Said::Status(TestStatus::Failed));
+        }
+        let mut line = python_strip(line);
+        if !line.starts_with("test_") {
+            continue;
+        }
+        if edition == Edition::V2 && (line.ends_with("[FAIL]") || line.ends_with("[OK]")) {
+            line = line.rsplit_once('[').map_or(line, |(before, _)| python_strip(before));
+        }
         let ends = [(" E", TestStatus::Error), (" F", TestStatus::Failed), (" ok", TestStatus::Passed)];
         let status = ends.into_iter().find(|(end, _)| line.ends_with(end)).map(|(_, status)| status);
-        if let (Some(status), Some(test)) = (status, python_split(line).next()) {
-            map.insert(test.to_owned(), Said::Status(status));
+        if let (Some(status), Some((test, _))) = (status, python_word(line)) {
+            said.push((test.to_owned(), status));
         }
+    }
+    for (test, status) in said {
+        say(&mut map, &test, Said::Status(status));
+    }
+    map
+}
+
+/// R2E-Gym's: the lines between the heading of pytest's summary and its next
+/// mention; what follows the file is the name, without colours and message.
+pub(super) fn r2e(lines: &mut Lines<'_>) -> StatusMap {
+    const HEADING: &str = "short test summary info";
+    static COLOUR: LazyLock<Regex> = LazyLock::new(|| pattern(r"\x1b\[\d+m"));
+    let mut said: BTreeMap<String, TestStatus> = BTreeMap::new();
+    let mut headings = 0;
+    while let Some(line) = lines.next() {
+        for (at, part) in line.split(HEADING).enumerate() {
+            headings += usize::from(at > 0);
+            let words = [TestStatus::Passed, TestStatus::Failed, TestStatus::Error];
+            let status = words.into_iter().find(|s| part.contains(s.as_str()));
+            if let Some(status) = status.filter(|_| headings == 1) {
+                let name = part.split("::").skip(1).collect::<Vec<_>>().join(".");
+                said.insert(COLOUR.replace_all(&name, "").into_owned(), status);
+            }
+        }
+    }
+    let mut map = StatusMap::default();
+    for (name, status) in said {
+        say(&mut map, name.split(" - ").next().unwrap_or_default(), Said::Status(status));
     }
     map
 }
@@ -197,12 +398,12 @@ pub(super) fn sympy(log: &str) -> StatusMap {
 /// `test_x (module.Class.test_x) ... ok`, with the first line of a docstring
 /// possibly between name and dots; the blocks `FAIL: …` and `ERROR: …` at the
 /// end decide over a status line that other output tore apart.
-pub(super) fn unittest(log: &str) -> StatusMap {
+pub(super) fn unittest(lines: &mut Lines<'_>) -> StatusMap {
     static NAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(\w+) \(([\w.]+)\)"));
     static BLOCK: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(FAIL|ERROR): (\w+) \(([\w.]+)\)"));
-    let mut map = StatusMap::new();
+    let mut map = StatusMap::default();
     let mut open: Option<String> = None;
-    for line in log.split('\n') {
+    while let Some(line) = lines.next() {
         if let Some(block) = BLOCK.captures(line) {
             let status = if &block[1] == "FAIL" { TestStatus::Failed } else { TestStatus::Error };
             map.insert(unittest_id(&block[2], &block[3]), Said::Status(status));
@@ -328,7 +529,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_log_is_read(log in "((PASSED|FAILED|ERROR|SKIPPED|ok|\\[\\d+m| \\.\\.\\. |::|\\[|\\]| - |/)|\\PC|\r|\n|\u{1c}){0,80}") {
-            for parser in LogParser::ALL { let _ = parser.parse(&log); }
+            for parser in LogParser::ALL.iter() { let _ = parser.parse(&log); }
         }
     }
 }

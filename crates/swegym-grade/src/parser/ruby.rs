@@ -7,6 +7,7 @@ use swegym_core::TestStatus;
 
 use super::pattern::pattern;
 use super::{LogParser, StatusMap, by_line};
+use crate::lines::Lines;
 
 fn letter(letter: &str) -> TestStatus {
     match letter {
@@ -17,29 +18,29 @@ fn letter(letter: &str) -> TestStatus {
 }
 
 /// `Class#test. = 0.00 s = .`: the last `.`, `F` or `E` of the line counts.
-pub(super) fn minitest(log: &str) -> StatusMap {
+pub(super) fn minitest(lines: &mut Lines<'_>) -> StatusMap {
     static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(.+)\. .*=.*(\.|F|E).*$"));
-    by_line(log, |line| {
+    by_line(lines, |line| {
         let found = RESULT.captures(line)?;
         Some((found[1].to_owned(), letter(&found[2])))
     })
 }
 
 /// `Feature name ....F`.
-pub(super) fn cucumber(log: &str) -> StatusMap {
+pub(super) fn cucumber(lines: &mut Lines<'_>) -> StatusMap {
     static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(.*) \.+(\.|F)"));
-    by_line(log, |line| {
+    by_line(lines, |line| {
         let found = RESULT.captures(line)?;
         Some((found[1].to_owned(), letter(&found[2])))
     })
 }
 
 /// `test: name: .: (0.001)`; `O` is an omission.
-pub(super) fn ruby_unit(log: &str) -> StatusMap {
+pub(super) fn ruby_unit(lines: &mut Lines<'_>) -> StatusMap {
     // A letter must end its word.
     static RESULT: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"^\s*(?:test: )?(.+):\s+(?:(\.)|([EFO])(?:[^\p{L}\p{N}_]|$))"));
-    by_line(log, |line| {
+    by_line(lines, |line| {
         let found = RESULT.captures(line)?;
         let outcome = found.get(2).or(found.get(3))?;
         Some((found[1].to_owned(), letter(outcome.as_str())))
@@ -47,9 +48,9 @@ pub(super) fn ruby_unit(log: &str) -> StatusMap {
 }
 
 /// `full description - passed`. Pending examples leave no entry.
-pub(super) fn rspec_transformed_json(log: &str) -> StatusMap {
+pub(super) fn rspec_transformed_json(lines: &mut Lines<'_>) -> StatusMap {
     static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(.+) - (passed|failed)"));
-    by_line(log, |line| {
+    by_line(lines, |line| {
         let found = RESULT.captures(line)?;
         let status = if &found[2] == "passed" { TestStatus::Passed } else { TestStatus::Failed };
         Some((found[1].to_owned(), status))

@@ -1,35 +1,62 @@
-"""Reads logs with the reference's parsers.
+"""Reads logs with the reference's parsers, of any release since 1.1.
 
-Arguments: the reference's wheel. Input: one JSON object a line,
-{"parser", "instance_id", "log"}. Output: one JSON value a line: the pairs of
-test and status in order, or null where the reference raises.
+Arguments: the release's wheel. Input: one JSON object a line,
+{"parser", "instance_id", "version", "log"}. Output: one JSON value a line: the
+pairs of test and status in order, null where the reference raises, or "no such
+parser".
 """
 
 import contextlib
+import importlib
 import io
 import json
 import sys
 import types
+import zipfile
 
 wheel = sys.argv[1]
-# Imported beside the parsers, and not used by them.
-sys.modules["unidiff"] = types.SimpleNamespace(PatchSet=None)
-# The packages' own __init__ modules import Docker and data sets.
-for name in ("swebench", "swebench.harness"):
-    package = types.ModuleType(name)
-    package.__path__ = [f"{wheel}/{name.replace('.', '/')}"]
-    sys.modules[name] = package
 
-from swebench.harness.log_parsers import PARSER_REGISTRY  # noqa: E402
+
+def stub(name, **content):
+    """A module that is imported beside the parsers and not used by them."""
+    module = types.ModuleType(name)
+    vars(module).update(content)
+    sys.modules[name] = module
+
+
+stub("unidiff", PatchSet=None)
+stub("swebench.harness.test_spec")
+stub("swebench.harness.test_spec.test_spec", TestSpec=None)
+# The packages' own __init__ modules import Docker and data sets.
+for name in ("swebench", "swebench.harness", "swebench.metrics"):
+    stub(name, __path__=[f"{wheel}/{name.replace('.', '/')}"])
+if not any(name == "swebench/utils.py" for name in zipfile.ZipFile(wheel).namelist()):
+    import re
+
+    escape = re.compile(r"\x1B(?:[@-Z\\-_]|\[[0-?]*[ -/]*[@-~])")
+    stub("swebench.harness.utils", ansi_escape=lambda text: escape.sub("", text))
+
+parsers = {}
+for path in zipfile.ZipFile(wheel).namelist():
+    if path.startswith("swebench/") and "log_parsers" in path and path.endswith(".py"):
+        module = importlib.import_module(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+        for name, value in vars(module).items():
+            if name.startswith("parse_log_"):
+                parsers[name] = value
 
 for line in sys.stdin:
     case = json.loads(line)
     # As the reference reads a log: in text mode.
     log = io.StringIO(case["log"], newline=None).read()
-    spec = types.SimpleNamespace(instance_id=case["instance_id"], version="1.0")
+    spec = types.SimpleNamespace(instance_id=case["instance_id"], version=case["version"])
+    parser = parsers.get(case["parser"])
+    if parser is None:
+        print(json.dumps("no such parser"))
+        continue
+    arguments = (log, spec)[: parser.__code__.co_argcount]
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            statuses = PARSER_REGISTRY[case["parser"]](log, spec)
+            statuses = parser(*arguments)
         print(json.dumps(list(statuses.items())))
     except Exception:  # noqa: BLE001
         print("null")

@@ -1,0 +1,419 @@
+//! JavaScript and TypeScript (reference/grading.md, section 4.2): runners that
+//! name every test. Those that name files or failures only have files of
+//! their own.
+
+pub(super) mod failures;
+pub(super) mod files;
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde_json::Value;
+use swegym_core::TestStatus;
+
+use super::pattern::pattern;
+use super::{Edition, LogParser, Said, StatusMap, by_line, say};
+use crate::lines::Lines;
+use crate::text::{indent, python_lstrip, python_strip, without_escapes};
+
+const PASSED: Said = Said::Status(TestStatus::Passed);
+const FAILED: Said = Said::Status(TestStatus::Failed);
+
+/// `✓ name (12 ms)`. A duration with a fraction stays in the name.
+pub(super) fn jest(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
+    static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*(✓|✕|○)\s(.+?)(?:\s\((\d+\s*m?s)\))?$"));
+    by_line(lines, |line| {
+        let found = RESULT.captures(line)?;
+        let status = match &found[1] {
+            "✓" => TestStatus::Passed,
+            "✕" => TestStatus::Failed,
+            _ => TestStatus::Skipped,
+        };
+        let name = if edition >= Edition::V5 { python_strip(&found[2]) } else { &found[2] };
+        Some((name.to_owned(), status))
+    })
+}
+
+/// `[PASSED] suites and name`.
+pub(super) fn jest_json(lines: &mut Lines<'_>) -> StatusMap {
+    static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\[(PASSED|FAILED)\]\s(.+)$"));
+    by_line(lines, |line| {
+        let found = RESULT.captures(line)?;
+        let status = if &found[1] == "PASSED" { TestStatus::Passed } else { TestStatus::Failed };
+        Some((found[2].to_owned(), status))
+    })
+}
+
+/// `✓ file > suite > name 12ms`.
+pub(super) fn vitest(lines: &mut Lines<'_>) -> StatusMap {
+    static RESULT: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"^\s*(✓|×|↓)\s(.+?)(?:\s(\d+\s*m?s?|\[skipped\]))?$"));
+    by_line(lines, |line| {
+        let found = RESULT.captures(line)?;
+        let status = match &found[1] {
+            "✓" => TestStatus::Passed,
+            "×" => TestStatus::Failed,
+            _ => TestStatus::Skipped,
+        };
+        Some((found[2].to_owned(), status))
+    })
+}
+
+/// `ok 12 name`; directives stay in the name.
+pub(super) fn tap(lines: &mut Lines<'_>) -> StatusMap {
+    static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(ok|not ok) (\d+) (.+)$"));
+    by_line(lines, |line| {
+        let found = RESULT.captures(line)?;
+        let status = if &found[1] == "ok" { TestStatus::Passed } else { TestStatus::Failed };
+        Some((found[3].to_owned(), status))
+    })
+}
+
+/// immutable-js uses different runners.
+pub(super) fn immutable_js(instance_id: &str) -> Option<LogParser> {
+    match instance_id.rsplit('-').next()? {
+        "2006" => Some(LogParser::Jest),
+        "2005" => Some(LogParser::JestJson),
+        _ => None,
+    }
+}
+
+/// An indented tree between the browser's start and the summary. A deeper line
+/// opens a suite, a shallower one closes one.
+pub(super) fn karma(lines: &mut Lines<'_>) -> StatusMap {
+    static LINE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(\s*)?([✔✖])?\s(.*)$"));
+    let mut map = StatusMap::default();
+    let mut suites: Vec<String> = Vec::new();
+    let mut depth = None;
+    let mut started = false;
+    while let Some(line) = lines.next() {
+        if line.starts_with("SUMMARY:") {
+            break;
+        }
+        if line.contains("Starting browser") {
+            started = true;
+            continue;
+        }
+        let Some(found) = started.then(|| LINE.captures(line)).flatten() else { continue };
+        let (space, name) = (found.get(1).map_or("", |m| m.as_str()), &found[3]);
+        match found.get(2).map(|mark| mark.as_str()) {
+            Some(mark) => {
+                suites.push(name.to_owned());
+                say(&mut map, &suites.join(" > "), if mark == "✔" { PASSED } else { FAILED });
+                suites.pop();
+            }
+            None if space.is_empty() => {}
+            None => {
+                let new = space.chars().count();
+                if depth.is_none_or(|old| new > old) {
+                    suites.push(name.to_owned());
+                } else if depth.is_some_and(|old| new < old) {
+                    suites.pop();
+                }
+                depth = Some(new);
+            }
+        }
+    }
+    map
+}
+
+/// Suites by indentation: a line closes all that are not shallower than itself.
+#[derive(Default)]
+struct Suites(Vec<(String, usize)>);
+
+impl Suites {
+    /// Takes an indented line for a suite.
+    fn see(&mut self, line: &str) {
+        let depth = indent(line);
+        if depth > 0 {
+            while self.0.last().is_some_and(|(_, old)| *old >= depth) {
+                self.0.pop();
+            }
+            self.0.push((python_strip(line).to_owned(), depth));
+        }
+    }
+
+    fn path(&self) -> String {
+        self.0.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" - ")
+    }
+
+    /// The path with a name at its end.
+    fn named(&self, name: &str) -> String {
+        if self.0.is_empty() { name.to_owned() } else { format!("{} - {name}", self.path()) }
+    }
+}
+
+/// Runs of jest, each after its command, up to its list of failures.
+pub(super) fn calypso(lines: &mut Lines<'_>) -> StatusMap {
+    static TIMED: LazyLock<Regex> = LazyLock::new(|| pattern(r"\(\d+ms\)"));
+    static WHOLE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s+[✓✕]\s(.*)\(\d+ms\)$"));
+    static BARE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s+[✓✕]\s(.*)"));
+    let mut map = StatusMap::default();
+    let mut suites = Suites::default();
+    let mut running = false;
+    while let Some(line) = lines.next() {
+        for (at, part) in line.split(" ./node_modules/.bin/jest ").enumerate() {
+            running |= at > 0;
+            if !running {
+                continue;
+            }
+            if part.starts_with("Test Suites") || part.starts_with("  ● ") {
+                running = false;
+                continue;
+            }
+            let marked = python_strip(part);
+            let said = match marked.chars().next() {
+                Some('✓') => PASSED,
+                Some('✕') => FAILED,
+                _ => {
+                    suites.see(part);
+                    continue;
+                }
+            };
+            let rule = if TIMED.is_match(part) { &*WHOLE } else { &*BARE };
+            if let Some(found) = rule.captures(part) {
+                say(&mut map, python_strip(&format!("{} - {}", suites.path(), &found[1])), said);
+            }
+        }
+    }
+    map
+}
+
+/// Tests with a mark or a number under the last indented line, up to the counts.
+pub(super) fn highlightjs(lines: &mut Lines<'_>) -> StatusMap {
+    static COUNTS: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[ \t]*\d+ passing"));
+    static NUMBER: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\d+\)"));
+    static TIMED: LazyLock<Regex> = LazyLock::new(|| pattern(r"\(\d+ms\)"));
+    let mut map = StatusMap::default();
+    let mut suite: Option<String> = None;
+    let mut first = true;
+    while let Some(line) = lines.next() {
+        if !std::mem::take(&mut first) && COUNTS.is_match(line) {
+            break;
+        }
+        let bare = python_strip(line);
+        let (rest, said) = if let Some(mark) = ["✓", "✔"].into_iter().find(|mark| bare.starts_with(mark))
+        {
+            (line.split_once(mark), PASSED)
+        } else if NUMBER.is_match(bare) {
+            (line.split_once(')'), FAILED)
+        } else {
+            if line.starts_with("  ") {
+                suite = Some(bare.to_owned());
+            }
+            continue;
+        };
+        let name = TIMED.replace_all(rest.map_or("", |(_, name)| name), "");
+        let name = python_strip(&name);
+        match &suite {
+            Some(suite) => say(&mut map, &format!("{suite}.{name}"), said),
+            None => say(&mut map, name, said),
+        }
+    }
+    map
+}
+
+/// What mocha's JSON reporter prints after each run of its command. A report
+/// that is not JSON says nothing (the reference raises).
+pub(super) fn prismjs(lines: &mut Lines<'_>) -> StatusMap {
+    let mut map = StatusMap::default();
+    let text = lines.text().unwrap_or_default();
+    for run in text.split("./node_modules/.bin/mocha tests/run.js --reporter json").skip(1) {
+        let body = run.split_once('{').map_or(run, |(_, body)| body);
+        let body = body.rsplit_once('}').map_or(body, |(body, _)| body);
+        let Ok(report) = serde_json::from_str::<Value>(&format!("{{{body}}}")) else { continue };
+        for (list, said) in [("failures", FAILED), ("passes", PASSED)] {
+            for test in report[list].as_array().into_iter().flatten() {
+                if let Some(title) = test["fullTitle"].as_str() {
+                    say(&mut map, title, said.clone());
+                }
+            }
+        }
+    }
+    map
+}
+
+/// `[smoke] > name ... ok`, with temporary files renumbered in the order of
+/// their appearance. A test without a status failed.
+pub(super) fn quarto_cli(lines: &mut Lines<'_>) -> StatusMap {
+    static FILES: LazyLock<[Regex; 2]> =
+        LazyLock::new(|| [pattern(r"/tmp/(\w+)\.qmd"), pattern(r"/tmp/(\w+)/")]);
+    let mut map = StatusMap::default();
+    let mut numbers: HashMap<String, usize> = HashMap::new();
+    while let Some(line) = lines.next() {
+        if line.contains("ERRORS") || line.contains("failures:") {
+            break;
+        }
+        if !line.contains("[smoke]") && !line.contains("[unit]") {
+            continue;
+        }
+        let mut line = line.to_owned();
+        for rule in &*FILES {
+            if let Some(found) = rule.find(&line) {
+                let next = numbers.len();
+                let number = *numbers.entry(found.as_str().to_owned()).or_insert(next);
+                line = rule.replace_all(&line, format!("/tmp/{number}")).into_owned();
+            }
+        }
+        let steps = ["passed", "failed", "steps"].iter().all(|word| line.contains(word));
+        if line.starts_with("test result:") || steps || line.contains("34mINFO") {
+            continue;
+        }
+        let name = python_strip(line.split("...").next().unwrap_or_default());
+        if line.contains("32mok") {
+            say(&mut map, name, PASSED);
+        } else if line.contains("31mFAILED") || !map.contains_key(name) {
+            say(&mut map, name, FAILED);
+        }
+    }
+    map
+}
+
+/// The versions of lighthouse have used three runners.
+pub(super) fn lighthouse(version: &str) -> Option<LogParser> {
+    if ["9.5", "10.0", "10.2"].contains(&version) {
+        return Some(LogParser::LighthouseMocha);
+    }
+    let number: f64 = python_strip(version).parse().ok()?;
+    Some(if number >= 3.0 { LogParser::Carbon } else { LogParser::LighthouseJson })
+}
+
+/// Runs of mocha between "running N test files" and "N passing".
+pub(super) fn lighthouse_mocha(lines: &mut Lines<'_>) -> StatusMap {
+    static RUN: LazyLock<Regex> = LazyLock::new(|| pattern(r"running\s\d+\stest\sfiles"));
+    static COUNTS: LazyLock<Regex> = LazyLock::new(|| pattern(r"\d+\spassing"));
+    static RESULTS: LazyLock<[(Regex, Said); 4]> = LazyLock::new(|| {
+        [
+            (pattern(r"^✔\s(.*)\s\(\d+m+s\)"), PASSED),
+            (pattern(r"^✔\s(.*)"), PASSED),
+            (pattern(r"^\d+\)\s(.*)\s\(\d+m+s\)"), FAILED),
+            (pattern(r"^\d+\)\s(.*)"), FAILED),
+        ]
+    });
+    let mut map = StatusMap::default();
+    let text = lines.text().unwrap_or_default();
+    for run in RUN.split(&text).skip(1) {
+        let mut suites = Suites::default();
+        for line in python_strip(COUNTS.split(run).next().unwrap_or_default()).split('\n') {
+            let bare = python_strip(line);
+            match RESULTS.iter().find_map(|(rule, said)| Some((rule.captures(bare)?, said))) {
+                Some((found, said)) => say(&mut map, &suites.named(&found[1]), said.clone()),
+                None => suites.see(line),
+            }
+        }
+    }
+    map
+}
+
+/// Titles in the two lists of mocha's JSON, after each run of its command.
+pub(super) fn lighthouse_json(lines: &mut Lines<'_>) -> StatusMap {
+    let mut map = StatusMap::default();
+    let text = lines.text().unwrap_or_default();
+    for run in text.split("./node_modules/.bin/mocha --reporter json").skip(1) {
+        say_titles(&mut map, run, "\"passes\": [", "]", &PASSED);
+        say_titles(&mut map, run, "\"failures\": [", "],", &FAILED);
+    }
+    map
+}
+
+/// The same of Cypress, whose reports end in a path.
+pub(super) fn cypress(lines: &mut Lines<'_>) -> StatusMap {
+    let mut map = StatusMap::default();
+    let text = lines.text().unwrap_or_default();
+    let Some((reports, _)) = text.rsplit_once("../..") else { return map };
+    for report in reports.split("../..") {
+        say_titles(&mut map, report, "  \"passes\": [", "  }", &PASSED);
+        say_titles(&mut map, report, "  \"failures\": [", "  ],", &FAILED);
+    }
+    map
+}
+
+/// Titles between the last opening and the last closing of a list.
+fn say_titles(map: &mut StatusMap, text: &str, open: &str, close: &str, said: &Said) {
+    static TITLE: LazyLock<Regex> = LazyLock::new(|| pattern(r#""fullTitle":\s"(.*)",\n"#));
+    let list = text.rsplit_once(open).map_or(text, |(_, list)| list);
+    let list = list.rsplit_once(close).map_or(list, |(list, _)| list);
+    for found in TITLE.captures_iter(list) {
+        say(map, &found[1], said.clone());
+    }
+}
+
+/// Runs of karma after their `xvfb-run`, from the browser's start to the
+/// total, without escapes and assertion messages.
+pub(super) fn next_karma(lines: &mut Lines<'_>) -> StatusMap {
+    static ASSERTION: LazyLock<Regex> = LazyLock::new(|| pattern(r"AssertionError:\s+#((?s:.*?))\n\n"));
+    const NOISE: [&str; 5] = ["ERROR", "LOG", "WARN", "Check", "in"];
+    let mut map = StatusMap::default();
+    let text = lines.text().unwrap_or_default();
+    let text = without_escapes(&text);
+    let text = ASSERTION.replace_all(&text, "");
+    let mut suites = Suites::default();
+    for run in text.split(" xvfb-run ").skip(1) {
+        let run = run.rsplit_once("Starting browser Chrome").map_or(run, |(_, run)| run);
+        for line in run.split('\n') {
+            let bare = python_strip(line);
+            if line.starts_with("TOTAL") {
+                break;
+            } else if NOISE.iter().any(|word| bare.starts_with(word)) {
+                continue;
+            } else if let Some((_, test)) = line.split_once('✗') {
+                say(&mut map, &suites.named(python_lstrip(test)), FAILED);
+            } else if let Some((_, test)) = line.split_once('✓') {
+                say(&mut map, &suites.named(python_lstrip(test)), PASSED);
+            } else {
+                suites.see(line);
+            }
+        }
+    }
+    map
+}
+
+/// Specs of Cypress, each after its `Running:` line.
+pub(super) fn next_cypress(lines: &mut Lines<'_>) -> StatusMap {
+    static SPEC: LazyLock<Regex> = LazyLock::new(|| pattern(r"Running:(.*)\)\n{3}\s{2}(.*)\n"));
+    static FAILURE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?m)^\s{4}\d+\)\s(.*)"));
+    static SUCCESS: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?m)^\s{4}✓\s(.*)\("));
+    let mut map = StatusMap::default();
+    let text = lines.text().unwrap_or_default();
+    let specs: Vec<_> = SPEC.captures_iter(&text).collect();
+    for (at, spec) in specs.iter().enumerate() {
+        let end = specs.get(at + 1).map_or(text.len(), |next| next.get_match().start());
+        let run = &text[spec.get_match().end()..end];
+        for (rule, said) in [(&*FAILURE, FAILED), (&*SUCCESS, PASSED)] {
+            for found in rule.captures_iter(run) {
+                say(&mut map, &format!("{}: {}", &spec[2], python_strip(&found[1])), said.clone());
+            }
+        }
+    }
+    map
+}
+
+/// `- suite :` and `* test : status`; any line that is not deeper than the
+/// last suite closes all suites.
+pub(super) fn plotly(lines: &mut Lines<'_>) -> StatusMap {
+    static SUITE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(\s+)-\s+(.*?)\s+:"));
+    static TEST: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(\s+)\*\s+(.*?)\s+:\s*(.*)"));
+    let mut map = StatusMap::default();
+    let (mut suites, mut depth) = (Vec::new(), 0);
+    while let Some(line) = lines.next() {
+        if let Some(found) = SUITE.captures(line) {
+            let new = found[1].chars().count();
+            if new <= depth {
+                suites.clear();
+            }
+            suites.push(found[2].to_owned());
+            depth = new;
+        } else if let Some(found) = TEST.captures(line) {
+            if found[1].chars().count() <= depth {
+                suites.clear();
+            }
+            let status = found[3].to_lowercase();
+            let passed = status.contains("ok") && !status.contains("failed");
+            suites.push(found[2].to_owned());
+            say(&mut map, &suites.join("."), if passed { PASSED } else { FAILED });
+            suites.pop();
+        }
+    }
+    map
+}
