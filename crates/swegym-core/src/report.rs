@@ -1,6 +1,6 @@
 //! One verdict, and the evidence class it rests on.
 
-use crate::{Fault, InstanceId, Resolution};
+use crate::{Boundary, Fault, InstanceId, Resolution};
 
 /// Names of tests that met and missed one kind of expectation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,10 +36,14 @@ pub struct Report {
     pub patch_exists: bool,
     /// The patch went onto the base commit and the tests gave a readable result.
     pub patch_successfully_applied: bool,
+    /// The tests ran to an end and their log was read, whatever it said.
+    pub log_graded: bool,
     /// Full, partial or no.
     pub resolution: Resolution,
     /// Something other than the answer broke: the verdict says nothing about the agent.
     pub infra_failure: Option<Fault>,
+    /// A sign in the log of a broken environment or a bad answer, as a code: which of them is not known.
+    pub ambiguous_failure: Option<String>,
     /// Why there is no test result although nothing broke (patch refused, forged log, witnesses disagree, …).
     pub reason: Option<Fault>,
     /// Test by test; absent when no test result exists.
@@ -51,5 +55,18 @@ impl Report {
     #[must_use]
     pub fn resolved(&self) -> bool {
         self.resolution == Resolution::Full
+    }
+
+    /// Notes a sign of trouble in the log, a code, and whether only the
+    /// environment can have caused it. Advice: the verdict stays.
+    pub fn note_sign(&mut self, sign: Option<(&'static str, bool)>) {
+        match sign {
+            Some((code, true)) => {
+                let message = "the log shows that the environment broke";
+                self.infra_failure = Some(Fault::new(Boundary::Task, code, message));
+            }
+            Some((code, false)) => self.ambiguous_failure = Some(code.to_owned()),
+            None => {}
+        }
     }
 }

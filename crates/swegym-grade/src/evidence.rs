@@ -1,6 +1,7 @@
 //! What one test run left behind. Grading looks at nothing else.
 
 use crate::junit::Case;
+use crate::reading::Reading;
 
 /// How the test command ended, as the supervisor saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,9 +19,9 @@ pub enum RunEnd {
 pub struct Evidence {
     /// Whether the answer's patch went on; with the tool's words if not.
     pub patch: PatchOutcome,
-    /// Everything the tests printed; `None` when they were not run.
-    pub log: Option<String>,
-    /// How the test command ended.
+    /// What the tests printed, read; `None` when they were not run.
+    pub reading: Option<Reading>,
+    /// How the test command ended, by the supervisor; `None` when only a log is left.
     pub end: Option<RunEnd>,
     /// Structured results.
     pub structured: Structured,

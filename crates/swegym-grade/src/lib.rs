@@ -7,13 +7,18 @@
 
 pub mod evidence;
 pub mod flake;
+pub mod infra;
 pub mod junit;
 pub mod lines;
+pub mod marks;
 pub mod parser;
+pub mod reading;
 pub mod semantics;
 pub mod text;
 pub mod witness;
 
 pub use evidence::Evidence;
+pub use marks::Marks;
 pub use parser::{LogParser, StatusMap};
+pub use reading::Reading;
 pub use semantics::Semantics;

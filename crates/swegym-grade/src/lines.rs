@@ -66,6 +66,21 @@ impl<'a> Lines<'a> {
         }
     }
 
+    /// What is left of the lines at hand, or the next ones: whole lines of an
+    /// arbitrary number.
+    pub fn block(&mut self) -> Option<&str> {
+        if self.at == self.block.len() {
+            if self.last {
+                self.over = true;
+                return None;
+            }
+            self.fill();
+        }
+        let start = self.at;
+        self.at = self.block.len();
+        Some(&self.block[start..])
+    }
+
     /// Everything from here on as one text; `None`, and [`Self::too_long`],
     /// when it is longer than [`LONGEST_TEXT`].
     pub fn text(&mut self) -> Option<String> {

@@ -8,6 +8,7 @@ mod c;
 mod go;
 mod java;
 mod javascript;
+mod json;
 mod pattern;
 mod php;
 mod python;
@@ -117,6 +118,8 @@ parsers! {
     Matplotlib "matplotlib" python::matplotlib;
     /// pytest's summary alone, names without files (R2E-Gym).
     R2e "r2e" |lines, _| python::r2e(lines);
+    /// The list of tests that every parser of SWE-bench Pro writes, as JSON.
+    Pro "swe_bench_pro" |lines, _| json::pro(lines);
     /// `python -m unittest -v`; ours, the reference has none.
     Unittest "unittest" |lines, _| python::unittest(lines);
     /// One line a test with a check mark: `jest --verbose`.

@@ -30,11 +30,12 @@ impl Structured {
         Self { by_name }
     }
 
-    /// The status of a pytest id, which the log may have cut at a blank.
-    /// Several candidates for a cut id must agree.
+    /// The status of an id: pytest's, which the log may have cut at a blank
+    /// (several candidates must agree then), or another runner's, whose parts
+    /// are compared without regard to what stands between them.
     #[must_use]
     pub fn status_of(&self, id: &str) -> Option<TestStatus> {
-        let (classname, name) = split_id(id)?;
+        let Some((classname, name)) = split_id(id) else { return self.status_of_foreign(id) };
         if let Some(status) = self.by_name.get(&(classname.clone(), name.clone())) {
             return Some(*status);
         }
@@ -48,11 +49,24 @@ impl Structured {
         statuses.all(|s| s.is_pass() == first.is_pass()).then_some(first)
     }
 
+    /// `Class#test`, `suite > test`, `module.Class.test`, or a bare name.
+    fn status_of_foreign(&self, id: &str) -> Option<TestStatus> {
+        let same = |((classname, name), _): &(&(String, String), &TestStatus)| {
+            name == id || parts(&format!("{classname}.{name}")).eq(parts(id))
+        };
+        self.by_name.iter().filter(same).map(|(_, status)| *status).max_by_key(|s| severity(*s))
+    }
+
     /// Whether there is any result.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_name.is_empty()
     }
+}
+
+/// The words of a name, whatever stands between them.
+fn parts(name: &str) -> impl Iterator<Item = &str> {
+    name.split(['.', '#', '>', '/', ':', ' ']).filter(|part| !part.is_empty())
 }
 
 fn severity(status: TestStatus) -> u8 {
@@ -111,7 +125,10 @@ mod tests {
             case("tests.test_a", "test_e[a c]", Failed),
             case("tests.test_a", "test_f", Passed),
             case("tests.test_a", "test_f", Error),
+            case("com.x.ATest", "adds", Passed),
         ]);
+        assert_eq!(structured.status_of("com.x.ATest#adds"), Some(Passed));
+        assert_eq!(structured.status_of("com.x.ATest > adds"), Some(Passed));
         assert_eq!(structured.status_of("tests/test_a.py::TestB::test_c[x::y]"), Some(Passed));
         assert_eq!(structured.status_of("tests/test_a.py::test_d[a"), Some(Passed));
         assert_eq!(structured.status_of("tests/test_a.py::test_e[a"), None);

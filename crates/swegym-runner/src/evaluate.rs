@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use swegym_core::format::reports;
 use swegym_core::{Boundary, Fault, Instance, Patch, Prediction, Report};
 use swegym_grade::evidence::{Evidence, PatchOutcome, RunEnd, Structured};
-use swegym_grade::{LogParser, Semantics};
+use swegym_grade::{LogParser, Reading, Semantics};
 use swegym_sandbox::store::write_whole;
 use swegym_sandbox::{Command, Execution, Image, Sandbox};
 use swegym_tasks::recipe::belongs_to_tests;
@@ -39,15 +39,15 @@ pub async fn evaluate(
     let image = image_of(context, instance)?;
     let plan = TestPlan::of_image(&image)?;
     let (patch, run) = collect(context, instance, prediction, &image, &plan).await?;
+    let parser = LogParser::of(instance).ok().flatten().unwrap_or(plan.parser);
     let evidence = Evidence {
         patch,
-        log: run.as_ref().map(|r| r.log.clone()),
+        reading: run.as_ref().map(|r| Reading::bare(&r.log, parser)),
         end: run.as_ref().map(|r| r.end),
         structured: run.as_ref().map_or(Structured::NotOffered, |r| r.structured.clone()),
         limit_hit: run.as_ref().and_then(|r| r.limit_hit.clone()),
     };
-    let parser = LogParser::of(instance).ok().flatten().unwrap_or(plan.parser);
-    let report = Semantics::V5.grade(instance, parser, prediction.model_patch.is_none(), &evidence);
+    let report = Semantics::V5.grade(instance, prediction.model_patch.is_none(), &evidence);
     let folder = context.run_folder.join("evaluations").join(instance.instance_id.as_str()).join("0");
     save(&folder, prediction, run.as_ref(), &evidence, &report).map_err(|e| {
         Fault::new(

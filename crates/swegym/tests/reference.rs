@@ -28,6 +28,7 @@ const RELEASES: [(&str, Edition); 4] =
 const LOGS: usize = 120;
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the one knob of this test")]
 fn log_parsers_say_what_the_reference_says() {
     let folder = tempfile::tempdir().unwrap();
     let count = std::env::var("SWEGYM_REFERENCE_LOGS").map_or(LOGS, |n| n.parse().unwrap());

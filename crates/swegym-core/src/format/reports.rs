@@ -1,6 +1,8 @@
 //! SWE-bench reports: `report.json` of one instance, and the run report
 //! (`schema_version` 2); reference/grading.md, section 4.6.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value, json};
 
 use super::row::Row;
@@ -11,19 +13,45 @@ use crate::{Boundary, Fault, InstanceId, Report, Resolution, TestsStatus};
 /// One report in the reference's nesting: `{id: {…}}`.
 #[must_use]
 pub fn write_report(report: &Report) -> Value {
+    json!({ report.instance_id.as_str(): body(report) })
+}
+
+/// One report of `grade`: a row with the reference's fields beside the log's name.
+#[must_use]
+pub fn write_graded(report: &Report, log: &str, semantics: Option<&str>) -> String {
+    let mut row = Map::new();
+    row.insert("instance_id".into(), json!(report.instance_id.as_str()));
+    row.insert("log".into(), json!(log));
+    row.extend(semantics.map(|name| ("semantics".to_owned(), json!(name))));
+    row.extend(body(report));
+    row.extend(report.reason.as_ref().map(|f| ("reason".to_owned(), fault(f))));
+    Value::Object(row).to_string()
+}
+
+fn body(report: &Report) -> Map<String, Value> {
     let mut body = Map::new();
     body.insert("patch_is_None".into(), json!(report.patch_is_none));
     body.insert("patch_exists".into(), json!(report.patch_exists));
     body.insert("patch_successfully_applied".into(), json!(report.patch_successfully_applied));
     body.insert("resolved".into(), json!(report.resolved()));
     body.insert("infra_failure".into(), json!(report.infra_failure.is_some()));
-    if let Some(fault) = &report.infra_failure {
-        body.insert("infra_failure_reason".into(), json!(fault.code));
+    if let Some(code) = failure_reason(report) {
+        body.insert("infra_failure_reason".into(), json!(code));
     }
     if let Some(status) = &report.tests_status {
         body.insert("tests_status".into(), tests_status(status));
     }
-    json!({ report.instance_id.as_str(): body })
+    body
+}
+
+/// What broke, or may have.
+fn failure_reason(report: &Report) -> Option<&str> {
+    let infra = report.infra_failure.as_ref().map(|f| f.code.as_str());
+    infra.or(report.ambiguous_failure.as_deref())
+}
+
+fn fault(f: &Fault) -> Value {
+    json!({"boundary": f.boundary.as_str(), "code": f.code, "message": f.message, "hint": f.hint})
 }
 
 fn tests_status(status: &TestsStatus) -> Value {
@@ -39,16 +67,19 @@ fn tests_status(status: &TestsStatus) -> Value {
 /// One report as a flat row of `reports.jsonl`, which our own verbs read.
 #[must_use]
 pub fn write_row(report: &Report) -> String {
-    let fault = |f: &Fault| json!({"boundary": f.boundary.as_str(), "code": f.code, "message": f.message, "hint": f.hint});
     let mut row = Map::new();
     row.insert("instance_id".into(), json!(report.instance_id.as_str()));
     row.insert("patch_is_None".into(), json!(report.patch_is_none));
     row.insert("patch_exists".into(), json!(report.patch_exists));
     row.insert("patch_successfully_applied".into(), json!(report.patch_successfully_applied));
     row.insert("resolved".into(), json!(report.resolved()));
+    row.insert("log_graded".into(), json!(report.log_graded));
     row.insert("resolution".into(), json!(report.resolution.as_str()));
     if let Some(f) = &report.infra_failure {
         row.insert("infra_failure".into(), fault(f));
+    }
+    if let Some(code) = &report.ambiguous_failure {
+        row.insert("ambiguous_failure".into(), json!(code));
     }
     if let Some(f) = &report.reason {
         row.insert("reason".into(), fault(f));
@@ -82,8 +113,11 @@ fn read_row(row: &mut Row<'_>) -> Result<Report, FormatError> {
         patch_is_none: row.boolean("patch_is_None")?,
         patch_exists: row.boolean("patch_exists")?,
         patch_successfully_applied: row.boolean("patch_successfully_applied")?,
+        // Rows from before this field: a log that gave a result was graded.
+        log_graded: row.take("log_graded").and_then(|v| v.as_bool()).unwrap_or(tests_status.is_some()),
         resolution,
         infra_failure: row.take("infra_failure").as_ref().and_then(read_fault),
+        ambiguous_failure: row.optional_string("ambiguous_failure")?,
         reason: row.take("reason").as_ref().and_then(read_fault),
         tests_status,
     })
@@ -113,67 +147,54 @@ fn read_tests_status(row: &mut Row<'_>, value: &Value) -> Result<TestsStatus, Fo
     })
 }
 
-/// The run report over all instances of a set: ids without a prediction are incomplete.
+/// The run report over all instances of a set: ids without a prediction are
+/// incomplete; an answer whose tests gave a log is completed, resolved or not,
+/// and any other is an error. Signs of trouble stand beside these lists, so
+/// that what is counted stays the same.
 #[must_use]
 pub fn write_run_report(all: &[InstanceId], reports: &[Report]) -> Value {
-    let mut resolved = Vec::new();
-    let mut unresolved = Vec::new();
-    let mut empty = Vec::new();
-    let mut infra = Vec::new();
-    let mut error = Vec::new();
-    let mut reasons = Map::new();
-    for report in reports {
-        let id = report.instance_id.as_str();
-        if let Some(fault) = report.infra_failure.as_ref().or(report.reason.as_ref()) {
-            reasons.insert(id.to_owned(), json!(fault.code));
-        }
-        if report.infra_failure.is_some() {
-            infra.push(id);
-        } else if !report.patch_exists {
-            empty.push(id);
-        } else if report.resolved() {
-            resolved.push(id);
-        } else if report.tests_status.is_none() {
-            error.push(id);
-        } else {
-            unresolved.push(id);
-        }
-    }
-    let submitted: Vec<&str> = reports.iter().map(|r| r.instance_id.as_str()).collect();
-    let mut completed: Vec<&str> = resolved.iter().chain(&unresolved).copied().collect();
-    let mut incomplete: Vec<&str> =
-        all.iter().map(InstanceId::as_str).filter(|i| !submitted.contains(i)).collect();
-    for list in
-        [&mut resolved, &mut unresolved, &mut empty, &mut infra, &mut error, &mut completed, &mut incomplete]
-    {
-        list.sort_unstable();
-    }
-    let mut submitted_sorted = submitted;
-    submitted_sorted.sort_unstable();
+    let ids = |holds: &dyn Fn(&Report) -> bool| {
+        let found = reports.iter().filter(|r| holds(r)).map(|r| r.instance_id.as_str());
+        found.collect::<BTreeSet<&str>>()
+    };
+    let submitted = ids(&|_| true);
+    let empty = ids(&|r| !r.patch_exists);
+    let completed = ids(&|r| r.patch_exists && r.log_graded);
+    let resolved = ids(&|r| r.patch_exists && r.log_graded && r.resolved());
+    let unresolved = ids(&|r| r.patch_exists && r.log_graded && !r.resolved());
+    let error = ids(&|r| r.patch_exists && !r.log_graded);
+    let infra = ids(&|r| r.infra_failure.is_some());
+    let ambiguous = ids(&|r| r.ambiguous_failure.is_some() && r.infra_failure.is_none());
+    let incomplete: BTreeSet<&str> =
+        all.iter().map(InstanceId::as_str).filter(|id| !submitted.contains(id)).collect();
+    let reason =
+        |r: &Report| failure_reason(r).or(r.reason.as_ref().map(|f| f.code.as_str())).map(str::to_owned);
+    let reasons: BTreeMap<&str, String> =
+        reports.iter().filter_map(|r| Some((r.instance_id.as_str(), reason(r)?))).collect();
     json!({
         "total_instances": all.len(),
-        "submitted_instances": submitted_sorted.len(),
+        "submitted_instances": submitted.len(),
         "completed_instances": completed.len(),
         "resolved_instances": resolved.len(),
         "unresolved_instances": unresolved.len(),
         "infra_failure_instances": infra.len(),
-        "ambiguous_failure_instances": 0,
+        "ambiguous_failure_instances": ambiguous.len(),
         "empty_patch_instances": empty.len(),
         "error_instances": error.len(),
         "completed_ids": completed,
         "incomplete_ids": incomplete,
         "empty_patch_ids": empty,
-        "submitted_ids": submitted_sorted,
+        "submitted_ids": submitted,
         "resolved_ids": resolved,
         "unresolved_ids": unresolved,
         "infra_failure_ids": infra,
-        "ambiguous_failure_ids": [],
-        "error_ids": error,
+        "ambiguous_failure_ids": ambiguous,
         "failure_reasons": reasons,
-        "unstopped_containers": [],
-        "unstopped_instances": 0,
-        "unremoved_images": [],
+        "error_ids": error,
         "schema_version": 2,
+        "unstopped_instances": 0,
+        "unstopped_containers": [],
+        "unremoved_images": [],
     })
 }
 
@@ -187,8 +208,10 @@ mod tests {
             patch_is_none: false,
             patch_exists: true,
             patch_successfully_applied: true,
+            log_graded: true,
             resolution,
             infra_failure: None,
+            ambiguous_failure: None,
             reason: None,
             tests_status: Some(TestsStatus::default()),
         }
@@ -204,7 +227,7 @@ mod tests {
     fn rows_are_read_back() {
         let mut infra = report("a-2", Resolution::No);
         infra.infra_failure = Some(Fault::new(Boundary::Sandbox, "no_space", "full").with_hint("delete"));
-        infra.tests_status = None;
+        (infra.tests_status, infra.log_graded) = (None, false);
         let reports = vec![report("a-1", Resolution::Partial), infra];
         let text: String = reports.iter().map(|r| write_row(r) + "\n").collect();
         assert_eq!(read("r", &text).unwrap(), reports);

@@ -158,7 +158,7 @@ fn write_reports(ran: &Ran, ids: &[InstanceId]) -> Result<(), CommandError> {
             Outcome::Finished { value, .. } => rows.push(value.clone()),
             // What broke is a report too: counted, and never as the answer's failure.
             Outcome::Failed(fault) => rows.push(json!({
-                "instance_id": name, "patch_is_None": false, "patch_exists": true, "patch_successfully_applied": false,
+                "instance_id": name, "patch_is_None": false, "patch_exists": true, "patch_successfully_applied": false, "log_graded": false,
                 "resolved": false, "resolution": "RESOLVED_NO",
                 "infra_failure": {"boundary": fault.boundary.as_str(), "code": fault.code, "message": fault.message, "hint": fault.hint},
             })),

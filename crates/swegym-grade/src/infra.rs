@@ -1,0 +1,114 @@
+//! Signs in a log that the environment broke (swebench 5.0.2,
+//! `infra_failure`; reference/grading.md, section 4.6). They are advice: a
+//! verdict never depends on them.
+
+use std::sync::LazyLock;
+
+use regex::{Regex, RegexSet};
+
+use crate::lines::Lines;
+
+/// How sure a sign is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    /// No change of source code plausibly does this.
+    Environment,
+    /// A broken environment or a bad answer.
+    Ambiguous,
+}
+
+/// One sign that was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sign {
+    /// Its code, the reference's reason.
+    pub reason: &'static str,
+    /// How sure it is.
+    pub tier: Tier,
+}
+
+/// In the order in which they count.
+const SIGNS: [(&str, Tier, &str); 8] = [
+    ("browser_launch_failed", Tier::Environment, r"Failed to launch|Failed to connect to the bus"),
+    (
+        "display_unavailable",
+        Tier::Environment,
+        r"cannot open display|Missing X server|unable to open X display",
+    ),
+    ("out_of_memory", Tier::Environment, r"(?m)Cannot allocate memory|OutOfMemoryError|^Killed$"),
+    (
+        "container_unavailable",
+        Tier::Environment,
+        r"Error response from daemon|Cannot connect to the Docker daemon",
+    ),
+    (
+        "network_unreachable",
+        Tier::Environment,
+        r"Could not resolve host|Temporary failure in name resolution",
+    ),
+    ("missing_module", Tier::Ambiguous, r"Cannot find module|MODULE_NOT_FOUND|ModuleNotFoundError"),
+    ("no_tests_collected", Tier::Ambiguous, r"no tests ran|collected 0 items"),
+    ("tests_timed_out", Tier::Ambiguous, r"Timeout error: \d+ seconds exceeded"),
+];
+
+/// The first sign in a log.
+#[must_use]
+pub fn classify(lines: &mut Lines<'_>) -> Option<Sign> {
+    #[expect(clippy::expect_used, reason = "constants that a test compiles")]
+    static SET: LazyLock<RegexSet> =
+        LazyLock::new(|| RegexSet::new(SIGNS.map(|(.., pattern)| pattern)).expect("valid patterns"));
+    let mut best: Option<usize> = None;
+    while let Some(block) = lines.block() {
+        best = SET.matches(block).iter().chain(best).min();
+    }
+    best.map(|at| Sign { reason: SIGNS[at].0, tier: SIGNS[at].1 })
+}
+
+/// Whether a runner counted tests that ran. A log that names no test is a
+/// result only then: with runners that name failures only, silence is success.
+#[must_use]
+pub fn suite_ran(lines: &mut Lines<'_>) -> bool {
+    static RAN: LazyLock<Regex> = LazyLock::new(|| {
+        crate::parser::pattern(
+            r"(?mx) Executed\ [1-9]\d*\ of\ \d+ | TOTAL:\ [1-9]\d*\ (?:SUCCESS|FAILED) | [1-9]\d*\ passing
+            | Tests:\s+[1-9]\d* | Test\ Suites:\s+(?:\d+\ \w+,\ )*[1-9]\d*\ total | ^\#\ tests\ [1-9]\d*
+            | [1-9]\d*\ specs?,\ \d+\ failures? | ':\ ok$",
+        )
+    });
+    while let Some(block) = lines.block() {
+        if RAN.is_match(block) {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_sign_in_order_counts() {
+        let sign = |text: &str| classify(&mut Lines::new(&mut text.as_bytes())).map(|s| s.reason);
+        assert_eq!(sign("collected 0 items\nx\nKilled\n"), Some("out_of_memory"));
+        assert_eq!(sign("was Killed\n\n\nTimeout error: 1800 seconds exceeded."), Some("tests_timed_out"));
+        assert_eq!(sign("all is well"), None);
+    }
+
+    #[test]
+    fn zero_counts_are_no_sign_of_life() {
+        let ran = |text: &str| suite_ran(&mut Lines::new(&mut text.as_bytes()));
+        for text in [
+            "Executed 3 of 4",
+            "TOTAL: 1 SUCCESS",
+            "Test Suites: 2 failed, 12 total",
+            "x\n# tests 3",
+            "1 spec, 0 failures",
+            "a': ok\n",
+        ] {
+            assert!(ran(text), "{text}");
+        }
+        for text in ["Executed 0 of 0", "0 passing", "Tests: 0", "a # tests 3", "': okay", ""] {
+            assert!(!ran(text), "{text}");
+        }
+    }
+}

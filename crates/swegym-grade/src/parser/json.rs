@@ -1,0 +1,20 @@
+//! Results that are JSON already.
+
+use serde_json::Value;
+
+use super::{Said, StatusMap, say};
+use crate::lines::Lines;
+
+/// `{"tests": [{"name", "status"}]}`, as SWE-bench Pro's own parsers leave it
+/// (reference/environments.md, section 1.10). Anything else says nothing.
+pub(super) fn pro(lines: &mut Lines<'_>) -> StatusMap {
+    let mut map = StatusMap::default();
+    let text = lines.text().unwrap_or_default();
+    let output: Value = serde_json::from_str(&text).unwrap_or_default();
+    for test in output["tests"].as_array().into_iter().flatten() {
+        if let (Some(name), Some(status)) = (test["name"].as_str(), test["status"].as_str()) {
+            say(&mut map, name, Said::of(status));
+        }
+    }
+    map
+}

@@ -1,0 +1,182 @@
+//! What a log says: the tests' statuses, or why it is no result.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+use swegym_core::{Boundary, Fault, TestStatus};
+
+use crate::infra::{self, Sign};
+use crate::lines::Lines;
+use crate::marks::Marks;
+use crate::parser::{Edition, LogParser, StatusMap};
+
+/// How a log is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// The tests' output and nothing else: our own logs, whose exit status the
+    /// supervisor keeps.
+    Bare,
+    /// Between start and end markers, with the exit status below (swebench 3 to 5).
+    Marked,
+    /// After the last "Applied Patch (pred)", which must be there (swebench 1).
+    AfterAnswer,
+    /// A whole log in which some patch was applied, after the last "Applied
+    /// Patch (pred)" if there is one (swebench 2, SWE-Gym's fork).
+    Applied,
+}
+
+/// Which guards a reading has against logs that do not describe their run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guards {
+    /// None, as before the fifth edition.
+    None,
+    /// Silence needs a sign that tests ran; a failing exit needs a failing test.
+    V5,
+}
+
+/// One log, read.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Reading {
+    /// What the log says of each test.
+    pub statuses: StatusMap,
+    /// Why the log is no result; nothing else counts then.
+    pub refusal: Option<Fault>,
+    /// What may have broken, where there is no result.
+    pub sign: Option<Sign>,
+    /// What stands between the end marker that counts and the last one: a log
+    /// that goes on after its end had it forged, if this says something else.
+    pub after_end: StatusMap,
+}
+
+impl Reading {
+    /// Reads a log.
+    ///
+    /// # Errors
+    /// Those of the reader.
+    pub fn of<L: Read + Seek>(
+        log: &mut L,
+        marks: &Marks,
+        dialect: Dialect,
+        guards: Guards,
+        (parser, edition): (LogParser, Edition),
+    ) -> io::Result<Self> {
+        let mut reading = Self::default();
+        let whole = (0, marks.length);
+        let part = match dialect {
+            Dialect::Bare => Ok(whole),
+            Dialect::Marked => marked_part(marks),
+            Dialect::AfterAnswer => marks
+                .answer_applied
+                .map(|from| (from, marks.length))
+                .ok_or(("answer_not_applied", "the log has no \"Applied Patch (pred)\"")),
+            Dialect::Applied => applied_part(marks),
+        };
+        match part {
+            Err((code, message)) => reading.refuse(code, message),
+            Ok(part) => {
+                reading.parse(log, part, parser, edition)?;
+                if reading.statuses.is_empty() && dialect == Dialect::Marked {
+                    reading.parse(log, whole, parser, edition)?;
+                }
+                if dialect == Dialect::Marked && guards == Guards::V5 {
+                    reading.doubt(log, marks)?;
+                    reading.read_after_end(log, (part.1, marks.last_end), parser, edition)?;
+                }
+            }
+        }
+        if reading.refusal.is_some() {
+            reading.sign = read(log, whole, infra::classify)?;
+        }
+        Ok(reading)
+    }
+
+    /// Reads a log of our own, which is the tests' output and nothing else.
+    #[must_use]
+    pub fn bare(log: &str, parser: LogParser) -> Self {
+        Self { statuses: parser.parse(log), ..Self::default() }
+    }
+
+    fn refuse(&mut self, code: &str, message: &str) {
+        self.refusal = Some(Fault::new(Boundary::Agent, code, message));
+    }
+
+    fn parse<L: Read + Seek>(
+        &mut self,
+        log: &mut L,
+        part: (u64, u64),
+        parser: LogParser,
+        edition: Edition,
+    ) -> io::Result<()> {
+        let (statuses, too_long) = read(log, part, |lines| (parser.read(lines, edition), lines.too_long()))?;
+        self.statuses = statuses;
+        if too_long {
+            let message = format!("`{}` needs the whole log at once, and it is too long", parser.name());
+            self.refuse("log_too_long", &message);
+        }
+        Ok(())
+    }
+
+    /// Rules 2 and 3 of the fifth edition. The reference believes the first
+    /// exit status in the log, which the tests can forge; here every one counts.
+    fn doubt<L: Read + Seek>(&mut self, log: &mut L, marks: &Marks) -> io::Result<()> {
+        if self.statuses.is_empty() {
+            if !read(log, (0, marks.length), infra::suite_ran)? {
+                self.refuse("no_test_results", "the log names no test and nothing says that tests ran");
+            }
+        } else if marks.exits_clean.contains(&false) && !has_failures(&self.statuses) {
+            self.refuse("exit_without_failure", "the test command failed although every listed test passed");
+        }
+        Ok(())
+    }
+
+    fn read_after_end<L: Read + Seek>(
+        &mut self,
+        log: &mut L,
+        (end, last): (u64, Option<u64>),
+        parser: LogParser,
+        edition: Edition,
+    ) -> io::Result<()> {
+        if let Some(last) = last.filter(|last| *last > end) {
+            self.after_end = read(log, (end, last), |lines| parser.read(lines, edition))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether any test failed or broke.
+#[must_use]
+pub fn has_failures(statuses: &StatusMap) -> bool {
+    statuses.values().any(|s| matches!(s.status(), Some(TestStatus::Failed | TestStatus::Error)))
+}
+
+type Part = Result<(u64, u64), (&'static str, &'static str)>;
+
+/// Rule 1: no trouble, both markers.
+fn marked_part(marks: &Marks) -> Part {
+    if let Some(trouble) = marks.trouble {
+        return Err((trouble, "the log says that the tests gave no result"));
+    }
+    marks.tests().ok_or(("markers_missing", "the log lacks its start or its end marker"))
+}
+
+/// The second edition's rule (reference/swe-gym.md, section 3.5).
+fn applied_part(marks: &Marks) -> Part {
+    match marks.trouble {
+        Some(trouble) => Err((trouble, "the log says that the tests gave no result")),
+        None if marks.reset_failed => Err(("reset_failed", "the log says that the task could not be reset")),
+        None if !marks.applied => Err(("test_patch_not_applied", "no patch was applied, by the log")),
+        None => Ok((marks.answer_applied.unwrap_or(0), marks.length)),
+    }
+}
+
+/// Reads a part of a log by lines.
+fn read<L: Read + Seek, T>(
+    log: &mut L,
+    (from, to): (u64, u64),
+    with: impl FnOnce(&mut Lines<'_>) -> T,
+) -> io::Result<T> {
+    log.seek(SeekFrom::Start(from))?;
+    let mut part = log.take(to.saturating_sub(from));
+    let mut lines = Lines::new(&mut part);
+    let value = with(&mut lines);
+    lines.failure().map_or(Ok(value), Err)
+}
