@@ -7,6 +7,7 @@
 pub mod instances;
 pub mod journal;
 pub mod predictions;
+mod python_list;
 pub mod reports;
 mod row;
 pub mod run;
@@ -85,13 +86,17 @@ pub enum Problem {
     /// A checksummed line does not match its checksum.
     #[error("the checksum does not match: the line was changed or cut")]
     Checksum,
+    /// The file cannot be read to its end.
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
     /// The file holds no row.
     #[error("the file has no rows")]
     Empty,
 }
 
 impl FormatError {
-    pub(crate) fn new(file: &str, line: impl Into<Option<usize>>, problem: impl Into<Problem>) -> Self {
+    /// A problem with a file, or with one of its lines.
+    pub fn new(file: &str, line: impl Into<Option<usize>>, problem: impl Into<Problem>) -> Self {
         Self { file: file.to_owned(), line: line.into(), problem: problem.into() }
     }
 
@@ -112,6 +117,7 @@ impl FormatError {
             Problem::Patch { why, .. } => why.hint().into(),
             Problem::Newer { .. } => "use the swegym that wrote the file, or a newer one".into(),
             Problem::Checksum => "restore the file from a copy, or start a new run".into(),
+            Problem::Unreadable(_) => "check the file, or fetch it again".into(),
             Problem::Empty => "check that this is the file you meant".into(),
         }
     }

@@ -4,9 +4,13 @@
 //! inside a box. Looking first gives a clear refusal for what git would either
 //! reject with an unhelpful message or, worse, accept.
 
+mod reverse;
+
 use std::fmt;
 
 use thiserror::Error;
+
+pub use reverse::reverse;
 
 /// A patch split by file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,9 +3,11 @@
 //! Today: packages. [`package`] gets one (from an index, an archive or a
 //! checkout), [`recipe`] finds out how it is installed and tested from the
 //! files it carries, and [`synth`] injects bugs into its source and says what
-//! goes wrong in plain words. Nothing here runs a program: installing and
+//! goes wrong in plain words. And datasets of the field: [`dataset`] reads
+//! their files and makes instances of their rows. Nothing here runs a program: installing and
 //! testing happen in boxes, by way of the runner.
 
+pub mod dataset;
 pub mod index;
 pub mod package;
 pub mod recipe;

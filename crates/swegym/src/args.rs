@@ -97,6 +97,32 @@ pub(crate) struct DrawArgs {
     pub(crate) candidates: u32,
 }
 
+/// What is graded, by which rules, and where the verdicts go.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct GradeArgs {
+    /// Instances: a file or folder of any dataset format [default with --run: the run's own]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) instances: Option<PathBuf>,
+    /// Logs, JSON Lines: {"instance_id", "log", "semantics"?, "junit"?, "patch"?}
+    #[arg(long, value_name = "MANIFEST", conflicts_with = "run")]
+    pub(crate) logs: Option<PathBuf>,
+    /// The folder of an evaluation of ours, graded again from its evidence
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run: Option<PathBuf>,
+    /// Reports, JSON Lines, in the order of the logs
+    #[arg(long, value_name = "REPORTS")]
+    pub(crate) out: PathBuf,
+    /// SWE-bench's run report [default: REPORTS with the ending .run_report.json]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// Rules: v5, v4, v1, swe-gym, multi-swe-bench, swe-bench-live, r2e, pro [default: the log's own]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) semantics: Option<String>,
+    /// Print for each expected test who said what, and which rule decided
+    #[arg(long)]
+    pub(crate) explain: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Do everything once on real packages: build, synth, validate, evaluate, report
@@ -161,6 +187,8 @@ pub(crate) enum Verb {
         #[command(flatten)]
         run: RunArgs,
     },
+    /// Grade logs of any SWE-style run, without running anything
+    Grade(GradeArgs),
     /// Show runs as one table and write report.html into the first
     Report {
         /// Run folders; a quickstart's folder stands for all its stages

@@ -1,6 +1,7 @@
 //! One file a verb.
 
 mod doctor;
+pub(crate) mod grade;
 mod quickstart;
 mod report;
 mod store;
@@ -56,6 +57,10 @@ pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) 
             let unknown = unknown_fields(keep_unknown_fields);
             let answers = Predictions::parse(&predictions);
             finish(printer, &stage::evaluate(&session, &instances, &answers, unknown, &folder, mode).await?)
+        }
+        Verb::Grade(args) => {
+            let cores = settings(none)?.run.cores;
+            grade::run(printer, cores, &args)
         }
         Verb::Report { runs, resume: _ } => report::run(printer, &runs),
         Verb::Doctor => doctor::run(settings(none)?, printer).await,

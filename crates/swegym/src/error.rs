@@ -8,6 +8,7 @@ use swegym_core::{Boundary, Fault};
 use swegym_runner::RunDirError;
 use swegym_sandbox::SandboxError;
 use swegym_sandbox::store::StoreError;
+use swegym_tasks::dataset::DatasetError;
 use swegym_tasks::package::PackageError;
 
 use crate::exit;
@@ -79,6 +80,12 @@ impl From<std::io::Error> for CommandError {
 impl From<FormatError> for CommandError {
     fn from(error: FormatError) -> Self {
         Self::of(&error, Some(error.hint()), exit::USAGE)
+    }
+}
+
+impl From<DatasetError> for CommandError {
+    fn from(error: DatasetError) -> Self {
+        Self::of(&error, Some(error.hint().to_owned()), exit::USAGE)
     }
 }
 

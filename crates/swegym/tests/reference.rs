@@ -14,6 +14,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use swegym_grade::LogParser;
 use swegym_grade::lines::Lines;
@@ -38,7 +40,7 @@ fn log_parsers_say_what_the_reference_says() {
         .collect();
     for (release, edition) in RELEASES {
         let wheel = fetch_reference(folder.path(), release);
-        let answers = ask(&wheel, &cases.concat());
+        let answers = ask_script(&wheel, include_str!("reference/parse.py"), &cases.concat());
         assert_eq!(answers.len(), cases.len() * count);
         for (cases, answers) in cases.iter().zip(answers.chunks(count)) {
             let found = compare(edition, cases, answers);
@@ -46,6 +48,117 @@ fn log_parsers_say_what_the_reference_says() {
             assert!(found.is_none_or(|found| found > count / 20), "{}: {found:?}", cases[0]["parser"]);
         }
     }
+}
+
+/// What stands around and between the lines of tests.
+const MARKS: [&str; 14] = [
+    "+ : '>>>>> Start Test Output'\n",
+    ">>>>> Start Test Output\n",
+    "+ : '>>>>> End Test Output'\n",
+    ">>>>> End Test Output\n",
+    ">>>>> Test Exit Code: 0\n",
+    ">>>>> Test Exit Code: 1\n",
+    ">>>>> Test Exit Code:\n-1\n",
+    ">>>>> Tests Timed Out\n",
+    ">>>>> Applied Patch\n",
+    "Executed 3 of 4\n",
+    "0 passing\n",
+    "Test Suites: 1 failed, 3 total\n",
+    "ModuleNotFoundError: x\n",
+    "Killed\n",
+];
+
+#[test]
+fn verdicts_are_those_of_the_reference() {
+    let gym = common::Gym::new();
+    let wheel = fetch_reference(gym.folder.path(), "5.0.2");
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let mut asked = Vec::new();
+    for (number, (_, parser, pieces)) in corpus::PARSERS.iter().enumerate() {
+        for (at, body) in corpus::logs(pieces, 1000 + number as u64, 24).into_iter().enumerate() {
+            let case = json!({"parser": parser, "instance_id": "a-2006", "version": "1.0", "log": body});
+            let names: Vec<String> = match read(&case, Edition::V5) {
+                Value::Array(pairs) => pairs.iter().map(|p| p[0].as_str().unwrap().to_owned()).collect(),
+                _ => Vec::new(),
+            };
+            // The number chooses jest and minitest where a parser goes by it.
+            let number = if *parser == "jekyll" { 9141 } else { 2006 };
+            let instance = instance(&format!("{parser}__x{at}-{number}"), parser, &names, &mut rng);
+            let file = format!("logs/{}.txt", instance["instance_id"].as_str().unwrap());
+            gym.write(&file, &around(&body, &mut rng));
+            asked.push(json!({"instance": instance, "log": gym.folder.path().join(&file)}));
+        }
+    }
+    let rows =
+        |of: &dyn Fn(&Value) -> Value| asked.iter().map(|a| format!("{}\n", of(a))).collect::<String>();
+    gym.write("instances.jsonl", &rows(&|a| a["instance"].clone()));
+    gym.write(
+        "logs.jsonl",
+        &rows(&|a| json!({"instance_id": a["instance"]["instance_id"], "log": a["log"], "semantics": "v5"})),
+    );
+    gym.run(&["grade", "--instances", "instances.jsonl", "--logs", "logs.jsonl", "--out", "reports.jsonl"]);
+    let ours = common::rows(&gym.read("reports.jsonl"));
+    let theirs = ask_script(&wheel, include_str!("reference/grade.py"), &asked);
+    assert_eq!((ours.len(), theirs.len()), (asked.len(), asked.len()));
+    let (mut resolved, mut stricter) = (0, 0);
+    for ((ours, theirs), case) in ours.iter().zip(&theirs).zip(&asked) {
+        if theirs.is_null() {
+            continue;
+        }
+        resolved += usize::from(theirs["resolved"] == true);
+        let told = || {
+            format!("{case:#}\n{}\nours {ours:#}\ntheirs {theirs:#}", gym.read(case["log"].as_str().unwrap()))
+        };
+        // The two departures: every exit status counts, and so does what follows a forged end.
+        let reason = ours["reason"]["code"].as_str().unwrap_or_default();
+        if ours["resolved"] != theirs["resolved"] || ours["tests_status"] != theirs["tests_status"] {
+            assert!(["exit_without_failure", "forged_end"].contains(&reason), "{}", told());
+            assert_eq!(ours["resolved"], false, "{}", told());
+            stricter += 1;
+            continue;
+        }
+        for field in theirs.as_object().unwrap().keys() {
+            assert_eq!(ours[field], theirs[field], "{field} {}", told());
+        }
+    }
+    assert!(resolved > asked.len() / 20, "only {resolved} resolved");
+    assert!(stricter < asked.len() / 20, "{stricter} departures");
+}
+
+/// A row of SWE-bench 5 that expects some of the tests that a log names.
+fn instance(id: &str, parser: &str, names: &[String], rng: &mut ChaCha8Rng) -> Value {
+    let mut lists = [Vec::new(), Vec::new()];
+    for name in names {
+        let cut = name.find('[').map_or(name.as_str(), |at| &name[..=at]);
+        match rng.random_range(0..6) {
+            0 | 1 => lists[0].push(name.clone()),
+            2 => lists[1].push(name.clone()),
+            3 => lists[1].push(cut.to_owned()),
+            _ => {}
+        }
+    }
+    if rng.random_ratio(1, 20) {
+        lists[1].push("never seen".into());
+    }
+    json!({
+        "instance_id": id, "repo": "a/b", "base_commit": "", "patch": "", "problem_statement": "",
+        "version": "1.0", "log_parser": format!("parse_log_{parser}"),
+        "eval_type": if rng.random_ratio(1, 4) { "fail_only" } else { "pass_and_fail" },
+        "FAIL_TO_PASS": lists[0], "PASS_TO_PASS": lists[1],
+    })
+}
+
+/// A log with markers, mostly in order.
+fn around(body: &str, rng: &mut ChaCha8Rng) -> String {
+    let mut parts = vec![MARKS[0], body, "\n", MARKS[2], MARKS[4]];
+    for _ in 0..rng.random_range(0..3) {
+        let at = rng.random_range(0..=parts.len());
+        parts.insert(at, MARKS[rng.random_range(0..MARKS.len())]);
+    }
+    if rng.random_ratio(1, 10) {
+        parts.remove(rng.random_range(0..parts.len()));
+    }
+    parts.concat()
 }
 
 /// Logs with the ids and versions that choose between parsers.
@@ -113,9 +226,9 @@ fn fetch_reference(folder: &Path, release: &str) -> PathBuf {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the reference is a program of the host")]
-fn ask(wheel: &Path, cases: &[Value]) -> Vec<Value> {
+fn ask_script(wheel: &Path, script: &str, cases: &[Value]) -> Vec<Value> {
     let mut child = Command::new("python3")
-        .args(["-c", include_str!("reference/parse.py")])
+        .args(["-c", script])
         .arg(wheel)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

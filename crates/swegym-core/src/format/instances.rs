@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use super::row::{Row, closest};
-use super::{FormatError, Problem};
+use super::{FormatError, Problem, python_list};
 use crate::instance::{Instance, ListEncoding};
 use crate::{InstanceId, Patch};
 
@@ -81,17 +81,50 @@ pub(crate) fn rows<'a>(file: &'a str, text: &str) -> Result<Vec<(usize, Row<'a>)
     lines.map(|(i, l)| Ok((i + 1, Row::parse(file, i + 1, l)?))).collect()
 }
 
+/// What a row must hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Everything that making and solving the task takes, in good order.
+    Everything,
+    /// An id and the expected tests: enough to grade a log.
+    Grading,
+}
+
+/// Reads one row whose fields come from elsewhere (a Parquet column, another
+/// format's names made ours). Fields that the format does not have are kept.
+///
+/// # Errors
+/// What is wrong, with the row's file and line.
+pub fn read_fields(
+    file: &str,
+    line: usize,
+    fields: Map<String, Value>,
+    need: Need,
+) -> Result<Instance, FormatError> {
+    let mut row = Row::from_map(file, line, fields);
+    let instance = read_needed(&mut row, need)?;
+    Ok(Instance { extra: row.rest(), ..instance })
+}
+
 fn read_row(row: &mut Row<'_>) -> Result<Instance, FormatError> {
+    read_needed(row, Need::Everything)
+}
+
+fn read_needed(row: &mut Row<'_>, need: Need) -> Result<Instance, FormatError> {
     let instance_id = InstanceId::new(row.string("instance_id")?).map_err(|e| row.error(e))?;
     let (fail_to_pass, encoding) = test_list(row, "FAIL_TO_PASS")?;
     let (pass_to_pass, _) = test_list(row, "PASS_TO_PASS")?;
+    let required = |row: &mut Row<'_>, field| match need {
+        Need::Everything => row.string(field),
+        Need::Grading => Ok(row.optional_string(field)?.unwrap_or_default()),
+    };
     let instance = Instance {
         instance_id,
-        repo: row.string("repo")?,
-        base_commit: row.string("base_commit")?,
-        gold_patch: row.string("patch")?,
+        repo: required(row, "repo")?,
+        base_commit: required(row, "base_commit")?,
+        gold_patch: required(row, "patch")?,
         test_patch: row.optional_string("test_patch")?.unwrap_or_default(),
-        problem_statement: row.string("problem_statement")?,
+        problem_statement: required(row, "problem_statement")?,
         hints_text: row.optional_string("hints_text")?.unwrap_or_default(),
         created_at: row.optional_string("created_at")?.unwrap_or_default(),
         version: row.optional_string("version")?.unwrap_or_default(),
@@ -107,26 +140,29 @@ fn read_row(row: &mut Row<'_>) -> Result<Instance, FormatError> {
         extra: Map::new(),
     };
     for (field, text) in [("patch", &instance.gold_patch), ("test_patch", &instance.test_patch)] {
-        if !text.trim().is_empty() {
+        if need == Need::Everything && !text.trim().is_empty() {
             Patch::parse(text).map_err(|why| row.error(Problem::Patch { field, why }))?;
         }
     }
     Ok(instance)
 }
 
+/// A list, that list as JSON text, or as Python prints it (OpenHands writes
+/// rows so; reference/swe-gym.md, section 2.1).
 fn test_list(row: &mut Row<'_>, field: &'static str) -> Result<(Vec<String>, ListEncoding), FormatError> {
     match row.take(field) {
-        None => Err(row.error(Problem::Missing(field))),
-        Some(Value::String(text)) => {
-            let list: Value = serde_json::from_str(&text).map_err(|_| {
-                row.error(Problem::Type {
+        None | Some(Value::Null) => Err(row.error(Problem::Missing(field))),
+        Some(Value::String(text)) => match serde_json::from_str(&text) {
+            Ok(list) => Ok((row.strings(field, list)?, ListEncoding::Text)),
+            Err(_) => match python_list::read(&text) {
+                Some(list) => Ok((list, ListEncoding::Text)),
+                None => Err(row.error(Problem::Type {
                     field: field.to_owned(),
                     expected: "a list of strings, or that list as JSON text",
                     found: "other text".to_owned(),
-                })
-            })?;
-            Ok((row.strings(field, list)?, ListEncoding::Text))
-        }
+                })),
+            },
+        },
         Some(list) => Ok((row.strings(field, list)?, ListEncoding::List)),
     }
 }

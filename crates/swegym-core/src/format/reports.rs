@@ -18,14 +18,24 @@ pub fn write_report(report: &Report) -> Value {
 
 /// One report of `grade`: a row with the reference's fields beside the log's name.
 #[must_use]
-pub fn write_graded(report: &Report, log: &str, semantics: Option<&str>) -> String {
+pub fn write_graded(report: &Report, log: &str, semantics: &str) -> String {
     let mut row = Map::new();
     row.insert("instance_id".into(), json!(report.instance_id.as_str()));
     row.insert("log".into(), json!(log));
-    row.extend(semantics.map(|name| ("semantics".to_owned(), json!(name))));
+    row.insert("semantics".into(), json!(semantics));
     row.extend(body(report));
     row.extend(report.reason.as_ref().map(|f| ("reason".to_owned(), fault(f))));
     Value::Object(row).to_string()
+}
+
+/// A row of `grade` without a verdict, and why there is none.
+#[must_use]
+pub fn write_ungraded(instance_id: Option<&str>, log: &str, why: &Fault) -> String {
+    let row = json!({
+        "instance_id": instance_id, "log": log, "resolved": false, "patch_successfully_applied": false,
+        "error": fault(why),
+    });
+    row.to_string()
 }
 
 fn body(report: &Report) -> Map<String, Value> {

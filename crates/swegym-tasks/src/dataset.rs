@@ -1,0 +1,32 @@
+//! Datasets of the field: rows in whatever file they come, and instances out
+//! of whatever shape they have.
+//!
+//! Rows stream: a file of any length is read in bounded memory, and a row that
+//! cannot be read never hides the others.
+
+mod columns;
+mod json;
+mod rows;
+mod shape;
+
+use std::path::Path;
+
+use swegym_core::Instance;
+use swegym_core::format::FormatError;
+use swegym_core::format::instances::Need;
+
+pub use rows::{DatasetError, RawRow, Rows};
+pub use shape::Shape;
+
+/// The instances of a dataset, in order.
+///
+/// # Errors
+/// When the file or folder cannot be opened; what is wrong with a row is an
+/// item of the iterator.
+pub fn instances(
+    path: &Path,
+    need: Need,
+) -> Result<impl Iterator<Item = Result<Instance, FormatError>>, DatasetError> {
+    let rows = Rows::open(path)?;
+    Ok(rows.map(move |row| row.and_then(|row| Shape::of(&row.fields).instance(row, need))))
+}

@@ -1,0 +1,198 @@
+//! JSON Lines, and one JSON list of rows. Each row is parsed alone, so that a
+//! bad one costs nothing but itself.
+
+use std::io::{self, BufRead};
+
+use serde_json::Value;
+use swegym_core::format::{FormatError, Problem};
+
+use super::RawRow;
+
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+fn row(file: &str, line: usize, text: &[u8]) -> Result<RawRow, FormatError> {
+    let error = |problem: Problem| FormatError::new(file, line, problem);
+    match serde_json::from_slice::<Value>(text) {
+        Ok(Value::Object(fields)) => Ok(RawRow { file: file.to_owned(), line, fields }),
+        Ok(other) => Err(error(Problem::NotAnObject(kind(&other)))),
+        Err(why) => Err(error(Problem::Json(why.to_string()))),
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Rows, one a line.
+pub(super) struct Lines<R> {
+    file: String,
+    text: R,
+    line: usize,
+    over: bool,
+}
+
+impl<R: BufRead> Lines<R> {
+    pub(super) fn new(file: String, text: R) -> Self {
+        Self { file, text, line: 0, over: false }
+    }
+}
+
+impl<R: BufRead> Iterator for Lines<R> {
+    type Item = Result<RawRow, FormatError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut bytes = Vec::new();
+        while !self.over {
+            bytes.clear();
+            self.line += 1;
+            match self.text.read_until(b'\n', &mut bytes) {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(error) => {
+                    self.over = true;
+                    return Some(Err(unreadable(&self.file, self.line, &error)));
+                }
+            }
+            let text = if self.line == 1 { bytes.strip_prefix(MARK).unwrap_or(&bytes) } else { &bytes };
+            if !text.trim_ascii().is_empty() {
+                return Some(row(&self.file, self.line, text));
+            }
+        }
+        None
+    }
+}
+
+fn unreadable(file: &str, line: usize, error: &io::Error) -> FormatError {
+    FormatError::new(file, line, Problem::Unreadable(error.to_string()))
+}
+
+/// Rows of one list, found by counting brackets outside of strings.
+pub(super) struct List<R> {
+    file: String,
+    text: R,
+    line: usize,
+    /// The opening bracket was read.
+    open: bool,
+    over: bool,
+}
+
+impl<R: BufRead> List<R> {
+    pub(super) fn new(file: String, text: R) -> Self {
+        Self { file, text, line: 1, open: false, over: false }
+    }
+
+    /// The bytes of the next element and the line on which it starts.
+    fn element(&mut self) -> io::Result<(usize, Vec<u8>)> {
+        let (mut bytes, mut start) = (Vec::new(), self.line);
+        let (mut depth, mut in_string, mut escaped) = (0u32, false, false);
+        loop {
+            let buffer = self.text.fill_buf()?;
+            if buffer.is_empty() {
+                self.over = true;
+                return Ok((start, bytes));
+            }
+            let mut used = 0;
+            for byte in buffer {
+                used += 1;
+                self.line += usize::from(*byte == b'\n');
+                if !self.open {
+                    self.open = *byte == b'[';
+                    continue;
+                }
+                if in_string {
+                    in_string = escaped || *byte != b'"';
+                    escaped = !escaped && *byte == b'\\';
+                } else {
+                    match byte {
+                        b'"' => in_string = true,
+                        b'{' | b'[' => depth += 1,
+                        b']' if depth == 0 => {
+                            self.over = true;
+                            break;
+                        }
+                        b'}' | b']' => depth = depth.saturating_sub(1),
+                        b',' if depth == 0 => {
+                            self.text.consume(used);
+                            return Ok((start, bytes));
+                        }
+                        space if space.is_ascii_whitespace() && bytes.is_empty() => {
+                            start = self.line;
+                            continue;
+                        }
+                        _ => {}
+                    }
+                }
+                bytes.push(*byte);
+            }
+            self.text.consume(used);
+            if self.over {
+                return Ok((start, bytes));
+            }
+        }
+    }
+}
+
+impl<R: BufRead> Iterator for List<R> {
+    type Item = Result<RawRow, FormatError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        match self.element() {
+            Ok((_, bytes)) if bytes.is_empty() && self.over => None,
+            Ok((line, bytes)) => Some(row(&self.file, line, &bytes)),
+            Err(error) => {
+                self.over = true;
+                Some(Err(unreadable(&self.file, self.line, &error)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(rows: impl Iterator<Item = Result<RawRow, FormatError>>) -> Vec<String> {
+        let word = |row: Result<RawRow, FormatError>| match row {
+            Ok(row) => format!("{}:{}", row.line, row.fields["a"]),
+            Err(error) => error.to_string(),
+        };
+        rows.map(word).collect()
+    }
+
+    #[test]
+    fn bad_lines_cost_only_themselves() {
+        let text: &[u8] = b"\xef\xbb\xbf{\"a\":1}\n\n{\"a\":NaN}\n[2]\n{\"a\":\"\xff\"}\n{\"a\":3}\n{\"a\"";
+        let found = ids(Lines::new("f".into(), text));
+        assert_eq!(found.len(), 6);
+        assert_eq!((found[0].as_str(), found[4].as_str()), ("1:1", "6:3"));
+        assert!(found[1].starts_with("f:3: not valid JSON"), "{found:?}");
+        assert!(found[2].starts_with("f:4: a row must be a JSON object"), "{found:?}");
+        assert!(found[3].starts_with("f:5: not valid JSON") && found[5].starts_with("f:7: not valid JSON"));
+    }
+
+    #[test]
+    fn lists_are_split_outside_of_strings() {
+        let text = "[\n {\"a\": \"x]},\\\"[\"},\n{\"a\": [1,{}]}, 5\n,{\"a\": 2}]\n";
+        let found = ids(List::new("f".into(), text.as_bytes()));
+        assert_eq!(found[0], "2:\"x]},\\\"[\"");
+        assert_eq!(found[1], "3:[1,{}]");
+        assert_eq!(
+            (found[2].as_str(), found[3].as_str()),
+            ("f:3: a row must be a JSON object, this is a number", "4:2")
+        );
+        assert_eq!(found.len(), 4);
+        assert_eq!(ids(List::new("f".into(), "[ ]".as_bytes())), Vec::<String>::new());
+        let cut = ids(List::new("f".into(), "[{\"a\": 1},{\"a\"".as_bytes()));
+        assert!(cut[0] == "1:1" && cut[1].starts_with("f:1: not valid JSON"), "{cut:?}");
+    }
+}

@@ -1,0 +1,170 @@
+//! Rows from files and folders, one by one.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+use swegym_core::format::{FormatError, Problem};
+use thiserror::Error;
+
+use super::{columns, json};
+
+/// One row and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RawRow {
+    /// The file, as it was named.
+    pub file: String,
+    /// Line, or number of the row in a file without lines; from 1.
+    pub line: usize,
+    /// Its fields, in order.
+    pub fields: Map<String, Value>,
+}
+
+/// Why a dataset cannot be opened.
+#[derive(Debug, Error)]
+pub enum DatasetError {
+    /// A file or folder cannot be read.
+    #[error("cannot read `{path}`", path = path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A folder without any file of rows.
+    #[error("`{path}` holds no dataset", path = path.display())]
+    NoRows {
+        /// Which.
+        path: PathBuf,
+    },
+    /// Not the columns that its first bytes promise.
+    #[error("`{path}` is damaged", path = path.display())]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: columns::ColumnError,
+    },
+}
+
+impl DatasetError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "check the path and the permissions",
+            Self::NoRows { .. } => {
+                "give a .jsonl, .json, .parquet or .arrow file, or a folder with such files"
+            }
+            Self::Damaged { .. } => "fetch the file again",
+        }
+    }
+}
+
+type Item = Result<RawRow, FormatError>;
+
+/// The rows of a dataset, in order: of one file, or of all files of a folder,
+/// which are sorted by their paths.
+pub struct Rows {
+    files: std::vec::IntoIter<PathBuf>,
+    current: Box<dyn Iterator<Item = Item>>,
+}
+
+impl Rows {
+    /// Opens a file by its first bytes, or a Hugging Face dataset folder.
+    ///
+    /// # Errors
+    /// When it cannot be read at all.
+    pub fn open(path: &Path) -> Result<Self, DatasetError> {
+        let read = |source| DatasetError::Read { path: path.to_owned(), source };
+        let mut files = Vec::new();
+        if fs::metadata(path).map_err(read)?.is_dir() {
+            collect(path, &mut files).map_err(read)?;
+            if files.is_empty() {
+                return Err(DatasetError::NoRows { path: path.to_owned() });
+            }
+            files.sort();
+        } else {
+            files.push(path.to_owned());
+        }
+        let mut files = files.into_iter();
+        let current = match files.next() {
+            Some(first) => open_file(&first)?,
+            None => Box::new(std::iter::empty()),
+        };
+        Ok(Self { files, current })
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Item;
+
+    fn next(&mut self) -> Option<Item> {
+        loop {
+            if let Some(row) = self.current.next() {
+                return Some(row);
+            }
+            let file = self.files.next()?;
+            match open_file(&file) {
+                Ok(rows) => self.current = rows,
+                Err(error) => {
+                    let problem = Problem::Unreadable(error.to_string());
+                    return Some(Err(FormatError::new(&file.to_string_lossy(), None, problem)));
+                }
+            }
+        }
+    }
+}
+
+/// Files of rows under a folder; what the `datasets` library keeps beside them is none.
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    const NO_ROWS: [&str; 4] = ["dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"];
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
+        let hidden = name.starts_with('.') || name.starts_with("cache-");
+        if entry.file_type()?.is_dir() {
+            if !hidden {
+                collect(&path, files)?;
+            }
+        } else if !hidden
+            && !NO_ROWS.contains(&&*name)
+            && path.extension().is_some_and(|e| ["jsonl", "json", "parquet", "arrow"].iter().any(|k| e == *k))
+        {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn open_file(path: &Path) -> Result<Box<dyn Iterator<Item = Item>>, DatasetError> {
+    let read = |source| DatasetError::Read { path: path.to_owned(), source };
+    let damaged = |source| DatasetError::Damaged { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(read)?;
+    let mut magic = Vec::new();
+    file.by_ref().take(8).read_to_end(&mut magic).map_err(read)?;
+    file.rewind().map_err(read)?;
+    let name = path.to_string_lossy().into_owned();
+    match magic.as_slice() {
+        [b'P', b'A', b'R', b'1', ..] => Ok(Box::new(columns::parquet(name, file).map_err(damaged)?)),
+        [b'A', b'R', b'R', b'O', b'W', b'1', ..] => {
+            Ok(Box::new(columns::arrow_file(name, file).map_err(damaged)?))
+        }
+        // A stream of messages, as `datasets` saves: each starts with this mark.
+        [0xff, 0xff, 0xff, 0xff, ..] => Ok(Box::new(columns::arrow_stream(name, file).map_err(damaged)?)),
+        _ => {
+            let mut text = BufReader::with_capacity(1 << 20, file);
+            let start = text.fill_buf().map_err(read)?;
+            let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+            if start.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[') {
+                Ok(Box::new(json::List::new(name, text)))
+            } else {
+                Ok(Box::new(json::Lines::new(name, text)))
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The columns of each dataset of the field, as SWE-bench's
+//! (reference/environments.md, sections 1.3 to 1.7; reference/swe-gym.md, 2.1).
+
+use serde_json::{Map, Value, json};
+use swegym_core::Instance;
+use swegym_core::format::FormatError;
+use swegym_core::format::instances::{self, Need};
+
+use super::RawRow;
+
+/// Whose columns a row has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// SWE-bench and all that keep its names: SWE-Gym, SWE-rebench, Live, Pro, swegym.
+    SweBench,
+    /// SWE-smith: `patch` plants the bug, and there is no test patch.
+    SweSmith,
+    /// R2E-Gym: commits with the statuses that the tests must have.
+    R2e,
+    /// Multi-SWE-bench and Multi-SWE-RL: tests by what they went through.
+    MultiSwe,
+    /// NeMo Gym: an instance inside a request.
+    Nemo,
+}
+
+/// Where NeMo-style rows keep the instance.
+const NEMO_PLACES: [&str; 4] = ["instance", "instance_dict", "verifier_metadata", "metadata"];
+
+impl Shape {
+    /// The shape of a row, by the names of its fields.
+    #[must_use]
+    pub fn of(fields: &Map<String, Value>) -> Self {
+        let has = |name: &str| fields.contains_key(name);
+        if has("responses_create_params") && !has("FAIL_TO_PASS") {
+            Self::Nemo
+        } else if has("fixed_tests") || (has("org") && has("number") && has("fix_patch")) {
+            Self::MultiSwe
+        } else if has("expected_output_json") || (has("repo_name") && has("commit_hash")) {
+            Self::R2e
+        } else if has("image_name") && has("patch") && !has("test_patch") {
+            Self::SweSmith
+        } else {
+            Self::SweBench
+        }
+    }
+
+    /// The row as an instance. Fields without a place of their own are kept.
+    ///
+    /// # Errors
+    /// What is missing or wrong, with the row's file and line.
+    pub fn instance(self, row: RawRow, need: Need) -> Result<Instance, FormatError> {
+        let RawRow { file, line, fields } = row;
+        let fields = match self {
+            Self::SweBench => swe_bench(fields),
+            Self::SweSmith => swe_smith(fields),
+            Self::R2e => r2e(fields),
+            Self::MultiSwe => multi_swe(fields),
+            Self::Nemo => nemo(fields),
+        };
+        instances::read_fields(&file, line, fields, need)
+    }
+}
+
+/// Pro and Live write some names in lower case; SWE-rebench names the parser
+/// among what it installs, and the image by its own column.
+fn swe_bench(mut fields: Map<String, Value>) -> Map<String, Value> {
+    for (theirs, ours) in [("fail_to_pass", "FAIL_TO_PASS"), ("pass_to_pass", "PASS_TO_PASS")] {
+        if !fields.contains_key(ours)
+            && let Some(value) = fields.shift_remove(theirs)
+        {
+            fields.insert(ours.into(), value);
+        }
+    }
+    if !fields.contains_key("log_parser")
+        && let Some(parser) = fields.get("install_config").and_then(|c| c.get("log_parser")).cloned()
+    {
+        fields.insert("log_parser".into(), parser);
+    }
+    for theirs in ["docker_image", "image_name"] {
+        if !fields.contains_key("image")
+            && let Some(image) = fields.get(theirs).filter(|v| v.is_string()).cloned()
+        {
+            fields.insert("image".into(), image);
+        }
+    }
+    fields
+}
+
+/// `patch` goes from good to bad there; it is kept under its own name.
+fn swe_smith(mut fields: Map<String, Value>) -> Map<String, Value> {
+    let bug = fields.get("patch").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if let Ok(gold) = swegym_core::patch::reverse(&bug) {
+        fields.insert("patch".into(), json!(gold));
+    }
+    fields.insert("bug_patch".into(), json!(bug));
+    if let Some(image) = fields.get("image_name").cloned() {
+        fields.insert("image".into(), image);
+    }
+    for (name, value) in [("base_commit", json!("")), ("problem_statement", json!(""))] {
+        if !fields.get(name).is_some_and(Value::is_string) {
+            fields.insert(name.into(), value);
+        }
+    }
+    fields
+}
+
+/// Names are theirs with a dash; the lists are empty, because the expected
+/// statuses say more.
+fn r2e(mut fields: Map<String, Value>) -> Map<String, Value> {
+    let text = |fields: &Map<String, Value>, name: &str| {
+        fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let (repo, commit) = (text(&fields, "repo_name"), text(&fields, "commit_hash"));
+    let defaults = [
+        ("instance_id", json!(format!("{repo}-{commit}"))),
+        ("repo", json!(repo)),
+        ("base_commit", json!(commit)),
+        ("patch", json!("")),
+        ("problem_statement", json!("")),
+        ("image", json!(text(&fields, "docker_image"))),
+        ("FAIL_TO_PASS", json!([])),
+        ("PASS_TO_PASS", json!([])),
+    ];
+    for (name, value) in defaults {
+        if fields.get(name).is_none_or(Value::is_null) {
+            fields.insert(name.into(), value);
+        }
+    }
+    fields
+}
+
+/// Tests that were nothing, skipped or failed before the fix must pass after it.
+fn multi_swe(mut fields: Map<String, Value>) -> Map<String, Value> {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (org, repo) = (text(fields.get("org")), text(fields.get("repo")));
+    let number = fields.get("number").map(|n| n.to_string().replace('"', "")).unwrap_or_default();
+    let names = |fields: &Map<String, Value>, lists: &[&str]| -> Vec<String> {
+        let of = |list: &&str| {
+            let tests = fields.get(*list).and_then(Value::as_object);
+            // Parquet keeps a map as columns for all its keys; null ones are not there.
+            tests
+                .into_iter()
+                .flatten()
+                .filter(|(_, v)| !v.is_null())
+                .map(|(k, _)| k.clone())
+                .collect::<Vec<_>>()
+        };
+        lists.iter().flat_map(of).collect()
+    };
+    let by_kind = names(&fields, &["f2p_tests", "s2p_tests", "n2p_tests"]);
+    let fixed = if by_kind.is_empty() { names(&fields, &["fixed_tests"]) } else { by_kind };
+    let held = names(&fields, &["p2p_tests"]);
+    let issues = fields.get("resolved_issues").and_then(Value::as_array);
+    let statement: Vec<String> = issues
+        .into_iter()
+        .flatten()
+        .map(|issue| format!("{}\n{}\n", text(issue.get("title")), text(issue.get("body"))))
+        .collect();
+    let base = fields.get("base").and_then(|b| b.get("sha"));
+    let ours = [
+        ("instance_id", json!(format!("{org}__{repo}-{number}"))),
+        ("repo", json!(format!("{org}/{repo}"))),
+        ("base_commit", json!(text(base))),
+        ("patch", json!(text(fields.get("fix_patch")))),
+        ("problem_statement", json!(statement.concat())),
+        ("FAIL_TO_PASS", json!(fixed)),
+        ("PASS_TO_PASS", json!(held)),
+    ];
+    for (name, value) in ours {
+        fields.insert(name.into(), value);
+    }
+    fields.entry("fixed_tests").or_insert(json!({}));
+    fields
+}
+
+/// The instance is an object, or one as JSON text, among the request's data.
+fn nemo(fields: Map<String, Value>) -> Map<String, Value> {
+    let inner = |value: &Value| match value {
+        Value::Object(inner) => Some(inner.clone()),
+        Value::String(text) => serde_json::from_str::<Map<String, Value>>(text).ok(),
+        _ => None,
+    };
+    let requested = fields.get("responses_create_params").and_then(|p| p.get("metadata"));
+    let places = NEMO_PLACES.iter().filter_map(|place| fields.get(*place)).chain(requested);
+    for place in places.filter_map(inner) {
+        let nested = NEMO_PLACES.iter().filter_map(|name| place.get(*name)).find_map(inner);
+        for candidate in [Some(place), nested].into_iter().flatten() {
+            if candidate.contains_key("instance_id") {
+                return swe_bench(candidate);
+            }
+        }
+    }
+    swe_bench(fields)
+}

@@ -1,0 +1,293 @@
+//! One log to grade: from a manifest, or from an evaluation of our own.
+
+use std::fs::{self, File};
+use std::io::{Cursor, Read, Seek};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+use swegym_core::{Boundary, Fault, Instance};
+use swegym_grade::evidence::{Evidence, PatchOutcome, RunEnd, Structured};
+use swegym_grade::semantics::GradeError;
+use swegym_grade::{LogParser, Marks, Reading, Semantics, junit};
+use swegym_tasks::dataset::Rows;
+
+use super::instances_of_run;
+use crate::error::CommandError;
+
+/// A log up to this length is read at once; a longer one piece by piece.
+const SMALL: u64 = 16 << 20;
+
+/// One log and what belongs to it.
+pub(crate) enum Case {
+    /// A row of a manifest, or what is wrong with it.
+    Row(Result<Row, Fault>),
+    /// The folder of one evaluation.
+    Evaluation {
+        /// The instance.
+        id: String,
+        /// Where its evidence lies.
+        folder: PathBuf,
+    },
+}
+
+/// A row of a manifest: `{"instance_id", "log", "semantics"?, "junit"?, "patch"?}`.
+pub(crate) struct Row {
+    id: String,
+    /// As it was named.
+    log: String,
+    log_path: PathBuf,
+    semantics: Option<Semantics>,
+    junit: Option<PathBuf>,
+    patch: Answer,
+}
+
+/// What a manifest says of the answer.
+enum Answer {
+    /// Nothing: the log is that of an answer.
+    Unsaid,
+    /// `null`.
+    Null,
+    /// Blank.
+    Empty,
+    /// There is one.
+    Text,
+}
+
+/// The cases of a manifest, in order. Paths are relative to the manifest, or
+/// to where the program runs.
+pub(crate) fn of_manifest(manifest: &Path) -> Result<Vec<Case>, CommandError> {
+    let base = manifest.parent().unwrap_or(Path::new(""));
+    let fault = |message: String| Fault::new(Boundary::Task, "manifest_row", message);
+    let rows = Rows::open(manifest)?.map(|row| match row {
+        Ok(row) => {
+            let place = format!("{}:{}", row.file, row.line);
+            read_row(row.fields, base).map_err(|why| fault(format!("{place}: {why}")))
+        }
+        Err(error) => Err(fault(error.to_string()).with_hint(error.hint())),
+    });
+    Ok(rows.map(Case::Row).collect())
+}
+
+fn read_row(mut fields: Map<String, Value>, base: &Path) -> Result<Row, String> {
+    let mut text = |name: &str| match fields.shift_remove(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(format!("the field `{name}` must be a string")),
+    };
+    let required = |name: &str, value: Option<String>| value.ok_or(format!("the field `{name}` is missing"));
+    let id = required("instance_id", text("instance_id")?)?;
+    let log = required("log", text("log")?)?;
+    let semantics = match text("semantics")? {
+        None => None,
+        Some(name) => Some(Semantics::named(&name).ok_or(format!("no semantics is called `{name}`"))?),
+    };
+    let junit = text("junit")?.map(|path| near(base, &path));
+    let patch = match fields.shift_remove("patch") {
+        None => Answer::Unsaid,
+        Some(Value::Null) => Answer::Null,
+        Some(Value::String(text)) if text.trim().is_empty() => Answer::Empty,
+        Some(Value::String(_)) => Answer::Text,
+        Some(_) => return Err("the field `patch` must be a string or null".into()),
+    };
+    Ok(Row { id, log_path: near(base, &log), log, semantics, junit, patch })
+}
+
+fn near(base: &Path, path: &str) -> PathBuf {
+    let there = base.join(path);
+    if there.exists() { there } else { PathBuf::from(path) }
+}
+
+/// The cases of an evaluation's folder, and the file of its instances.
+pub(crate) fn of_run(folder: &Path, instances: Option<&Path>) -> Result<(PathBuf, Vec<Case>), CommandError> {
+    let file = match instances {
+        Some(file) => file.to_owned(),
+        None => instances_of_run(folder)?,
+    };
+    let evaluations = folder.join("evaluations");
+    let entries = fs::read_dir(&evaluations).map_err(|e| CommandError::file("read", &evaluations, &e))?;
+    let mut cases: Vec<(String, PathBuf)> = entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let folder = entry.path().join("0");
+            folder.is_dir().then(|| (entry.file_name().to_string_lossy().into_owned(), folder))
+        })
+        .collect();
+    cases.sort();
+    Ok((file, cases.into_iter().map(|(id, folder)| Case::Evaluation { id, folder }).collect()))
+}
+
+impl Case {
+    /// The instance that it is about, as far as it says.
+    pub(crate) fn instance_id(&self) -> Option<&str> {
+        match self {
+            Self::Row(row) => row.as_ref().ok().map(|row| row.id.as_str()),
+            Self::Evaluation { id, .. } => Some(id),
+        }
+    }
+
+    /// The same, or what is wrong with the row.
+    pub(crate) fn check(&self) -> Result<&str, Fault> {
+        match self {
+            Self::Row(Ok(row)) => Ok(&row.id),
+            Self::Row(Err(fault)) => Err(fault.clone()),
+            Self::Evaluation { id, .. } => Ok(id),
+        }
+    }
+
+    /// The log, as it was named.
+    pub(crate) fn log_name(&self) -> String {
+        match self {
+            Self::Row(Ok(row)) => row.log.clone(),
+            Self::Row(Err(_)) => String::new(),
+            Self::Evaluation { folder, .. } => folder.join("test_output.txt").to_string_lossy().into_owned(),
+        }
+    }
+
+    /// Whether there was no answer at all.
+    pub(crate) fn patch_is_none(&self) -> bool {
+        matches!(self, Self::Row(Ok(Row { patch: Answer::Null, .. })))
+    }
+
+    /// Whether there was one without content: the reference counts it among
+    /// the empty ones, and grades it by its log.
+    pub(crate) fn patch_is_empty(&self) -> bool {
+        matches!(self, Self::Row(Ok(Row { patch: Answer::Empty, .. })))
+    }
+
+    /// Reads the evidence, by the given rules or the log's own.
+    pub(crate) fn evidence(
+        &self,
+        instance: &Instance,
+        semantics: Option<Semantics>,
+    ) -> Result<(Evidence, Semantics), Fault> {
+        match self {
+            Self::Row(Ok(row)) => row.evidence(instance, semantics),
+            Self::Row(Err(fault)) => Err(fault.clone()),
+            Self::Evaluation { folder, .. } => {
+                let semantics = semantics.unwrap_or_default();
+                Ok((own_evidence(folder, instance)?, semantics))
+            }
+        }
+    }
+}
+
+impl Row {
+    fn evidence(
+        &self,
+        instance: &Instance,
+        semantics: Option<Semantics>,
+    ) -> Result<(Evidence, Semantics), Fault> {
+        let path = &self.log_path;
+        let chosen = self.semantics.or(semantics);
+        // Whether an answer went on is the log's to say.
+        let patch = match &self.patch {
+            Answer::Null => PatchOutcome::Absent,
+            Answer::Unsaid | Answer::Empty | Answer::Text => PatchOutcome::Applied,
+        };
+        if patch == PatchOutcome::Absent {
+            let evidence = Evidence {
+                patch,
+                reading: None,
+                end: None,
+                structured: Structured::NotOffered,
+                limit_hit: None,
+            };
+            return Ok((evidence, chosen.unwrap_or_default()));
+        }
+        let mut file = File::open(path).map_err(|e| log_fault(path, &e))?;
+        let length = file.metadata().map_err(|e| log_fault(path, &e))?.len();
+        let (reading, semantics) = if length <= SMALL {
+            let mut bytes = Vec::with_capacity(length as usize + 1);
+            file.read_to_end(&mut bytes).map_err(|e| log_fault(path, &e))?;
+            read_log(&mut Cursor::new(bytes), instance, chosen)
+        } else {
+            read_log(&mut file, instance, chosen)
+        }
+        .map_err(|error| match error {
+            GradeError::Log(why) => log_fault(path, &why),
+            other => Fault::new(Boundary::Task, other.code(), other.to_string()).with_hint(other.hint()),
+        })?;
+        let structured = self.junit.as_deref().map_or(Structured::NotOffered, read_junit);
+        let evidence = Evidence { patch, reading: Some(reading), end: None, structured, limit_hit: None };
+        Ok((evidence, semantics))
+    }
+}
+
+fn read_log<L: Read + Seek>(
+    log: &mut L,
+    instance: &Instance,
+    semantics: Option<Semantics>,
+) -> Result<(Reading, Semantics), GradeError> {
+    let marks = Marks::scan(log)?;
+    let semantics = semantics.unwrap_or_else(|| Semantics::detect(instance, &marks));
+    Ok((semantics.read(instance, log, &marks)?, semantics))
+}
+
+fn log_fault(path: &Path, error: &std::io::Error) -> Fault {
+    let code = if error.kind() == std::io::ErrorKind::NotFound { "log_missing" } else { "log_unreadable" };
+    Fault::new(Boundary::Task, code, format!("cannot read the log `{}`: {error}", path.display()))
+        .with_hint("check the path in the manifest; it is relative to the manifest or to this folder")
+}
+
+fn read_junit(path: &Path) -> Structured {
+    match fs::read(path) {
+        Ok(bytes) => {
+            let read = junit::read(&String::from_utf8_lossy(&bytes));
+            read.map_or_else(|e| Structured::Missing(e.to_string()), Structured::Cases)
+        }
+        Err(error) => Structured::Missing(error.to_string()),
+    }
+}
+
+/// What `evaluate` left: the supervisor's word beside log and results.
+fn own_evidence(folder: &Path, instance: &Instance) -> Result<Evidence, Fault> {
+    let path = folder.join("evidence.json");
+    let fault = |why: String| {
+        Fault::new(
+            Boundary::Internal,
+            "evidence_unreadable",
+            format!("cannot read `{}`: {why}", path.display()),
+        )
+    };
+    let text = fs::read_to_string(&path).map_err(|e| fault(e.to_string()))?;
+    let value: Value = serde_json::from_str(&text).map_err(|e| fault(e.to_string()))?;
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let patch = match value["patch"]["outcome"].as_str() {
+        Some("applied") => PatchOutcome::Applied,
+        Some("absent") => PatchOutcome::Absent,
+        Some("failed") => PatchOutcome::Failed(word(&value["patch"]["message"])),
+        Some("refused") => PatchOutcome::Refused(
+            word(&value["patch"]["code"]),
+            word(&value["patch"]["message"]),
+            String::new(),
+        ),
+        _ => return Err(fault("it does not say what became of the patch".into())),
+    };
+    let number = |value: &Value| value.as_i64().map(|n| n as i32);
+    let end = match &value["end"] {
+        Value::String(text) if text == "timed_out" => Some(RunEnd::TimedOut),
+        end => number(&end["exited"])
+            .map(RunEnd::Exited)
+            .or_else(|| number(&end["signalled"]).map(RunEnd::Signalled)),
+    };
+    let structured = match &value["structured"] {
+        Value::String(text) if text == "not_offered" => Structured::NotOffered,
+        other if other["missing"].is_string() => Structured::Missing(word(&other["missing"])),
+        _ => read_junit(&folder.join("junit.xml")),
+    };
+    let log = folder.join("test_output.txt");
+    let reading = match fs::read(&log) {
+        Ok(bytes) => {
+            let parser = LogParser::of(instance).ok().flatten().unwrap_or(LogParser::Pytest);
+            Some(Reading::bare(&String::from_utf8_lossy(&bytes), parser))
+        }
+        Err(_) => None,
+    };
+    Ok(Evidence {
+        patch,
+        reading,
+        end,
+        structured,
+        limit_hit: value["limit_hit"].as_str().map(str::to_owned),
+    })
+}

@@ -1,0 +1,52 @@
+"""Grades logs with the reference.
+
+Arguments: the reference's wheel. Input: one JSON object a line, {"instance",
+"log"}, where the log is a file. Output: one JSON value a line: the report of
+the instance, or null where the reference raises.
+"""
+
+import contextlib
+import io
+import json
+import sys
+import types
+
+wheel = sys.argv[1]
+
+
+def stub(name, **content):
+    """A module that is imported beside the grader and not used by it."""
+    module = types.ModuleType(name)
+    vars(module).update(content)
+    sys.modules[name] = module
+
+
+stub("unidiff", PatchSet=None)
+# The packages' own __init__ modules import Docker and data sets.
+for name in ("swebench", "swebench.harness"):
+    stub(name, __path__=[f"{wheel}/{name.replace('.', '/')}"])
+
+from swebench.harness.grading import get_eval_report  # noqa: E402
+from swebench.types import TestSpec  # noqa: E402
+
+for line in sys.stdin:
+    case = json.loads(line)
+    instance = case["instance"]
+    spec = TestSpec(
+        instance_id=instance["instance_id"],
+        image="",
+        eval_script_list=[],
+        repo=instance["repo"],
+        version=instance["version"],
+        FAIL_TO_PASS=instance["FAIL_TO_PASS"],
+        PASS_TO_PASS=instance["PASS_TO_PASS"],
+        log_parser=instance["log_parser"],
+        eval_type=instance["eval_type"],
+    )
+    prediction = {"instance_id": instance["instance_id"], "model_patch": "x"}
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            report = get_eval_report(spec, prediction, case["log"], include_tests_status=True)
+        print(json.dumps(report[instance["instance_id"]]))
+    except Exception:  # noqa: BLE001
+        print("null")
