@@ -231,6 +231,14 @@ pub(crate) enum Scenario {
         #[command(flatten)]
         install: InstallArgs,
     },
+    /// Logs graded, by family of languages, against the reference harness
+    Grade {
+        /// Logs of each family
+        #[arg(long, default_value_t = 60)]
+        logs: usize,
+        #[command(flatten)]
+        install: InstallArgs,
+    },
     /// One command after another in a live session
     Echo {
         /// Commands

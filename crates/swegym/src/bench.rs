@@ -3,6 +3,7 @@
 
 mod boxes;
 mod echo;
+mod grade;
 mod packages;
 
 use std::time::{Duration, Instant};
@@ -53,14 +54,13 @@ pub(crate) async fn run(
     let (name, install) = match &scenario {
         Scenario::Box { install, .. } => ("box", install.clone()),
         Scenario::Echo { install, .. } => ("echo", install.clone()),
+        Scenario::Grade { install, .. } => ("grade", install.clone()),
     };
     let mut settings = Settings::resolve(global.clone(), install, environment)?;
     settings.home = settings.home.join(format!("bench-{}", std::process::id()));
     let home = settings.home.clone();
-    let session = Session::open(settings, printer).await?;
     let (mut cases, mut skipped) = (Vec::new(), Vec::new());
-    let measured = measure(&session, &scenario, &mut cases, &mut skipped).await;
-    drop(session);
+    let measured = measure(settings, printer, &scenario, &mut cases, &mut skipped).await;
     // Only figures are kept; a folder that stays is the user's to remove.
     let _ = std::fs::remove_dir_all(&home);
     measured?;
@@ -85,12 +85,18 @@ pub(crate) async fn run(
 }
 
 async fn measure(
-    session: &Session,
+    settings: Settings,
+    printer: Printer,
     scenario: &Scenario,
     cases: &mut Vec<Case>,
     skipped: &mut Vec<String>,
 ) -> Result<(), CommandError> {
+    if let Scenario::Grade { logs, .. } = scenario {
+        return grade::measure(&settings, *logs, cases);
+    }
+    let session = &Session::open(settings, printer).await?;
     match scenario {
+        Scenario::Grade { .. } => Ok(()),
         Scenario::Echo { repeats, .. } => {
             cases.push(echo::measure(session, *repeats).await?);
             Ok(())

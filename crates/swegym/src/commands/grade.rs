@@ -1,11 +1,14 @@
 //! Logs to verdicts, without running anything.
+//!
+//! The dataset streams by: each row is graded with all its logs and forgotten,
+//! so that memory does not grow with the dataset, and reports that are ready
+//! before their turn wait in a file.
 
 mod case;
 mod explanation;
+mod in_order;
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,34 +27,57 @@ use crate::exit;
 use crate::printer::Printer;
 
 pub(crate) use case::Case;
+use in_order::InOrder;
 
-/// Rows that are graded before they are written.
+/// Logs that are graded at once.
 const BATCH: usize = 256;
 
-/// What became of a case: its verdict, or why there is none.
-pub(crate) struct Graded {
-    pub(crate) id: Option<String>,
-    pub(crate) log: String,
-    pub(crate) verdict: Result<Verdict, Fault>,
-}
-
-/// A verdict and what it takes to explain it.
-pub(crate) struct Verdict {
-    pub(crate) report: Report,
-    pub(crate) semantics: Semantics,
-    pub(crate) explanations: Vec<Explanation>,
-}
-
-/// Grades every case and writes reports, run report and summary.
+/// Grades and shows what came of it.
 pub(crate) fn run(printer: Printer, cores: usize, args: &GradeArgs) -> Result<u8, CommandError> {
+    let done = grade(printer, cores, args)?;
+    let summary = json!({
+        "graded": done.graded, "resolved": done.resolved, "broken": done.broken,
+        "reports": args.out, "run_report": done.run_report,
+    });
+    if args.explain {
+        explanation::show(printer, &done.explained, &summary);
+    } else {
+        let row = |name: &str, count: usize| vec![name.to_owned(), count.to_string()];
+        let table = [
+            vec!["outcome".to_owned(), "logs".to_owned()],
+            row("resolved", done.resolved),
+            row("unresolved", done.graded - done.resolved),
+            row("not gradable", done.broken),
+        ];
+        printer.result(&summary, &table);
+    }
+    if done.broken > 0 {
+        let (count, out) = (done.broken, args.out.display());
+        printer.say(&format!("{count} rows could not be graded; each has its reason in {out}"));
+        return Ok(exit::INVALID_TASKS);
+    }
+    Ok(exit::DONE)
+}
+
+/// A finished grading, in numbers.
+pub(crate) struct Done {
+    pub(crate) graded: usize,
+    pub(crate) resolved: usize,
+    /// Rows that could not be graded.
+    pub(crate) broken: usize,
+    run_report: PathBuf,
+    explained: Vec<(usize, InstanceId, Vec<Explanation>)>,
+}
+
+/// Grades every case and writes reports and run report.
+pub(crate) fn grade(printer: Printer, cores: usize, args: &GradeArgs) -> Result<Done, CommandError> {
     let semantics = args.semantics.as_deref().map(semantics_named).transpose()?;
-    let (instances_file, cases) = match (&args.run, &args.logs) {
+    let (instances, cases) = match (&args.run, &args.logs) {
         (Some(folder), _) => case::of_run(folder, args.instances.as_deref())?,
         (None, Some(manifest)) => {
-            let file = args
-                .instances
-                .clone()
-                .ok_or_else(|| CommandError::usage("no instances are given", "add --instances FILE"))?;
+            let file = args.instances.clone();
+            let file =
+                file.ok_or_else(|| CommandError::usage("no instances are given", "add --instances FILE"))?;
             (file, case::of_manifest(manifest)?)
         }
         (None, None) => {
@@ -65,213 +91,175 @@ pub(crate) fn run(printer: Printer, cores: usize, args: &GradeArgs) -> Result<u8
             "check that this is the file you meant",
         ));
     }
-    let instances = Instances::load(printer, &instances_file, &cases)?;
-    let mut out = create(&args.out)?;
-    let (mut all, mut explained, mut broken) = (Vec::new(), Vec::new(), 0);
-    for batch in cases.chunks(BATCH) {
-        let graded = grade_batch(batch, &instances, semantics, args.explain, cores);
-        for (case, graded) in batch.iter().zip(graded) {
-            writeln!(out, "{}", line(&graded)).map_err(|e| CommandError::file("write", &args.out, &e))?;
-            match graded.verdict {
-                Ok(Verdict { report, explanations, .. }) => {
-                    explained.push((report.instance_id.clone(), explanations));
-                    let patch_exists = report.patch_exists && !case.patch_is_empty();
-                    all.push(Report { tests_status: None, patch_exists, ..report });
-                }
-                Err(fault) => {
-                    broken += 1;
-                    let id = graded.id.and_then(|id| InstanceId::new(id).ok());
-                    all.extend(id.map(|id| without_verdict(id, fault)));
-                }
-            }
-        }
-    }
-    out.flush().map_err(|e| CommandError::file("write", &args.out, &e))?;
-    let run_report = reports::write_run_report(&instances.ids, &all);
-    let report_file = args.report.clone().unwrap_or_else(|| args.out.with_extension("run_report.json"));
-    std::fs::write(&report_file, format!("{run_report:#}\n"))
-        .map_err(|e| CommandError::file("write", &report_file, &e))?;
-    let resolved = all.iter().filter(|r| r.resolved()).count();
-    let summary = json!({
-        "graded": cases.len() - broken, "resolved": resolved, "broken": broken,
-        "reports": args.out, "run_report": report_file,
-    });
-    if args.explain {
-        explanation::show(printer, &explained, &summary);
-    } else {
-        let row = |name: &str, count: usize| vec![name.to_owned(), count.to_string()];
-        let unresolved = cases.len() - broken - resolved;
-        let table = [
-            vec!["outcome".to_owned(), "logs".to_owned()],
-            row("resolved", resolved),
-            row("unresolved", unresolved),
-            row("not gradable", broken),
-        ];
-        printer.result(&summary, &table);
-    }
-    if broken > 0 {
-        printer.say(&format!(
-            "{broken} rows could not be graded; each has its reason in {}",
-            args.out.display()
-        ));
-    }
-    Ok(if broken > 0 { exit::INVALID_TASKS } else { exit::DONE })
+    let mut work = Work {
+        printer,
+        cores,
+        semantics,
+        explain: args.explain,
+        cases: &cases,
+        out: InOrder::create(&args.out)?,
+        ids: Vec::new(),
+        reports: Vec::new(),
+        explained: Vec::new(),
+        broken: 0,
+    };
+    work.grade(&instances)?;
+    work.out.finish()?;
+    work.explained.sort_by_key(|(at, ..)| *at);
+    let run_report = args.report.clone().unwrap_or_else(|| args.out.with_extension("run_report.json"));
+    let text = format!("{:#}\n", reports::write_run_report(&work.ids, &work.reports));
+    std::fs::write(&run_report, text).map_err(|e| CommandError::file("write", &run_report, &e))?;
+    let resolved = work.reports.iter().filter(|r| r.resolved()).count();
+    let (broken, explained) = (work.broken, work.explained);
+    Ok(Done { graded: cases.len() - broken, resolved, broken, run_report, explained })
 }
 
-fn semantics_named(name: &str) -> Result<Semantics, CommandError> {
-    Semantics::named(name).ok_or_else(|| {
-        let known: Vec<&str> = Semantics::ALL.iter().map(|s| s.name()).collect();
-        CommandError::usage(
-            format!("no semantics is called `{name}`"),
-            format!("one of: {}", known.join(", ")),
-        )
-    })
+/// A verdict and what it takes to explain it.
+struct Verdict {
+    report: Report,
+    semantics: Semantics,
+    explanations: Vec<Explanation>,
 }
 
-fn create(path: &Path) -> Result<BufWriter<File>, CommandError> {
-    if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|e| CommandError::file("create", folder, &e))?;
-    }
-    Ok(BufWriter::new(File::create(path).map_err(|e| CommandError::file("create", path, &e))?))
-}
+/// A case by its place, with its instance or why there is none.
+type Pair = (usize, Result<std::sync::Arc<Instance>, Fault>);
 
-/// What the dataset says about the instances that the cases name.
-pub(crate) struct Instances {
-    by_id: HashMap<String, Result<Instance, String>>,
+/// A grading under way.
+struct Work<'a> {
+    printer: Printer,
+    cores: usize,
+    semantics: Option<Semantics>,
+    explain: bool,
+    cases: &'a [Case],
+    out: InOrder,
     /// All readable ids of the dataset, in order.
     ids: Vec<InstanceId>,
+    /// What the run report needs of each verdict.
+    reports: Vec<Report>,
+    explained: Vec<(usize, InstanceId, Vec<Explanation>)>,
+    broken: usize,
 }
 
-impl Instances {
-    /// Streams the dataset and keeps what grading needs of the rows that are named.
-    pub(crate) fn load(printer: Printer, file: &Path, cases: &[Case]) -> Result<Self, CommandError> {
-        let wanted: std::collections::HashSet<&str> = cases.iter().filter_map(Case::instance_id).collect();
-        let mut loaded = Self { by_id: HashMap::new(), ids: Vec::new() };
-        let mut bad = Vec::new();
-        for row in dataset::Rows::open(file)? {
-            let row = match row {
-                Ok(row) => row,
+impl Work<'_> {
+    /// Streams the dataset and grades each row's logs as it comes.
+    fn grade(&mut self, instances: &Path) -> Result<(), CommandError> {
+        let mut waiting: HashMap<&str, Vec<usize>> = HashMap::new();
+        let mut ready: Vec<Pair> = Vec::new();
+        for (at, case) in self.cases.iter().enumerate() {
+            match case.check() {
+                Ok(id) => waiting.entry(id).or_default().push(at),
+                Err(fault) => ready.push((at, Err(fault))),
+            }
+        }
+        let (mut bad, mut first) = (0, None);
+        for row in dataset::Rows::open(instances)? {
+            let (named, read) = match row {
+                Ok(row) => {
+                    let shape = dataset::Shape::of(&row.fields);
+                    let named = row.fields.get("instance_id").and_then(Value::as_str).map(str::to_owned);
+                    (named, shape.instance(row, Need::Grading))
+                }
+                Err(error) => (None, Err(error)),
+            };
+            let found = match read {
+                Ok(instance) => {
+                    self.ids.push(instance.instance_id.clone());
+                    waiting.remove(instance.instance_id.as_str()).map(|cases| (cases, Ok(instance.into())))
+                }
                 Err(error) => {
-                    bad.push(error.to_string());
-                    continue;
+                    let fault = Fault::new(Boundary::Task, "instance_unreadable", error.to_string());
+                    bad += 1;
+                    first.get_or_insert(error.to_string());
+                    named
+                        .and_then(|id| waiting.remove(id.as_str()))
+                        .map(|cases| (cases, Err(fault.with_hint(error.hint()))))
                 }
             };
-            let shape = dataset::Shape::of(&row.fields);
-            let named = row.fields.get("instance_id").and_then(Value::as_str).map(str::to_owned);
-            match shape.instance(row, Need::Grading) {
-                Ok(instance) => {
-                    loaded.ids.push(instance.instance_id.clone());
-                    let id = instance.instance_id.to_string();
-                    if wanted.contains(id.as_str()) {
-                        loaded.by_id.entry(id).or_insert_with(|| Ok(without_prose(instance)));
+            if let Some((cases, instance)) = found {
+                ready.extend(cases.into_iter().map(|at| (at, instance.clone())));
+            }
+            if ready.len() >= BATCH {
+                self.grade_batch(&std::mem::take(&mut ready))?;
+            }
+        }
+        let unknown = waiting.into_iter().flat_map(|(id, cases)| {
+            let message = format!("`{id}` is not among the instances");
+            let fault = Fault::new(Boundary::Task, "instance_unknown", message)
+                .with_hint("check that the two files belong together");
+            cases.into_iter().map(move |at| (at, Err(fault.clone())))
+        });
+        ready.extend(unknown);
+        self.grade_batch(&ready)?;
+        if let Some(first) = first {
+            let file = instances.display();
+            self.printer
+                .say(&format!("{file}: {bad} rows cannot be read and are left out; the first: {first}"));
+        }
+        Ok(())
+    }
+
+    /// Grades on all cores.
+    fn grade_batch(&mut self, pairs: &[Pair]) -> Result<(), CommandError> {
+        let next = AtomicUsize::new(0);
+        let done = Mutex::new(Vec::with_capacity(pairs.len()));
+        let this = &*self;
+        std::thread::scope(|scope| {
+            for _ in 0..self.cores.min(pairs.len()) {
+                scope.spawn(|| {
+                    while let Some((at, instance)) = pairs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let verdict = this.grade_case(&this.cases[*at], instance);
+                        let line = line(&this.cases[*at], &verdict);
+                        done.lock()
+                            .unwrap_or_else(std::sync::PoisonError::into_inner)
+                            .push((*at, verdict, line));
                     }
+                });
+            }
+        });
+        let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        done.sort_unstable_by_key(|(at, ..)| *at);
+        for (at, verdict, line) in done {
+            self.out.push(at, line)?;
+            match verdict {
+                Ok(Verdict { report, explanations, .. }) => {
+                    if self.explain {
+                        self.explained.push((at, report.instance_id.clone(), explanations));
+                    }
+                    let patch_exists = report.patch_exists && !self.cases[at].patch_is_empty();
+                    self.reports.push(Report { tests_status: None, patch_exists, ..report });
                 }
-                Err(error) => {
-                    bad.push(error.to_string());
-                    if let Some(id) = named {
-                        loaded.by_id.entry(id).or_insert_with(|| Err(error.to_string()));
-                    }
+                Err(fault) => {
+                    self.broken += 1;
+                    let id = self.cases[at].instance_id().and_then(|id| InstanceId::new(id).ok());
+                    self.reports.extend(id.map(|id| without_verdict(id, fault)));
                 }
             }
         }
-        if let Some(first) = bad.first() {
-            let file = file.display();
-            printer.say(&format!(
-                "{file}: {} rows cannot be read and are left out; the first: {first}",
-                bad.len()
-            ));
-        }
-        Ok(loaded)
+        Ok(())
     }
 
-    fn find(&self, id: &str) -> Result<&Instance, Fault> {
-        let missing = |message: String, hint: &str| {
-            Fault::new(Boundary::Task, "instance_unknown", message).with_hint(hint)
-        };
-        match self.by_id.get(id) {
-            Some(Ok(instance)) => Ok(instance),
-            Some(Err(why)) => Err(missing(why.clone(), "mend the row")),
-            None => Err(missing(
-                format!("`{id}` is not among the instances"),
-                "check that the two files belong together",
-            )),
-        }
-    }
-}
-
-/// Of many instances only what decides is kept in memory.
-fn without_prose(instance: Instance) -> Instance {
-    let has_script = instance.eval_script.as_ref().map(|_| String::new());
-    let mut extra = instance.extra;
-    for (name, value) in &mut extra {
-        if name != "expected_output_json" {
-            *value = Value::Null;
-        }
-    }
-    Instance {
-        gold_patch: String::new(),
-        test_patch: String::new(),
-        problem_statement: String::new(),
-        hints_text: String::new(),
-        eval_script: has_script,
-        extra,
-        ..instance
-    }
-}
-
-/// Grades cases on all cores; the results are in the order of the cases.
-fn grade_batch(
-    cases: &[Case],
-    instances: &Instances,
-    semantics: Option<Semantics>,
-    explain: bool,
-    cores: usize,
-) -> Vec<Graded> {
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::with_capacity(cases.len()));
-    std::thread::scope(|scope| {
-        for _ in 0..cores.min(cases.len()).max(1) {
-            scope.spawn(|| {
-                while let Some((at, case)) = {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    cases.get(at).map(|case| (at, case))
-                } {
-                    let graded = grade_case(case, instances, semantics, explain);
-                    done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((at, graded));
-                }
-            });
-        }
-    });
-    let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    done.sort_unstable_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, graded)| graded).collect()
-}
-
-/// Grades one case.
-pub(crate) fn grade_case(
-    case: &Case,
-    instances: &Instances,
-    semantics: Option<Semantics>,
-    explain: bool,
-) -> Graded {
-    let verdict = case.check().and_then(|id| instances.find(id)).and_then(|instance| {
-        let (evidence, semantics) = case.evidence(instance, semantics)?;
+    fn grade_case(
+        &self,
+        case: &Case,
+        instance: &Result<std::sync::Arc<Instance>, Fault>,
+    ) -> Result<Verdict, Fault> {
+        let instance = instance.as_ref().map_err(Fault::clone)?;
+        let (evidence, semantics) = case.evidence(instance, self.semantics)?;
         let report = semantics.grade(instance, case.patch_is_none(), &evidence);
-        let explanations = if explain {
-            swegym_grade::semantics::explain(semantics, instance, &evidence)
-        } else {
-            Vec::new()
+        let explanations = match self.explain {
+            true => swegym_grade::semantics::explain(semantics, instance, &evidence),
+            false => Vec::new(),
         };
         Ok(Verdict { report, semantics, explanations })
-    });
-    Graded { id: case.instance_id().map(str::to_owned), log: case.log_name(), verdict }
+    }
 }
 
 /// The row of the reports.
-fn line(graded: &Graded) -> String {
-    match &graded.verdict {
-        Ok(verdict) => reports::write_graded(&verdict.report, &graded.log, verdict.semantics.name()),
-        Err(fault) => reports::write_ungraded(graded.id.as_deref(), &graded.log, fault),
+fn line(case: &Case, verdict: &Result<Verdict, Fault>) -> String {
+    let log = case.log_name();
+    match verdict {
+        Ok(verdict) => reports::write_graded(&verdict.report, &log, verdict.semantics.name()),
+        Err(fault) => reports::write_ungraded(case.instance_id(), &log, fault),
     }
 }
 
@@ -289,6 +277,16 @@ fn without_verdict(instance_id: InstanceId, fault: Fault) -> Report {
         reason: Some(fault),
         tests_status: None,
     }
+}
+
+fn semantics_named(name: &str) -> Result<Semantics, CommandError> {
+    Semantics::named(name).ok_or_else(|| {
+        let known: Vec<&str> = Semantics::ALL.iter().map(|s| s.name()).collect();
+        CommandError::usage(
+            format!("no semantics is called `{name}`"),
+            format!("one of: {}", known.join(", ")),
+        )
+    })
 }
 
 /// The default place of a run's instances.

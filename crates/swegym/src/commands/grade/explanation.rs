@@ -7,11 +7,11 @@ use swegym_grade::semantics::{Explanation, Lookup};
 use crate::printer::Printer;
 
 /// Shows who said what of every expected test, and which rule decided.
-pub(super) fn show(printer: Printer, all: &[(InstanceId, Vec<Explanation>)], summary: &Value) {
+pub(super) fn show(printer: Printer, all: &[(usize, InstanceId, Vec<Explanation>)], summary: &Value) {
     let header = ["instance", "list", "test", "log", "structured", "rule", "holds"];
     let mut table = vec![header.map(str::to_owned).to_vec()];
     let mut rows = Vec::new();
-    for (id, lines) in all {
+    for (_, id, lines) in all {
         for line in lines {
             let holds = line.holds.map_or("not counted", |holds| if holds { "yes" } else { "no" });
             let log = line.log.as_deref().unwrap_or("-");
