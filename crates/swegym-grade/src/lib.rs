@@ -20,5 +20,5 @@ pub mod witness;
 pub use evidence::Evidence;
 pub use marks::Marks;
 pub use parser::{LogParser, StatusMap};
-pub use reading::Reading;
+pub use reading::{Log, Reading};
 pub use semantics::Semantics;

@@ -4,6 +4,7 @@
 //! UTF-8 become U+FFFD, and a text that ends in a newline has an empty last
 //! line, as in `text.split("\n")` (reference/grading.md, section 4.0).
 
+use std::borrow::Cow;
 use std::io::{self, Read};
 
 use memchr::{memchr, memchr2, memrchr};
@@ -20,9 +21,10 @@ pub const LONGEST_TEXT: usize = 256 << 20;
 
 /// The lines of a log.
 pub struct Lines<'a> {
-    source: &'a mut dyn Read,
+    /// What is still to be read; nothing for a log in memory.
+    source: Option<&'a mut dyn Read>,
     /// Whole lines, normalised, and `at` where the next one starts.
-    block: String,
+    block: Cow<'a, str>,
     at: usize,
     /// Bytes that are read and belong to the next block.
     rest: Vec<u8>,
@@ -36,12 +38,18 @@ pub struct Lines<'a> {
 impl<'a> Lines<'a> {
     /// Lines of what the reader gives.
     pub fn new(source: &'a mut dyn Read) -> Self {
+        Self { source: Some(source), block: Cow::Borrowed(""), last: false, ..Self::of(b"") }
+    }
+
+    /// Lines of a log in memory, which is not copied unless it must be changed.
+    #[must_use]
+    pub fn of(log: &'a [u8]) -> Self {
         Self {
-            source,
-            block: String::new(),
+            source: None,
+            block: normalise(Cow::Borrowed(log)),
             at: 0,
             rest: Vec::new(),
-            last: false,
+            last: true,
             over: false,
             failure: None,
             too_long: false,
@@ -116,8 +124,7 @@ impl<'a> Lines<'a> {
         let mut whole = std::mem::take(&mut self.rest);
         let mut seen = 0;
         let end = loop {
-            let read = Read::take(&mut *self.source, BLOCK as u64).read_to_end(&mut whole);
-            self.last = match read {
+            self.last = match self.read(&mut whole) {
                 Ok(count) => count < BLOCK,
                 Err(error) => {
                     self.failure = Some(error);
@@ -139,12 +146,16 @@ impl<'a> Lines<'a> {
             }
         };
         self.rest = whole.split_off(end);
-        python_newlines(&mut whole);
-        self.block = match String::from_utf8(whole) {
-            Ok(text) => text,
-            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-        };
+        self.block = normalise(Cow::Owned(whole));
         self.at = 0;
+    }
+
+    /// Reads the next bytes: fewer than [`BLOCK`] at the end only.
+    fn read(&mut self, to: &mut Vec<u8>) -> io::Result<usize> {
+        match &mut self.source {
+            Some(source) => Read::take(&mut **source, BLOCK as u64).read_to_end(to),
+            None => Ok(0),
+        }
     }
 
     /// Cuts an endless line: what follows is read and forgotten up to its end.
@@ -153,7 +164,7 @@ impl<'a> Lines<'a> {
         let mut block = Vec::with_capacity(BLOCK);
         loop {
             block.clear();
-            match Read::take(&mut *self.source, BLOCK as u64).read_to_end(&mut block) {
+            match self.read(&mut block) {
                 Ok(count) if count > 0 => {}
                 done => {
                     self.failure = done.err();
@@ -169,6 +180,22 @@ impl<'a> Lines<'a> {
             }
         }
     }
+}
+
+/// Text with Python's newlines; what is no UTF-8 becomes U+FFFD.
+fn normalise(bytes: Cow<'_, [u8]>) -> Cow<'_, str> {
+    let bytes = match bytes {
+        Cow::Borrowed(bytes) if memchr(b'\r', bytes).is_none() => return String::from_utf8_lossy(bytes),
+        bytes => {
+            let mut bytes = bytes.into_owned();
+            python_newlines(&mut bytes);
+            bytes
+        }
+    };
+    Cow::Owned(match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    })
 }
 
 /// `\r\n` and a lone `\r` become `\n`.

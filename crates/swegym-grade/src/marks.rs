@@ -32,8 +32,6 @@ pub struct Marks {
     pub length: u64,
     /// The trouble that the log names, as a code.
     pub trouble: Option<&'static str>,
-    /// "Failed to reset task environment", a trouble of the second edition.
-    pub reset_failed: bool,
     /// Ranges of the start markers: the first two.
     pub starts: Vec<(u64, u64)>,
     /// Where the end marker that closes the tests begins: the first after the
@@ -45,8 +43,37 @@ pub struct Marks {
     pub exits_clean: Vec<bool>,
     /// End of the last "Applied Patch (pred)".
     pub answer_applied: Option<u64>,
-    /// Whether git or the harness said that it applied a patch, in any case.
+    /// Words without a marker, in logs without a start marker; see [`Words`].
+    pub words: Option<Words>,
+}
+
+/// What the second edition looks for, besides markers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Words {
+    /// Git or the harness said that it applied a patch, in any case.
     pub applied: bool,
+    /// "Failed to reset task environment".
+    pub reset_failed: bool,
+}
+
+impl Words {
+    /// Looks through a part of a log.
+    fn note(&mut self, text: &[u8]) {
+        static RESET: LazyLock<Finder<'static>> =
+            LazyLock::new(|| Finder::new("Failed to reset task environment"));
+        self.applied |= says_applied(text);
+        self.reset_failed |= RESET.find(text).is_some();
+    }
+
+    /// Looks through a log.
+    ///
+    /// # Errors
+    /// Those of the reader.
+    pub fn scan(log: &mut impl Read) -> io::Result<Self> {
+        let mut words = Self::default();
+        blocks(log, |block, _, _| words.note(block))?;
+        Ok(words)
+    }
 }
 
 impl Marks {
@@ -55,26 +82,31 @@ impl Marks {
     /// # Errors
     /// Those of the reader.
     pub fn scan(log: &mut impl Read) -> io::Result<Self> {
-        let mut marks = Self::default();
-        let arrows = Finder::new(ARROWS);
-        let reset = Finder::new("Failed to reset task environment");
-        let (mut block, mut start) = (Vec::with_capacity(BLOCK + LONGEST), 0);
-        loop {
-            let read = Read::take(&mut *log, BLOCK as u64).read_to_end(&mut block)?;
-            let last = read < BLOCK;
-            // What begins in the last bytes is left to the next block, which has it whole.
-            let whole = if last { block.len() } else { block.len() - LONGEST };
-            for at in arrows.find_iter(&block).take_while(|at| *at < whole) {
-                marks.note(&block[at + ARROWS.len()..], start + at as u64);
-            }
-            marks.reset_failed |= reset.find(&block).is_some();
-            marks.applied |= says_applied(&block);
-            if last {
-                marks.length = start + block.len() as u64;
-                return Ok(marks);
-            }
-            start += whole as u64;
-            block.drain(..whole);
+        let (mut marks, mut words) = (Self::default(), Words::default());
+        marks.length = blocks(log, |block, whole, start| {
+            marks.note_all(block, whole, start);
+            words.note(block);
+        })?;
+        marks.words = Some(words);
+        Ok(marks)
+    }
+
+    /// Looks through a log in memory; for [`Words`] only where there is no
+    /// start marker, since nothing else asks for them.
+    #[must_use]
+    pub fn of(log: &[u8]) -> Self {
+        let mut marks = Self { length: log.len() as u64, ..Self::default() };
+        marks.note_all(log, log.len(), 0);
+        if marks.starts.is_empty() {
+            marks.words.get_or_insert_default().note(log);
+        }
+        marks
+    }
+
+    fn note_all(&mut self, block: &[u8], whole: usize, start: u64) {
+        static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(ARROWS));
+        for at in FINDER.find_iter(block).take_while(|at| *at < whole) {
+            self.note(&block[at + ARROWS.len()..], start + at as u64);
         }
     }
 
@@ -109,6 +141,24 @@ impl Marks {
     }
 }
 
+/// Gives a log block by block, to a function that sees the block, how much of it
+/// is not seen again, and its place. What begins in the last bytes of a block
+/// is left to the next one, which has it whole. Returns the log's length.
+fn blocks(log: &mut impl Read, mut see: impl FnMut(&[u8], usize, u64)) -> io::Result<u64> {
+    let (mut block, mut start) = (Vec::with_capacity(BLOCK + LONGEST), 0);
+    loop {
+        let read = Read::take(&mut *log, BLOCK as u64).read_to_end(&mut block)?;
+        if read < BLOCK {
+            see(&block, block.len(), start);
+            return Ok(start + block.len() as u64);
+        }
+        let whole = block.len() - LONGEST;
+        see(&block, whole, start);
+        start += whole as u64;
+        block.drain(..whole);
+    }
+}
+
 /// Whether a recorded exit status, `: 0` and what follows, is zero; `None`
 /// when it is no number.
 fn is_zero(words: &[u8]) -> Option<bool> {
@@ -132,7 +182,10 @@ mod tests {
     use super::*;
 
     fn scan(text: &str) -> Marks {
-        Marks::scan(&mut text.as_bytes()).unwrap()
+        let marks = Marks::scan(&mut text.as_bytes()).unwrap();
+        let in_memory = Marks { words: marks.words, ..Marks::of(text.as_bytes()) };
+        assert_eq!(marks, in_memory);
+        marks
     }
 
     #[test]
@@ -156,7 +209,8 @@ mod tests {
              >>>>> Applied Patch (pred) >>>>> Tests Timed Out Failed to reset task environment",
         );
         assert_eq!(marks.exits_clean, [true, false]);
-        assert!(marks.applied && marks.reset_failed && marks.answer_applied.is_some());
+        assert_eq!(marks.words, Some(Words { applied: true, reset_failed: true }));
+        assert!(marks.answer_applied.is_some());
         assert_eq!(marks.trouble, Some("tests_timed_out"));
     }
 

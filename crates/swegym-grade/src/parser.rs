@@ -274,17 +274,20 @@ impl LogParser {
     /// Reads a log that is in memory by today's rules.
     #[must_use]
     pub fn parse(self, log: &str) -> StatusMap {
-        self.read(&mut Lines::new(&mut log.as_bytes()), Edition::default())
+        self.read(&mut Lines::of(log.as_bytes()), Edition::default())
     }
 }
 
 /// One status a line, for the many runners that print so: `rule` sees the
 /// line without the white space around it.
-fn by_line(lines: &mut Lines<'_>, mut rule: impl FnMut(&str) -> Option<(String, TestStatus)>) -> StatusMap {
+fn by_line(
+    lines: &mut Lines<'_>,
+    mut rule: impl for<'l> FnMut(&'l str) -> Option<(&'l str, TestStatus)>,
+) -> StatusMap {
     let mut map = StatusMap::default();
     while let Some(line) = lines.next() {
         if let Some((id, status)) = rule(crate::text::python_strip(line)) {
-            map.insert(id, Said::Status(status));
+            say(&mut map, id, Said::Status(status));
         }
     }
     map

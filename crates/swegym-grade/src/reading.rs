@@ -6,7 +6,7 @@ use swegym_core::{Boundary, Fault, TestStatus};
 
 use crate::infra::{self, Sign};
 use crate::lines::Lines;
-use crate::marks::Marks;
+use crate::marks::{Marks, Words};
 use crate::parser::{Edition, LogParser, StatusMap};
 
 /// How a log is laid out.
@@ -33,6 +33,57 @@ pub enum Guards {
     V5,
 }
 
+/// A log that can be read more than once.
+pub enum Log<'a, F> {
+    /// In memory.
+    Bytes(&'a [u8]),
+    /// Too long for that.
+    File(&'a mut F),
+}
+
+impl<F: Read + Seek> Log<'_, F> {
+    /// Its markers.
+    ///
+    /// # Errors
+    /// Those of the reader.
+    pub fn marks(&mut self) -> io::Result<Marks> {
+        match self {
+            Self::Bytes(bytes) => Ok(Marks::of(bytes)),
+            Self::File(file) => {
+                file.rewind()?;
+                Marks::scan(file)
+            }
+        }
+    }
+
+    fn words(&mut self) -> io::Result<Words> {
+        match self {
+            Self::Bytes(bytes) => Words::scan(bytes),
+            Self::File(file) => {
+                file.rewind()?;
+                Words::scan(file)
+            }
+        }
+    }
+
+    /// Reads a part by lines.
+    fn read<T>(&mut self, (from, to): (u64, u64), with: impl FnOnce(&mut Lines<'_>) -> T) -> io::Result<T> {
+        match self {
+            Self::Bytes(bytes) => {
+                let to = (to as usize).min(bytes.len());
+                Ok(with(&mut Lines::of(&bytes[(from as usize).min(to)..to])))
+            }
+            Self::File(file) => {
+                file.seek(SeekFrom::Start(from))?;
+                let mut part = Read::take(&mut **file, to.saturating_sub(from));
+                let mut lines = Lines::new(&mut part);
+                let value = with(&mut lines);
+                lines.failure().map_or(Ok(value), Err)
+            }
+        }
+    }
+}
+
 /// One log, read.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Reading {
@@ -52,8 +103,8 @@ impl Reading {
     ///
     /// # Errors
     /// Those of the reader.
-    pub fn of<L: Read + Seek>(
-        log: &mut L,
+    pub fn of<F: Read + Seek>(
+        log: &mut Log<'_, F>,
         marks: &Marks,
         dialect: Dialect,
         guards: Guards,
@@ -68,7 +119,10 @@ impl Reading {
                 .answer_applied
                 .map(|from| (from, marks.length))
                 .ok_or(("answer_not_applied", "the log has no \"Applied Patch (pred)\"")),
-            Dialect::Applied => applied_part(marks),
+            Dialect::Applied => {
+                let words = marks.words.map_or_else(|| log.words(), Ok)?;
+                applied_part(marks, words)
+            }
         };
         match part {
             Err((code, message)) => reading.refuse(code, message),
@@ -84,7 +138,7 @@ impl Reading {
             }
         }
         if reading.refusal.is_some() {
-            reading.sign = read(log, whole, infra::classify)?;
+            reading.sign = log.read(whole, infra::classify)?;
         }
         Ok(reading)
     }
@@ -99,14 +153,14 @@ impl Reading {
         self.refusal = Some(Fault::new(Boundary::Agent, code, message));
     }
 
-    fn parse<L: Read + Seek>(
+    fn parse<F: Read + Seek>(
         &mut self,
-        log: &mut L,
+        log: &mut Log<'_, F>,
         part: (u64, u64),
         parser: LogParser,
         edition: Edition,
     ) -> io::Result<()> {
-        let (statuses, too_long) = read(log, part, |lines| (parser.read(lines, edition), lines.too_long()))?;
+        let (statuses, too_long) = log.read(part, |lines| (parser.read(lines, edition), lines.too_long()))?;
         self.statuses = statuses;
         if too_long {
             let message = format!("`{}` needs the whole log at once, and it is too long", parser.name());
@@ -117,9 +171,9 @@ impl Reading {
 
     /// Rules 2 and 3 of the fifth edition. The reference believes the first
     /// exit status in the log, which the tests can forge; here every one counts.
-    fn doubt<L: Read + Seek>(&mut self, log: &mut L, marks: &Marks) -> io::Result<()> {
+    fn doubt<F: Read + Seek>(&mut self, log: &mut Log<'_, F>, marks: &Marks) -> io::Result<()> {
         if self.statuses.is_empty() {
-            if !read(log, (0, marks.length), infra::suite_ran)? {
+            if !log.read((0, marks.length), infra::suite_ran)? {
                 self.refuse("no_test_results", "the log names no test and nothing says that tests ran");
             }
         } else if marks.exits_clean.contains(&false) && !has_failures(&self.statuses) {
@@ -128,15 +182,15 @@ impl Reading {
         Ok(())
     }
 
-    fn read_after_end<L: Read + Seek>(
+    fn read_after_end<F: Read + Seek>(
         &mut self,
-        log: &mut L,
+        log: &mut Log<'_, F>,
         (end, last): (u64, Option<u64>),
         parser: LogParser,
         edition: Edition,
     ) -> io::Result<()> {
         if let Some(last) = last.filter(|last| *last > end) {
-            self.after_end = read(log, (end, last), |lines| parser.read(lines, edition))?;
+            self.after_end = log.read((end, last), |lines| parser.read(lines, edition))?;
         }
         Ok(())
     }
@@ -159,24 +213,11 @@ fn marked_part(marks: &Marks) -> Part {
 }
 
 /// The second edition's rule (reference/swe-gym.md, section 3.5).
-fn applied_part(marks: &Marks) -> Part {
+fn applied_part(marks: &Marks, words: Words) -> Part {
     match marks.trouble {
         Some(trouble) => Err((trouble, "the log says that the tests gave no result")),
-        None if marks.reset_failed => Err(("reset_failed", "the log says that the task could not be reset")),
-        None if !marks.applied => Err(("test_patch_not_applied", "no patch was applied, by the log")),
+        None if words.reset_failed => Err(("reset_failed", "the log says that the task could not be reset")),
+        None if !words.applied => Err(("test_patch_not_applied", "no patch was applied, by the log")),
         None => Ok((marks.answer_applied.unwrap_or(0), marks.length)),
     }
-}
-
-/// Reads a part of a log by lines.
-fn read<L: Read + Seek, T>(
-    log: &mut L,
-    (from, to): (u64, u64),
-    with: impl FnOnce(&mut Lines<'_>) -> T,
-) -> io::Result<T> {
-    log.seek(SeekFrom::Start(from))?;
-    let mut part = log.take(to.saturating_sub(from));
-    let mut lines = Lines::new(&mut part);
-    let value = with(&mut lines);
-    lines.failure().map_or(Ok(value), Err)
 }

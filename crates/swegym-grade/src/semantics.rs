@@ -18,7 +18,7 @@ use thiserror::Error;
 use crate::evidence::{Evidence, PatchOutcome, RunEnd, Structured};
 use crate::marks::Marks;
 use crate::parser::{Edition, LogParser, UnknownInstance};
-use crate::reading::{Dialect, Guards, Reading, has_failures};
+use crate::reading::{Dialect, Guards, Log, Reading, has_failures};
 use crate::witness;
 
 pub use explain::{Explanation, explain};
@@ -142,7 +142,7 @@ impl Semantics {
             Self::V5
         } else if marks.answer_applied.is_some() {
             Self::V1
-        } else if marks.applied {
+        } else if marks.words.is_some_and(|words| words.applied) {
             Self::SweGym
         } else {
             Self::V5
@@ -197,10 +197,10 @@ impl Semantics {
     ///
     /// # Errors
     /// When no parser is known, or the log cannot be read.
-    pub fn read<L: Read + Seek>(
+    pub fn read<F: Read + Seek>(
         self,
         instance: &Instance,
-        log: &mut L,
+        log: &mut Log<'_, F>,
         marks: &Marks,
     ) -> Result<Reading, GradeError> {
         let guards = if self == Self::V5 { Guards::V5 } else { Guards::None };

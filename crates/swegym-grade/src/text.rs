@@ -58,3 +58,48 @@ pub fn without_escapes(text: &str) -> Cow<'_, str> {
         LazyLock::new(|| crate::parser::pattern(r"\x1B(?:[@-Z\\-_]|\[[0-?]*[ -/]*[@-~])"));
     ESCAPE.replace_all(text, "")
 }
+
+/// `\d`, for one character.
+#[must_use]
+pub fn is_python_digit(c: char) -> bool {
+    static DIGIT: LazyLock<Regex> = LazyLock::new(|| crate::parser::pattern(r"^\d$"));
+    c.is_ascii_digit() || (!c.is_ascii() && DIGIT.is_match(c.encode_utf8(&mut [0; 4])))
+}
+
+/// `\w`, for one character.
+#[must_use]
+pub fn is_python_word(c: char) -> bool {
+    static WORD: LazyLock<Regex> = LazyLock::new(|| crate::parser::pattern(r"^\w$"));
+    c == '_' || c.is_ascii_alphanumeric() || (!c.is_ascii() && WORD.is_match(c.encode_utf8(&mut [0; 4])))
+}
+
+/// What follows one character of white space.
+#[must_use]
+pub fn after_space(text: &str) -> Option<&str> {
+    text.strip_prefix(is_python_space)
+}
+
+/// A name without the duration that may stand at its end: `\s\(\d+\s*m?s\)`.
+#[must_use]
+pub fn without_duration(name: &str) -> &str {
+    let bare = || {
+        let inner = name.strip_suffix("s)")?;
+        let inner = inner.strip_suffix('m').unwrap_or(inner).trim_end_matches(is_python_space);
+        let open = inner.trim_end_matches(is_python_digit);
+        let bare = open.strip_suffix('(')?.strip_suffix(is_python_space)?;
+        (open.len() < inner.len() && !bare.is_empty()).then_some(bare)
+    };
+    bare().unwrap_or(name)
+}
+
+/// `(.+) \((.+)\)$`: what stands before the last bracketed words, of which
+/// there is at least one character.
+#[must_use]
+pub fn before_brackets(text: &str) -> Option<&str> {
+    let inner = text.strip_suffix(')')?;
+    let mut at = inner.rfind(" (")?;
+    if at + 2 == inner.len() {
+        at = inner[..at].rfind(" (")?;
+    }
+    (at > 0).then(|| &text[..at])
+}

@@ -8,7 +8,7 @@ use swegym_core::{Instance, InstanceId, Resolution, TestStatus};
 use swegym_grade::evidence::{Evidence, PatchOutcome, RunEnd, Structured};
 use swegym_grade::junit::Case;
 use swegym_grade::semantics::{Rule, explain};
-use swegym_grade::{LogParser, Marks, Reading, Semantics};
+use swegym_grade::{Log, LogParser, Marks, Reading, Semantics};
 
 fn instance(f2p: &[&str], p2p: &[&str]) -> Instance {
     let own = |l: &[&str]| l.iter().map(|s| (*s).to_owned()).collect();
@@ -59,8 +59,14 @@ fn grade(semantics: Semantics, instance: &Instance, log: &str) -> (Resolution, O
 }
 
 fn foreign(semantics: Semantics, instance: &Instance, log: &str) -> Evidence {
-    let marks = Marks::scan(&mut log.as_bytes()).unwrap();
-    let reading = semantics.read(instance, &mut Cursor::new(log), &marks).unwrap();
+    let mut in_memory = Log::<Cursor<&[u8]>>::Bytes(log.as_bytes());
+    let marks = in_memory.marks().unwrap();
+    let reading = semantics.read(instance, &mut in_memory, &marks).unwrap();
+    // A log in a file is read to the same.
+    let mut file = Cursor::new(log.as_bytes());
+    let mut log = Log::File(&mut file);
+    let marks = log.marks().unwrap();
+    assert_eq!(semantics.read(instance, &mut log, &marks).unwrap(), reading);
     Evidence {
         patch: PatchOutcome::Applied,
         reading: Some(reading),

@@ -15,7 +15,7 @@ use swegym_core::Instance;
 use swegym_core::format::FormatError;
 use swegym_core::format::instances::Need;
 
-pub use rows::{DatasetError, RawRow, Rows};
+pub use rows::{DatasetError, RawRow, RowText, Rows};
 pub use shape::Shape;
 
 /// The instances of a dataset, in order.
@@ -28,5 +28,8 @@ pub fn instances(
     need: Need,
 ) -> Result<impl Iterator<Item = Result<Instance, FormatError>>, DatasetError> {
     let rows = Rows::open(path)?;
-    Ok(rows.map(move |row| row.and_then(|row| Shape::of(&row.fields).instance(row, need))))
+    Ok(rows.map(move |row| {
+        let row = row?.read()?;
+        Shape::of(&row.fields).instance(row, need)
+    }))
 }

@@ -231,7 +231,7 @@ fn fetch_reference(folder: &Path, release: &str) -> PathBuf {
 fn ask_script(wheel: &Path, script: &str, cases: &[Value]) -> Vec<Value> {
     let mut child = Command::new("python3")
         .args(["-c", script])
-        .arg(wheel)
+        .args([wheel, wheel.parent().unwrap()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

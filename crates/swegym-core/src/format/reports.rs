@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::row::Row;
@@ -10,22 +11,93 @@ use super::{FormatError, instances};
 use crate::report::Sides;
 use crate::{Boundary, Fault, InstanceId, Report, Resolution, TestsStatus};
 
+/// The reference's fields of one report.
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "patch_is_None")]
+    patch_is_none: bool,
+    patch_exists: bool,
+    patch_successfully_applied: bool,
+    resolved: bool,
+    infra_failure: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    infra_failure_reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tests_status: Option<Lists<'a>>,
+}
+
+/// The reference's `tests_status`.
+#[derive(Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+struct Lists<'a> {
+    fail_to_pass: TwoSides<'a>,
+    pass_to_pass: TwoSides<'a>,
+    fail_to_fail: TwoSides<'a>,
+    pass_to_fail: TwoSides<'a>,
+}
+
+#[derive(Serialize)]
+struct TwoSides<'a> {
+    success: &'a [String],
+    failure: &'a [String],
+}
+
+impl<'a> Body<'a> {
+    fn of(report: &'a Report) -> Self {
+        Self {
+            patch_is_none: report.patch_is_none,
+            patch_exists: report.patch_exists,
+            patch_successfully_applied: report.patch_successfully_applied,
+            resolved: report.resolved(),
+            infra_failure: report.infra_failure.is_some(),
+            infra_failure_reason: failure_reason(report),
+            tests_status: report.tests_status.as_ref().map(Lists::of),
+        }
+    }
+}
+
+impl<'a> Lists<'a> {
+    fn of(status: &'a TestsStatus) -> Self {
+        let sides = |s: &'a Sides| TwoSides { success: &s.success, failure: &s.failure };
+        Self {
+            fail_to_pass: sides(&status.fail_to_pass),
+            pass_to_pass: sides(&status.pass_to_pass),
+            fail_to_fail: sides(&status.fail_to_fail),
+            pass_to_fail: sides(&status.pass_to_fail),
+        }
+    }
+}
+
 /// One report in the reference's nesting: `{id: {…}}`.
 #[must_use]
 pub fn write_report(report: &Report) -> Value {
-    json!({ report.instance_id.as_str(): body(report) })
+    json!({ report.instance_id.as_str(): Body::of(report) })
 }
 
-/// One report of `grade`: a row with the reference's fields beside the log's name.
+/// A row of `grade`: the reference's fields beside the log's name.
+#[derive(Serialize)]
+struct Graded<'a> {
+    instance_id: &'a str,
+    log: &'a str,
+    semantics: &'a str,
+    #[serde(flatten)]
+    body: Body<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Value>,
+}
+
+/// One report of `grade`, as a line without its newline.
 #[must_use]
 pub fn write_graded(report: &Report, log: &str, semantics: &str) -> String {
-    let mut row = Map::new();
-    row.insert("instance_id".into(), json!(report.instance_id.as_str()));
-    row.insert("log".into(), json!(log));
-    row.insert("semantics".into(), json!(semantics));
-    row.extend(body(report));
-    row.extend(report.reason.as_ref().map(|f| ("reason".to_owned(), fault(f))));
-    Value::Object(row).to_string()
+    let row = Graded {
+        instance_id: report.instance_id.as_str(),
+        log,
+        semantics,
+        body: Body::of(report),
+        reason: report.reason.as_ref().map(fault),
+    };
+    // Nothing in it can fail to be JSON.
+    serde_json::to_string(&row).unwrap_or_default()
 }
 
 /// A row of `grade` without a verdict, and why there is none.
@@ -38,22 +110,6 @@ pub fn write_ungraded(instance_id: Option<&str>, log: &str, why: &Fault) -> Stri
     row.to_string()
 }
 
-fn body(report: &Report) -> Map<String, Value> {
-    let mut body = Map::new();
-    body.insert("patch_is_None".into(), json!(report.patch_is_none));
-    body.insert("patch_exists".into(), json!(report.patch_exists));
-    body.insert("patch_successfully_applied".into(), json!(report.patch_successfully_applied));
-    body.insert("resolved".into(), json!(report.resolved()));
-    body.insert("infra_failure".into(), json!(report.infra_failure.is_some()));
-    if let Some(code) = failure_reason(report) {
-        body.insert("infra_failure_reason".into(), json!(code));
-    }
-    if let Some(status) = &report.tests_status {
-        body.insert("tests_status".into(), tests_status(status));
-    }
-    body
-}
-
 /// What broke, or may have.
 fn failure_reason(report: &Report) -> Option<&str> {
     let infra = report.infra_failure.as_ref().map(|f| f.code.as_str());
@@ -62,16 +118,6 @@ fn failure_reason(report: &Report) -> Option<&str> {
 
 fn fault(f: &Fault) -> Value {
     json!({"boundary": f.boundary.as_str(), "code": f.code, "message": f.message, "hint": f.hint})
-}
-
-fn tests_status(status: &TestsStatus) -> Value {
-    let sides = |s: &Sides| json!({"success": s.success, "failure": s.failure});
-    json!({
-        "FAIL_TO_PASS": sides(&status.fail_to_pass),
-        "PASS_TO_PASS": sides(&status.pass_to_pass),
-        "FAIL_TO_FAIL": sides(&status.fail_to_fail),
-        "PASS_TO_FAIL": sides(&status.pass_to_fail),
-    })
 }
 
 /// One report as a flat row of `reports.jsonl`, which our own verbs read.
@@ -95,7 +141,7 @@ pub fn write_row(report: &Report) -> String {
         row.insert("reason".into(), fault(f));
     }
     if let Some(status) = &report.tests_status {
-        row.insert("tests_status".into(), tests_status(status));
+        row.insert("tests_status".into(), json!(Lists::of(status)));
     }
     Value::Object(row).to_string()
 }

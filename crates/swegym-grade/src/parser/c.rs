@@ -10,43 +10,49 @@ use swegym_core::TestStatus;
 use super::pattern::pattern;
 use super::{Said, StatusMap, by_line};
 use crate::lines::Lines;
+use crate::text::{after_space, python_lstrip, python_word, without_duration};
 
 /// `[ok]: name (12 ms)`; a failure's file is no part of its name.
 pub(super) fn redis(lines: &mut Lines<'_>) -> StatusMap {
-    static RESULT: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"^\[(ok|err|skip|ignore)\]:\s(.+?)(?:\s\((\d+\s*m?s)\))?$"));
     static PLACE: LazyLock<Regex> = LazyLock::new(|| pattern(r"\s+in\s+\S+$"));
     by_line(lines, |line| {
-        let found = RESULT.captures(line)?;
-        Some(match &found[1] {
-            "ok" => (found[2].to_owned(), TestStatus::Passed),
-            "err" => (PLACE.replace(&found[2], "").into_owned(), TestStatus::Failed),
-            _ => (found[2].to_owned(), TestStatus::Skipped),
-        })
+        let (word, rest) = line.strip_prefix('[')?.split_once("]:")?;
+        let name = after_space(rest).filter(|name| !name.is_empty())?;
+        let name = without_duration(name);
+        match word {
+            "ok" => Some((name, TestStatus::Passed)),
+            "err" => {
+                Some((PLACE.find(name).map_or(name, |place| &name[..place.start()]), TestStatus::Failed))
+            }
+            "skip" | "ignore" => Some((name, TestStatus::Skipped)),
+            _ => None,
+        }
     })
 }
 
 /// `PASS: name`.
 pub(super) fn jq(lines: &mut Lines<'_>) -> StatusMap {
-    static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*(PASS|FAIL):\s(.+)$"));
     by_line(lines, |line| {
-        let found = RESULT.captures(line)?;
-        let status = if &found[1] == "PASS" { TestStatus::Passed } else { TestStatus::Failed };
-        Some((found[2].to_owned(), status))
+        let (rest, status) = match line.split_once(':')? {
+            ("PASS", rest) => (rest, TestStatus::Passed),
+            ("FAIL", rest) => (rest, TestStatus::Failed),
+            _ => return None,
+        };
+        Some((after_space(rest).filter(|name| !name.is_empty())?, status))
     })
 }
 
 /// `pass  tests/basics/x.py`.
 pub(super) fn micropython_test(lines: &mut Lines<'_>) -> StatusMap {
-    static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(pass|FAIL|skip)\s+(.+)$"));
     by_line(lines, |line| {
-        let found = RESULT.captures(line)?;
-        let status = match &found[1] {
+        let (word, rest) = python_word(line)?;
+        let status = match word {
             "pass" => TestStatus::Passed,
             "FAIL" => TestStatus::Failed,
-            _ => TestStatus::Skipped,
+            "skip" => TestStatus::Skipped,
+            _ => return None,
         };
-        Some((found[2].to_owned(), status))
+        Some((python_lstrip(rest), status)).filter(|(name, _)| !name.is_empty())
     })
 }
 
@@ -54,9 +60,12 @@ pub(super) fn micropython_test(lines: &mut Lines<'_>) -> StatusMap {
 pub(super) fn googletest(lines: &mut Lines<'_>) -> StatusMap {
     static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^.*\[\s*(OK|FAILED)\s*\]\s(.*)\s\(.*\)$"));
     by_line(lines, |line| {
+        if !line.ends_with(')') || !line.contains(']') {
+            return None;
+        }
         let found = RESULT.captures(line)?;
         let status = if &found[1] == "OK" { TestStatus::Passed } else { TestStatus::Failed };
-        Some((found[2].to_owned(), status))
+        Some((found.get(2)?.as_str(), status))
     })
 }
 

@@ -9,7 +9,7 @@ use swegym_core::TestStatus;
 use super::pattern::pattern;
 use super::{Edition, Said, StatusMap, by_line, say};
 use crate::lines::Lines;
-use crate::text::python_strip;
+use crate::text::{is_python_space, python_split, python_strip};
 
 /// Maven does not name what passes, so every test is run by a command of its
 /// own. Commands as the shell traces them and results are matched in order;
@@ -17,20 +17,25 @@ use crate::text::python_strip;
 /// the fifth edition a result belonged to the last command.
 pub(super) fn maven(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
     static COMMAND: LazyLock<Regex> = LazyLock::new(|| pattern(r"^.*-Dtest=(\S+).*$"));
-    static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^.*BUILD (SUCCESS|FAILURE)$"));
     let mut map = StatusMap::default();
     let (mut commands, mut early) = (VecDeque::new(), VecDeque::new());
     let mut current = "---NO TEST NAME FOUND YET---".to_owned();
     while let Some(line) = lines.next().map(python_strip) {
-        if let Some(found) = COMMAND.captures(line) {
+        if line.contains("-Dtest=")
+            && let Some(found) = COMMAND.captures(line)
+        {
             if edition >= Edition::V5 {
                 commands.push_back(found[1].to_owned());
             } else {
                 found[1].clone_into(&mut current);
             }
         }
-        if let Some(found) = RESULT.captures(line) {
-            let status = if &found[1] == "SUCCESS" { TestStatus::Passed } else { TestStatus::Failed };
+        let status = match line.rsplit_once("BUILD ") {
+            Some((_, "SUCCESS")) => Some(TestStatus::Passed),
+            Some((_, "FAILURE")) => Some(TestStatus::Failed),
+            _ => None,
+        };
+        if let Some(status) = status {
             match commands.pop_front() {
                 Some(test) => say(&mut map, &test, Said::Status(status)),
                 None if edition < Edition::V5 => say(&mut map, &current, Said::Status(status)),
@@ -46,36 +51,54 @@ pub(super) fn maven(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
 
 /// `[junit] [PASS] name`; an error is a failure.
 pub(super) fn ant(lines: &mut Lines<'_>) -> StatusMap {
-    static RESULT: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"^\s*\[junit\]\s+\[(PASS|FAIL|ERR)\]\s+(.*)$"));
+    static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\[junit\]\s+\[(PASS|FAIL|ERR)\]\s+(.*)$"));
     by_line(lines, |line| {
-        let found = RESULT.captures(line)?;
+        let found = line.starts_with("[junit]").then(|| RESULT.captures(line)).flatten()?;
         let status = if &found[1] == "PASS" { TestStatus::Passed } else { TestStatus::Failed };
-        Some((found[2].to_owned(), status))
+        Some((found.get(2)?.as_str(), status))
     })
 }
 
 /// `Class > method PASSED`, or (since the fifth edition) the name alone and
 /// its status on a later line.
 pub(super) fn gradle_custom(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
-    static WHOLE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^([^>].+)\s+(PASSED|FAILED)$"));
-    static NAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"^([^>]\S*\s+>\s+\S+)$"));
-    let status = |word: &str| match word {
-        "PASSED" => Some(TestStatus::Passed),
-        "FAILED" => Some(TestStatus::Failed),
-        _ => None,
-    };
+    let mut map = StatusMap::default();
     let mut open: Option<String> = None;
-    by_line(lines, |line| {
-        if let Some(found) = WHOLE.captures(line) {
-            open = None;
-            return Some((found[1].to_owned(), status(&found[2])?));
+    while let Some(line) = lines.next() {
+        let line = python_strip(line);
+        let (rest, status) = if let Some(rest) = line.strip_suffix("PASSED") {
+            (rest, TestStatus::Passed)
+        } else if let Some(rest) = line.strip_suffix("FAILED") {
+            (rest, TestStatus::Failed)
+        } else {
+            if edition >= Edition::V5 && is_bare_name(line) {
+                open = Some(line.to_owned());
+            }
+            continue;
+        };
+        // `^([^>].+)\s+(PASSED|FAILED)$`: of the blanks only the last is no part of the name.
+        let name = rest.strip_suffix(is_python_space).filter(|name| name.chars().nth(1).is_some());
+        match name.filter(|name| !name.starts_with('>')) {
+            Some(name) => {
+                open = None;
+                say(&mut map, name, Said::Status(status));
+            }
+            None if rest.is_empty() => {
+                open.take().into_iter().for_each(|name| say(&mut map, &name, Said::Status(status)));
+            }
+            None if edition >= Edition::V5 && is_bare_name(line) => open = Some(line.to_owned()),
+            None => {}
         }
-        if edition >= Edition::V5 && NAME.is_match(line) {
-            open = Some(line.to_owned());
-            return None;
-        }
-        let status = status(line)?;
-        Some((open.take()?, status))
-    })
+    }
+    map
+}
+
+/// `^[^>]\S*\s+>\s+\S+$`
+fn is_bare_name(line: &str) -> bool {
+    let mut words = python_split(line).skip(1);
+    !line.starts_with('>')
+        && line.contains('>')
+        && words.next() == Some(">")
+        && words.next().is_some()
+        && words.next().is_none()
 }

@@ -8,6 +8,7 @@ pub(super) mod files;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use regex::Regex;
 use serde_json::Value;
 use swegym_core::TestStatus;
@@ -15,33 +16,38 @@ use swegym_core::TestStatus;
 use super::pattern::pattern;
 use super::{Edition, LogParser, Said, StatusMap, by_line, say};
 use crate::lines::Lines;
-use crate::text::{indent, python_lstrip, python_strip, without_escapes};
+use crate::text::{
+    after_space, indent, is_python_digit, python_lstrip, python_strip, without_duration, without_escapes,
+};
 
 const PASSED: Said = Said::Status(TestStatus::Passed);
 const FAILED: Said = Said::Status(TestStatus::Failed);
 
 /// `✓ name (12 ms)`. A duration with a fraction stays in the name.
 pub(super) fn jest(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
-    static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*(✓|✕|○)\s(.+?)(?:\s\((\d+\s*m?s)\))?$"));
     by_line(lines, |line| {
-        let found = RESULT.captures(line)?;
-        let status = match &found[1] {
-            "✓" => TestStatus::Passed,
-            "✕" => TestStatus::Failed,
-            _ => TestStatus::Skipped,
+        let mut rest = line.chars();
+        let status = match rest.next()? {
+            '✓' => TestStatus::Passed,
+            '✕' => TestStatus::Failed,
+            '○' => TestStatus::Skipped,
+            _ => return None,
         };
-        let name = if edition >= Edition::V5 { python_strip(&found[2]) } else { &found[2] };
-        Some((name.to_owned(), status))
+        let name = after_space(rest.as_str()).filter(|name| !name.is_empty())?;
+        let name = without_duration(name);
+        Some((if edition >= Edition::V5 { python_strip(name) } else { name }, status))
     })
 }
 
 /// `[PASSED] suites and name`.
 pub(super) fn jest_json(lines: &mut Lines<'_>) -> StatusMap {
-    static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\[(PASSED|FAILED)\]\s(.+)$"));
     by_line(lines, |line| {
-        let found = RESULT.captures(line)?;
-        let status = if &found[1] == "PASSED" { TestStatus::Passed } else { TestStatus::Failed };
-        Some((found[2].to_owned(), status))
+        let (rest, status) = match line.split_once(']')? {
+            ("[PASSED", rest) => (rest, TestStatus::Passed),
+            ("[FAILED", rest) => (rest, TestStatus::Failed),
+            _ => return None,
+        };
+        Some((after_space(rest).filter(|name| !name.is_empty())?, status))
     })
 }
 
@@ -50,23 +56,26 @@ pub(super) fn vitest(lines: &mut Lines<'_>) -> StatusMap {
     static RESULT: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"^\s*(✓|×|↓)\s(.+?)(?:\s(\d+\s*m?s?|\[skipped\]))?$"));
     by_line(lines, |line| {
-        let found = RESULT.captures(line)?;
-        let status = match &found[1] {
-            "✓" => TestStatus::Passed,
-            "×" => TestStatus::Failed,
-            _ => TestStatus::Skipped,
+        let status = match line.chars().next()? {
+            '✓' => TestStatus::Passed,
+            '×' => TestStatus::Failed,
+            '↓' => TestStatus::Skipped,
+            _ => return None,
         };
-        Some((found[2].to_owned(), status))
+        Some((RESULT.captures(line)?.get(2)?.as_str(), status))
     })
 }
 
 /// `ok 12 name`; directives stay in the name.
 pub(super) fn tap(lines: &mut Lines<'_>) -> StatusMap {
-    static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(ok|not ok) (\d+) (.+)$"));
     by_line(lines, |line| {
-        let found = RESULT.captures(line)?;
-        let status = if &found[1] == "ok" { TestStatus::Passed } else { TestStatus::Failed };
-        Some((found[3].to_owned(), status))
+        let (rest, status) = match line.strip_prefix("not ok ") {
+            Some(rest) => (rest, TestStatus::Failed),
+            None => (line.strip_prefix("ok ")?, TestStatus::Passed),
+        };
+        let name = rest.trim_start_matches(is_python_digit);
+        let counted = name.len() < rest.len();
+        Some((name.strip_prefix(' ').filter(|name| counted && !name.is_empty())?, status))
     })
 }
 
@@ -146,6 +155,7 @@ impl Suites {
 
 /// Runs of jest, each after its command, up to its list of failures.
 pub(super) fn calypso(lines: &mut Lines<'_>) -> StatusMap {
+    static COMMAND: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(" ./node_modules/.bin/jest "));
     static TIMED: LazyLock<Regex> = LazyLock::new(|| pattern(r"\(\d+ms\)"));
     static WHOLE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s+[✓✕]\s(.*)\(\d+ms\)$"));
     static BARE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s+[✓✕]\s(.*)"));
@@ -153,7 +163,8 @@ pub(super) fn calypso(lines: &mut Lines<'_>) -> StatusMap {
     let mut suites = Suites::default();
     let mut running = false;
     while let Some(line) = lines.next() {
-        for (at, part) in line.split(" ./node_modules/.bin/jest ").enumerate() {
+        let parts = if COMMAND.find(line.as_bytes()).is_some() { usize::MAX } else { 1 };
+        for (at, part) in line.splitn(parts, " ./node_modules/.bin/jest ").enumerate() {
             running |= at > 0;
             if !running {
                 continue;

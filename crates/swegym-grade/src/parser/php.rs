@@ -1,32 +1,32 @@
 //! PHP (reference/grading.md, section 4.3).
 
-use std::sync::LazyLock;
-
-use regex::Regex;
 use swegym_core::TestStatus;
 
-use super::pattern::pattern;
-use super::{Said, StatusMap};
+use super::{Said, StatusMap, say};
 use crate::lines::Lines;
+use crate::text::{before_brackets, is_python_word, python_lstrip};
 
 /// A suite's line, `Name (Namespace\Class)`, then its tests with a mark each.
 /// Tests before any suite belong to one called `None`.
 pub(super) fn phpunit(lines: &mut Lines<'_>) -> StatusMap {
-    static SUITE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(\w.+) \(.+\)$"));
-    static TEST: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*([✔✘↩])\s*(.*)$"));
     let mut map = StatusMap::default();
     let mut suite = "None".to_owned();
     while let Some(line) = lines.next() {
-        if let Some(found) = SUITE.captures(line) {
-            found[1].clone_into(&mut suite);
-        } else if let Some(found) = TEST.captures(line) {
-            let status = match &found[1] {
-                "✔" => TestStatus::Passed,
-                "✘" => TestStatus::Failed,
-                _ => TestStatus::Skipped,
-            };
-            map.insert(format!("{suite} > {}", &found[2]), Said::Status(status));
+        // `^(\w.+) \(.+\)$`
+        let name = before_brackets(line).filter(|name| name.chars().nth(1).is_some());
+        if let Some(name) = name.filter(|name| name.starts_with(is_python_word)) {
+            name.clone_into(&mut suite);
+            continue;
         }
+        let mut test = python_lstrip(line).chars();
+        let status = match test.next() {
+            Some('✔') => TestStatus::Passed,
+            Some('✘') => TestStatus::Failed,
+            Some('↩') => TestStatus::Skipped,
+            _ => continue,
+        };
+        let name = python_lstrip(test.as_str());
+        say(&mut map, &format!("{suite} > {name}"), Said::Status(status));
     }
     map
 }

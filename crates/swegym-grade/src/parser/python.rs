@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use regex::Regex;
 use swegym_core::TestStatus;
 
@@ -343,10 +344,11 @@ pub(super) fn seaborn(lines: &mut Lines<'_>) -> StatusMap {
 /// `[OK]` and `[FAIL]`, which end the last line of a file.
 pub(super) fn sympy(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
     static HEADING: LazyLock<Regex> = LazyLock::new(|| pattern(r"(_*) (.*)\.py:(.*) (_*)"));
+    static FILE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(".py:"));
     let mut map = StatusMap::default();
     let mut said = Vec::new();
     while let Some(line) = lines.next() {
-        if line.contains(".py:")
+        if FILE.find(line.as_bytes()).is_some()
             && let Some(found) = HEADING.captures(line)
         {
             say(&mut map, &format!("{}.py:{}", &found[2], &found[3]), Said::Status(TestStatus::Failed));

@@ -8,6 +8,7 @@ use swegym_core::TestStatus;
 use super::pattern::pattern;
 use super::{LogParser, StatusMap, by_line};
 use crate::lines::Lines;
+use crate::text::{is_python_word, python_lstrip};
 
 fn letter(letter: &str) -> TestStatus {
     match letter {
@@ -21,8 +22,8 @@ fn letter(letter: &str) -> TestStatus {
 pub(super) fn minitest(lines: &mut Lines<'_>) -> StatusMap {
     static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(.+)\. .*=.*(\.|F|E).*$"));
     by_line(lines, |line| {
-        let found = RESULT.captures(line)?;
-        Some((found[1].to_owned(), letter(&found[2])))
+        let found = line.contains('=').then(|| RESULT.captures(line)).flatten()?;
+        Some((found.get(1)?.as_str(), letter(&found[2])))
     })
 }
 
@@ -30,30 +31,42 @@ pub(super) fn minitest(lines: &mut Lines<'_>) -> StatusMap {
 pub(super) fn cucumber(lines: &mut Lines<'_>) -> StatusMap {
     static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(.*) \.+(\.|F)"));
     by_line(lines, |line| {
-        let found = RESULT.captures(line)?;
-        Some((found[1].to_owned(), letter(&found[2])))
+        let found = line.contains(" .").then(|| RESULT.captures(line)).flatten()?;
+        Some((found.get(1)?.as_str(), letter(&found[2])))
     })
 }
 
 /// `test: name: .: (0.001)`; `O` is an omission.
 pub(super) fn ruby_unit(lines: &mut Lines<'_>) -> StatusMap {
-    // A letter must end its word.
-    static RESULT: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"^\s*(?:test: )?(.+):\s+(?:(\.)|([EFO])(?:[^\p{L}\p{N}_]|$))"));
     by_line(lines, |line| {
-        let found = RESULT.captures(line)?;
-        let outcome = found.get(2).or(found.get(3))?;
-        Some((found[1].to_owned(), letter(outcome.as_str())))
+        let without = line.strip_prefix("test: ").and_then(before_outcome);
+        without.or_else(|| before_outcome(line))
     })
+}
+
+/// `^(.+):\s+(\.|E\b|F\b|O\b)`: what stands before the last colon that an
+/// outcome follows.
+fn before_outcome(line: &str) -> Option<(&str, TestStatus)> {
+    let mut end = line.len();
+    while let Some(at) = line[..end].rfind(':') {
+        end = at;
+        let outcome = python_lstrip(&line[at + 1..]);
+        let spaced = outcome.len() < line.len() - at - 1;
+        let ends = outcome.starts_with('.') || !outcome.chars().nth(1).is_some_and(is_python_word);
+        if spaced && at > 0 && ends && outcome.starts_with(['.', 'E', 'F', 'O']) {
+            return Some((&line[..at], letter(&outcome[..1])));
+        }
+    }
+    None
 }
 
 /// `full description - passed`. Pending examples leave no entry.
 pub(super) fn rspec_transformed_json(lines: &mut Lines<'_>) -> StatusMap {
-    static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(.+) - (passed|failed)"));
     by_line(lines, |line| {
-        let found = RESULT.captures(line)?;
-        let status = if &found[2] == "passed" { TestStatus::Passed } else { TestStatus::Failed };
-        Some((found[1].to_owned(), status))
+        let (passed, failed) = (line.rfind(" - passed"), line.rfind(" - failed"));
+        let at = passed.max(failed).filter(|at| *at > 0)?;
+        let status = if passed > failed { TestStatus::Passed } else { TestStatus::Failed };
+        Some((&line[..at], status))
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, Cursor};
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_json::WriterBuilder;
@@ -12,7 +13,8 @@ use parquet::errors::ParquetError;
 use swegym_core::format::{FormatError, Problem};
 use thiserror::Error;
 
-use super::{RawRow, json};
+use super::json;
+use super::rows::RowText;
 
 /// Rows that are decoded at once.
 const BATCH: usize = 64;
@@ -31,26 +33,26 @@ pub enum ColumnError {
 type Batches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>>>;
 
 /// Rows of a Parquet file.
-pub(super) fn parquet(name: String, file: File) -> Result<Columns, ColumnError> {
+pub(super) fn parquet(name: Arc<str>, file: File) -> Result<Columns, ColumnError> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(BATCH).build()?;
     Ok(Columns::new(name, Box::new(reader)))
 }
 
 /// Rows of an Arrow file with its index at the end.
-pub(super) fn arrow_file(name: String, file: File) -> Result<Columns, ColumnError> {
+pub(super) fn arrow_file(name: Arc<str>, file: File) -> Result<Columns, ColumnError> {
     let reader = arrow_ipc::reader::FileReader::try_new(BufReader::new(file), None)?;
     Ok(Columns::new(name, Box::new(reader)))
 }
 
 /// Rows of Arrow messages one after the other.
-pub(super) fn arrow_stream(name: String, file: File) -> Result<Columns, ColumnError> {
+pub(super) fn arrow_stream(name: Arc<str>, file: File) -> Result<Columns, ColumnError> {
     let reader = arrow_ipc::reader::StreamReader::try_new(BufReader::new(file), None)?;
     Ok(Columns::new(name, Box::new(reader)))
 }
 
 /// The rows of batches.
 pub(super) struct Columns {
-    file: String,
+    file: Arc<str>,
     batches: Batches,
     /// What is left of the batch at hand, row by row as JSON.
     rows: json::Lines<Cursor<Vec<u8>>>,
@@ -59,7 +61,7 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    fn new(file: String, batches: Batches) -> Self {
+    fn new(file: Arc<str>, batches: Batches) -> Self {
         let rows = json::Lines::new(file.clone(), Cursor::new(Vec::new()));
         Self { file, batches, rows, row: 0, over: false }
     }
@@ -79,13 +81,13 @@ impl Columns {
 }
 
 impl Iterator for Columns {
-    type Item = Result<RawRow, FormatError>;
+    type Item = Result<RowText, FormatError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.over {
             if let Some(row) = self.rows.next() {
                 self.row += 1;
-                return Some(row.map(|row| RawRow { line: self.row, ..row }));
+                return Some(row.map(|row| RowText { line: self.row, ..row }));
             }
             match self.decode() {
                 None => return None,

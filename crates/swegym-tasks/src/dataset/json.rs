@@ -2,50 +2,30 @@
 //! bad one costs nothing but itself.
 
 use std::io::{self, BufRead};
+use std::sync::Arc;
 
-use serde_json::Value;
 use swegym_core::format::{FormatError, Problem};
 
-use super::RawRow;
+use super::rows::RowText;
 
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-fn row(file: &str, line: usize, text: &[u8]) -> Result<RawRow, FormatError> {
-    let error = |problem: Problem| FormatError::new(file, line, problem);
-    match serde_json::from_slice::<Value>(text) {
-        Ok(Value::Object(fields)) => Ok(RawRow { file: file.to_owned(), line, fields }),
-        Ok(other) => Err(error(Problem::NotAnObject(kind(&other)))),
-        Err(why) => Err(error(Problem::Json(why.to_string()))),
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
 /// Rows, one a line.
 pub(super) struct Lines<R> {
-    file: String,
+    file: Arc<str>,
     text: R,
     line: usize,
     over: bool,
 }
 
 impl<R: BufRead> Lines<R> {
-    pub(super) fn new(file: String, text: R) -> Self {
+    pub(super) fn new(file: Arc<str>, text: R) -> Self {
         Self { file, text, line: 0, over: false }
     }
 }
 
 impl<R: BufRead> Iterator for Lines<R> {
-    type Item = Result<RawRow, FormatError>;
+    type Item = Result<RowText, FormatError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut bytes = Vec::new();
@@ -60,9 +40,11 @@ impl<R: BufRead> Iterator for Lines<R> {
                     return Some(Err(unreadable(&self.file, self.line, &error)));
                 }
             }
-            let text = if self.line == 1 { bytes.strip_prefix(MARK).unwrap_or(&bytes) } else { &bytes };
-            if !text.trim_ascii().is_empty() {
-                return Some(row(&self.file, self.line, text));
+            if self.line == 1 && bytes.starts_with(MARK) {
+                bytes.drain(..MARK.len());
+            }
+            if !bytes.trim_ascii().is_empty() {
+                return Some(Ok(RowText { file: self.file.clone(), line: self.line, json: bytes }));
             }
         }
         None
@@ -75,7 +57,7 @@ fn unreadable(file: &str, line: usize, error: &io::Error) -> FormatError {
 
 /// Rows of one list, found by counting brackets outside of strings.
 pub(super) struct List<R> {
-    file: String,
+    file: Arc<str>,
     text: R,
     line: usize,
     /// The opening bracket was read.
@@ -84,7 +66,7 @@ pub(super) struct List<R> {
 }
 
 impl<R: BufRead> List<R> {
-    pub(super) fn new(file: String, text: R) -> Self {
+    pub(super) fn new(file: Arc<str>, text: R) -> Self {
         Self { file, text, line: 1, open: false, over: false }
     }
 
@@ -140,7 +122,7 @@ impl<R: BufRead> List<R> {
 }
 
 impl<R: BufRead> Iterator for List<R> {
-    type Item = Result<RawRow, FormatError>;
+    type Item = Result<RowText, FormatError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.over {
@@ -148,7 +130,7 @@ impl<R: BufRead> Iterator for List<R> {
         }
         match self.element() {
             Ok((_, bytes)) if bytes.is_empty() && self.over => None,
-            Ok((line, bytes)) => Some(row(&self.file, line, &bytes)),
+            Ok((line, json)) => Some(Ok(RowText { file: self.file.clone(), line, json })),
             Err(error) => {
                 self.over = true;
                 Some(Err(unreadable(&self.file, self.line, &error)))
@@ -161,8 +143,8 @@ impl<R: BufRead> Iterator for List<R> {
 mod tests {
     use super::*;
 
-    fn ids(rows: impl Iterator<Item = Result<RawRow, FormatError>>) -> Vec<String> {
-        let word = |row: Result<RawRow, FormatError>| match row {
+    fn ids(rows: impl Iterator<Item = Result<RowText, FormatError>>) -> Vec<String> {
+        let word = |row: Result<RowText, FormatError>| match row.and_then(|row| row.read()) {
             Ok(row) => format!("{}:{}", row.line, row.fields["a"]),
             Err(error) => error.to_string(),
         };

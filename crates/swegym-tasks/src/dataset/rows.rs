@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use swegym_core::format::{FormatError, Problem};
@@ -10,11 +11,46 @@ use thiserror::Error;
 
 use super::{columns, json};
 
+/// The text of one row, JSON whatever the file was, and where it stands. Rows
+/// are found one after the other and may be parsed by many.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowText {
+    pub(super) file: Arc<str>,
+    pub(super) line: usize,
+    pub(super) json: Vec<u8>,
+}
+
+impl RowText {
+    /// Parses the row.
+    ///
+    /// # Errors
+    /// When it is no JSON object, with its place.
+    pub fn read(&self) -> Result<RawRow, FormatError> {
+        let error = |problem| Err(FormatError::new(&self.file, self.line, problem));
+        match serde_json::from_slice(&self.json) {
+            Ok(Value::Object(fields)) => Ok(RawRow { file: self.file.clone(), line: self.line, fields }),
+            Ok(other) => error(Problem::NotAnObject(kind(&other))),
+            Err(why) => error(Problem::Json(why.to_string())),
+        }
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
 /// One row and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RawRow {
     /// The file, as it was named.
-    pub file: String,
+    pub file: Arc<str>,
     /// Line, or number of the row in a file without lines; from 1.
     pub line: usize,
     /// Its fields, in order.
@@ -64,7 +100,7 @@ impl DatasetError {
     }
 }
 
-type Item = Result<RawRow, FormatError>;
+type Item = Result<RowText, FormatError>;
 
 /// The rows of a dataset, in order: of one file, or of all files of a folder,
 /// which are sorted by their paths.
@@ -148,7 +184,7 @@ fn open_file(path: &Path) -> Result<Box<dyn Iterator<Item = Item>>, DatasetError
     let mut magic = Vec::new();
     file.by_ref().take(8).read_to_end(&mut magic).map_err(read)?;
     file.rewind().map_err(read)?;
-    let name = path.to_string_lossy().into_owned();
+    let name: Arc<str> = path.to_string_lossy().into();
     match magic.as_slice() {
         [b'P', b'A', b'R', b'1', ..] => Ok(Box::new(columns::parquet(name, file).map_err(damaged)?)),
         [b'A', b'R', b'R', b'O', b'W', b'1', ..] => {

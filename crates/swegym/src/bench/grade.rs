@@ -1,6 +1,7 @@
 //! Logs graded per second. The peer is the reference harness, called log by
-//! log in one Python process that is already running; ours is the whole verb,
-//! dataset and manifest included. Both write their reports.
+//! log as its `report` command does, in a Python process that is already
+//! running; ours is the whole verb. Both read instances and logs and write
+//! their reports.
 
 mod corpus;
 
@@ -100,11 +101,12 @@ fn time_ours(settings: &Settings, home: &Path, inputs: &[Value]) -> Result<f64, 
 #[expect(clippy::disallowed_methods, reason = "the peer is a program of the host")]
 fn time_reference(wheel: &Path, inputs: &[Value]) -> Result<f64, CommandError> {
     let lines: String = inputs.iter().map(|i| format!("{i}\n")).collect();
-    let file = wheel.with_extension("jsonl");
+    let (file, folder) = (wheel.with_extension("jsonl"), wheel.with_extension("reports"));
+    fs::create_dir_all(&folder)?;
     fs::write(&file, lines)?;
     let output = Command::new("python3")
         .args(["-c", include_str!("grade/reference.py")])
-        .arg(wheel)
+        .args([wheel, &folder])
         .stdin(Stdio::from(fs::File::open(&file)?))
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout);

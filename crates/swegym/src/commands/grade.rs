@@ -10,16 +10,16 @@ mod in_order;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 
+use rayon::iter::{IntoParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _};
 use serde_json::{Value, json};
 use swegym_core::format::instances::Need;
-use swegym_core::format::reports;
+use swegym_core::format::{FormatError, reports};
 use swegym_core::{Boundary, Fault, Instance, InstanceId, Report, Resolution};
 use swegym_grade::Semantics;
 use swegym_grade::semantics::Explanation;
-use swegym_tasks::dataset;
+use swegym_tasks::dataset::{self, RowText, Shape};
 
 use crate::args::GradeArgs;
 use crate::error::CommandError;
@@ -93,7 +93,7 @@ pub(crate) fn grade(printer: Printer, cores: usize, args: &GradeArgs) -> Result<
     }
     let mut work = Work {
         printer,
-        cores,
+        pool: pool(cores)?,
         semantics,
         explain: args.explain,
         cases: &cases,
@@ -122,12 +122,12 @@ struct Verdict {
 }
 
 /// A case by its place, with its instance or why there is none.
-type Pair = (usize, Result<std::sync::Arc<Instance>, Fault>);
+type Pair = (usize, Result<Arc<Instance>, Fault>);
 
 /// A grading under way.
 struct Work<'a> {
     printer: Printer,
-    cores: usize,
+    pool: rayon::ThreadPool,
     semantics: Option<Semantics>,
     explain: bool,
     cases: &'a [Case],
@@ -152,31 +152,28 @@ impl Work<'_> {
             }
         }
         let (mut bad, mut first) = (0, None);
-        for row in dataset::Rows::open(instances)? {
-            let (named, read) = match row {
-                Ok(row) => {
-                    let shape = dataset::Shape::of(&row.fields);
-                    let named = row.fields.get("instance_id").and_then(Value::as_str).map(str::to_owned);
-                    (named, shape.instance(row, Need::Grading))
-                }
-                Err(error) => (None, Err(error)),
-            };
-            let found = match read {
-                Ok(instance) => {
-                    self.ids.push(instance.instance_id.clone());
-                    waiting.remove(instance.instance_id.as_str()).map(|cases| (cases, Ok(instance.into())))
-                }
-                Err(error) => {
-                    let fault = Fault::new(Boundary::Task, "instance_unreadable", error.to_string());
-                    bad += 1;
-                    first.get_or_insert(error.to_string());
-                    named
-                        .and_then(|id| waiting.remove(id.as_str()))
-                        .map(|cases| (cases, Err(fault.with_hint(error.hint()))))
-                }
-            };
-            if let Some((cases, instance)) = found {
-                ready.extend(cases.into_iter().map(|at| (at, instance.clone())));
+        let mut rows = dataset::Rows::open(instances)?;
+        loop {
+            let batch: Vec<_> = rows.by_ref().take(BATCH).collect();
+            if batch.is_empty() {
+                break;
+            }
+            for (named, read) in self.pool.install(|| batch.into_par_iter().map(read_row).collect::<Vec<_>>())
+            {
+                let (id, found) = match read {
+                    Ok(instance) => {
+                        self.ids.push(instance.instance_id.clone());
+                        (Some(instance.instance_id.to_string()), Ok(Arc::new(instance)))
+                    }
+                    Err(error) => {
+                        bad += 1;
+                        let fault = Fault::new(Boundary::Task, "instance_unreadable", error.to_string());
+                        first.get_or_insert(error.to_string());
+                        (named, Err(fault.with_hint(error.hint())))
+                    }
+                };
+                let cases = id.and_then(|id| waiting.remove(id.as_str())).unwrap_or_default();
+                ready.extend(cases.into_iter().map(|at| (at, found.clone())));
             }
             if ready.len() >= BATCH {
                 self.grade_batch(&std::mem::take(&mut ready))?;
@@ -200,23 +197,14 @@ impl Work<'_> {
 
     /// Grades on all cores.
     fn grade_batch(&mut self, pairs: &[Pair]) -> Result<(), CommandError> {
-        let next = AtomicUsize::new(0);
-        let done = Mutex::new(Vec::with_capacity(pairs.len()));
         let this = &*self;
-        std::thread::scope(|scope| {
-            for _ in 0..self.cores.min(pairs.len()) {
-                scope.spawn(|| {
-                    while let Some((at, instance)) = pairs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let verdict = this.grade_case(&this.cases[*at], instance);
-                        let line = line(&this.cases[*at], &verdict);
-                        done.lock()
-                            .unwrap_or_else(std::sync::PoisonError::into_inner)
-                            .push((*at, verdict, line));
-                    }
-                });
-            }
-        });
-        let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let grade = |(at, instance): &Pair| {
+            let verdict = this.grade_case(&this.cases[*at], instance);
+            let line = line(&this.cases[*at], &verdict);
+            (*at, verdict, line)
+        };
+        let mut done: Vec<_> = self.pool.install(|| pairs.par_iter().map(grade).collect());
+        // Nearer to the order of the lines, so that fewer must wait.
         done.sort_unstable_by_key(|(at, ..)| *at);
         for (at, verdict, line) in done {
             self.out.push(at, line)?;
@@ -238,11 +226,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn grade_case(
-        &self,
-        case: &Case,
-        instance: &Result<std::sync::Arc<Instance>, Fault>,
-    ) -> Result<Verdict, Fault> {
+    fn grade_case(&self, case: &Case, instance: &Result<Arc<Instance>, Fault>) -> Result<Verdict, Fault> {
         let instance = instance.as_ref().map_err(Fault::clone)?;
         let (evidence, semantics) = case.evidence(instance, self.semantics)?;
         let report = semantics.grade(instance, case.patch_is_none(), &evidence);
@@ -251,6 +235,17 @@ impl Work<'_> {
             false => Vec::new(),
         };
         Ok(Verdict { report, semantics, explanations })
+    }
+}
+
+/// A row's id, if it says one, and the row as an instance.
+fn read_row(row: Result<RowText, FormatError>) -> (Option<String>, Result<Instance, FormatError>) {
+    match row.and_then(|row| row.read()) {
+        Ok(row) => {
+            let named = row.fields.get("instance_id").and_then(Value::as_str).map(str::to_owned);
+            (named, Shape::of(&row.fields).instance(row, Need::Grading))
+        }
+        Err(error) => (None, Err(error)),
     }
 }
 
@@ -277,6 +272,11 @@ fn without_verdict(instance_id: InstanceId, fault: Fault) -> Report {
         reason: Some(fault),
         tests_status: None,
     }
+}
+
+fn pool(cores: usize) -> Result<rayon::ThreadPool, CommandError> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(cores).build();
+    pool.map_err(|error| std::io::Error::other(error).into())
 }
 
 fn semantics_named(name: &str) -> Result<Semantics, CommandError> {

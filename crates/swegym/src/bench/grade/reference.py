@@ -1,9 +1,10 @@
 """Grades logs with the reference.
 
-Arguments: the reference's wheel. Input: one JSON object a line, {"instance",
-"log"}, where the log is a file. Output: one JSON value a line: the report of
-the instance, or null where the reference raises; then the seconds that took,
-without starting Python and without reading and writing the lines.
+Arguments: the reference's wheel, and a folder. Input: one JSON object a line,
+{"instance", "log"}, where the log is a file. Output: one JSON value a line: the
+report of the instance, or null where the reference raises; then the seconds
+that took, from reading the input to a report.json in the folder for each, as
+`swebench report` writes them. Starting Python is not counted.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import sys
 import time
 import types
 
-wheel = sys.argv[1]
+wheel, folder = sys.argv[1:]
 
 
 def stub(name, **content):
@@ -50,15 +51,19 @@ def grade(case):
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             report = get_eval_report(spec, prediction, case["log"], include_tests_status=True)
-        return json.dumps(report[instance["instance_id"]])
+        return report[instance["instance_id"]]
     except Exception:  # noqa: BLE001
-        return "null"
+        return None
 
 
-cases = [json.loads(line) for line in sys.stdin]
 started = time.perf_counter()
-reports = [grade(case) for case in cases]
+reports = []
+for at, line in enumerate(sys.stdin):
+    report = grade(json.loads(line))
+    with open(f"{folder}/{at}.json", "w") as file:
+        file.write(json.dumps(report, indent=4))
+    reports.append(report)
 seconds = time.perf_counter() - started
 for report in reports:
-    print(report)
+    print(json.dumps(report))
 print(seconds)

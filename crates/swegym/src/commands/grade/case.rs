@@ -1,14 +1,15 @@
 //! One log to grade: from a manifest, or from an evaluation of our own.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
-use std::io::{Cursor, Read, Seek};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 use swegym_core::{Boundary, Fault, Instance};
 use swegym_grade::evidence::{Evidence, PatchOutcome, RunEnd, Structured};
 use swegym_grade::semantics::GradeError;
-use swegym_grade::{LogParser, Marks, Reading, Semantics, junit};
+use swegym_grade::{Log, LogParser, Reading, Semantics, junit};
 use swegym_tasks::dataset::Rows;
 
 use super::instances_of_run;
@@ -16,6 +17,11 @@ use crate::error::CommandError;
 
 /// A log up to this length is read at once; a longer one piece by piece.
 const SMALL: u64 = 16 << 20;
+
+thread_local! {
+    /// The log at hand: of many one after the other, in the same memory.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// One log and what belongs to it.
 pub(crate) enum Case {
@@ -58,7 +64,7 @@ enum Answer {
 pub(crate) fn of_manifest(manifest: &Path) -> Result<Vec<Case>, CommandError> {
     let base = manifest.parent().unwrap_or(Path::new(""));
     let fault = |message: String| Fault::new(Boundary::Task, "manifest_row", message);
-    let rows = Rows::open(manifest)?.map(|row| match row {
+    let rows = Rows::open(manifest)?.map(|row| match row.and_then(|row| row.read()) {
         Ok(row) => {
             let place = format!("{}:{}", row.file, row.line);
             read_row(row.fields, base).map_err(|why| fault(format!("{place}: {why}")))
@@ -197,11 +203,13 @@ impl Row {
         let mut file = File::open(path).map_err(|e| log_fault(path, &e))?;
         let length = file.metadata().map_err(|e| log_fault(path, &e))?.len();
         let (reading, semantics) = if length <= SMALL {
-            let mut bytes = Vec::with_capacity(length as usize + 1);
-            file.read_to_end(&mut bytes).map_err(|e| log_fault(path, &e))?;
-            read_log(&mut Cursor::new(bytes), instance, chosen)
+            BUFFER.with_borrow_mut(|bytes| {
+                bytes.clear();
+                file.read_to_end(bytes).map_err(|e| log_fault(path, &e))?;
+                Ok(read_log(&mut Log::<File>::Bytes(bytes), instance, chosen))
+            })?
         } else {
-            read_log(&mut file, instance, chosen)
+            read_log(&mut Log::File(&mut file), instance, chosen)
         }
         .map_err(|error| match error {
             GradeError::Log(why) => log_fault(path, &why),
@@ -213,12 +221,12 @@ impl Row {
     }
 }
 
-fn read_log<L: Read + Seek>(
-    log: &mut L,
+fn read_log(
+    log: &mut Log<'_, File>,
     instance: &Instance,
     semantics: Option<Semantics>,
 ) -> Result<(Reading, Semantics), GradeError> {
-    let marks = Marks::scan(log)?;
+    let marks = log.marks()?;
     let semantics = semantics.unwrap_or_else(|| Semantics::detect(instance, &marks));
     Ok((semantics.read(instance, log, &marks)?, semantics))
 }
