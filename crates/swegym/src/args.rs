@@ -234,7 +234,7 @@ pub(crate) enum Scenario {
     /// Logs graded, by family of languages, against the reference harness
     Grade {
         /// Logs of each family
-        #[arg(long, default_value_t = 60)]
+        #[arg(long, default_value_t = 500)]
         logs: usize,
         #[command(flatten)]
         install: InstallArgs,

@@ -103,6 +103,7 @@ fn time_reference(wheel: &Path, inputs: &[Value]) -> Result<f64, CommandError> {
     let lines: String = inputs.iter().map(|i| format!("{i}\n")).collect();
     let (file, folder) = (wheel.with_extension("jsonl"), wheel.with_extension("reports"));
     fs::create_dir_all(&folder)?;
+    let wheel = &fs::canonicalize(wheel)?;
     fs::write(&file, lines)?;
     let output = Command::new("python3")
         .args(["-c", include_str!("grade/reference.py")])

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rayon::iter::{IntoParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _};
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use serde_json::{Value, json};
 use swegym_core::format::instances::Need;
 use swegym_core::format::{FormatError, reports};
@@ -176,7 +176,7 @@ impl Work<'_> {
                 ready.extend(cases.into_iter().map(|at| (at, found.clone())));
             }
             if ready.len() >= BATCH {
-                self.grade_batch(&std::mem::take(&mut ready))?;
+                self.grade_batch(std::mem::take(&mut ready))?;
             }
         }
         let unknown = waiting.into_iter().flat_map(|(id, cases)| {
@@ -186,7 +186,7 @@ impl Work<'_> {
             cases.into_iter().map(move |at| (at, Err(fault.clone())))
         });
         ready.extend(unknown);
-        self.grade_batch(&ready)?;
+        self.grade_batch(ready)?;
         if let Some(first) = first {
             let file = instances.display();
             self.printer
@@ -196,14 +196,16 @@ impl Work<'_> {
     }
 
     /// Grades on all cores.
-    fn grade_batch(&mut self, pairs: &[Pair]) -> Result<(), CommandError> {
+    fn grade_batch(&mut self, pairs: Vec<Pair>) -> Result<(), CommandError> {
         let this = &*self;
-        let grade = |(at, instance): &Pair| {
-            let verdict = this.grade_case(&this.cases[*at], instance);
-            let line = line(&this.cases[*at], &verdict);
-            (*at, verdict, line)
+        // What is made by a thread is dropped by it: lists, statuses, instances.
+        let grade = |(at, instance): Pair| {
+            let verdict = this.grade_case(&this.cases[at], instance);
+            let line = line(&this.cases[at], &verdict);
+            let slim = verdict.map(|v| Verdict { report: Report { tests_status: None, ..v.report }, ..v });
+            (at, slim, line)
         };
-        let mut done: Vec<_> = self.pool.install(|| pairs.par_iter().map(grade).collect());
+        let mut done: Vec<_> = self.pool.install(|| pairs.into_par_iter().map(grade).collect());
         // Nearer to the order of the lines, so that fewer must wait.
         done.sort_unstable_by_key(|(at, ..)| *at);
         for (at, verdict, line) in done {
@@ -214,7 +216,7 @@ impl Work<'_> {
                         self.explained.push((at, report.instance_id.clone(), explanations));
                     }
                     let patch_exists = report.patch_exists && !self.cases[at].patch_is_empty();
-                    self.reports.push(Report { tests_status: None, patch_exists, ..report });
+                    self.reports.push(Report { patch_exists, ..report });
                 }
                 Err(fault) => {
                     self.broken += 1;
@@ -226,8 +228,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn grade_case(&self, case: &Case, instance: &Result<Arc<Instance>, Fault>) -> Result<Verdict, Fault> {
-        let instance = instance.as_ref().map_err(Fault::clone)?;
+    fn grade_case(&self, case: &Case, instance: Result<Arc<Instance>, Fault>) -> Result<Verdict, Fault> {
+        let instance = &instance?;
         let (evidence, semantics) = case.evidence(instance, self.semantics)?;
         let report = semantics.grade(instance, case.patch_is_none(), &evidence);
         let explanations = match self.explain {

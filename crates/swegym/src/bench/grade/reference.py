@@ -3,13 +3,14 @@
 Arguments: the reference's wheel, and a folder. Input: one JSON object a line,
 {"instance", "log"}, where the log is a file. Output: one JSON value a line: the
 report of the instance, or null where the reference raises; then the seconds
-that took, from reading the input to a report.json in the folder for each, as
-`swebench report` writes them. Starting Python is not counted.
+that took, from reading the input to a report.json for each and the report of
+the run, as `swebench report` does it. Starting Python is not counted.
 """
 
 import contextlib
 import io
 import json
+import os
 import sys
 import time
 import types
@@ -25,12 +26,17 @@ def stub(name, **content):
 
 
 stub("unidiff", PatchSet=None)
+stub("docker", DockerClient=None)
+stub("swebench.image_builder.docker_utils", list_images=None)
 # The packages' own __init__ modules import Docker and data sets.
-for name in ("swebench", "swebench.harness"):
+for name in ("swebench", "swebench.harness", "swebench.image_builder"):
     stub(name, __path__=[f"{wheel}/{name.replace('.', '/')}"])
 
 from swebench.harness.grading import get_eval_report  # noqa: E402
+from swebench.harness.reporting import make_run_report  # noqa: E402
 from swebench.types import TestSpec  # noqa: E402
+
+os.chdir(folder)
 
 
 
@@ -57,12 +63,20 @@ def grade(case):
 
 
 started = time.perf_counter()
-reports = []
-for at, line in enumerate(sys.stdin):
-    report = grade(json.loads(line))
-    with open(f"{folder}/{at}.json", "w") as file:
-        file.write(json.dumps(report, indent=4))
+reports, predictions, instances = [], {}, []
+for line in sys.stdin:
+    case = json.loads(line)
+    instance_id = case["instance"]["instance_id"]
+    report = grade(case)
+    place = f"logs/run_evaluation/run/gold/{instance_id}"
+    os.makedirs(place, exist_ok=True)
+    with open(f"{place}/report.json", "w") as file:
+        file.write(json.dumps({instance_id: report}, indent=4))
     reports.append(report)
+    instances.append(case["instance"])
+    predictions[instance_id] = {"instance_id": instance_id, "model_patch": "x", "model_name_or_path": "gold"}
+with contextlib.redirect_stdout(io.StringIO()):
+    make_run_report(predictions, instances, "run")
 seconds = time.perf_counter() - started
 for report in reports:
     print(json.dumps(report))
