@@ -10,7 +10,7 @@ use swegym_core::TestStatus;
 use super::pattern::pattern;
 use super::{Said, StatusMap, by_line};
 use crate::lines::Lines;
-use crate::text::{after_space, python_lstrip, python_word, without_duration};
+use crate::text::{after_space, is_python_space, python_lstrip, python_word, without_duration};
 
 /// `[ok]: name (12 ms)`; a failure's file is no part of its name.
 pub(super) fn redis(lines: &mut Lines<'_>) -> StatusMap {
@@ -63,10 +63,23 @@ pub(super) fn googletest(lines: &mut Lines<'_>) -> StatusMap {
         if !line.ends_with(')') || !line.contains(']') {
             return None;
         }
+        // As GoogleTest writes it; the rule is wider.
+        if let Some(rest) = line.strip_prefix("[       OK ] ")
+            && memchr::memchr2(b'[', b'(', rest.as_bytes()).is_none_or(|at| rest.as_bytes()[at] == b'(')
+            && let Some(name) = before_time(rest)
+        {
+            return Some((name, TestStatus::Passed));
+        }
         let found = RESULT.captures(line)?;
         let status = if &found[1] == "OK" { TestStatus::Passed } else { TestStatus::Failed };
         Some((found.get(2)?.as_str(), status))
     })
+}
+
+/// A name up to its time, if no other bracket opens in the line.
+fn before_time(rest: &str) -> Option<&str> {
+    let name = rest.split_once('(').filter(|(_, time)| !time.contains(['(', '[']))?.0;
+    name.strip_suffix(is_python_space)
 }
 
 /// doctest's XML (`-s -r=xml`): every `SubCase` of a `TestCase` is a test, and

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use regex::Regex;
 use swegym_core::TestStatus;
 
@@ -16,12 +17,13 @@ use crate::text::{is_python_space, python_split, python_strip};
 /// results that come too early are kept for the commands that are left. Before
 /// the fifth edition a result belonged to the last command.
 pub(super) fn maven(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
+    static OPTION: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("-Dtest="));
     static COMMAND: LazyLock<Regex> = LazyLock::new(|| pattern(r"^.*-Dtest=(\S+).*$"));
     let mut map = StatusMap::default();
     let (mut commands, mut early) = (VecDeque::new(), VecDeque::new());
     let mut current = "---NO TEST NAME FOUND YET---".to_owned();
     while let Some(line) = lines.next().map(python_strip) {
-        if line.contains("-Dtest=")
+        if OPTION.find(line.as_bytes()).is_some()
             && let Some(found) = COMMAND.captures(line)
         {
             if edition >= Edition::V5 {
@@ -30,12 +32,9 @@ pub(super) fn maven(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
                 found[1].clone_into(&mut current);
             }
         }
-        let status = match line.rsplit_once("BUILD ") {
-            Some((_, "SUCCESS")) => Some(TestStatus::Passed),
-            Some((_, "FAILURE")) => Some(TestStatus::Failed),
-            _ => None,
-        };
-        if let Some(status) = status {
+        let passed = line.ends_with("BUILD SUCCESS");
+        if passed || line.ends_with("BUILD FAILURE") {
+            let status = if passed { TestStatus::Passed } else { TestStatus::Failed };
             match commands.pop_front() {
                 Some(test) => say(&mut map, &test, Said::Status(status)),
                 None if edition < Edition::V5 => say(&mut map, &current, Said::Status(status)),

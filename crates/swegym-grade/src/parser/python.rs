@@ -94,11 +94,18 @@ pub(super) fn pytest_options(lines: &mut Lines<'_>, edition: Edition) -> StatusM
 /// characters) and without control characters.
 fn without_colours(line: &str) -> Cow<'_, str> {
     static COLOUR: LazyLock<Regex> = LazyLock::new(|| pattern(r"\[\d+m"));
-    let line = if line.contains('[') { COLOUR.replace_all(line, "") } else { Cow::Borrowed(line) };
+    let line = if may_have_colours(line) { COLOUR.replace_all(line, "") } else { Cow::Borrowed(line) };
     if line.bytes().any(|b| (1..32).contains(&b)) {
         return Cow::Owned(line.chars().filter(|c| !('\u{1}'..='\u{1f}').contains(c)).collect());
     }
     line
+}
+
+/// Whether a digit follows an opening bracket, of any script.
+fn may_have_colours(line: &str) -> bool {
+    let bytes = line.as_bytes();
+    memchr::memchr_iter(b'[', bytes)
+        .any(|at| bytes.get(at + 1).is_some_and(|next| next.is_ascii_digit() || !next.is_ascii()))
 }
 
 /// Colours and control characters removed; the status may stand at either end
@@ -184,6 +191,8 @@ pub(super) fn django(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
     const GLUED: &str = "Applying sites.0002_alter_domain_unique...test_no_migrations";
     let mut map = StatusMap::default();
     let mut last: Option<String> = None;
+    static DOTS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(" ... "));
+    static VERSIONS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(VERSION));
     let mut torn = Torn::default();
     let later = edition >= Edition::V2;
     while let Some(raw) = lines.next() {
@@ -191,9 +200,9 @@ pub(super) fn django(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
             torn.see(raw);
         }
         let mut line = python_strip(raw);
-        let dots = line.find(" ... ");
+        let dots = DOTS.find(line.as_bytes());
         if later {
-            if line.contains(VERSION) {
+            if VERSIONS.find(line.as_bytes()).is_some() {
                 say(&mut map, VERSION, Said::Status(TestStatus::Passed));
             }
             if let Some(at) = dots {
@@ -257,7 +266,13 @@ struct Torn {
 
 impl Torn {
     fn see(&mut self, line: &str) {
-        const TESTING: &str = "Testing against Django installed in ";
+        static WORDS: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| {
+            [
+                Finder::new("Testing against Django installed in "),
+                Finder::new("Internal Server Error: /"),
+                Finder::new("System check identified no issues"),
+            ]
+        });
         let mut found = [false; 3];
         for (kind, test) in std::mem::take(&mut self.before_ok) {
             if line == "ok" {
@@ -270,16 +285,16 @@ impl Torn {
         }
         let mut rest = line;
         if self.testing.is_none()
-            && let Some((_, after)) = line.split_once(TESTING)
+            && let Some(at) = WORDS[0].find(line.as_bytes())
         {
             self.testing = self.name(0, line);
-            rest = after;
+            rest = &line[at + WORDS[0].needle().len()..];
         }
         if let Some(test) = self.testing.as_ref().filter(|_| rest.ends_with(" silenced).")) {
             self.before_ok.push((0, test.clone()));
         }
-        for (kind, words) in [(1, "Internal Server Error: /"), (2, "System check identified no issues")] {
-            if line.contains(words) {
+        for kind in [1, 2] {
+            if WORDS[kind].find(line.as_bytes()).is_some() {
                 self.before_ok.extend(self.name(kind, line).map(|test| (kind, test)));
             }
         }

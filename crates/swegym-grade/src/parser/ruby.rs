@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use memchr::memmem::FinderRev;
 use regex::Regex;
 use swegym_core::TestStatus;
 
@@ -62,8 +63,10 @@ fn before_outcome(line: &str) -> Option<(&str, TestStatus)> {
 
 /// `full description - passed`. Pending examples leave no entry.
 pub(super) fn rspec_transformed_json(lines: &mut Lines<'_>) -> StatusMap {
+    static ENDS: LazyLock<[FinderRev<'static>; 2]> =
+        LazyLock::new(|| [FinderRev::new(" - passed"), FinderRev::new(" - failed")]);
     by_line(lines, |line| {
-        let (passed, failed) = (line.rfind(" - passed"), line.rfind(" - failed"));
+        let (passed, failed) = (ENDS[0].rfind(line), ENDS[1].rfind(line));
         let at = passed.max(failed).filter(|at| *at > 0)?;
         let status = if passed > failed { TestStatus::Passed } else { TestStatus::Failed };
         Some((&line[..at], status))

@@ -8,7 +8,7 @@ use super::{FAILED, PASSED};
 use crate::lines::Lines;
 use crate::parser::pattern::pattern;
 use crate::parser::{StatusMap, say};
-use crate::text::python_strip;
+use crate::text::{after_space, python_strip};
 
 /// `PASS file (5.2 s)`, whose duration is no part of the name.
 pub(in crate::parser) fn carbon(lines: &mut Lines<'_>) -> StatusMap {
@@ -27,6 +27,16 @@ pub(in crate::parser) fn carbon(lines: &mut Lines<'_>) -> StatusMap {
             [b'F', b'A', b'I', b'L', ..] => FAILED,
             _ => continue,
         };
+        // As jest writes it; the rules are wider.
+        if let Some((name, time)) = after_space(&line[4..]).and_then(|rest| rest.split_once(" ("))
+            && let Some(time) = time.strip_suffix("s)")
+            && let Some(time) = time.strip_suffix([' ', 'm']).or(Some(time))
+            && !time.is_empty()
+            && time.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+        {
+            say(&mut map, name, said);
+            continue;
+        }
         let timed = TIMED.iter().find_map(|rule| rule.captures(line));
         if let Some(found) = timed.or_else(|| BARE.captures(line)) {
             say(&mut map, &found[1], said);

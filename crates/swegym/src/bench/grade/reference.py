@@ -68,10 +68,11 @@ for line in sys.stdin:
     case = json.loads(line)
     instance_id = case["instance"]["instance_id"]
     report = grade(case)
-    place = f"logs/run_evaluation/run/gold/{instance_id}"
-    os.makedirs(place, exist_ok=True)
-    with open(f"{place}/report.json", "w") as file:
-        file.write(json.dumps({instance_id: report}, indent=4))
+    if report is not None:
+        place = f"logs/run_evaluation/run/gold/{instance_id}"
+        os.makedirs(place, exist_ok=True)
+        with open(f"{place}/report.json", "w") as file:
+            file.write(json.dumps({instance_id: report}, indent=4))
     reports.append(report)
     instances.append(case["instance"])
     predictions[instance_id] = {"instance_id": instance_id, "model_patch": "x", "model_name_or_path": "gold"}
