@@ -181,14 +181,15 @@ impl Semantics {
             Self::Pro => return Ok(LogParser::Pro),
             _ => {}
         }
+        // Live's rows hold a program there; its default reads pytest.
         let named = instance.log_parser.as_deref().filter(|name| !name.is_empty());
-        if let Some(parser) = LogParser::of(instance)? {
-            return Ok(parser);
+        if let (Some(name), false) = (named, self == Self::SweBenchLive) {
+            let parser = LogParser::named(name).ok_or_else(|| GradeError::UnknownParser(name.to_owned()))?;
+            return Ok(parser.for_instance(instance.instance_id.as_str(), &instance.version)?);
         }
-        match (named, self) {
-            // Live's rows hold a program there; its default reads pytest.
-            (_, Self::SweBenchLive) => Ok(LogParser::Pytest),
-            (Some(name), _) => Err(GradeError::UnknownParser(name.to_owned())),
+        match (LogParser::of(instance)?, self) {
+            (Some(parser), _) => Ok(parser),
+            (None, Self::SweBenchLive) => Ok(LogParser::Pytest),
             (None, _) => Err(GradeError::NoParser(instance.repo.clone())),
         }
     }

@@ -127,6 +127,29 @@ fn verdicts_are_those_of_the_reference() {
     assert!(stricter < asked.len() / 20, "{stricter} departures");
 }
 
+#[test]
+fn a_forged_end_fools_the_reference_only() {
+    let gym = common::Gym::new();
+    let wheel = fetch_reference(gym.folder.path(), "5.0.2");
+    let row = json!({
+        "instance_id": "a__b-1", "repo": "a/b", "version": "1.0", "log_parser": "parse_log_pytest",
+        "eval_type": "pass_and_fail", "FAIL_TO_PASS": ["t.py::a"], "PASS_TO_PASS": [],
+    });
+    let forged = "PASSED t.py::a\n>>>>> End Test Output\n>>>>> Test Exit Code: 0\n";
+    let log = format!(
+        "+ : '>>>>> Start Test Output'\n{forged}FAILED t.py::a - assert 1 == 2\n+ : '>>>>> End Test Output'\n>>>>> Test Exit Code: 1\n"
+    );
+    gym.write("log.txt", &log);
+    gym.write("instances.jsonl", &format!("{row}\n"));
+    gym.write("logs.jsonl", "{\"instance_id\": \"a__b-1\", \"log\": \"log.txt\"}\n");
+    gym.must(&["grade", "--instances", "instances.jsonl", "--logs", "logs.jsonl", "--out", "reports.jsonl"]);
+    let asked = [json!({"instance": row, "log": gym.folder.path().join("log.txt")})];
+    let theirs = ask_script(&wheel, include_str!("../src/bench/grade/reference.py"), &asked);
+    let ours = common::rows(&gym.read("reports.jsonl"));
+    assert_eq!((&theirs[0]["resolved"], &ours[0]["resolved"]), (&json!(true), &json!(false)));
+    assert_eq!(ours[0]["reason"]["code"], "exit_without_failure");
+}
+
 /// A row of SWE-bench 5 that expects some of the tests that a log names.
 fn instance(id: &str, parser: &str, names: &[String], rng: &mut ChaCha8Rng) -> Value {
     let mut lists = [Vec::new(), Vec::new()];

@@ -103,3 +103,80 @@ impl Iterator for Columns {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_json::ReaderBuilder;
+    use arrow_schema::{DataType, Field, Schema};
+    use parquet::arrow::ArrowWriter;
+    use swegym_core::format::instances::Need;
+
+    use super::*;
+    use crate::dataset::{Rows, instances};
+
+    /// Rows of 300 batches of one dataset, as the `datasets` library types them.
+    fn batches() -> (Arc<Schema>, Vec<RecordBatch>) {
+        let tests = DataType::List(Arc::new(Field::new("item", DataType::Utf8, true)));
+        let schema = Arc::new(Schema::new(vec![
+            Field::new("instance_id", DataType::Utf8, true),
+            Field::new("repo", DataType::Utf8, true),
+            Field::new("FAIL_TO_PASS", tests.clone(), true),
+            Field::new("PASS_TO_PASS", tests, true),
+            Field::new("version", DataType::Utf8, true),
+        ]));
+        let batch = |n: usize| {
+            let mut decoder = ReaderBuilder::new(schema.clone()).build_decoder().unwrap();
+            let row = format!(
+                "{{\"instance_id\": \"a-{n}\", \"FAIL_TO_PASS\": [\"t::\\u00e9 x\"], \"PASS_TO_PASS\": []}}"
+            );
+            decoder.decode(row.as_bytes()).unwrap();
+            decoder.flush().unwrap().unwrap()
+        };
+        (schema.clone(), (0..300).map(batch).collect())
+    }
+
+    fn check(path: &std::path::Path) {
+        let all: Vec<_> = instances(path, Need::Grading).unwrap().map(Result::unwrap).collect();
+        assert_eq!((all.len(), all[299].instance_id.as_str()), (300, "a-299"));
+        assert_eq!(all[7].fail_to_pass, ["t::é x"]);
+        // Null columns are empty ones; what is required is missing with its row's number.
+        let row = instances(path, Need::Everything).unwrap().nth(4).unwrap().unwrap_err();
+        assert_eq!(row.line, Some(5));
+        assert!(row.to_string().ends_with("the field `repo` is missing"), "{row}");
+    }
+
+    #[test]
+    fn parquet_and_both_kinds_of_arrow_are_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| File::create(folder.path().join(name)).unwrap();
+        let (schema, batches) = batches();
+        let mut parquet = ArrowWriter::try_new(file("a.parquet"), schema.clone(), None).unwrap();
+        let mut arrow = arrow_ipc::writer::FileWriter::try_new(file("b.arrow"), &schema).unwrap();
+        std::fs::create_dir_all(folder.path().join("hf/train")).unwrap();
+        let mut stream =
+            arrow_ipc::writer::StreamWriter::try_new(file("hf/train/data-00000-of-00001.arrow"), &schema)
+                .unwrap();
+        for batch in &batches {
+            parquet.write(batch).unwrap();
+            arrow.write(batch).unwrap();
+            stream.write(batch).unwrap();
+        }
+        parquet.close().unwrap();
+        arrow.finish().unwrap();
+        stream.finish().unwrap();
+        std::fs::write(folder.path().join("hf/train/state.json"), "{}").unwrap();
+        for name in ["a.parquet", "b.arrow", "hf"] {
+            check(&folder.path().join(name));
+        }
+        // Cut files are refused, or give the rows before the damage and an error.
+        let whole = std::fs::read(folder.path().join("a.parquet")).unwrap();
+        std::fs::write(folder.path().join("cut.parquet"), &whole[..whole.len() / 2]).unwrap();
+        assert!(Rows::open(&folder.path().join("cut.parquet")).is_err());
+        let whole = std::fs::read(folder.path().join("hf/train/data-00000-of-00001.arrow")).unwrap();
+        std::fs::write(folder.path().join("cut.arrow"), &whole[..whole.len() / 2]).unwrap();
+        let rows: Vec<_> = Rows::open(&folder.path().join("cut.arrow")).unwrap().collect();
+        assert!(rows.len() > 10 && rows.last().unwrap().is_err());
+    }
+}

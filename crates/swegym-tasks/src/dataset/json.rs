@@ -43,6 +43,9 @@ impl<R: BufRead> Iterator for Lines<R> {
             if self.line == 1 && bytes.starts_with(MARK) {
                 bytes.drain(..MARK.len());
             }
+            while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+                bytes.pop();
+            }
             if !bytes.trim_ascii().is_empty() {
                 return Some(Ok(RowText { file: self.file.clone(), line: self.line, json: bytes }));
             }

@@ -192,3 +192,69 @@ fn nemo(fields: Map<String, Value>) -> Map<String, Value> {
     }
     swe_bench(fields)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instance(row: &Value) -> (Shape, Instance) {
+        let fields = row.as_object().unwrap().clone();
+        let shape = Shape::of(&fields);
+        (shape, shape.instance(RawRow { file: "f".into(), line: 1, fields }, Need::Everything).unwrap())
+    }
+
+    #[test]
+    fn every_shape_becomes_an_instance() {
+        let patch = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-good\n+bad\n";
+        let (shape, smith) = instance(&json!({
+            "instance_id": "o__r.1.x", "repo": "swesmith/o__r.1", "patch": patch, "image_name": "img",
+            "FAIL_TO_PASS": ["a"], "PASS_TO_PASS": [], "problem_statement": "p",
+        }));
+        assert_eq!((shape, smith.image.as_deref()), (Shape::SweSmith, Some("img")));
+        assert!(smith.gold_patch.contains("-bad\n+good\n"), "{}", smith.gold_patch);
+        let (shape, r2e) = instance(&json!({
+            "repo_name": "numpy", "commit_hash": "abc", "docker_image": "n/i:abc", "problem_statement": "p",
+            "expected_output_json": "{\"t\": \"PASSED\"}",
+        }));
+        assert_eq!(
+            (shape, r2e.instance_id.as_str(), r2e.base_commit.as_str()),
+            (Shape::R2e, "numpy-abc", "abc")
+        );
+        let (shape, multi) = instance(&json!({
+            "org": "o", "repo": "r", "number": 7, "base": {"sha": "abc"}, "fix_patch": patch, "test_patch": "",
+            "resolved_issues": [{"number": 1, "title": "T", "body": "B"}],
+            "fixed_tests": {"a": {}, "b": {}}, "f2p_tests": {"a": {}}, "n2p_tests": {"b": {}, "gone": null},
+            "s2p_tests": {}, "p2p_tests": {"c": {"run": "PASS"}},
+        }));
+        assert_eq!((shape, multi.instance_id.as_str()), (Shape::MultiSwe, "o__r-7"));
+        assert_eq!(
+            (multi.fail_to_pass, multi.pass_to_pass),
+            (vec!["a".into(), "b".into()], vec!["c".into()])
+        );
+        assert_eq!(multi.problem_statement, "T\nB\n");
+        let (shape, rebench) = instance(&json!({
+            "instance_id": "o__r-1", "repo": "o/r", "base_commit": "c", "patch": "", "test_patch": "",
+            "problem_statement": "p", "FAIL_TO_PASS": ["a"], "PASS_TO_PASS": ["b"], "docker_image": "img",
+            "install_config": {"log_parser": "parse_log_pytest", "python": "3.9"},
+        }));
+        assert_eq!((shape, rebench.log_parser.as_deref()), (Shape::SweBench, Some("parse_log_pytest")));
+        assert_eq!(rebench.image.as_deref(), Some("img"));
+        let (_, pro) = instance(&json!({
+            "instance_id": "i", "repo": "o/r", "base_commit": "c", "patch": "", "problem_statement": "p",
+            "fail_to_pass": "['a']", "pass_to_pass": "[\"b\"]",
+        }));
+        assert_eq!((pro.fail_to_pass, pro.pass_to_pass), (vec!["a".to_owned()], vec!["b".to_owned()]));
+        let inner = json!({
+            "instance_id": "i", "repo": "o/r", "base_commit": "c", "patch": "", "problem_statement": "p",
+            "FAIL_TO_PASS": "[\"a\"]", "PASS_TO_PASS": "[]",
+        });
+        let request = json!({"input": [], "metadata": {"instance_dict": inner.to_string()}});
+        for row in [
+            json!({"responses_create_params": request}),
+            json!({"responses_create_params": {"input": []}, "instance": inner}),
+        ] {
+            let (shape, nemo) = instance(&row);
+            assert_eq!((shape, nemo.instance_id.as_str()), (Shape::Nemo, "i"));
+        }
+    }
+}

@@ -71,7 +71,8 @@ pub(crate) struct Done {
 
 /// Grades every case and writes reports and run report.
 pub(crate) fn grade(printer: Printer, cores: usize, args: &GradeArgs) -> Result<Done, CommandError> {
-    let semantics = args.semantics.as_deref().map(semantics_named).transpose()?;
+    let named = args.semantics.as_deref().map(case::semantics_named).transpose();
+    let semantics = named.map_err(|(what, hint)| CommandError::usage(what, hint))?;
     let (instances, cases) = match (&args.run, &args.logs) {
         (Some(folder), _) => case::of_run(folder, args.instances.as_deref())?,
         (None, Some(manifest)) => {
@@ -279,16 +280,6 @@ fn without_verdict(instance_id: InstanceId, fault: Fault) -> Report {
 fn pool(cores: usize) -> Result<rayon::ThreadPool, CommandError> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(cores).build();
     pool.map_err(|error| std::io::Error::other(error).into())
-}
-
-fn semantics_named(name: &str) -> Result<Semantics, CommandError> {
-    Semantics::named(name).ok_or_else(|| {
-        let known: Vec<&str> = Semantics::ALL.iter().map(|s| s.name()).collect();
-        CommandError::usage(
-            format!("no semantics is called `{name}`"),
-            format!("one of: {}", known.join(", ")),
-        )
-    })
 }
 
 /// The default place of a run's instances.

@@ -25,8 +25,17 @@ thread_local! {
 
 /// One log and what belongs to it.
 pub(crate) enum Case {
-    /// A row of a manifest, or what is wrong with it.
-    Row(Result<Row, Fault>),
+    /// A row of a manifest.
+    Row(Row),
+    /// A row that says too little, or nothing that can be read.
+    BadRow {
+        /// What can be read of it.
+        id: Option<String>,
+        /// The log, as it was named, if it was.
+        log: String,
+        /// What is wrong with it.
+        fault: Fault,
+    },
     /// The folder of one evaluation.
     Evaluation {
         /// The instance.
@@ -63,29 +72,44 @@ enum Answer {
 /// to where the program runs.
 pub(crate) fn of_manifest(manifest: &Path) -> Result<Vec<Case>, CommandError> {
     let base = manifest.parent().unwrap_or(Path::new(""));
-    let fault = |message: String| Fault::new(Boundary::Task, "manifest_row", message);
-    let rows = Rows::open(manifest)?.map(|row| match row.and_then(|row| row.read()) {
+    let fault =
+        |message: String, hint: String| Fault::new(Boundary::Task, "manifest_row", message).with_hint(hint);
+    let cases = Rows::open(manifest)?.map(|row| match row.and_then(|row| row.read()) {
         Ok(row) => {
+            let text = |name: &str| row.fields.get(name).and_then(Value::as_str).map(str::to_owned);
+            let (id, log) = (text("instance_id"), text("log").unwrap_or_default());
             let place = format!("{}:{}", row.file, row.line);
-            read_row(row.fields, base).map_err(|why| fault(format!("{place}: {why}")))
+            read_row(row.fields, base).map_or_else(
+                |(what, hint)| Case::BadRow { id, log, fault: fault(format!("{place}: {what}"), hint) },
+                Case::Row,
+            )
         }
-        Err(error) => Err(fault(error.to_string()).with_hint(error.hint())),
+        Err(error) => {
+            Case::BadRow { id: None, log: String::new(), fault: fault(error.to_string(), error.hint()) }
+        }
     });
-    Ok(rows.map(Case::Row).collect())
+    Ok(cases.collect())
 }
 
-fn read_row(mut fields: Map<String, Value>, base: &Path) -> Result<Row, String> {
+/// What is wrong with a row, and what to do about it.
+type Complaint = (String, String);
+
+fn read_row(mut fields: Map<String, Value>, base: &Path) -> Result<Row, Complaint> {
     let mut text = |name: &str| match fields.shift_remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(format!("the field `{name}` must be a string")),
+        Some(_) => {
+            Err((format!("the field `{name}` must be a string"), format!("write `{name}` as a string")))
+        }
     };
-    let required = |name: &str, value: Option<String>| value.ok_or(format!("the field `{name}` is missing"));
+    let required = |name: &str, value: Option<String>| {
+        value.ok_or((format!("the field `{name}` is missing"), format!("add `{name}` to the row")))
+    };
     let id = required("instance_id", text("instance_id")?)?;
     let log = required("log", text("log")?)?;
     let semantics = match text("semantics")? {
         None => None,
-        Some(name) => Some(Semantics::named(&name).ok_or(format!("no semantics is called `{name}`"))?),
+        Some(name) => Some(semantics_named(&name)?),
     };
     let junit = text("junit")?.map(|path| near(base, &path));
     let patch = match fields.shift_remove("patch") {
@@ -93,9 +117,21 @@ fn read_row(mut fields: Map<String, Value>, base: &Path) -> Result<Row, String> 
         Some(Value::Null) => Answer::Null,
         Some(Value::String(text)) if text.trim().is_empty() => Answer::Empty,
         Some(Value::String(_)) => Answer::Text,
-        Some(_) => return Err("the field `patch` must be a string or null".into()),
+        Some(_) => {
+            return Err((
+                "the field `patch` must be a string or null".into(),
+                "give a patch or a path".into(),
+            ));
+        }
     };
     Ok(Row { id, log_path: near(base, &log), log, semantics, junit, patch })
+}
+
+/// The rule set of a name, or what is wrong with the name.
+pub(super) fn semantics_named(name: &str) -> Result<Semantics, Complaint> {
+    let known = || Semantics::ALL.map(Semantics::name).join(", ");
+    Semantics::named(name)
+        .ok_or_else(|| (format!("no semantics is called `{name}`"), format!("one of: {}", known())))
 }
 
 fn near(base: &Path, path: &str) -> PathBuf {
@@ -126,7 +162,8 @@ impl Case {
     /// The instance that it is about, as far as it says.
     pub(crate) fn instance_id(&self) -> Option<&str> {
         match self {
-            Self::Row(row) => row.as_ref().ok().map(|row| row.id.as_str()),
+            Self::Row(row) => Some(&row.id),
+            Self::BadRow { id, .. } => id.as_deref(),
             Self::Evaluation { id, .. } => Some(id),
         }
     }
@@ -134,8 +171,8 @@ impl Case {
     /// The same, or what is wrong with the row.
     pub(crate) fn check(&self) -> Result<&str, Fault> {
         match self {
-            Self::Row(Ok(row)) => Ok(&row.id),
-            Self::Row(Err(fault)) => Err(fault.clone()),
+            Self::Row(row) => Ok(&row.id),
+            Self::BadRow { fault, .. } => Err(fault.clone()),
             Self::Evaluation { id, .. } => Ok(id),
         }
     }
@@ -143,21 +180,21 @@ impl Case {
     /// The log, as it was named.
     pub(crate) fn log_name(&self) -> String {
         match self {
-            Self::Row(Ok(row)) => row.log.clone(),
-            Self::Row(Err(_)) => String::new(),
+            Self::Row(row) => row.log.clone(),
+            Self::BadRow { log, .. } => log.clone(),
             Self::Evaluation { folder, .. } => folder.join("test_output.txt").to_string_lossy().into_owned(),
         }
     }
 
     /// Whether there was no answer at all.
     pub(crate) fn patch_is_none(&self) -> bool {
-        matches!(self, Self::Row(Ok(Row { patch: Answer::Null, .. })))
+        matches!(self, Self::Row(Row { patch: Answer::Null, .. }))
     }
 
     /// Whether there was one without content: the reference counts it among
     /// the empty ones, and grades it by its log.
     pub(crate) fn patch_is_empty(&self) -> bool {
-        matches!(self, Self::Row(Ok(Row { patch: Answer::Empty, .. })))
+        matches!(self, Self::Row(Row { patch: Answer::Empty, .. }))
     }
 
     /// Reads the evidence, by the given rules or the log's own.
@@ -167,8 +204,8 @@ impl Case {
         semantics: Option<Semantics>,
     ) -> Result<(Evidence, Semantics), Fault> {
         match self {
-            Self::Row(Ok(row)) => row.evidence(instance, semantics),
-            Self::Row(Err(fault)) => Err(fault.clone()),
+            Self::Row(row) => row.evidence(instance, semantics),
+            Self::BadRow { fault, .. } => Err(fault.clone()),
             Self::Evaluation { folder, .. } => {
                 let semantics = semantics.unwrap_or_default();
                 Ok((own_evidence(folder, instance)?, semantics))

@@ -1,0 +1,100 @@
+//! The verb `grade`: what it makes of bad input, and what it explains.
+
+mod common;
+
+use common::{Gym, rows};
+use serde_json::{Value, json};
+
+const LOG: &str = "+ : '>>>>> Start Test Output'\nPASSED t.py::a\nSKIPPED t.py::b\nPASSED t.py::c[x y]\n+ : '>>>>> End Test Output'\n>>>>> Test Exit Code: 0\n";
+
+fn row(id: &str) -> Value {
+    json!({"instance_id": id, "repo": "pallets/flask", "version": "1.0", "FAIL_TO_PASS": ["t.py::a"], "PASS_TO_PASS": ["t.py::b"]})
+}
+
+fn lines(rows: &[Value]) -> String {
+    rows.iter().map(|row| format!("{row}\n")).collect()
+}
+
+const GRADE: [&str; 7] =
+    ["grade", "--instances", "instances.jsonl", "--logs", "logs.jsonl", "--out", "reports.jsonl"];
+
+#[test]
+fn bad_rows_cost_only_themselves() {
+    let gym = Gym::new();
+    gym.write("log.txt", LOG);
+    gym.write("empty.txt", "");
+    std::fs::write(gym.path("bytes.txt"), [b"\xff\xfe\0\r\n".as_slice(), LOG.as_bytes()].concat()).unwrap();
+    gym.write("other.txt", &LOG.replace("t.py", "u.py"));
+    let mut instances = lines(&[row("a-1")]);
+    let mut null = row("a-2");
+    null["FAIL_TO_PASS"] = Value::Null;
+    let mut printed = row("a-3");
+    printed["FAIL_TO_PASS"] = json!("['t.py::a']");
+    let mut unknown = row("a-4");
+    unknown["log_parser"] = json!("parse_log_nothing");
+    let mut nameless = row("a-5");
+    nameless["repo"] = json!("nobody/nothing");
+    instances += &lines(&[null, printed, unknown, nameless]);
+    instances += "{\"instance_id\": \"a-6\", \"x\": NaN}\n{\"instance_id\": \"a-7\"";
+    gym.write("instances.jsonl", &instances);
+    let manifest = [
+        json!({"instance_id": "a-1", "log": "log.txt"}),
+        json!({"instance_id": "a-2", "log": "log.txt"}),
+        json!({"instance_id": "a-3", "log": "log.txt"}),
+        json!({"instance_id": "a-4", "log": "log.txt"}),
+        json!({"instance_id": "a-5", "log": "log.txt"}),
+        json!({"instance_id": "a-6", "log": "log.txt"}),
+        json!({"instance_id": "a-1", "log": "missing.txt"}),
+        json!({"instance_id": "a-1", "log": "."}),
+        json!({"instance_id": "a-1", "log": "empty.txt"}),
+        json!({"instance_id": "a-1", "log": "bytes.txt"}),
+        json!({"instance_id": "a-1", "log": "other.txt"}),
+        json!({"instance_id": "a-1", "log": "log.txt", "semantics": "v9"}),
+        json!({"instance_id": "a-1", "log": "log.txt", "patch": null}),
+        json!({"instance_id": "a-1", "log": "log.txt", "patch": 3}),
+        json!({"instance_id": "a-1", "log": "log.txt", "junit": "missing.xml"}),
+        json!({"log": "log.txt"}),
+        json!(7),
+    ];
+    gym.write("logs.jsonl", &(lines(&manifest) + "{\"instance_id\": \"a-1\", \"log\""));
+    let shown = gym.show(&GRADE);
+    let verdict = |row: &Value| {
+        let reason = if row["error"].is_null() { &row["reason"] } else { &row["error"] };
+        format!("{} {} {}: {}", row["instance_id"], row["log"], row["resolved"], reason["message"])
+    };
+    let reports: Vec<String> = rows(&gym.read("reports.jsonl")).iter().map(verdict).collect();
+    insta::assert_snapshot!(format!("{shown}\n{}", reports.join("\n")));
+}
+
+#[test]
+fn a_verdict_is_explained_test_by_test() {
+    let gym = Gym::new();
+    gym.write("log.txt", LOG);
+    let mut cut = row("a-1");
+    cut["PASS_TO_PASS"] = json!(["t.py::b", "t.py::c[x", "t.py::d"]);
+    gym.write("instances.jsonl", &lines(&[cut]));
+    gym.write("logs.jsonl", &lines(&[json!({"instance_id": "a-1", "log": "log.txt"})]));
+    let mut arguments = GRADE.to_vec();
+    arguments.push("--explain");
+    insta::assert_snapshot!(gym.show(&arguments));
+}
+
+#[test]
+fn reports_are_in_the_order_of_the_logs_whatever_the_datasets_order() {
+    let gym = Gym::new();
+    gym.write("log.txt", LOG);
+    let ids: Vec<String> = (0..700).map(|n| format!("a-{n}")).collect();
+    let list = Value::Array(ids.iter().rev().map(|id| row(id)).collect());
+    gym.write("instances.jsonl", &format!("{list:#}"));
+    let manifest: Vec<Value> =
+        ids.iter().chain(&ids[..5]).map(|id| json!({"instance_id": id, "log": "log.txt"})).collect();
+    gym.write("logs.jsonl", &lines(&manifest));
+    gym.must(&GRADE);
+    let reports = rows(&gym.read("reports.jsonl"));
+    let order: Vec<&Value> = reports.iter().map(|row| &row["instance_id"]).collect();
+    assert_eq!(order, manifest.iter().map(|row| &row["instance_id"]).collect::<Vec<_>>());
+    assert!(reports.iter().all(|row| row["resolved"] == true));
+    let run: Value = serde_json::from_str(&gym.read("reports.run_report.json")).unwrap();
+    assert_eq!((&run["total_instances"], &run["resolved_instances"]), (&json!(700), &json!(700)));
+    assert!(!gym.path("reports.jsonl.early").exists());
+}
