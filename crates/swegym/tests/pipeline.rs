@@ -143,6 +143,7 @@ fn a_project_becomes_tasks_and_every_kill_is_survived() {
         let out = format!("eval-{set}");
         let evaluate = ["evaluate", "--instances", "valid/instances.jsonl", "--predictions", set];
         gym.must(&[&evaluate[..], &["--out", &out]].concat());
+        same_verdicts_from_the_evidence(&gym, &out);
         let report: serde_json::Value =
             serde_json::from_str(&gym.read(&format!("{out}/report.json"))).unwrap();
         assert_eq!(report["resolved_instances"], resolved, "{set}: {report:#}");
@@ -250,4 +251,23 @@ fn check_statement(instance: &serde_json::Value, bugs: &[serde_json::Value]) {
 fn no_box_is_left(gym: &Gym) {
     let home = gym.path("home").to_string_lossy().into_owned();
     wait_until("keepers to go", || processes_with(&[&home]).is_empty());
+}
+
+/// `grade` judges a run's evidence as `evaluate` did.
+fn same_verdicts_from_the_evidence(gym: &Gym, run: &str) {
+    gym.must(&["grade", "--run", run, "--out", "again.jsonl"]);
+    let verdicts = |file: &str| {
+        let mut verdicts: Vec<String> = rows(&gym.read(file))
+            .iter()
+            .map(|row| {
+                format!(
+                    "{} {} {} {}",
+                    row["instance_id"], row["resolved"], row["tests_status"], row["reason"]["code"]
+                )
+            })
+            .collect();
+        verdicts.sort();
+        verdicts
+    };
+    assert_eq!(verdicts("again.jsonl"), verdicts(&format!("{run}/reports.jsonl")));
 }

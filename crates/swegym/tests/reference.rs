@@ -3,7 +3,7 @@
 //! nothing of it is installed.
 //!
 //! `SWEGYM_REFERENCE_LOGS=10000 cargo test --release -p swegym --test reference`
-//! is the long form; `INSTA_UPDATE=always` with it writes docs/conformance.md.
+//! is the long form; `SWEGYM_CONFORMANCE_PAGE=FILE` with it writes docs/conformance.md.
 
 mod common;
 #[path = "reference/corpus.rs"]
@@ -38,15 +38,97 @@ fn log_parsers_say_what_the_reference_says() {
     let cases: Vec<Vec<Value>> = numbered
         .map(|(number, (_, parser, pieces))| cases(parser, &corpus::logs(pieces, number as u64, count)))
         .collect();
+    let mut page = Page::default();
     for (release, edition) in RELEASES {
         let wheel = fetch_reference(folder.path(), release);
-        let answers = ask_script(&wheel, include_str!("reference/parse.py"), &cases.concat());
+        let mut answers = ask_script(&wheel, include_str!("reference/parse.py"), &cases.concat());
+        let registered = answers.remove(0);
+        if edition == Edition::V5 {
+            let mut known: Vec<String> =
+                corpus::PARSERS.iter().map(|(_, parser, _)| format!("parse_log_{parser}")).collect();
+            known.sort();
+            assert_eq!(json!(known), registered, "every name of the registry");
+        }
         assert_eq!(answers.len(), cases.len() * count);
-        for (cases, answers) in cases.iter().zip(answers.chunks(count)) {
+        for (at, (cases, answers)) in cases.iter().zip(answers.chunks(count)).enumerate() {
             let found = compare(edition, cases, answers);
             // A corpus that says nothing would agree with everything.
-            assert!(found.is_none_or(|found| found > count / 20), "{}: {found:?}", cases[0]["parser"]);
+            assert!(
+                found.is_none_or(|found| found.statuses > count / 20),
+                "{}: {found:?}",
+                cases[0]["parser"]
+            );
+            page.add(corpus::PARSERS[at], found);
         }
+    }
+    if let Ok(path) = std::env::var("SWEGYM_CONFORMANCE_PAGE") {
+        fs::write(path, page.write(count)).unwrap();
+    }
+}
+
+/// What was compared of one parser and one release.
+#[derive(Debug, Clone, Copy, Default)]
+struct Found {
+    /// Logs that the reference reads; every one is read to the same.
+    agreed: usize,
+    /// Logs at which it raises an exception.
+    raised: usize,
+    /// Statuses in those that it reads.
+    statuses: usize,
+}
+
+/// docs/conformance.md.
+#[derive(Default)]
+struct Page {
+    rows: Vec<PageRow>,
+}
+
+/// One parser, and what was found in each release that has it.
+struct PageRow {
+    family: &'static str,
+    parser: &'static str,
+    releases: Vec<Option<Found>>,
+}
+
+impl Page {
+    fn add(&mut self, (family, parser, _): (&'static str, &'static str, &str), found: Option<Found>) {
+        match self.rows.iter_mut().find(|row| row.parser == parser) {
+            Some(row) => row.releases.push(found),
+            None => self.rows.push(PageRow { family, parser, releases: vec![found] }),
+        }
+    }
+
+    fn write(&self, logs: usize) -> String {
+        let mut page =
+            include_str!("reference/conformance.md").replace("LOGS random", &format!("{logs} random"));
+        for PageRow { family, parser, releases } in &self.rows {
+            page += &format!("| {family} | `{parser}` |");
+            for found in releases {
+                page += &match found {
+                    None => " not there |".to_owned(),
+                    Some(Found { agreed, raised: 0, statuses }) => {
+                        format!(" {agreed} of {agreed} ({statuses}) |")
+                    }
+                    Some(Found { agreed, raised, statuses }) => {
+                        format!(" {agreed} of {agreed} ({statuses}), raises {raised} |")
+                    }
+                };
+            }
+            page.push('\n');
+        }
+        page
+    }
+}
+
+#[test]
+fn the_conformance_page_is_the_generated_one() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/conformance.md");
+    let page = fs::read_to_string(page).unwrap();
+    let (before, after) = include_str!("reference/conformance.md").split_once("LOGS random").unwrap();
+    let rest = page.strip_prefix(before).unwrap().trim_start_matches(|c: char| c.is_ascii_digit());
+    let rows = rest.strip_prefix(" random").and_then(|rest| rest.strip_prefix(after)).unwrap();
+    for (_, parser, _) in corpus::PARSERS {
+        assert!(rows.contains(&format!("| `{parser}` |")), "{parser}");
     }
 }
 
@@ -209,19 +291,22 @@ fn cases(parser: &str, logs: &[String]) -> Vec<Value> {
     logs.iter().enumerate().map(case).collect()
 }
 
-/// How many statuses the logs have; `None` when the release lacks the parser.
-fn compare(edition: Edition, cases: &[Value], answers: &[Value]) -> Option<usize> {
+/// Compares every log; `None` when the release lacks the parser.
+fn compare(edition: Edition, cases: &[Value], answers: &[Value]) -> Option<Found> {
     if answers[0] == "no such parser" {
         return None;
     }
-    let mut found = 0;
+    let mut found = Found::default();
     for (case, answer) in cases.iter().zip(answers) {
-        // Where the reference crashes, anything but a crash is better.
         let ours = read(case, edition);
-        if !answer.is_null() {
-            assert_eq!(&ours, answer, "{edition:?} {case:#}");
-            found += answer.as_array().unwrap().len();
+        // Where the reference crashes, anything but a crash is better.
+        if answer.is_null() {
+            found.raised += 1;
+            continue;
         }
+        assert_eq!(&ours, answer, "{edition:?} {case:#}");
+        found.agreed += 1;
+        found.statuses += answer.as_array().unwrap().len();
     }
     Some(found)
 }

@@ -2,8 +2,8 @@
 
 Arguments: the release's wheel. Input: one JSON object a line,
 {"parser", "instance_id", "version", "log"}. Output: one JSON value a line: the
-pairs of test and status in order, null where the reference raises, or "no such
-parser".
+names of all registered parsers, then for each input the pairs of test and
+status in order, null where the reference raises, or "no such parser".
 """
 
 import contextlib
@@ -36,14 +36,16 @@ if not any(name == "swebench/utils.py" for name in zipfile.ZipFile(wheel).nameli
     escape = re.compile(r"\x1B(?:[@-Z\\-_]|\[[0-?]*[ -/]*[@-~])")
     stub("swebench.harness.utils", ansi_escape=lambda text: escape.sub("", text))
 
-parsers = {}
+parsers, registered = {}, []
 for path in zipfile.ZipFile(wheel).namelist():
     if path.startswith("swebench/") and "log_parsers" in path and path.endswith(".py"):
         module = importlib.import_module(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+        registered = registered or sorted(getattr(module, "PARSER_REGISTRY", []))
         for name, value in vars(module).items():
             if name.startswith("parse_log_"):
                 parsers[name] = value
 
+print(json.dumps(registered))
 for line in sys.stdin:
     case = json.loads(line)
     # As the reference reads a log: in text mode.
