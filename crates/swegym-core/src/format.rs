@@ -14,6 +14,8 @@ pub mod run;
 
 use thiserror::Error;
 
+pub use row::kind;
+
 /// What is wrong with a file, and where.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 #[error("{file}{}: {problem}", line.map(|l| format!(":{l}")).unwrap_or_default())]

@@ -103,8 +103,19 @@ fn settings_are_checked() {
 #[test]
 fn help_is_whole() {
     let gym = Gym::new();
-    let verbs =
-        ["", "quickstart", "build", "synth", "validate", "evaluate", "report", "doctor", "store", "bench"];
+    let verbs = [
+        "",
+        "quickstart",
+        "build",
+        "synth",
+        "validate",
+        "evaluate",
+        "grade",
+        "report",
+        "doctor",
+        "store",
+        "bench",
+    ];
     let mut shown = String::new();
     for verb in verbs {
         let arguments: Vec<&str> = [verb, "--help"].into_iter().filter(|a| !a.is_empty()).collect();

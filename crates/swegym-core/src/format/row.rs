@@ -12,7 +12,8 @@ pub(crate) struct Row<'a> {
 }
 
 /// The JSON kind of a value, for messages.
-pub(crate) fn kind(value: &Value) -> &'static str {
+#[must_use]
+pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

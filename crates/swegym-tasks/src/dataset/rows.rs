@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use swegym_core::format::{FormatError, Problem};
+use swegym_core::format::{FormatError, Problem, kind};
 use thiserror::Error;
 
 use super::{columns, json};
@@ -32,17 +32,6 @@ impl RowText {
             Ok(other) => error(Problem::NotAnObject(kind(&other))),
             Err(why) => error(Problem::Json(why.to_string())),
         }
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
     }
 }
 
