@@ -11,6 +11,7 @@ mod python_list;
 pub mod reports;
 mod row;
 pub mod run;
+mod sealed;
 
 use thiserror::Error;
 

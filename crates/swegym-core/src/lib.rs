@@ -8,6 +8,8 @@
 //! Runtime types are not formats. How a type looks on disk is decided in
 //! [`mod@format`], one module a format, each with its version.
 
+pub mod calls;
+pub mod chat;
 pub mod event;
 pub mod fault;
 pub mod format;
@@ -17,6 +19,7 @@ pub mod patch;
 pub mod prediction;
 pub mod report;
 pub mod status;
+pub mod wire;
 
 pub use fault::{Boundary, Fault};
 pub use id::{Digest, InstanceId, RunId};

@@ -1,13 +1,12 @@
 //! The journal of a run, `events.jsonl`: append-only, one checksummed event a line.
 //!
-//! A line is `{"seq":N,"at_ms":T,"event":{…},"sum":"16 hex digits"}`; the sum
-//! covers everything before it. A last line that was cut by a crash is not an
-//! error: it is dropped, and the run goes on from the line before.
+//! Its lines are sealed (`sealed.rs`). A last line that was cut by a crash is
+//! not an error: it is dropped, and the run goes on from the line before.
 
 use serde_json::{Value, json};
 
 use super::row::Row;
-use super::{FormatError, Problem};
+use super::{FormatError, Problem, sealed};
 use crate::event::Event;
 use crate::{Boundary, Digest, Fault};
 
@@ -34,17 +33,10 @@ pub struct Journal {
     pub sound_bytes: usize,
 }
 
-fn checksum(body: &str) -> String {
-    Digest::of(body.as_bytes()).short()
-}
-
 /// One line, with its newline.
 #[must_use]
 pub fn write_entry(entry: &Entry) -> String {
-    let body =
-        format!("{{\"seq\":{},\"at_ms\":{},\"event\":{}", entry.seq, entry.at_ms, event_json(&entry.event));
-    let sum = checksum(&body);
-    format!("{body},\"sum\":\"{sum}\"}}\n")
+    sealed::write(entry.seq, entry.at_ms, &event_json(&entry.event))
 }
 
 /// Reads a journal, checking every sum.
@@ -52,33 +44,10 @@ pub fn write_entry(entry: &Entry) -> String {
 /// # Errors
 /// A line in the middle that was changed, or a newer version.
 pub fn read(file: &str, text: &str) -> Result<Journal, FormatError> {
-    let mut entries = Vec::new();
-    let mut sound_bytes = 0;
-    for (i, line) in text.split_inclusive('\n').enumerate() {
-        let last = sound_bytes + line.len() == text.len();
-        match read_line(file, i + 1, line) {
-            Ok(entry) => entries.push(entry),
-            Err(error) if last && error.problem == Problem::Checksum => break,
-            Err(error) => return Err(error),
-        }
-        sound_bytes += line.len();
-    }
-    Ok(Journal { entries, sound_bytes })
-}
-
-fn read_line(file: &str, number: usize, line: &str) -> Result<Entry, FormatError> {
-    let broken = || FormatError::new(file, number, Problem::Checksum);
-    let line = line.strip_suffix('\n').ok_or_else(broken)?;
-    let (body, sum) = line.rsplit_once(",\"sum\":\"").ok_or_else(broken)?;
-    if sum.strip_suffix("\"}") != Some(checksum(body).as_str()) {
-        return Err(broken());
-    }
-    let mut row = Row::parse(file, number, line)?;
-    let (seq, at_ms) = (row.integer("seq")?, row.integer("at_ms")?);
-    let Some(Value::Object(event)) = row.take("event") else {
-        return Err(row.error(Problem::Missing("event")));
-    };
-    Ok(Entry { seq, at_ms, event: read_event(Row::from_map(file, number, event))? })
+    let lines = sealed::read(file, text, |line, row| {
+        Ok(Entry { seq: line.seq, at_ms: line.at_ms, event: read_event(row)? })
+    })?;
+    Ok(Journal { entries: lines.items, sound_bytes: lines.sound_bytes })
 }
 
 fn event_json(event: &Event) -> Value {

@@ -1,0 +1,431 @@
+//! Calls written as text: `<function=…><parameter=…>` (reference/agents.md,
+//! section 2), the form of SWE-Gym's data and of many open models.
+//!
+//! Rendering follows the reference to the byte. Parsing has two dialects: the
+//! reference's, which strips values and so destroys the indentation of edits,
+//! and ours, which takes a value as it stands.
+
+use serde_json::{Map, Value};
+
+use super::check::{allowed, check, properties, required, type_of};
+use super::{CallProblem, LONGEST_ARGUMENTS, find};
+use crate::chat::{Message, Role, Tool, ToolCall};
+
+/// Where generation ends: a call is closed by whoever reads it.
+pub const STOP: &str = "</function";
+
+/// What follows the system prompt; `{tools}` stands for [`describe`].
+pub const INSTRUCTIONS: &str = include_str!("instructions.txt");
+
+const OPEN: &str = "<function=";
+const CLOSE: &str = "</function>";
+const PARAMETER: &str = "<parameter=";
+const PARAMETER_END: &str = "</parameter>";
+
+/// How values are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// As they stand, less the line breaks that rendering adds.
+    #[default]
+    Kept,
+    /// Without white space at both ends, by the reference's two expressions.
+    Stripped,
+}
+
+/// A call found in a text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The words before it.
+    pub content: String,
+    /// Which tool.
+    pub name: String,
+    /// Checked arguments.
+    pub arguments: Map<String, Value>,
+}
+
+/// The tools as the reference describes them.
+#[must_use]
+pub fn describe(tools: &[Tool]) -> String {
+    let mut text = String::new();
+    for (i, tool) in tools.iter().enumerate() {
+        text += &format!("---- BEGIN FUNCTION #{}: {} ----\n", i + 1, tool.name);
+        text += &format!("Description: {}\n", tool.description);
+        let parameters = properties(tool).into_iter().flatten().filter(|(_, schema)| !schema.is_null());
+        let lines: Vec<String> = parameters
+            .enumerate()
+            .map(|(j, (name, schema))| {
+                let need = if required(tool).any(|r| r == name) { "required" } else { "optional" };
+                let says =
+                    schema.get("description").and_then(Value::as_str).unwrap_or("No description provided");
+                let values = allowed(schema).map_or(String::new(), |values| {
+                    let quoted: Vec<_> = values.iter().map(|v| format!("`{v}`")).collect();
+                    format!("\nAllowed values: [{}]", quoted.join(", "))
+                });
+                format!("  ({}) {name} ({}, {need}): {says}{values}\n", j + 1, type_of(schema))
+            })
+            .collect();
+        if lines.is_empty() {
+            text += "No parameters are required for this function.\n";
+        } else {
+            text += "Parameters:\n";
+            text += &lines.concat();
+        }
+        text += &format!("---- END FUNCTION #{} ----\n", i + 1);
+    }
+    text
+}
+
+/// One call as text.
+///
+/// # Errors
+/// When its arguments are no JSON object.
+pub fn render(call: &ToolCall) -> Result<String, CallProblem> {
+    let wrong = |why: String| CallProblem::NotJson { tool: call.name.clone(), why };
+    let arguments = match call.arguments.trim() {
+        "" => Map::new(),
+        text => match serde_json::from_str(text).map_err(|e| wrong(e.to_string()))? {
+            Value::Object(map) => map,
+            other => return Err(wrong(format!("this is {}", crate::format::kind(&other)))),
+        },
+    };
+    let mut text = format!("{OPEN}{}>\n", call.name);
+    for (name, value) in &arguments {
+        let value = plain(value);
+        let edge = if value.contains('\n') { "\n" } else { "" };
+        text += &format!("{PARAMETER}{name}>{edge}{value}{edge}{PARAMETER_END}\n");
+    }
+    Ok(text + CLOSE)
+}
+
+/// A value as the reference writes it: lists with a blank after each comma.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(Value::to_string).collect();
+            format!("[{}]", items.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Closes a call that was cut at the stop word.
+#[must_use]
+pub fn repair(text: &str, dialect: Dialect) -> String {
+    let Some(start) = text.find(OPEN) else { return text.to_owned() };
+    let inside = &text[start + OPEN.len()..];
+    if inside.contains(CLOSE) || (dialect == Dialect::Stripped && inside.contains(OPEN)) {
+        return text.to_owned();
+    }
+    let end = text.trim_end();
+    if end.ends_with(STOP) {
+        format!("{end}>")
+    } else if end.ends_with("</") {
+        format!("{end}function>")
+    } else {
+        format!("{text}\n{CLOSE}")
+    }
+}
+
+/// Finds and checks the call in a text; `None` where there is none.
+///
+/// # Errors
+/// A call that begins but does not parse, or that the tools do not allow.
+pub fn parse(text: &str, tools: &[Tool], dialect: Dialect) -> Result<Option<Found>, CallProblem> {
+    let Some(start) = text.find(OPEN) else { return Ok(None) };
+    let (name, body) = text[start + OPEN.len()..].split_once('>').ok_or(CallProblem::Malformed)?;
+    if name.contains(['\n', '<']) {
+        return Err(CallProblem::Malformed);
+    }
+    let name = name.trim();
+    let tool = find(name, tools)?;
+    if body.len() > LONGEST_ARGUMENTS {
+        return Err(CallProblem::TooLong { tool: name.to_owned(), bytes: body.len() });
+    }
+    let values = match dialect {
+        Dialect::Kept => values(body)?,
+        Dialect::Stripped => stripped_values(body)?,
+    };
+    // What is text in a call is text in the arguments; `check` reads the rest.
+    let values = values.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+    let content = text[..start].trim_end();
+    // Models that know other forms wrap the call.
+    let content = content.strip_suffix("<tool_call>").unwrap_or(content).trim();
+    Ok(Some(Found { content: content.to_owned(), name: name.to_owned(), arguments: check(tool, values)? }))
+}
+
+/// The reference's `(.*?)</function>` and `<parameter=([^>]+)>(.*?)</parameter>`.
+fn stripped_values(body: &str) -> Result<Vec<(String, String)>, CallProblem> {
+    let body = body.strip_prefix('\n').ok_or(CallProblem::Malformed)?;
+    let (mut rest, _) = body.split_once(CLOSE).ok_or(CallProblem::Malformed)?;
+    let mut values = Vec::new();
+    while let Some((_, after)) = rest.split_once(PARAMETER) {
+        let Some((name, after)) = after.split_once('>') else { break };
+        let Some((value, after)) = after.split_once(PARAMETER_END) else { break };
+        values.push((name.to_owned(), value.trim().to_owned()));
+        rest = after;
+    }
+    Ok(values)
+}
+
+/// Parameter after parameter; a value may hold anything but its own true end.
+fn values(body: &str) -> Result<Vec<(String, String)>, CallProblem> {
+    let mut values: Vec<(String, String)> = Vec::new();
+    let mut rest = body.trim_start();
+    while !rest.starts_with(CLOSE) {
+        let after = rest.strip_prefix(PARAMETER).ok_or(CallProblem::Malformed)?;
+        // `<parameter=name=value</parameter>` is some models' way.
+        let at = after.find(['>', '=', '\n']).filter(|at| !after[*at..].starts_with('\n'));
+        let at = at.ok_or(CallProblem::Malformed)?;
+        let (name, value) = (after[..at].trim(), &after[at + 1..]);
+        let end = end_of_value(value, |next| next != name && values.iter().all(|(n, _)| n != next));
+        let end = end.ok_or(CallProblem::Malformed)?;
+        values.push((name.to_owned(), without_added_breaks(&value[..end]).to_owned()));
+        rest = value[end + PARAMETER_END.len()..].trim_start();
+    }
+    Ok(values)
+}
+
+/// The first `</parameter>` that another parameter or the end of the whole text
+/// follows; failing that, the first that any call's end follows.
+fn end_of_value(value: &str, is_new: impl Fn(&str) -> bool) -> Option<usize> {
+    let ends =
+        || value.match_indices(PARAMETER_END).map(|(at, end)| (at, value[at + end.len()..].trim_start()));
+    let is_next = |rest: &str| {
+        let name = rest.strip_prefix(PARAMETER).and_then(|r| r.split(['>', '=']).next()).unwrap_or_default();
+        let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+        !name.is_empty() && name.chars().all(is_name) && is_new(name)
+    };
+    let is_last = |rest: &str| {
+        let rest = rest.strip_prefix(CLOSE).map(str::trim);
+        rest.is_some_and(|r| r.is_empty() || r == "</tool_call>")
+    };
+    let strict = ends().find(|(_, rest)| is_next(rest) || is_last(rest));
+    let loose = || ends().find(|(_, rest)| rest.starts_with(CLOSE));
+    strict.or_else(loose).map(|(at, _)| at)
+}
+
+/// Rendering puts a line break on both sides of a value that holds one.
+fn without_added_breaks(value: &str) -> &str {
+    match value.strip_prefix('\n') {
+        Some(rest) => rest.strip_suffix('\n').unwrap_or(rest),
+        None => value,
+    }
+}
+
+/// A conversation as an endpoint without tools gets it: tools in the system
+/// prompt, calls in the text, answers as the user's words.
+///
+/// # Errors
+/// A call whose arguments are no JSON object.
+pub fn conversation(
+    messages: &[Message],
+    tools: &[Tool],
+    instructions: &str,
+) -> Result<Vec<Message>, CallProblem> {
+    let mut texts = Vec::new();
+    for message in one_call_each(messages) {
+        texts.push(match message.role {
+            Role::System if texts.is_empty() => {
+                let suffix = instructions.replace("{tools}", describe(tools).trim_end());
+                Message::of(Role::System, format!("{}\n\n{suffix}", message.content.trim_end()))
+            }
+            Role::Assistant => Message::of(Role::Assistant, assistant_text(&message)?),
+            Role::Tool => {
+                let tool = message.tool.as_deref().unwrap_or("function");
+                Message::of(Role::User, format!("EXECUTION RESULT of [{tool}]:\n{}", message.content))
+            }
+            _ => message,
+        });
+    }
+    Ok(texts)
+}
+
+/// What an assistant said and called, as one text.
+///
+/// # Errors
+/// A call whose arguments are no JSON object.
+pub fn assistant_text(message: &Message) -> Result<String, CallProblem> {
+    if let Some(sampled) = &message.sampled {
+        return Ok(sampled.clone());
+    }
+    let Some(call) = message.calls.first() else { return Ok(message.content.clone()) };
+    Ok(format!("{}\n\n{}", message.content, render(call)?).trim_start().to_owned())
+}
+
+/// Splits messages of several calls: the first keeps the words, each is
+/// followed by its answer, and one that nobody answered at the very end goes.
+#[must_use]
+pub fn one_call_each(messages: &[Message]) -> Vec<Message> {
+    let mut split = Vec::new();
+    let mut rest = messages;
+    while let [message, after @ ..] = rest {
+        rest = after;
+        if message.calls.len() < 2 {
+            split.push(message.clone());
+            continue;
+        }
+        let answers = rest.iter().take_while(|m| m.role == Role::Tool).count();
+        let (answers, after) = rest.split_at(answers);
+        rest = after;
+        for (i, call) in message.calls.iter().enumerate() {
+            let answer = answers.iter().find(|a| a.call_id.as_deref() == Some(&call.id));
+            if answer.is_none() && after.is_empty() && i > 0 {
+                continue;
+            }
+            let content = if i == 0 { message.content.clone() } else { String::new() };
+            split.push(Message::assistant(content, vec![call.clone()]));
+            split.extend(answer.cloned());
+        }
+    }
+    split
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn tools() -> Vec<Tool> {
+        let parameters = json!({
+            "type": "object",
+            "properties": {
+                "command": {"type": "string", "description": "What to do.", "enum": ["view", "create"]},
+                "path": {"type": "string", "description": "Where."},
+                "file_text": {"type": "string", "description": "What."},
+                "view_range": {"type": "array", "items": {"type": "integer"}, "description": "Lines."},
+            },
+            "required": ["command", "path"],
+        });
+        let editor = Tool {
+            name: "editor".into(),
+            description: "Edits.".into(),
+            parameters: parameters.as_object().cloned(),
+        };
+        vec![editor, Tool { name: "finish".into(), description: "Ends.".into(), parameters: None }]
+    }
+
+    fn call(arguments: &Value) -> ToolCall {
+        ToolCall { id: "c".into(), name: "editor".into(), arguments: arguments.to_string() }
+    }
+
+    #[test]
+    fn tools_are_described_as_in_the_reference() {
+        insta::assert_snapshot!(describe(&tools()));
+    }
+
+    #[test]
+    fn a_call_is_rendered_as_in_the_reference() {
+        let call =
+            call(&json!({"command": "create", "path": "/a", "file_text": "x\n  y", "view_range": [1, 2]}));
+        insta::assert_snapshot!(render(&call).unwrap());
+    }
+
+    #[test]
+    fn what_a_stop_word_cut_is_closed() {
+        for (cut, whole) in [
+            ("I\n<function=finish>\n", "I\n<function=finish>\n\n</function>"),
+            ("<function=finish>\n</", "<function=finish>\n</function>"),
+            ("<function=finish>\n</function", "<function=finish>\n</function>"),
+            ("<function=finish>\n</function>", "<function=finish>\n</function>"),
+            ("only words", "only words"),
+        ] {
+            assert_eq!(repair(cut, Dialect::Kept), whole);
+            assert!(parse(whole, &tools(), Dialect::Kept).is_ok());
+        }
+    }
+
+    #[test]
+    fn indentation_survives_in_ours_and_not_in_theirs() {
+        let arguments = json!({"command": "create", "path": "/a", "file_text": "    if x:\n        y\n"});
+        let text = format!("I see.\n\n{}", render(&call(&arguments)).unwrap());
+        let ours = parse(&text, &tools(), Dialect::Kept).unwrap().unwrap();
+        assert_eq!((Value::Object(ours.arguments), ours.content.as_str()), (arguments, "I see."));
+        let theirs = parse(&text, &tools(), Dialect::Stripped).unwrap().unwrap();
+        assert_eq!(theirs.arguments["file_text"], "if x:\n        y");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let says = |text: &str| parse(text, &tools(), Dialect::Kept).unwrap_err().to_string();
+        assert_eq!(
+            says("<function=edit>\n</function>"),
+            "there is no tool `edit`; the tools are: editor, finish"
+        );
+        assert_eq!(
+            says("<function=editor>\n<parameter=path>/a</parameter>\n</function>"),
+            "`editor` needs the parameters: command"
+        );
+        let start =
+            "<function=editor>\n<parameter=command>view</parameter>\n<parameter=path>/a</parameter>\n";
+        let with = |more: &str| says(&format!("{start}{more}\n</function>"));
+        assert_eq!(with("<parameter=view_range>1-2</parameter>"), "`view_range` must be a JSON list");
+        assert_eq!(
+            with("<parameter=view_range>[1, \"a\"]</parameter>"),
+            "`view_range` must be a JSON list of whole numbers"
+        );
+        assert_eq!(
+            with("<parameter=mode>1</parameter>"),
+            "`editor` has no parameter `mode`; it takes: command, path, file_text, view_range"
+        );
+        assert_eq!(
+            says(
+                "<function=editor>\n<parameter=command>see</parameter>\n<parameter=path>/a</parameter>\n</function>"
+            ),
+            "`command` must be one of: view, create"
+        );
+        assert_eq!(says("<function=finish>\nthat was it\n</function>"), CallProblem::Malformed.to_string());
+        assert_eq!(says("<function=finish\n"), CallProblem::Malformed.to_string());
+    }
+
+    #[test]
+    fn other_models_ways_are_understood() {
+        for text in [
+            "<tool_call>\n<function=editor>\n<parameter=command>view</parameter><parameter=path>/a</parameter></function>\n</tool_call>",
+            "<function=editor><parameter=command=view</parameter>\n<parameter=path>/a</parameter>\n</function>",
+        ] {
+            let found = parse(text, &tools(), Dialect::Kept).unwrap().unwrap();
+            assert_eq!(
+                (Value::Object(found.arguments), found.content),
+                (json!({"command": "view", "path": "/a"}), String::new())
+            );
+        }
+    }
+
+    #[test]
+    fn several_calls_become_several_messages() {
+        let calls = ["a", "b", "c"].map(|id| ToolCall {
+            id: id.into(),
+            name: "finish".into(),
+            arguments: String::new(),
+        });
+        let mut messages = vec![Message::assistant("words", calls.to_vec())];
+        messages.extend(calls[..2].iter().map(|c| Message::answer(c, c.id.clone())));
+        let split: Vec<_> = one_call_each(&messages).into_iter().map(|m| (m.role, m.content)).collect();
+        let expected =
+            [(Role::Assistant, "words"), (Role::Tool, "a"), (Role::Assistant, ""), (Role::Tool, "b")];
+        assert_eq!(split, expected.map(|(r, c)| (r, c.to_owned())));
+    }
+
+    proptest! {
+            /// The law of the form: whatever a value holds, but for what looks
+            /// like the end of its own call, comes back to the byte.
+            #[test]
+            fn what_is_rendered_is_read_back(value in "([a-z<>/=\\n\\t\\r é]|</parameter>|<function=|</function>|<parameter=x>){0,12}") {
+    // A value that holds the start of a next parameter is the one thing the form cannot say.
+                prop_assume!(!value.split("</parameter>").skip(1).any(|rest| rest.trim_start().starts_with("<parameter=")));
+                let arguments = json!({"command": "create", "file_text": value, "path": "/a"});
+                let text = render(&call(&arguments)).unwrap();
+                let found = parse(&text, &tools(), Dialect::Kept).unwrap().unwrap();
+                prop_assert_eq!(Value::Object(found.arguments), arguments);
+            }
+
+            #[test]
+            fn no_text_is_too_odd(text in "(<function=|editor>|finish>|\\n|<parameter=|path>|</parameter>|</function>|</|x|é){0,16}") {
+                for dialect in [Dialect::Kept, Dialect::Stripped] {
+                    let _ = parse(&repair(&text, dialect), &tools(), dialect);
+                }
+            }
+        }
+}

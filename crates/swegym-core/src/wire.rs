@@ -1,0 +1,194 @@
+//! The protocols that model endpoints speak: bytes out, bytes in.
+//!
+//! Pure: who sends the bytes, and how often, is decided elsewhere. The bytes of
+//! both directions go into the record as they are; everything here is a view.
+
+pub mod anthropic;
+pub mod openai;
+mod stream;
+
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::chat::{Finish, Message, Sampling, Tokens, Tool, ToolCall, Usage};
+
+/// Which protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Wire {
+    /// `POST …/chat/completions`.
+    OpenAi,
+    /// `POST …/messages`.
+    Anthropic,
+}
+
+/// One request, before it is bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The model's name at the endpoint.
+    pub model: &'a str,
+    /// The conversation so far.
+    pub messages: &'a [Message],
+    /// Tools with fields of their own; none where calls are text.
+    pub tools: &'a [Tool],
+    /// How tokens are drawn.
+    pub sampling: &'a Sampling,
+    /// Words that end the answer.
+    pub stop: &'a [&'a str],
+    /// Ask for the answer piece by piece.
+    pub stream: bool,
+}
+
+/// One answer, read from bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply {
+    /// What the model says and calls.
+    pub message: Message,
+    /// The role it came in, if that is not the assistant's.
+    pub wrong_role: Option<String>,
+    /// Why it stopped.
+    pub finish: Finish,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// Why an answer cannot be read. Asking again may help.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum WireError {
+    /// Not JSON, or not the protocol's.
+    #[error("the answer is not what the protocol has: {0}")]
+    Malformed(String),
+    /// An answer without an answer.
+    #[error("the answer has no choices")]
+    NoChoices,
+    /// The stream ended in the middle.
+    #[error("the answer ended in the middle")]
+    CutStream,
+}
+
+/// What an endpoint says when it refuses.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Refusal {
+    /// Its code or type, in lower case.
+    pub code: String,
+    /// Its words.
+    pub message: String,
+}
+
+impl Refusal {
+    /// Reads the body of an error response; whatever it is, there is something to show.
+    #[must_use]
+    pub fn read(body: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(body);
+        let value: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        let error = value.get("error").unwrap_or(&value);
+        let message = error.as_str().or_else(|| error.get("message")?.as_str());
+        let message = message.or_else(|| value.get("detail")?.as_str());
+        let code = ["code", "type"].iter().find_map(|key| error.get(*key)?.as_str()).unwrap_or_default();
+        Self {
+            code: code.to_lowercase(),
+            message: message.unwrap_or(text.trim()).chars().take(600).collect(),
+        }
+    }
+
+    /// Whether the conversation no longer fits the model. Each server has its
+    /// own words for it (vLLM, SGLang, llama.cpp, OpenAI, Anthropic).
+    #[must_use]
+    pub fn is_context_overflow(&self) -> bool {
+        const WORDS: [&str; 9] = [
+            "context length",
+            "context_length",
+            "context window",
+            "context size",
+            "prompt is too long",
+            "input is too long",
+            "too many tokens",
+            "maximum number of tokens",
+            "longer than the model",
+        ];
+        let message = self.message.to_lowercase();
+        self.code.contains("context_length") || WORDS.iter().any(|w| message.contains(w))
+    }
+}
+
+impl Wire {
+    /// The word in settings.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+        }
+    }
+
+    /// Reads the word of [`Wire::as_str`].
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::OpenAi, Self::Anthropic].into_iter().find(|w| w.as_str() == word)
+    }
+
+    /// What stands behind the endpoint's address.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::OpenAi => "chat/completions",
+            Self::Anthropic => "messages",
+        }
+    }
+
+    /// The bytes of a request.
+    #[must_use]
+    pub fn write(self, request: &Request<'_>) -> Vec<u8> {
+        let body = match self {
+            Self::OpenAi => openai::write(request),
+            Self::Anthropic => anthropic::write(request),
+        };
+        body.to_string().into_bytes()
+    }
+
+    /// Reads the bytes of an answer, streamed or not.
+    ///
+    /// # Errors
+    /// See [`WireError`].
+    pub fn read(self, body: &[u8]) -> Result<Reply, WireError> {
+        let value = self.whole(body)?;
+        match self {
+            Self::OpenAi => openai::read(&value),
+            Self::Anthropic => anthropic::read(&value),
+        }
+    }
+
+    /// Token ids and log-probabilities of a recorded answer.
+    #[must_use]
+    pub fn tokens(self, body: &[u8]) -> Tokens {
+        match (self, self.whole(body)) {
+            (Self::OpenAi, Ok(value)) => openai::tokens(&value),
+            _ => Tokens::default(),
+        }
+    }
+
+    /// The document; a stream is put together first.
+    fn whole(self, body: &[u8]) -> Result<Value, WireError> {
+        if stream::is_stream(body) {
+            return match self {
+                Self::OpenAi => stream::openai(body),
+                Self::Anthropic => stream::anthropic(body),
+            };
+        }
+        serde_json::from_slice(body).map_err(|e| WireError::Malformed(e.to_string()))
+    }
+}
+
+/// Arguments of an earlier call as an endpoint accepts them: it may insist on
+/// a JSON object even where the model wrote none.
+fn sound_arguments(call: &ToolCall) -> Value {
+    match serde_json::from_str(call.arguments.trim()) {
+        Ok(Value::Object(map)) if call.arguments.len() <= crate::calls::LONGEST_ARGUMENTS => {
+            Value::Object(map)
+        }
+        _ if call.arguments.trim().is_empty() => Value::Object(serde_json::Map::new()),
+        _ => {
+            let start: String = call.arguments.chars().take(2000).collect();
+            serde_json::json!({"unreadable_arguments": start})
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! OpenAI's chat completions, with what vLLM, SGLang and OpenRouter add.
+
+use serde_json::{Map, Value, json};
+
+use super::{Reply, Request, WireError, sound_arguments};
+use crate::chat::{Finish, Message, Role, Tokens, Tool, ToolCall, Usage};
+
+/// A request's document. Keys stand in a fixed order, and earlier messages are
+/// written alike every time, so that a prefix cache finds them.
+#[must_use]
+pub fn write(request: &Request<'_>) -> Value {
+    let mut body = Map::new();
+    body.insert("model".into(), json!(request.model));
+    body.insert("messages".into(), request.messages.iter().map(message_json).collect());
+    if !request.tools.is_empty() {
+        body.insert("tools".into(), request.tools.iter().map(tool_json).collect());
+    }
+    let sampling = request.sampling;
+    let mut add = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            body.insert(key.into(), value);
+        }
+    };
+    add("temperature", sampling.temperature.map(Value::from));
+    add("top_p", sampling.top_p.map(Value::from));
+    add("max_tokens", sampling.max_tokens.map(Value::from));
+    add("seed", sampling.seed.map(Value::from));
+    add("stop", (!request.stop.is_empty()).then(|| json!(request.stop)));
+    if sampling.capture_tokens {
+        add("logprobs", Some(json!(true)));
+        add("return_token_ids", Some(json!(true)));
+    }
+    if request.stream {
+        add("stream", Some(json!(true)));
+        add("stream_options", Some(json!({"include_usage": true})));
+    }
+    Value::Object(body)
+}
+
+/// A message as the protocol writes it.
+#[must_use]
+pub fn message_json(message: &Message) -> Value {
+    let mut map = Map::new();
+    map.insert("role".into(), json!(message.role.as_str()));
+    let silent = message.content.is_empty() && !message.calls.is_empty();
+    map.insert("content".into(), if silent { Value::Null } else { json!(message.content) });
+    if !message.calls.is_empty() {
+        let calls = message.calls.iter().map(|call| {
+            // A call that was sound is repeated to the byte.
+            let is_sound = serde_json::from_str::<Map<String, Value>>(&call.arguments).is_ok()
+                && call.arguments.len() <= crate::calls::LONGEST_ARGUMENTS;
+            let arguments =
+                if is_sound { call.arguments.clone() } else { sound_arguments(call).to_string() };
+            json!({"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}})
+        });
+        map.insert("tool_calls".into(), calls.collect());
+    }
+    if message.role == Role::Tool {
+        map.insert("tool_call_id".into(), json!(message.call_id));
+        if let Some(tool) = &message.tool {
+            map.insert("name".into(), json!(tool));
+        }
+    }
+    Value::Object(map)
+}
+
+/// A tool as the protocol writes it.
+#[must_use]
+pub fn tool_json(tool: &Tool) -> Value {
+    let mut function = json!({"name": tool.name, "description": tool.description});
+    if let Some(parameters) = &tool.parameters {
+        function["parameters"] = Value::Object(parameters.clone());
+    }
+    json!({"type": "function", "function": function})
+}
+
+/// Reads a whole answer.
+///
+/// # Errors
+/// When it has no choice, or is not the protocol's.
+pub fn read(value: &Value) -> Result<Reply, WireError> {
+    let choices = value.get("choices").and_then(Value::as_array);
+    let choices = choices.ok_or_else(|| WireError::Malformed("there is no list `choices`".into()))?;
+    let choice = choices.first().ok_or(WireError::NoChoices)?;
+    let said = choice.get("message").and_then(Value::as_object);
+    let said = said.ok_or_else(|| WireError::Malformed("the choice has no `message`".into()))?;
+    let mut message = Message::of(Role::Assistant, words(said.get("content")));
+    let thought = ["reasoning_content", "reasoning"].iter().find_map(|k| said.get(*k)?.as_str());
+    message.reasoning = thought.filter(|t| !t.is_empty()).map(str::to_owned);
+    for (i, call) in said.get("tool_calls").and_then(Value::as_array).into_iter().flatten().enumerate() {
+        message.calls.push(read_call(call, i)?);
+    }
+    let role = said.get("role").and_then(Value::as_str).unwrap_or("assistant");
+    Ok(Reply {
+        message,
+        wrong_role: (role != "assistant").then(|| role.to_owned()),
+        finish: Finish::parse(choice.get("finish_reason").and_then(Value::as_str).unwrap_or("stop")),
+        usage: read_usage(value.get("usage")),
+    })
+}
+
+/// Text, or a list of parts of which the textual ones count.
+fn words(content: Option<&Value>) -> String {
+    match content {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(parts)) => {
+            parts.iter().filter_map(|p| p.as_str().or_else(|| p.get("text")?.as_str())).collect()
+        }
+        _ => String::new(),
+    }
+}
+
+fn read_call(call: &Value, at: usize) -> Result<ToolCall, WireError> {
+    let function = call.get("function").unwrap_or(call);
+    let name = function.get("name").and_then(Value::as_str);
+    let name = name.ok_or_else(|| WireError::Malformed("a tool call has no name".into()))?;
+    let arguments = match function.get("arguments") {
+        Some(Value::String(text)) => text.clone(),
+        // Some servers give the object itself.
+        Some(Value::Null) | None => String::new(),
+        Some(other) => other.to_string(),
+    };
+    let id = call.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
+    let id = id.map_or_else(|| format!("call_{at}"), str::to_owned);
+    Ok(ToolCall { id, name: name.to_owned(), arguments })
+}
+
+fn read_usage(usage: Option<&Value>) -> Usage {
+    let number = |key: &str| usage.and_then(|u| u.pointer(key)).and_then(Value::as_u64).unwrap_or(0);
+    Usage {
+        prompt_tokens: number("/prompt_tokens"),
+        completion_tokens: number("/completion_tokens"),
+        cached_tokens: number("/prompt_tokens_details/cached_tokens"),
+        cost_usd: usage.and_then(|u| u.get("cost")).and_then(Value::as_f64),
+    }
+}
+
+/// vLLM's `prompt_token_ids` and `token_ids`, and the standard `logprobs`.
+#[must_use]
+pub fn tokens(value: &Value) -> Tokens {
+    let ids = |v: Option<&Value>| -> Option<Vec<u64>> { v?.as_array()?.iter().map(Value::as_u64).collect() };
+    let choice = value.pointer("/choices/0");
+    let logprobs = choice.and_then(|c| c.pointer("/logprobs/content")).and_then(Value::as_array);
+    Tokens {
+        prompt_ids: ids(value.get("prompt_token_ids")).or_else(|| ids(choice?.get("prompt_token_ids"))),
+        ids: ids(choice.and_then(|c| c.get("token_ids"))),
+        logprobs: logprobs.and_then(|list| list.iter().map(|t| t.get("logprob")?.as_f64()).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::Sampling;
+    use crate::wire::Wire;
+
+    fn call(arguments: &str) -> ToolCall {
+        ToolCall { id: "c1".into(), name: "bash".into(), arguments: arguments.into() }
+    }
+
+    #[test]
+    fn a_request_is_written_in_a_fixed_order() {
+        let parameters = json!({"type": "object", "properties": {"command": {"type": "string"}}});
+        let tool = Tool {
+            name: "bash".into(),
+            description: "Runs.".into(),
+            parameters: parameters.as_object().cloned(),
+        };
+        let (good, bad) = (call("{\"command\": \"ls\"}"), call("{\"command\": "));
+        let messages = [
+            Message::of(Role::System, "s"),
+            Message::assistant("", vec![good.clone()]),
+            Message::answer(&good, "a b"),
+            Message::assistant("w", vec![bad.clone()]),
+            Message::answer(&bad, "no JSON"),
+        ];
+        let sampling =
+            Sampling { temperature: Some(0.5), seed: Some(3), capture_tokens: true, ..Sampling::default() };
+        let request = Request {
+            model: "m",
+            messages: &messages,
+            tools: &[tool],
+            sampling: &sampling,
+            stop: &["x"],
+            stream: false,
+        };
+        insta::assert_snapshot!(format!("{:#}", write(&request)));
+    }
+
+    #[test]
+    fn answers_of_many_servers_are_read() {
+        let body = json!({
+            "prompt_token_ids": [1, 2],
+            "choices": [{"message": {"role": "assistant", "content": [{"type": "text", "text": "hi"}], "reasoning_content": "hm",
+                "tool_calls": [{"function": {"name": "bash", "arguments": {"command": "ls"}}}]},
+                "finish_reason": "tool_calls", "token_ids": [3, 4], "logprobs": {"content": [{"logprob": -0.5}, {"logprob": 0}]}}],
+            "usage": {"prompt_tokens": 7, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 5}, "cost": 0.25},
+        });
+        let bytes = body.to_string().into_bytes();
+        let reply = Wire::OpenAi.read(&bytes).unwrap();
+        assert_eq!((reply.message.content.as_str(), reply.message.reasoning.as_deref()), ("hi", Some("hm")));
+        assert_eq!(
+            reply.message.calls,
+            [ToolCall { id: "call_0".into(), name: "bash".into(), arguments: "{\"command\":\"ls\"}".into() }]
+        );
+        assert_eq!(reply.finish, Finish::ToolCalls);
+        assert_eq!(
+            reply.usage,
+            Usage { prompt_tokens: 7, completion_tokens: 2, cached_tokens: 5, cost_usd: Some(0.25) }
+        );
+        let tokens = Wire::OpenAi.tokens(&bytes);
+        assert_eq!(
+            tokens,
+            Tokens { prompt_ids: Some(vec![1, 2]), ids: Some(vec![3, 4]), logprobs: Some(vec![-0.5, 0.0]) }
+        );
+    }
+
+    #[test]
+    fn an_answer_without_an_answer_is_an_error() {
+        assert_eq!(Wire::OpenAi.read(b"{\"choices\": []}"), Err(WireError::NoChoices));
+        assert!(matches!(Wire::OpenAi.read(b"<html>"), Err(WireError::Malformed(_))));
+        assert!(matches!(Wire::OpenAi.read(b"{\"choices\": [{}]}"), Err(WireError::Malformed(_))));
+        let other = Wire::OpenAi
+            .read(b"{\"choices\": [{\"message\": {\"role\": \"user\", \"content\": \"x\"}}]}")
+            .unwrap();
+        assert_eq!(other.wrong_role.as_deref(), Some("user"));
+    }
+}
