@@ -8,6 +8,7 @@ pub mod instances;
 pub mod journal;
 pub mod predictions;
 mod python_list;
+pub mod record;
 pub mod reports;
 mod row;
 pub mod run;

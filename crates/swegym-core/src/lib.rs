@@ -17,8 +17,10 @@ pub mod id;
 pub mod instance;
 pub mod patch;
 pub mod prediction;
+pub mod record;
 pub mod report;
 pub mod status;
+pub mod trajectory;
 pub mod wire;
 
 pub use fault::{Boundary, Fault};
@@ -28,3 +30,4 @@ pub use patch::Patch;
 pub use prediction::Prediction;
 pub use report::{Report, TestsStatus};
 pub use status::{Resolution, TestStatus};
+pub use trajectory::{StopReason, Trajectory};

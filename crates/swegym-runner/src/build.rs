@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use swegym_core::{Boundary, Digest, Fault};
 use swegym_sandbox::output::Keep;
 use swegym_sandbox::store::LayerId;
-use swegym_sandbox::{BoxSettings, Command, EmbeddedSandbox, Execution, Image, Sandbox as _};
+use swegym_sandbox::{BoxSettings, Command, EmbeddedSandbox, Execution, Extent, Image, Sandbox as _};
 use swegym_tasks::package::{self, Package, PackageSpec};
 use swegym_tasks::recipe::{self, Recipe, RequirementSet};
 
@@ -262,7 +262,7 @@ async fn install(
          /opt/venv/bin/python -B -m compileall -q -j 2 --invalidation-mode checked-hash /opt/venv/lib . >/dev/null; true";
     must_run(&sandbox, tidy, "compiling").await?;
     let commit = must_run(&sandbox, &commit_script(), "committing").await?.trim().to_owned();
-    let layer = sandbox.snapshot().await.map_err(|e| sandbox_fault(&e))?;
+    let layer = sandbox.snapshot(Extent::Image).await.map_err(|e| sandbox_fault(&e))?;
     sandbox.stop().await.map_err(|e| sandbox_fault(&e))?;
     let plan = TestPlan {
         command: recipe.test_command(JUNIT),
@@ -309,12 +309,12 @@ impl Installer<'_> {
     async fn prepare(&self, requirements: &[String]) -> Result<(), Fault> {
         let text = requirements.join("\n") + "\n";
         self.sandbox
-            .write("/tmp/requirements.txt", text.as_bytes(), 0o644)
+            .write("/tmp/requirements.txt", text.as_bytes(), Some(0o644))
             .await
             .map_err(|e| sandbox_fault(&e))?;
         if let Some(certificates) = &self.context.install.certificates {
             self.sandbox
-                .write("/tmp/certificates.pem", certificates, 0o644)
+                .write("/tmp/certificates.pem", certificates, Some(0o644))
                 .await
                 .map_err(|e| sandbox_fault(&e))?;
         }

@@ -125,7 +125,7 @@ async fn collect(
 /// whether the patch is in already. `Err` holds the words of the first way.
 pub(crate) async fn apply_patch(sandbox: &dyn Sandbox, patch: &str) -> Result<Result<(), String>, Fault> {
     const FILE: &str = "/tmp/swegym-answer.patch";
-    sandbox.write(FILE, patch.as_bytes(), 0o644).await.map_err(|e| sandbox_fault(&e))?;
+    sandbox.write(FILE, patch.as_bytes(), Some(0o644)).await.map_err(|e| sandbox_fault(&e))?;
     let mut first = None;
     for way in APPLY {
         let done = shell(sandbox, &format!("{way} {FILE}")).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use swegym_core::{Boundary, Digest, Fault};
 use swegym_sandbox::base::Base;
 use swegym_sandbox::store::StoreError;
-use swegym_sandbox::{BoxSettings, Command, Image, Sandbox as _, Store, tool};
+use swegym_sandbox::{BoxSettings, Command, Extent, Image, Sandbox as _, Store, tool};
 
 use crate::context::Context;
 use crate::job::sandbox_fault;
@@ -142,7 +142,7 @@ async fn with_interpreter(context: &Context, bare: Image, found: Interpreter) ->
         )
         .with_hint("name another interpreter with --python, for example the system's /usr/bin/python3"));
     }
-    let image = image.with_layer(sandbox.snapshot().await.map_err(|e| sandbox_fault(&e))?);
+    let image = image.with_layer(sandbox.snapshot(Extent::Image).await.map_err(|e| sandbox_fault(&e))?);
     sandbox.stop().await.map_err(|e| sandbox_fault(&e))?;
     let digest = store.save_image(&image).map_err(|e| sandbox_fault(&e.into()))?;
     // Only a shortcut: without it the next run prepares the layer again.

@@ -6,7 +6,7 @@ use swegym_core::format::instances;
 use swegym_core::instance::{Instance, ListEncoding};
 use swegym_core::{Boundary, Digest, Fault, InstanceId, TestStatus};
 use swegym_grade::evidence::{RunEnd, Structured};
-use swegym_sandbox::{Command, Image, Sandbox, SandboxError};
+use swegym_sandbox::{Command, Extent, Image, Sandbox, SandboxError};
 use swegym_tasks::synth::statement::{self, Failure};
 use swegym_tasks::synth::{Mutant, Synthesis};
 
@@ -86,7 +86,7 @@ async fn is_equivalent(sandbox: &dyn Sandbox, mutant: &Mutant) -> Result<bool, F
     let mut argv = vec!["python".to_owned(), "-I".into(), "-c".into(), COMPARE.into()];
     for (i, file) in mutant.files.iter().enumerate() {
         let copy = format!("/tmp/swegym-{i}.py");
-        sandbox.write(&copy, file.text.as_bytes(), 0o644).await.map_err(|e| sandbox_fault(&e))?;
+        sandbox.write(&copy, file.text.as_bytes(), Some(0o644)).await.map_err(|e| sandbox_fault(&e))?;
         argv.extend([format!("{WORKDIR}/{}", file.path), copy]);
     }
     let done = sandbox.exec(Command::new(argv, std::time::Duration::from_secs(60))).await;
@@ -97,7 +97,7 @@ async fn is_equivalent(sandbox: &dyn Sandbox, mutant: &Mutant) -> Result<bool, F
 async fn plant(sandbox: &dyn Sandbox, mutant: &Mutant) -> Result<(), Fault> {
     for file in &mutant.files {
         let path = format!("{WORKDIR}/{}", file.path);
-        sandbox.write(&path, file.text.as_bytes(), 0o644).await.map_err(|e| sandbox_fault(&e))?;
+        sandbox.write(&path, file.text.as_bytes(), Some(0o644)).await.map_err(|e| sandbox_fault(&e))?;
     }
     Ok(())
 }
@@ -124,7 +124,10 @@ async fn run_observed(
 ) -> Result<(TestRun, Vec<(String, Failure)>), Fault> {
     const FOLDER: &str = "/tmp/swegym-observer";
     let module = format!("{FOLDER}/{}.py", statement::OBSERVER_MODULE);
-    sandbox.write(&module, statement::OBSERVER.as_bytes(), 0o644).await.map_err(|e| sandbox_fault(&e))?;
+    sandbox
+        .write(&module, statement::OBSERVER.as_bytes(), Some(0o644))
+        .await
+        .map_err(|e| sandbox_fault(&e))?;
     let mut watched = plan.clone();
     if plan.structured {
         // python -m pytest -p <observer> …
@@ -189,7 +192,7 @@ async fn instance_image(
     let compile = format!("python -m compileall -q -f --invalidation-mode checked-hash {}", paths.join(" "));
     must_run(&sandbox, &compile, "compiling the changed files").await?;
     let commit = must_run(&sandbox, &commit_script(), "committing").await?.trim().to_owned();
-    let layer = sandbox.snapshot().await.map_err(|e: SandboxError| sandbox_fault(&e))?;
+    let layer = sandbox.snapshot(Extent::Image).await.map_err(|e: SandboxError| sandbox_fault(&e))?;
     stop(sandbox).await?;
     Ok(Some((image.with_layer(layer), commit)))
 }

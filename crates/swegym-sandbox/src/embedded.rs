@@ -1,6 +1,7 @@
 //! The embedded backend, seen from the host: one keeper, many boxes.
 
 mod connection;
+mod written;
 
 use std::collections::HashMap;
 use std::io;
@@ -17,15 +18,18 @@ use tokio::sync::oneshot;
 use crate::image::Image;
 use crate::limits::Limits;
 use crate::output::{Keep, Output};
-use crate::sandbox::{Command, DirEntry, End, Execution, Sandbox, SandboxError, Stopped};
+use crate::sandbox::{Command, DirEntry, End, Execution, Extent, SCRATCH, Sandbox, SandboxError, Stopped};
 use crate::store::{LayerId, Store};
-use crate::wire::{BoxSpec, Ended, Get, PIECE, Put, Reply, Request};
+use crate::wire::{BoxSpec, Ended, Get, KEEP_MODE, PIECE, Put, Reply, Request};
 use crate::{keeper, sys, tool};
 use connection::Connection;
 
 /// How much longer than its own deadline a command may take to be reported,
 /// before the box counts as dead.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where the box's `/tmp` lies, seen from its writable layer (`keeper/namespace.rs`).
+const TMP_BESIDE_UPPER: &str = "../t";
 
 /// How long a supervisor may take to end by itself.
 const LAST_MOMENTS: Duration = Duration::from_millis(100);
@@ -187,7 +191,7 @@ impl Host {
         }
         lock(&shared.waiting).refused.remove(&id);
         let (connection, upper) = opened?;
-        Ok(EmbeddedSandbox { connection, upper, lease: guard })
+        Ok(EmbeddedSandbox { connection, upper: Arc::new(upper), lease: guard })
     }
 
     fn spec(&self, id: u64, image: &Image, settings: &BoxSettings) -> Result<BoxSpec, SandboxError> {
@@ -323,7 +327,7 @@ impl Drop for Lease {
 /// A box of the embedded backend. Dropping it ends the box.
 pub struct EmbeddedSandbox {
     connection: Connection,
-    upper: OwnedFd,
+    upper: Arc<OwnedFd>,
     lease: Lease,
 }
 
@@ -430,7 +434,8 @@ impl Sandbox for EmbeddedSandbox {
         }
     }
 
-    async fn write(&self, path: &str, bytes: &[u8], mode: u32) -> Result<(), SandboxError> {
+    async fn write(&self, path: &str, bytes: &[u8], mode: Option<u32>) -> Result<(), SandboxError> {
+        let mode = mode.unwrap_or(KEEP_MODE);
         // An empty file is one empty piece.
         let pieces = bytes.chunks(PIECE).chain(bytes.is_empty().then_some(&[][..]));
         for (i, piece) in pieces.enumerate() {
@@ -453,15 +458,25 @@ impl Sandbox for EmbeddedSandbox {
         }
     }
 
-    async fn snapshot(&self) -> Result<LayerId, SandboxError> {
+    async fn snapshot(&self, extent: Extent) -> Result<LayerId, SandboxError> {
         self.status(|job| Request::Freeze { job }).await?;
         let store = self.lease.shared.store.clone();
         // The descriptor reaches into the box's memory mount; everything in
         // the box stands still, so no link can appear on the way.
-        let folder = PathBuf::from(format!("/proc/self/fd/{}/", self.upper.as_raw_fd()));
-        let frozen = tokio::task::spawn_blocking(move || store.import_folder(&folder)).await;
+        let upper = PathBuf::from(format!("/proc/self/fd/{}/", self.upper.as_raw_fd()));
+        let frozen = tokio::task::spawn_blocking(move || match extent {
+            Extent::Image => store.import_folder(&upper),
+            Extent::Whole => store.import_box(&upper, &upper.join(TMP_BESIDE_UPPER), SCRATCH),
+        })
+        .await;
         self.status(|job| Request::Thaw { job }).await?;
         Ok(frozen.map_err(|_| SandboxError::Gone)??)
+    }
+
+    async fn mark(&self) -> Result<u64, SandboxError> {
+        let upper = Arc::clone(&self.upper);
+        let marked = tokio::task::spawn_blocking(move || written::mark(&upper, TMP_BESIDE_UPPER)).await;
+        Ok(marked.map_err(|_| SandboxError::Gone)??)
     }
 
     async fn stop(&self) -> Result<(), SandboxError> {

@@ -220,6 +220,20 @@ impl SandboxError {
     }
 }
 
+/// A folder for work on the box that is not the box's own: it is in no
+/// snapshot, and marks do not see it.
+pub const SCRATCH: &str = "/tmp/.swegym";
+
+/// What a snapshot holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// What lies outside `/tmp`: the layer of an image.
+    Image,
+    /// `/tmp` too: a box of the image and this layer goes on where this one
+    /// stands, but for its processes.
+    Whole,
+}
+
 /// A running, limited image.
 #[async_trait]
 pub trait Sandbox: Send + Sync {
@@ -235,13 +249,18 @@ pub trait Sandbox: Send + Sync {
     async fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, SandboxError>;
 
     /// Writes a file, making the folders above it; `mode` as in `chmod`.
-    async fn write(&self, path: &str, bytes: &[u8], mode: u32) -> Result<(), SandboxError>;
+    /// Without a mode a file that is there keeps its own.
+    async fn write(&self, path: &str, bytes: &[u8], mode: Option<u32>) -> Result<(), SandboxError>;
 
     /// Lists a folder, sorted by name.
     async fn list(&self, path: &str) -> Result<Vec<DirEntry>, SandboxError>;
 
     /// Freezes what the box wrote into a layer of the store. The box goes on.
-    async fn snapshot(&self) -> Result<LayerId, SandboxError>;
+    async fn snapshot(&self, extent: Extent) -> Result<LayerId, SandboxError>;
+
+    /// A number that changes when the files that the box wrote do. It means
+    /// nothing outside this box; [`SCRATCH`] does not count.
+    async fn mark(&self) -> Result<u64, SandboxError>;
 
     /// Ends the box and everything in it.
     async fn stop(&self) -> Result<(), SandboxError>;

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use swegym_core::Digest;
 
 use crate::output::{Keep, Output, Stream};
-use crate::sandbox::{Command, DirEntry, End, EntryKind, Execution, Sandbox, SandboxError};
+use crate::sandbox::{Command, DirEntry, End, EntryKind, Execution, Extent, Sandbox, SandboxError};
 use crate::store::LayerId;
 
 /// One expected command and its answer.
@@ -109,7 +109,7 @@ impl Sandbox for ScriptedSandbox {
         Ok(bytes)
     }
 
-    async fn write(&self, path: &str, bytes: &[u8], _: u32) -> Result<(), SandboxError> {
+    async fn write(&self, path: &str, bytes: &[u8], _: Option<u32>) -> Result<(), SandboxError> {
         self.state().files.insert(path.to_owned(), bytes.to_vec());
         Ok(())
     }
@@ -129,13 +129,20 @@ impl Sandbox for ScriptedSandbox {
         if entries.is_empty() { Err(missing("list", path)) } else { Ok(entries.into_values().collect()) }
     }
 
-    async fn snapshot(&self) -> Result<LayerId, SandboxError> {
+    async fn snapshot(&self, extent: Extent) -> Result<LayerId, SandboxError> {
         let state = self.state();
         let mut all = Vec::new();
         for (path, bytes) in &state.files {
-            all.extend(format!("{path} {}\n", Digest::of(bytes)).bytes());
+            if extent == Extent::Whole || !path.starts_with("/tmp/") {
+                all.extend(format!("{path} {}\n", Digest::of(bytes)).bytes());
+            }
         }
         Ok(LayerId(Digest::of(&all)))
+    }
+
+    async fn mark(&self) -> Result<u64, SandboxError> {
+        let whole = self.snapshot(Extent::Whole).await?;
+        Ok(u64::from_str_radix(&whole.0.short(), 16).unwrap_or(0))
     }
 
     async fn stop(&self) -> Result<(), SandboxError> {

@@ -160,6 +160,15 @@ impl Store {
         self.import_folder_at(folder, "/", |_| true)
     }
 
+    /// Freezes a box: its writable layer, and beside it its `/tmp`, which hides
+    /// what a lower layer has there. `without` is a path in the box.
+    ///
+    /// # Errors
+    /// When something cannot be read or written.
+    pub(crate) fn import_box(&self, upper: &Path, tmp: &Path, without: &str) -> Result<LayerId, StoreError> {
+        layer::import_box(self, upper, tmp, Path::new(without.trim_start_matches('/')))
+    }
+
     /// Freezes a folder so that it stands at `at` in the box, with only the
     /// entries (paths relative to the folder) that `keep` wants.
     ///

@@ -11,6 +11,8 @@ use crate::sandbox::{DirEntry, EntryKind};
 
 /// Longest frame that is accepted, in bytes.
 pub(crate) const MAX_FRAME: usize = 8 << 20;
+/// Stands for "the mode that the file has".
+pub(crate) const KEEP_MODE: u32 = u32::MAX;
 /// Longest run of bytes put into one frame.
 pub(crate) const PIECE: usize = 256 << 10;
 

@@ -10,7 +10,7 @@ use swegym_sandbox::base::Base;
 use swegym_sandbox::limits::LimitHit;
 use swegym_sandbox::output::{Keep, Stream};
 use swegym_sandbox::sandbox::{EntryKind, Stopped};
-use swegym_sandbox::{Command, End, Image, Sandbox as _, SandboxError};
+use swegym_sandbox::{Command, End, Extent, Image, Sandbox as _, SandboxError};
 
 #[tokio::test]
 async fn a_command_has_its_streams_apart_its_status_and_its_folder() {
@@ -75,10 +75,10 @@ async fn files_go_in_and_out_by_bytes_and_links_stay_inside() {
     let world = world().await;
     let sandbox = world.start().await;
     let big: Vec<u8> = (0..1_000_000u32).map(|i| i as u8).collect();
-    sandbox.write("/root/deep/er/file", &big, 0o755).await.unwrap();
+    sandbox.write("/root/deep/er/file", &big, Some(0o755)).await.unwrap();
     assert_eq!(sandbox.read("/root/deep/er/file", 2_000_000).await.unwrap(), big);
     assert!(matches!(sandbox.read("/root/deep/er/file", 10).await, Err(SandboxError::FileTooLarge { .. })));
-    sandbox.write("/root/empty", b"", 0o644).await.unwrap();
+    sandbox.write("/root/empty", b"", Some(0o644)).await.unwrap();
     assert_eq!(sandbox.read("/root/empty", 10).await.unwrap(), b"");
     let secret = world.home.path().join("secret");
     fs::write(&secret, "host").unwrap();
@@ -201,17 +201,69 @@ async fn a_snapshot_is_an_image_layer_with_deletions() {
     let world = world().await;
     let sandbox = world.start().await;
     sh(&sandbox, "mkdir -p /work/sub && echo one > /work/a && echo two > /work/sub/b && chmod +x /work/a && ln -s a /work/l").await;
-    let first = world.image.with_layer(sandbox.snapshot().await.unwrap());
+    let first = world.image.with_layer(sandbox.snapshot(Extent::Image).await.unwrap());
     assert_eq!(out(&sandbox, "cat /work/a").await, "one\n", "the box goes on");
     let second = world.host.start_box(&first, &Default::default()).await.unwrap();
     assert_eq!(out(&second, "cat /work/l /work/sub/b; test -x /work/a && echo x").await, "one\ntwo\nx\n");
     sh(&second, "rm /work/a /work/l; rm -r /work/sub; mkdir /work/sub; echo three > /work/sub/c").await;
-    let image = first.with_layer(second.snapshot().await.unwrap());
+    let image = first.with_layer(second.snapshot(Extent::Image).await.unwrap());
     let third = world.host.start_box(&image, &Default::default()).await.unwrap();
     assert_eq!(out(&third, "cd /work; find . | sort").await, ".\n./sub\n./sub/c\n");
     assert_eq!(out(&sandbox, "cat /work/a").await, "one\n", "layers are not shared for writing");
     let digest = world.host.store().save_image(&image).unwrap();
     assert_eq!(world.host.store().load_image(&digest.hex()).unwrap(), image);
+}
+
+#[tokio::test]
+async fn a_box_can_be_taken_up_where_another_stood() {
+    let world = world().await;
+    let sandbox = world.start().await;
+    sh(
+        &sandbox,
+        "echo one > /root/a; echo old > /tmp/gone; mkdir -p /tmp/.swegym /tmp/sub; echo x > /tmp/.swegym/x",
+    )
+    .await;
+    let first = world.image.with_layer(sandbox.snapshot(Extent::Whole).await.unwrap());
+    let second = world.host.start_box(&first, &Default::default()).await.unwrap();
+    let look = "cat /root/a; cd /tmp; find . -mindepth 1 | sort; cat gone 2>&1";
+    assert_eq!(out(&second, look).await, "one\n./gone\n./sub\nold\n");
+    sh(&second, "rm /tmp/gone; echo tool > /tmp/sub/run; chmod +x /tmp/sub/run; ln -s run /tmp/sub/l").await;
+    let third = first.with_layer(second.snapshot(Extent::Whole).await.unwrap());
+    let third = world.host.start_box(&third, &Default::default()).await.unwrap();
+    let look = "cat /root/a; cd /tmp; find . -mindepth 1 | sort; test -x sub/run && cat sub/l";
+    assert_eq!(out(&third, look).await, "one\n./sub\n./sub/l\n./sub/run\ntool\n");
+}
+
+#[tokio::test]
+async fn a_mark_changes_with_what_is_written_and_with_nothing_else() {
+    let world = world().await;
+    let sandbox = world.start().await;
+    let mark = async || sandbox.mark().await.unwrap();
+    let mut last = mark().await;
+    for quiet in [
+        "cat /etc/passwd; ls /",
+        "mkdir -p /tmp/.swegym && echo x > /tmp/.swegym/x",
+        "echo y > /tmp/.swegym/x",
+    ] {
+        sh(&sandbox, quiet).await;
+        assert_eq!(mark().await, last, "{quiet}");
+    }
+    for loud in [
+        "echo 1 > /root/a",
+        "echo 2 > /root/a",
+        "chmod +x /root/a",
+        "touch -d 2001-01-01 /root/a",
+        "echo 1 > /tmp/a",
+        "rm /tmp/a",
+        "mkdir /root/d",
+        "ln -s / /root/d/l",
+        "rm /etc/hostname",
+    ] {
+        sh(&sandbox, loud).await;
+        let next = mark().await;
+        assert_ne!(next, last, "{loud}");
+        last = next;
+    }
 }
 
 #[tokio::test]
@@ -221,10 +273,10 @@ async fn equal_work_gives_equal_layers_and_files_are_stored_once() {
     let (one, two) = (world.start().await, world.start().await);
     sh(&one, make).await;
     sh(&two, &format!("sleep 0.1; {make}")).await;
-    assert_eq!(one.snapshot().await.unwrap(), two.snapshot().await.unwrap());
+    assert_eq!(one.snapshot(Extent::Image).await.unwrap(), two.snapshot(Extent::Image).await.unwrap());
     sh(&two, "echo y > /a/other").await;
     let before = size_on_disk(world.home.path());
-    two.snapshot().await.unwrap();
+    two.snapshot(Extent::Image).await.unwrap();
     assert!(size_on_disk(world.home.path()) - before < 100_000);
 }
 

@@ -82,6 +82,36 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// `null` counts as absent.
+    pub(crate) fn optional_integer(&mut self, field: &'static str) -> Result<Option<u64>, FormatError> {
+        match self.take(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => {
+                value.as_u64().map(Some).ok_or_else(|| self.wrong(field, "a whole number", &value))
+            }
+        }
+    }
+
+    /// A number, where there is one.
+    pub(crate) fn number(&mut self, field: &'static str) -> Option<f64> {
+        self.take(field)?.as_f64()
+    }
+
+    /// A field that is a row of its own.
+    pub(crate) fn object(&mut self, field: &'static str) -> Result<Self, FormatError> {
+        match self.take(field) {
+            None => Err(self.error(Problem::Missing(field))),
+            Some(Value::Object(fields)) => Ok(Self { file: self.file, line: self.line, fields }),
+            Some(other) => Err(self.wrong(field, "an object", &other)),
+        }
+    }
+
+    /// A word that this version does not know.
+    pub(crate) fn unknown(&self, field: &str, found: &str) -> FormatError {
+        let (field, found) = (field.to_owned(), format!("`{found}`"));
+        self.error(Problem::Type { field, expected: "a known word", found })
+    }
+
     pub(crate) fn boolean(&mut self, field: &'static str) -> Result<bool, FormatError> {
         match self.take(field) {
             None => Err(self.error(Problem::Missing(field))),

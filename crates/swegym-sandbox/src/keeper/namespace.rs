@@ -10,6 +10,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
 
 use super::cgroup::Witnesses;
 use super::seccomp;
@@ -239,6 +240,8 @@ fn mount_root(spec: &BoxSpec) -> Step<OwnedFd> {
     let folder = fs::OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open("mnt/u");
     let upper = OwnedFd::from(at("opening the writable layer", folder)?);
     at("entering the new root", std::env::set_current_dir("mnt/m"))?;
+    // An image that was frozen from a box at work brings a `/tmp` along.
+    at("filling /tmp", copy_tree(Path::new("tmp"), Path::new("../t")))?;
     at("mounting /tmp", sys::mount("../t", "tmp", "", libc::MS_BIND, ""))?;
     for folder in &spec.host_folders {
         let target = folder.trim_start_matches('/');
@@ -253,6 +256,24 @@ fn mount_root(spec: &BoxSpec) -> Step<OwnedFd> {
         }
     }
     Ok(upper)
+}
+
+/// Copies files with their modes, folders and links.
+fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            fs::create_dir(&target)?;
+            copy_tree(&source, &target)?;
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(&source)?, &target)?;
+        } else if kind.is_file() {
+            fs::copy(&source, &target)?;
+        }
+    }
+    Ok(())
 }
 
 /// Limits that are every box's.

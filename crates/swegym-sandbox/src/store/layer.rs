@@ -57,14 +57,44 @@ pub(super) fn import(
         import.make_folder(&root.join(&here))?;
     }
     import.folder(source, at)?;
-    let id = LayerId(Digest::of(&import.list));
+    place(store, &root, &import.list)
+}
+
+pub(super) fn import_box(
+    store: &Store,
+    upper: &Path,
+    tmp: &Path,
+    without: &Path,
+) -> Result<LayerId, StoreError> {
+    let work = store.work_folder()?;
+    let root = work.path().join("layer");
+    let everything = |_: &Path| true;
+    let mut import =
+        Import { store, source: upper, keep: &everything, target: root.clone(), list: Vec::new() };
+    import.make_folder(&root)?;
+    import.folder(upper, Path::new(""))?;
+    let at = Path::new("tmp");
+    let list = std::mem::take(&mut import.list);
+    let keep = |path: &Path| at.join(path) != without;
+    let mut import = Import { source: tmp, keep: &keep, list, ..import };
+    let folder = root.join(at);
+    import.note(b'o', at, b"");
+    import.make_folder(&folder)?;
+    mark_opaque(&folder).map_err(StoreError::io("mark as opaque", &folder))?;
+    import.folder(tmp, at)?;
+    place(store, &root, &import.list)
+}
+
+/// Moves a finished tree to its place under the name of its list.
+fn place(store: &Store, root: &Path, list_text: &[u8]) -> Result<LayerId, StoreError> {
+    let id = LayerId(Digest::of(list_text));
     let layers = store.home.join("store/layers");
     let place = layers.join(id.0.short());
     // The list first: a layer without one is never seen.
     let list = layers.join(format!("{}.list", id.0.short()));
-    write_whole(&list, &import.list).map_err(StoreError::io("write", &list))?;
+    write_whole(&list, list_text).map_err(StoreError::io("write", &list))?;
     if !place.exists() {
-        match fs::rename(&root, &place) {
+        match fs::rename(root, &place) {
             // Another process was faster, with the same content.
             Err(_) if place.exists() => {}
             other => other.map_err(StoreError::io("place the layer", &place))?,

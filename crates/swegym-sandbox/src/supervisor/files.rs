@@ -10,6 +10,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use crate::sandbox::{DirEntry, EntryKind};
+use crate::wire::KEEP_MODE;
 
 fn path_of(bytes: &[u8]) -> io::Result<&Path> {
     let path = Path::new(OsStr::from_bytes(bytes));
@@ -53,7 +54,9 @@ pub(super) fn write(path: &[u8], mode: u32, bytes: &[u8], append: bool) -> io::R
         fs::create_dir_all(parent)?;
     }
     let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).mode(mode).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    let kept = mode == KEEP_MODE;
+    let first = if kept { 0o644 } else { mode };
+    options.write(true).create(true).mode(first).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
     if append {
         options.append(true);
     } else {
@@ -63,7 +66,9 @@ pub(super) fn write(path: &[u8], mode: u32, bytes: &[u8], append: bool) -> io::R
     if !file.metadata()?.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    file.set_permissions(fs::Permissions::from_mode(mode))?;
+    if !kept {
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+    }
     file.write_all(bytes)
 }
 
