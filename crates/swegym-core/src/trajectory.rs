@@ -41,6 +41,16 @@ impl StopReason {
         Self::Interrupted,
     ];
 
+    /// Whether a limit of ours ended it rather than the model: such an attempt
+    /// is graded, and left out of training unless somebody asks for it.
+    #[must_use]
+    pub fn is_budget(self) -> bool {
+        matches!(
+            self,
+            Self::StepLimit | Self::CostLimit | Self::Timeout | Self::ContextOverflow | Self::Interrupted
+        )
+    }
+
     /// The word in files (`exit_status`).
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -146,7 +156,8 @@ pub enum FoldError {
     Request(u32),
 }
 
-/// The events that count: those after the step of a later resumption are left out.
+/// The events that count: those after the step of a later resumption are left
+/// out, and those before a second start.
 ///
 /// # Errors
 /// A resumption from a step that is not there.
@@ -159,6 +170,7 @@ pub fn live(events: &[RecordEvent]) -> Result<Vec<&RecordEvent>, FoldError> {
                 let at = live.iter().rposition(is_it).ok_or(FoldError::NoStep(*step))?;
                 live.truncate(at + 1);
             }
+            RecordEvent::Started(_) => live = vec![event],
             other => live.push(other),
         }
     }

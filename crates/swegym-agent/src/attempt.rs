@@ -1,0 +1,475 @@
+//! The loop: ask, act, observe, write down, until there is a reason to stop.
+//!
+//! A step is one answer of the model and what comes of it. When it is over,
+//! the patch and (if the box changed) a snapshot of the box are in the record;
+//! an attempt that is cut off at any moment goes on from its last whole step.
+
+mod opening;
+
+use std::time::{Duration, Instant};
+
+use swegym_core::calls::{self, CallProblem, text};
+use swegym_core::chat::{CallForm, Finish, Message, Role, Sampling, Tool, ToolCall, Usage};
+use swegym_core::record::{ActionReport, Delta, RecordEvent, Standing};
+use swegym_core::trajectory::stuck::Stuck;
+use swegym_core::trajectory::{Action, Step};
+use swegym_core::{Boundary, Digest, Fault, Instance, StopReason, Trajectory};
+use swegym_sandbox::{Extent, Sandbox, SandboxError};
+use tokio::sync::Semaphore;
+
+use crate::model::{Answer, Ask, Model, ModelError};
+use crate::patch::{NoPatch, PatchTaker};
+use crate::recorder::{RecordError, Recorder};
+use crate::scaffold::{Prompts, Scaffold};
+use crate::tools::Toolbox;
+
+/// What one attempt may use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// Answers of the model.
+    pub steps: u32,
+    /// Tokens of one conversation.
+    pub context: Option<u64>,
+    /// Money, in US dollars.
+    pub cost_usd: Option<f64>,
+    /// Time of model and box together.
+    pub wall_time: Duration,
+    /// Time of one command.
+    pub command: Duration,
+    /// Answers in a row that cannot be carried out.
+    pub format_errors: u32,
+    /// Keep a snapshot of the box after each step that changed it.
+    pub snapshots: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            steps: 50,
+            context: None,
+            cost_usd: None,
+            wall_time: Duration::from_secs(7200),
+            command: Duration::from_secs(120),
+            format_errors: 3,
+            snapshots: true,
+        }
+    }
+}
+
+/// Everything that an attempt works with.
+pub struct Attempt<'a> {
+    /// The problem.
+    pub instance: &'a Instance,
+    /// Which of the K attempts.
+    pub number: u32,
+    /// The way of working.
+    pub scaffold: Scaffold,
+    /// Its texts.
+    pub prompts: &'a Prompts,
+    /// Who answers.
+    pub model: &'a dyn Model,
+    /// How calls travel.
+    pub calls: CallForm,
+    /// How tokens are drawn.
+    pub sampling: Sampling,
+    /// What may be used.
+    pub limits: &'a Limits,
+    /// Whether the task says what was discussed about it.
+    pub hints: bool,
+    /// The repository in the box.
+    pub workspace: &'a str,
+    /// A box of the instance's image; of [`Trajectory::layers`] too, where an
+    /// attempt is taken up.
+    pub sandbox: &'a dyn Sandbox,
+    /// Commands at once on this machine.
+    pub turns: &'a Semaphore,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ending {
+    /// Why.
+    pub reason: StopReason,
+    /// The answer.
+    pub patch: String,
+}
+
+impl From<RecordError> for Fault {
+    fn from(error: RecordError) -> Self {
+        let mut message = error.to_string();
+        if let Some(cause) = std::error::Error::source(&error) {
+            message = format!("{message}: {cause}");
+        }
+        Self::new(Boundary::Sandbox, "record", message)
+    }
+}
+
+fn box_fault(error: &SandboxError) -> Fault {
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        message = format!("{message}: {inner}");
+        cause = inner.source();
+    }
+    let fault = Fault::new(Boundary::Sandbox, "sandbox", message);
+    match error.hint() {
+        Some(hint) => fault.with_hint(hint),
+        None => fault,
+    }
+}
+
+/// An attempt at work.
+struct Work<'a> {
+    attempt: &'a Attempt<'a>,
+    recorder: &'a mut Recorder,
+    tools: Vec<Tool>,
+    toolbox: Toolbox<'a>,
+    taker: PatchTaker,
+    messages: Vec<Message>,
+    steps: Vec<Step>,
+    usage: Usage,
+    last_request: String,
+    patch: String,
+    /// Layers below this box's own.
+    layers: Vec<Digest>,
+    mark: u64,
+    format_errors: u32,
+    plain_words: u32,
+    nudges: u32,
+    nudged: Option<Stuck>,
+    deadline: Instant,
+    context_tokens: u64,
+}
+
+impl Attempt<'_> {
+    /// Works to the end, or to a fault; either way the record says so. `past`
+    /// is what the record holds already.
+    ///
+    /// # Errors
+    /// A fault of the model's endpoint, of the box, or of the task. What the
+    /// model does is never one.
+    pub async fn run(&self, recorder: &mut Recorder, past: Option<&Trajectory>) -> Result<Ending, Fault> {
+        let mut work = self.open(recorder, past).await?;
+        let ended = work.go_on().await;
+        match ended {
+            Ok(reason) => {
+                work.take_patch().await?;
+                let patch = std::mem::take(&mut work.patch);
+                work.recorder.finish(&RecordEvent::Ended { reason, patch: patch.clone() })?;
+                Ok(Ending { reason, patch })
+            }
+            Err(fault) => {
+                work.recorder.append(&RecordEvent::Broke(fault.clone()))?;
+                Err(fault)
+            }
+        }
+    }
+}
+
+impl Work<'_> {
+    async fn go_on(&mut self) -> Result<StopReason, Fault> {
+        loop {
+            if let Some(reason) = self.limit() {
+                return Ok(reason);
+            }
+            match self.step().await? {
+                Some(reason) => return Ok(reason),
+                None => self.note_step().await?,
+            }
+        }
+    }
+
+    /// A limit that the next step would pass.
+    fn limit(&self) -> Option<StopReason> {
+        let limits = self.attempt.limits;
+        if self.steps.len() as u32 >= limits.steps {
+            return Some(StopReason::StepLimit);
+        }
+        if limits.cost_usd.is_some_and(|most| self.usage.cost_usd.unwrap_or(0.0) >= most) {
+            return Some(StopReason::CostLimit);
+        }
+        if Instant::now() >= self.deadline {
+            return Some(StopReason::Timeout);
+        }
+        if limits.context.is_some_and(|most| self.context_tokens >= most) {
+            return Some(StopReason::ContextOverflow);
+        }
+        None
+    }
+
+    /// One answer and what comes of it.
+    async fn step(&mut self) -> Result<Option<StopReason>, Fault> {
+        let (answer, tries) = match self.ask().await? {
+            Ok(answered) => answered,
+            Err(reason) => return Ok(Some(reason)),
+        };
+        let Answer { request, response, reply, latency } = answer;
+        self.usage.add(&reply.usage);
+        self.context_tokens = reply.usage.tokens();
+        let number = self.steps.len() as u32 + 1;
+        let mut step = Step { number, usage: reply.usage, ..Step::default() };
+        let said = self.understand(reply.message, reply.finish, reply.wrong_role);
+        step.words.clone_from(&said.message.content);
+        self.recorder.append(&RecordEvent::Answered {
+            request: Delta::between(&self.last_request, &request),
+            response,
+            tries,
+            latency_ms: latency.as_millis() as u64,
+            usage: reply.usage,
+            finish: reply.finish,
+        })?;
+        self.last_request = request;
+        self.say(said.message)?;
+        self.steps.push(step);
+        match said.problem {
+            Some(problem) => self.answer_problem(&problem),
+            None if said.calls.is_empty() => self.answer_words(),
+            None => self.act(said.calls).await,
+        }
+    }
+
+    /// Asks the model; a failed try is recorded, and what ends the attempt
+    /// rather than breaking it is a reason.
+    async fn ask(&mut self) -> Result<Result<(Answer, u32), StopReason>, Fault> {
+        let (attempt, as_text) = (self.attempt, self.attempt.calls == CallForm::Text);
+        let texts;
+        let (messages, tools, stop): (&[Message], &[Tool], &[&str]) = if as_text {
+            texts = text::conversation(&self.messages, &self.tools, &attempt.prompts.text_tools)
+                .map_err(|e| Fault::new(Boundary::Internal, "conversation", e.to_string()))?;
+            (&texts, &[], &[text::STOP])
+        } else {
+            (&self.messages, &self.tools, &[])
+        };
+        let session = attempt.instance.instance_id.as_str();
+        let ask = Ask { messages, tools, sampling: &attempt.sampling, stop, session };
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let Ok(answered) = tokio::time::timeout(left, attempt.model.answer(&ask)).await else {
+            return Ok(Err(StopReason::Timeout));
+        };
+        let tries = answered.failed.len() as u32 + 1;
+        for failed in answered.failed {
+            let wait_ms = failed.wait.as_millis() as u64;
+            self.recorder.append(&RecordEvent::Refused {
+                status: failed.status,
+                body: failed.body,
+                wait_ms,
+            })?;
+        }
+        match answered.result {
+            Ok(answer) => Ok(Ok((answer, tries))),
+            Err(ModelError::ContextOverflow(words)) => {
+                self.recorder.append(&RecordEvent::Refused { status: None, body: words, wait_ms: 0 })?;
+                Ok(Err(StopReason::ContextOverflow))
+            }
+            Err(error) => Err(error.to_fault()),
+        }
+    }
+
+    /// What an answer asks for, in one form whichever way it came.
+    fn understand(&self, mut message: Message, finish: Finish, wrong_role: Option<String>) -> Said {
+        if let Some(role) = wrong_role {
+            message.calls.clear();
+            return Said { message, calls: Vec::new(), problem: Some(CallProblem::WrongRole(role)) };
+        }
+        if self.attempt.calls == CallForm::Native && !message.calls.is_empty() {
+            return self.understand_native(message, finish);
+        }
+        // Models that were trained on the text form use it wherever they are.
+        let profile = self.attempt.scaffold.profile();
+        let whole = if finish == Finish::Length {
+            message.content.clone()
+        } else {
+            text::repair(&message.content, profile.dialect)
+        };
+        match text::parse(&whole, &self.tools, profile.dialect) {
+            Ok(None) if finish == Finish::Length => Said::wrong(message, CallProblem::Cut),
+            Ok(None) => Said { message, calls: Vec::new(), problem: None },
+            Ok(Some(found)) => {
+                let arguments = serde_json::Value::Object(found.arguments.clone()).to_string();
+                let id = format!("call_{}", self.steps.len() + 1);
+                let call = ToolCall { id, name: found.name, arguments };
+                let reasoning = message.reasoning.take();
+                let keeps = profile.repeats_samples && self.attempt.calls == CallForm::Text;
+                let sampled = keeps.then_some(whole);
+                let message =
+                    Message { reasoning, sampled, ..Message::assistant(found.content, vec![call.clone()]) };
+                Said { message, calls: vec![(call, found.arguments)], problem: None }
+            }
+            Err(_) if finish == Finish::Length => Said::wrong(message, CallProblem::Cut),
+            Err(problem) => {
+                message.content = whole;
+                Said::wrong(message, problem)
+            }
+        }
+    }
+
+    /// Calls in fields of their own. All are checked before one is carried out:
+    /// an answer is understood or it is not.
+    fn understand_native(&self, mut message: Message, finish: Finish) -> Said {
+        // Answers name the call they belong to, so ids must be there and differ.
+        let number = self.steps.len() + 1;
+        for i in 0..message.calls.len() {
+            let id = &message.calls[i].id;
+            let taken = message.calls[..i].iter().any(|c| c.id == *id)
+                || self.messages.iter().any(|m| m.calls.iter().any(|c| c.id == *id));
+            if id.is_empty() || taken {
+                message.calls[i].id = format!("call_{number}_{i}");
+            }
+        }
+        let read = |call: &ToolCall| Ok((call.clone(), calls::read(call, &self.tools)?));
+        match message.calls.iter().map(read).collect::<Result<Vec<_>, CallProblem>>() {
+            Ok(calls) => Said { message, calls, problem: None },
+            Err(CallProblem::NotJson { .. }) if finish == Finish::Length => {
+                Said::wrong(message, CallProblem::Cut)
+            }
+            Err(problem) => Said::wrong(message, problem),
+        }
+    }
+
+    /// Tells the model why its answer was not carried out.
+    fn answer_problem(&mut self, problem: &CallProblem) -> Result<Option<StopReason>, Fault> {
+        let (code, words) = (problem.code(), problem.to_string());
+        self.recorder.append(&RecordEvent::Malformed { code: code.into(), message: words })?;
+        if let Some(step) = self.steps.last_mut() {
+            step.problem = Some(code.to_owned());
+        }
+        let blanks = problem.fields().into_iter().map(|(k, v)| (k, minijinja::Value::from(v)));
+        let text = self.attempt.prompts.catalogue.say(code, blanks);
+        let calls = self.messages.last().map(|m| m.calls.clone()).unwrap_or_default();
+        for call in &calls {
+            self.say(Message::answer(call, text.clone()))?;
+        }
+        if calls.is_empty() {
+            self.say(Message::of(Role::User, text))?;
+        }
+        self.count_format_error()
+    }
+
+    fn count_format_error(&mut self) -> Result<Option<StopReason>, Fault> {
+        self.format_errors += 1;
+        let over = self.format_errors >= self.attempt.limits.format_errors;
+        Ok(over.then_some(StopReason::FormatErrors))
+    }
+
+    /// Words without a call.
+    fn answer_words(&mut self) -> Result<Option<StopReason>, Fault> {
+        let catalogue = &self.attempt.prompts.catalogue;
+        if !self.attempt.scaffold.profile().words_are_fine {
+            let text = catalogue.say("no_call", []);
+            self.recorder
+                .append(&RecordEvent::Malformed { code: "no_call".into(), message: text.clone() })?;
+            if let Some(step) = self.steps.last_mut() {
+                step.problem = Some("no_call".to_owned());
+            }
+            self.say(Message::of(Role::User, text))?;
+            return self.count_format_error();
+        }
+        self.format_errors = 0;
+        self.plain_words += 1;
+        let key = if self.plain_words > 1 { "go_on_or_give_up" } else { "go_on" };
+        let text = catalogue.say(key, []);
+        self.say(Message::of(Role::User, text))?;
+        Ok(None)
+    }
+
+    /// Carries out calls one after another.
+    async fn act(&mut self, calls: Vec<Call>) -> Result<Option<StopReason>, Fault> {
+        self.format_errors = 0;
+        for (call, arguments) in calls {
+            let done = self.toolbox.carry_out(&call.name, &arguments).await.map_err(|e| box_fault(&e))?;
+            let report = ActionReport { call_id: call.id.clone(), ..done.report };
+            self.recorder.append(&RecordEvent::Acted(report.clone()))?;
+            if let Some(step) = self.steps.last_mut() {
+                let observation = done.observation.clone();
+                step.actions.push(Action { call: call.clone(), observation, report: Some(report) });
+            }
+            if done.submits {
+                return Ok(Some(StopReason::Submitted));
+            }
+            self.context_tokens += done.observation.len() as u64 / 4;
+            self.say(Message::answer(&call, done.observation))?;
+        }
+        Ok(self.watch_for_loops()?)
+    }
+
+    /// Tells a model that it goes in circles, and stops it if it goes on.
+    fn watch_for_loops(&mut self) -> Result<Option<StopReason>, RecordError> {
+        let Some(stuck) = Stuck::first(&Stuck::ONLINE, &self.steps) else {
+            self.nudged = None;
+            return Ok(None);
+        };
+        let told_already = self.nudged == Some(stuck);
+        if told_already || self.nudges >= self.attempt.scaffold.profile().nudges {
+            self.recorder.append(&RecordEvent::Nudged { predicate: stuck.name().into() })?;
+            return Ok(Some(StopReason::StuckInLoop));
+        }
+        (self.nudged, self.nudges) = (Some(stuck), self.nudges + 1);
+        self.recorder.append(&RecordEvent::Nudged { predicate: stuck.name().into() })?;
+        let text = self.attempt.prompts.catalogue.say("nudge", []);
+        self.say(Message::of(Role::User, text))?;
+        Ok(None)
+    }
+
+    fn say(&mut self, message: Message) -> Result<(), RecordError> {
+        self.recorder.append(&RecordEvent::Said(message.clone()))?;
+        self.messages.push(message);
+        Ok(())
+    }
+
+    /// Ends a step: patch and snapshot, if the box changed, and the mark in the
+    /// record after which nothing of the step can be lost.
+    async fn note_step(&mut self) -> Result<(), Fault> {
+        let mut standing = Standing::default();
+        let sandbox = self.attempt.sandbox;
+        let exports = self.toolbox.commands.exports(sandbox).await.map_err(|e| box_fault(&e))?;
+        standing.exports = exports;
+        standing.folder = Some(self.toolbox.commands.folder.clone());
+        let mark = sandbox.mark().await.map_err(|e| box_fault(&e))?;
+        if mark != self.mark {
+            self.mark = mark;
+            let before = self.patch.clone();
+            self.take_patch().await?;
+            standing.patch = (self.patch != before).then(|| self.patch.clone());
+            if self.attempt.limits.snapshots {
+                standing.layers = self.snapshot().await;
+            }
+        }
+        let step = self.steps.len() as u32;
+        Ok(self.recorder.append(&RecordEvent::Stepped { step, standing: Box::new(standing) })?)
+    }
+
+    /// A box that cannot be frozen just now can still be worked in.
+    async fn snapshot(&self) -> Option<Vec<Digest>> {
+        let layer = self.attempt.sandbox.snapshot(Extent::Whole).await.ok()?;
+        Some(self.layers.iter().copied().chain([layer.0]).collect())
+    }
+
+    /// An agent may ruin its repository; what was there before counts.
+    async fn take_patch(&mut self) -> Result<(), Fault> {
+        match self.taker.take(self.attempt.sandbox).await {
+            Ok(Ok(patch)) => self.patch = patch,
+            Ok(Err(NoPatch(why))) => {
+                let code = "no_patch".to_owned();
+                self.recorder.append(&RecordEvent::Malformed { code, message: why })?;
+            }
+            Err(error) => return Err(box_fault(&error)),
+        }
+        Ok(())
+    }
+}
+
+/// A call with its checked arguments.
+type Call = (ToolCall, serde_json::Map<String, serde_json::Value>);
+
+/// An answer, understood.
+struct Said {
+    message: Message,
+    calls: Vec<Call>,
+    problem: Option<CallProblem>,
+}
+
+impl Said {
+    fn wrong(message: Message, problem: CallProblem) -> Self {
+        Self { message, calls: Vec::new(), problem: Some(problem) }
+    }
+}

@@ -1,0 +1,153 @@
+//! The answer: what the agent changed, as a git patch taken by bytes.
+//!
+//! It is taken against the commit that the attempt began with, whatever the
+//! agent did to branches and to the index in the meantime: our own index and
+//! our own objects lie aside in [`SCRATCH`]. New and binary files are in it;
+//! caches of tests, and (in our scaffolds) scripts that only reproduce the
+//! issue, are not, unless the repository has them.
+
+use std::time::Duration;
+
+use swegym_sandbox::output::{Keep, Stream};
+use swegym_sandbox::sandbox::SCRATCH;
+use swegym_sandbox::{Command, Execution, Sandbox, SandboxError};
+
+/// New files that no answer needs, in the form of `.gitignore`.
+const CACHES: &str = include_str!("patch/caches.txt");
+/// New files by which agents reproduce an issue.
+const SCRATCH_FILES: &str = include_str!("patch/scratch.txt");
+/// Largest patch.
+const LARGEST: u64 = 64 << 20;
+/// How long git may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Settings that hold whatever the repository's own say.
+const GIT: &str = "git -c core.fsmonitor=false -c core.untrackedCache=false -c core.autocrlf=false \
+    -c core.safecrlf=false -c core.fileMode=true -c core.quotePath=true -c advice.addEmbeddedRepo=false";
+const DIFF: &str = "diff --cached --binary --no-color --no-ext-diff --no-textconv --no-renames \
+    --ignore-submodules=all --src-prefix=a/ --dst-prefix=b/";
+
+/// Takes the patches of one attempt.
+#[derive(Debug, Clone)]
+pub struct PatchTaker {
+    workspace: String,
+    base_commit: String,
+    excluded: String,
+}
+
+/// Why there is no patch to take: the repository is not what it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoPatch(pub String);
+
+impl PatchTaker {
+    /// For a repository at `workspace`, against this commit.
+    #[must_use]
+    pub fn new(workspace: &str, base_commit: &str, leaves_scratch_out: bool) -> Self {
+        let scratch = if leaves_scratch_out { SCRATCH_FILES } else { "" };
+        let (workspace, base_commit) = (workspace.to_owned(), base_commit.to_owned());
+        Self { workspace, base_commit, excluded: format!("{CACHES}{scratch}") }
+    }
+
+    /// Sets our index up, before the agent does anything.
+    ///
+    /// # Errors
+    /// [`NoPatch`] where the repository or its commit is missing.
+    pub async fn prepare(&self, sandbox: &dyn Sandbox) -> Result<Result<(), NoPatch>, SandboxError> {
+        sandbox.write(&format!("{SCRATCH}/exclude"), self.excluded.as_bytes(), None).await?;
+        let line = format!(
+            "mkdir -p {SCRATCH}/objects && {GIT} read-tree \"$BASE^{{tree}}\" && {GIT} update-index -q --refresh; \
+             git cat-file -e \"$BASE^{{commit}}\""
+        );
+        let done = self.git(sandbox, &line).await?;
+        Ok(if done.succeeded() { Ok(()) } else { Err(NoPatch(words(&done))) })
+    }
+
+    /// The patch as it stands.
+    ///
+    /// # Errors
+    /// [`NoPatch`] where git no longer works there.
+    pub async fn take(&self, sandbox: &dyn Sandbox) -> Result<Result<String, NoPatch>, SandboxError> {
+        let add = format!(
+            "[ -f {SCRATCH}/index ] || {{ mkdir -p {SCRATCH}/objects && {GIT} read-tree \"$BASE^{{tree}}\"; }}; \
+             {GIT} -c core.excludesFile={SCRATCH}/exclude add -A && {GIT} {DIFF} \"$BASE\""
+        );
+        let done = self.git(sandbox, &add).await?;
+        if !done.succeeded() || done.output.dropped > 0 {
+            return Ok(Err(NoPatch(words(&done))));
+        }
+        match String::from_utf8(done.output.stream(Stream::Stdout)) {
+            Ok(patch) => Ok(Ok(patch)),
+            Err(error) => self.take_as_binary(sandbox, error.as_bytes()).await,
+        }
+    }
+
+    /// Files in other encodings than UTF-8 go into the patch as binary ones,
+    /// since a prediction is text.
+    async fn take_as_binary(
+        &self,
+        sandbox: &dyn Sandbox,
+        patch: &[u8],
+    ) -> Result<Result<String, NoPatch>, SandboxError> {
+        let names = self.git(sandbox, &format!("{GIT} {DIFF} --name-only -z \"$BASE\"")).await?;
+        let names = names.output.stream(Stream::Stdout);
+        let mut attributes = Vec::new();
+        let sections = sections(patch);
+        for (name, section) in names.split(|b| *b == 0).zip(sections) {
+            if std::str::from_utf8(section).is_err() {
+                attributes.push(b'"');
+                for byte in name {
+                    match byte {
+                        b'"' | b'\\' => attributes.extend([b'\\', *byte]),
+                        0x20..=0x7e => attributes.push(*byte),
+                        other => attributes.extend(format!("\\{other:03o}").bytes()),
+                    }
+                }
+                attributes.extend(b"\" -diff\n");
+            }
+        }
+        sandbox.write(&format!("{SCRATCH}/attributes"), &attributes, None).await?;
+        let again = format!("{GIT} -c core.attributesFile={SCRATCH}/attributes {DIFF} \"$BASE\"");
+        let done = self.git(sandbox, &again).await?;
+        let text = String::from_utf8(done.output.stream(Stream::Stdout));
+        Ok(text.map_err(|_| NoPatch("the patch is not UTF-8 text".into())))
+    }
+
+    async fn git(&self, sandbox: &dyn Sandbox, line: &str) -> Result<Execution, SandboxError> {
+        let repository = format!("{}/.git", self.workspace);
+        let command = Command::shell(line, PATIENCE)
+            .in_folder(&self.workspace)
+            .with_env("BASE", &self.base_commit)
+            .with_env("GIT_DIR", &repository)
+            .with_env("GIT_WORK_TREE", &self.workspace)
+            .with_env("GIT_INDEX_FILE", format!("{SCRATCH}/index"))
+            .with_env("GIT_OBJECT_DIRECTORY", format!("{SCRATCH}/objects"))
+            .with_env("GIT_ALTERNATE_OBJECT_DIRECTORIES", format!("{repository}/objects"))
+            .with_env("GIT_CONFIG_NOSYSTEM", "1")
+            .keeping(Keep { head: LARGEST, tail: 0, kill_after: LARGEST + 1 });
+        sandbox.exec(command).await
+    }
+}
+
+/// The parts of a patch, one a file.
+fn sections(patch: &[u8]) -> Vec<&[u8]> {
+    let mut starts: Vec<usize> = Vec::new();
+    let mut at = 0;
+    for line in patch.split_inclusive(|b| *b == b'\n') {
+        if line.starts_with(b"diff --git ") {
+            starts.push(at);
+        }
+        at += line.len();
+    }
+    let ends = starts.iter().skip(1).copied().chain([patch.len()]);
+    starts.iter().zip(ends).map(|(start, end)| &patch[*start..end]).collect()
+}
+
+fn words(done: &Execution) -> String {
+    let said = String::from_utf8_lossy(&done.output.stream(Stream::Stderr)).into_owned();
+    let last = said.lines().last().unwrap_or("git gave no patch");
+    if done.output.dropped > 0 {
+        format!("the patch is larger than {LARGEST} bytes")
+    } else {
+        last.to_owned()
+    }
+}

@@ -1,0 +1,188 @@
+//! Commands: in the shell that lives on, or each in one of its own. Nothing
+//! waits for a person: input is empty, pagers and editors are programs that
+//! end, and time is limited.
+
+use std::time::Duration;
+
+use swegym_core::record::ActionReport;
+use swegym_sandbox::output::Keep;
+use swegym_sandbox::sandbox::Stopped;
+use swegym_sandbox::{Command, End, Execution, Sandbox, SandboxError};
+use tokio::sync::Semaphore;
+
+use super::Done;
+use crate::catalogue::Catalogue;
+
+/// What keeps programs from waiting for a person.
+const QUIET: [(&str, &str); 13] = [
+    ("PAGER", "cat"),
+    ("MANPAGER", "cat"),
+    ("GIT_PAGER", "cat"),
+    ("LESS", "-R"),
+    ("EDITOR", "true"),
+    ("VISUAL", "true"),
+    ("GIT_EDITOR", "true"),
+    ("GIT_SEQUENCE_EDITOR", "true"),
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("DEBIAN_FRONTEND", "noninteractive"),
+    ("PIP_PROGRESS_BAR", "off"),
+    ("TQDM_DISABLE", "1"),
+    ("TERM", "dumb"),
+];
+
+/// First line of the output that hands work in, as in mini-swe-agent.
+const SUBMIT: &str = "COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT";
+
+/// How commands are run.
+#[derive(Debug, Clone)]
+pub(crate) struct CommandSettings {
+    /// Longest time of one.
+    pub(crate) timeout: Duration,
+    /// The repository in the box.
+    pub(crate) workspace: String,
+}
+
+/// The shell of one attempt.
+pub(crate) struct Commands<'a> {
+    settings: CommandSettings,
+    /// Commands at once on this machine; time is counted from their turn on.
+    turns: &'a Semaphore,
+    /// The session's folder.
+    pub(crate) folder: String,
+    /// What the OpenHands profiles name.
+    python: String,
+    ran: bool,
+}
+
+impl<'a> Commands<'a> {
+    pub(crate) fn new(settings: CommandSettings, turns: &'a Semaphore) -> Self {
+        let folder = settings.workspace.clone();
+        Self { settings, turns, folder, python: "/usr/bin/python3".into(), ran: false }
+    }
+
+    /// Prepares the shell that lives on, where an earlier one stood if it did.
+    pub(crate) async fn open(
+        &mut self,
+        sandbox: &dyn Sandbox,
+        folder: Option<&str>,
+        exports: Option<&str>,
+    ) -> Result<(), SandboxError> {
+        let mut text = String::new();
+        for (name, value) in QUIET {
+            text += &format!("export {name}='{value}'\n");
+        }
+        if let Some(exports) = exports {
+            text += exports;
+            text.push('\n');
+        }
+        let quoted = |path: &str| format!("'{}'", path.replace('\'', "'\\''"));
+        text += &format!("cd {}\n", quoted(&self.settings.workspace));
+        if let Some(folder) = folder {
+            text += &format!("cd {} 2>/dev/null\n", quoted(folder));
+        }
+        text += "command -v python python3 | head -n 1";
+        let opened = sandbox.session(&text, Duration::from_secs(30), Keep::default()).await?;
+        let python = opened.output.stdout_text();
+        if let Some(python) = python.lines().next() {
+            self.python = python.to_owned();
+        }
+        if let Some(folder) = opened.folder {
+            self.folder = folder;
+        }
+        Ok(())
+    }
+
+    /// Exported variables of the session, if a command ran since the last look.
+    pub(crate) async fn exports(&mut self, sandbox: &dyn Sandbox) -> Result<Option<String>, SandboxError> {
+        if !std::mem::take(&mut self.ran) {
+            return Ok(None);
+        }
+        let keep = Keep { head: 256 << 10, tail: 0, kill_after: 1 << 20 };
+        let said = sandbox.session("export -p", Duration::from_secs(10), keep).await?;
+        Ok(said.succeeded().then(|| said.output.stdout_text()))
+    }
+
+    pub(crate) async fn run(
+        &mut self,
+        sandbox: &dyn Sandbox,
+        catalogue: &Catalogue,
+        session: bool,
+        command: &str,
+    ) -> Result<Done, SandboxError> {
+        if session && matches!(command.trim(), "" | "ctrl+c" | "C-c") {
+            let observation = catalogue.say("no_running_command", []);
+            let report = ActionReport { refused: true, ..ActionReport::default() };
+            return Ok(Done { observation, report, submits: false });
+        }
+        // Twice what is ever shown, on both sides.
+        let keep = Keep { head: 128 << 10, tail: 128 << 10, kill_after: 1 << 30 };
+        let timeout = self.settings.timeout;
+        let execution = {
+            let _turn = self.turns.acquire().await;
+            if session {
+                self.ran = true;
+                sandbox.session(command, timeout, keep).await?
+            } else {
+                let mut fresh =
+                    Command::shell(command, timeout).in_folder(&self.settings.workspace).keeping(keep);
+                fresh.env = QUIET.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+                sandbox.exec(fresh).await?
+            }
+        };
+        if let Some(folder) = &execution.folder {
+            self.folder.clone_from(folder);
+        }
+        Ok(self.describe(catalogue, session, &execution))
+    }
+
+    fn describe(&self, catalogue: &Catalogue, session: bool, execution: &Execution) -> Done {
+        let output = execution.output.combined_text();
+        let seconds = self.settings.timeout.as_secs();
+        let limit = execution.limit_hit.map(|l| l.as_str());
+        let (exit_code, stopped_by, note) = match execution.end {
+            End::Exited(code) => (Some(code), None, None),
+            End::Signalled(signal) => {
+                let note = catalogue.say("command_signal", [("signal", signal.into())]);
+                (None, Some(signal.to_string()), Some(note))
+            }
+            End::TimedOut(Stopped::Respawned) => {
+                let note = catalogue.say("command_respawned", [("seconds", seconds.into())]);
+                (None, Some("timeout".to_owned()), Some(note))
+            }
+            End::TimedOut(_) => {
+                let note = catalogue.say("command_timeout", [("seconds", seconds.into())]);
+                (None, Some("timeout".to_owned()), Some(note))
+            }
+        };
+        let note = limit.map(|l| catalogue.say("command_limit", [("limit", l.into())])).or(note);
+        let submits = !session
+            && exit_code == Some(0)
+            && output.trim_start().lines().next().is_some_and(|line| line.trim() == SUBMIT);
+        let key = match (session, exit_code) {
+            (false, _) => "shell_output",
+            (true, Some(_)) => "command_output",
+            (true, None) => "command_stopped",
+        };
+        let shown = if session { output.strip_suffix('\n').unwrap_or(&output) } else { &output };
+        let observation = catalogue.say(
+            key,
+            [
+                ("output", shown.into()),
+                ("exit_code", exit_code.unwrap_or(-1).into()),
+                ("note", note.unwrap_or_default().into()),
+                ("folder", self.folder.as_str().into()),
+                ("python", self.python.as_str().into()),
+            ],
+        );
+        let report = ActionReport {
+            exit_code,
+            stopped_by: limit.map(str::to_owned).or(stopped_by),
+            dropped_bytes: execution.output.dropped,
+            wall_time_ms: execution.wall_time.as_millis() as u64,
+            cpu_time_ms: execution.cpu_time.as_millis() as u64,
+            max_rss_bytes: execution.max_rss_bytes,
+            ..ActionReport::default()
+        };
+        Done { observation, report, submits }
+    }
+}
