@@ -83,6 +83,8 @@ pub async fn run(
         outcomes.iter().enumerate().filter(|(_, o)| o.is_none()).map(|(i, _)| (i, 1)).collect();
     let mut running = tokio::task::JoinSet::new();
     let mut memory = context.settings.memory_bytes;
+    // Something that every other job would meet, too: a wrong key, a spent budget.
+    let mut halted = false;
     let mut note = |run: &mut RunDir, event: Event, progress: Progress| {
         run.append(event.clone(), now_ms())?;
         show(&event, progress);
@@ -99,8 +101,9 @@ pub async fn run(
         while let Some((at, attempt)) = waiting.front().copied() {
             let wanted = jobs[at].memory_bytes(context);
             // A job that wants more than there is runs alone rather than never.
-            let fits = running.is_empty() || (running.len() < context.settings.cores && wanted <= memory);
-            if !fits || *stop.borrow() {
+            let fits =
+                running.is_empty() || (running.len() < jobs[at].most_at_once(context) && wanted <= memory);
+            if !fits || halted || *stop.borrow() {
                 break;
             }
             waiting.pop_front();
@@ -109,7 +112,7 @@ pub async fn run(
             note(run, event, progress(&outcomes, running.len() + 1))?;
             running.spawn(execute(jobs[at].clone(), at, attempt, context.clone(), sender.clone()));
         }
-        if running.is_empty() && (waiting.is_empty() || *stop.borrow()) {
+        if running.is_empty() && (waiting.is_empty() || halted || *stop.borrow()) {
             break;
         }
         let report = tokio::select! {
@@ -135,7 +138,8 @@ pub async fn run(
                 note(run, event, progress(&outcomes, running.len()))?;
             }
             Err(fault) => {
-                let retry = fault.boundary.is_infrastructure() && report.attempt < ATTEMPTS;
+                halted |= crate::rollout::is_everybodys(&fault);
+                let retry = fault.boundary.is_infrastructure() && !halted && report.attempt < ATTEMPTS;
                 if retry {
                     waiting.push_back((report.at, report.attempt + 1));
                 } else {
@@ -185,7 +189,7 @@ impl Drop for AbortOnDrop {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the runner is where clocks are read")]
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |d| d.as_millis() as u64)
 }

@@ -27,7 +27,8 @@ const APPLY: [&str; 4] = [
     "patch --batch --forward --fuzz=5 -p1 -i",
 ];
 
-/// Evaluates a prediction and writes its evidence into the run's folder.
+/// Evaluates a prediction and writes its evidence into the run's folder, under
+/// the number of the attempt.
 ///
 /// # Errors
 /// Only faults of the task or the machinery; whatever the answer does is a report.
@@ -35,6 +36,7 @@ pub async fn evaluate(
     context: &Context,
     instance: &Instance,
     prediction: &Prediction,
+    attempt: u32,
 ) -> Result<JobResult, Fault> {
     let image = image_of(context, instance)?;
     let plan = TestPlan::of_image(&image)?;
@@ -48,7 +50,8 @@ pub async fn evaluate(
         limit_hit: run.as_ref().and_then(|r| r.limit_hit.clone()),
     };
     let report = Semantics::V5.grade(instance, prediction.model_patch.is_none(), &evidence);
-    let folder = context.run_folder.join("evaluations").join(instance.instance_id.as_str()).join("0");
+    let folder = context.run_folder.join("evaluations").join(instance.instance_id.as_str());
+    let folder = folder.join(attempt.to_string());
     save(&folder, prediction, run.as_ref(), &evidence, &report).map_err(|e| {
         Fault::new(
             Boundary::Sandbox,

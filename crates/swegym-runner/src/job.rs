@@ -10,7 +10,8 @@ use swegym_tasks::synth::Synthesis;
 
 use crate::build::Built;
 use crate::context::Context;
-use crate::{build, evaluate, synth, validate};
+use crate::rollout::{IDLE_MEMORY, RolloutPlan};
+use crate::{build, evaluate, rollout, synth, validate};
 
 /// One piece of work with a stable name.
 #[derive(Debug, Clone)]
@@ -48,6 +49,17 @@ pub enum JobKind {
         instance: Arc<Instance>,
         /// The answer.
         prediction: Arc<Prediction>,
+        /// Which of several answers to the same instance.
+        attempt: u32,
+    },
+    /// Let an agent work on an instance.
+    Rollout {
+        /// The instance.
+        instance: Arc<Instance>,
+        /// Which attempt.
+        attempt: u32,
+        /// How.
+        plan: Arc<RolloutPlan>,
     },
 }
 
@@ -65,7 +77,17 @@ impl Job {
     pub(crate) fn memory_bytes(&self, context: &Context) -> u64 {
         match self.kind {
             JobKind::Build(_) => context.settings.build_limits.memory_bytes,
+            JobKind::Rollout { .. } => IDLE_MEMORY,
             _ => context.settings.limits.memory_bytes,
+        }
+    }
+
+    /// How many jobs like this one may run at once, memory allowing. An agent
+    /// mostly waits for its model; its commands take turns.
+    pub(crate) fn most_at_once(&self, context: &Context) -> usize {
+        match &self.kind {
+            JobKind::Rollout { plan, .. } => plan.concurrent,
+            _ => context.settings.cores,
         }
     }
 
@@ -77,8 +99,11 @@ impl Job {
                 synth::synth(context, built, synthesis, *number).await
             }
             JobKind::Validate { instance, repeats } => validate::validate(context, instance, *repeats).await,
-            JobKind::Evaluate { instance, prediction } => {
-                evaluate::evaluate(context, instance, prediction).await
+            JobKind::Evaluate { instance, prediction, attempt } => {
+                evaluate::evaluate(context, instance, prediction, *attempt).await
+            }
+            JobKind::Rollout { instance, attempt, plan } => {
+                rollout::rollout(context, plan, instance, *attempt).await
             }
         }
     }

@@ -123,6 +123,140 @@ pub(crate) struct GradeArgs {
     pub(crate) explain: bool,
 }
 
+/// Who answers, and where.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct ModelArgs {
+    /// The model's name at the endpoint, or scripted:FILE; teachers need none
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// Address of the endpoint, up to /v1 [env: OPENAI_BASE_URL] [default: the protocol's own]
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
+    /// Protocol: openai, anthropic [default: by the address]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) wire: Option<String>,
+    /// Variable that holds the key [default: OPENAI_API_KEY or ANTHROPIC_API_KEY]
+    #[arg(long, value_name = "VARIABLE")]
+    pub(crate) key_from: Option<String>,
+    /// How tool calls travel: native, or text for models that write <function=…>
+    #[arg(long, value_name = "FORM", default_value = "native")]
+    pub(crate) tool_calls: String,
+    /// Temperature of sampling [default: the endpoint's]
+    #[arg(long, value_name = "T")]
+    pub(crate) temperature: Option<f64>,
+    /// Mass of the nucleus [default: the endpoint's]
+    #[arg(long, value_name = "P")]
+    pub(crate) top_p: Option<f64>,
+    /// Longest answer, in tokens [default: the endpoint's]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_tokens: Option<u64>,
+    /// Seed of sampling, for endpoints that have one; attempt k adds k
+    #[arg(long, value_name = "N")]
+    pub(crate) sampling_seed: Option<u64>,
+    /// Ask for token ids and log-probabilities (vLLM, SGLang)
+    #[arg(long)]
+    pub(crate) capture_tokens: bool,
+    /// Ask for answers piece by piece
+    #[arg(long)]
+    pub(crate) stream: bool,
+    /// Requests at once [default: as many as attempts]
+    #[arg(long, value_name = "N")]
+    pub(crate) requests_at_once: Option<usize>,
+    /// Time of one request, in seconds
+    #[arg(long, value_name = "S", default_value_t = 600)]
+    pub(crate) request_timeout: u64,
+    /// Tries after the first, with growing waits
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub(crate) retries: u32,
+    /// Header that names the instance, so that its requests meet where their beginning is cached
+    #[arg(long, value_name = "NAME", default_value = "x-session-id")]
+    pub(crate) session_header: String,
+    /// Price of a million tokens read, written, and read from a cache, in US dollars: 2.5,10,1.25
+    #[arg(long, value_name = "IN,OUT[,CACHED]")]
+    pub(crate) price: Option<String>,
+}
+
+/// What one attempt, and what the run may use.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(next_help_heading = "Budgets")]
+pub(crate) struct BudgetArgs {
+    /// Answers of the model in one attempt
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) max_steps: u32,
+    /// Tokens of one conversation [default: what the model takes]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_context: Option<u64>,
+    /// Money for one attempt, in US dollars
+    #[arg(long, value_name = "USD")]
+    pub(crate) max_cost: Option<f64>,
+    /// Time of one attempt, in seconds
+    #[arg(long, value_name = "S", default_value_t = 7200)]
+    pub(crate) max_time: u64,
+    /// Time of one command of the agent, in seconds
+    #[arg(long, value_name = "S", default_value_t = 120)]
+    pub(crate) command_timeout: u64,
+    /// Answers in a row that cannot be carried out
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) max_format_errors: u32,
+    /// Requests of the whole run
+    #[arg(long, value_name = "N")]
+    pub(crate) run_requests: Option<u64>,
+    /// Tokens of the whole run, read and written
+    #[arg(long, value_name = "N")]
+    pub(crate) run_tokens: Option<u64>,
+    /// Money for the whole run, in US dollars
+    #[arg(long, value_name = "USD")]
+    pub(crate) run_cost: Option<f64>,
+}
+
+/// Which agent works on what, and how often.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct RolloutArgs {
+    /// Instances (SWE-bench rows, JSON Lines)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) instances: PathBuf,
+    /// Scaffold: codeact, codeact-2.1, codeact-2.2, bash; or a teacher: gold, noisy-expert
+    #[arg(long, value_name = "NAME", default_value = "codeact")]
+    pub(crate) scaffold: String,
+    /// Attempts at each instance; a resumed run may ask for more
+    #[arg(long, value_name = "K", default_value_t = 1)]
+    pub(crate) attempts: u32,
+    /// Attempt 0 at temperature 0, the others at --temperature
+    #[arg(long)]
+    pub(crate) first_greedy: bool,
+    /// Test each answer at once, in a fresh box
+    #[arg(long)]
+    pub(crate) evaluate: bool,
+    /// Attempts at once; memory may allow fewer
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub(crate) concurrent: usize,
+    /// Folder with texts of your own: system.txt, task.txt, text_tools.txt, messages.toml
+    #[arg(long, value_name = "DIR")]
+    pub(crate) prompts: Option<PathBuf>,
+    /// Tell what was discussed before the fix
+    #[arg(long)]
+    pub(crate) hints: bool,
+    /// Keep no snapshots of boxes: less disk, but a killed attempt begins again, and none can be forked
+    #[arg(long)]
+    pub(crate) no_snapshots: bool,
+    /// Seed of a teacher
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Share of the noisy expert's attempts that go wrong
+    #[arg(long, value_name = "SHARE", default_value_t = 0.4)]
+    pub(crate) noise: f64,
+    /// Carry fields along that the format does not have
+    #[arg(long)]
+    pub(crate) keep_unknown_fields: bool,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) budget: BudgetArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Do everything once on real packages: build, synth, validate, evaluate, report
@@ -173,12 +307,14 @@ pub(crate) enum Verb {
         #[command(flatten)]
         run: RunArgs,
     },
+    /// Let an agent work on instances, each attempt with a record of everything
+    Rollout(Box<RolloutArgs>),
     /// Test predictions in fresh boxes and grade them
     Evaluate {
         /// Instances (SWE-bench rows, JSON Lines)
         #[arg(long, value_name = "FILE")]
         instances: PathBuf,
-        /// Predictions file, or one of: gold, empty, wrong
+        /// Predictions file, the folder of a rollout, or one of: gold, empty, wrong
         #[arg(long, value_name = "FILE|SET")]
         predictions: String,
         /// Carry fields along that the format does not have

@@ -53,6 +53,11 @@ pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) 
             let code = finish(printer, &done)?;
             Ok(if code == exit::DONE && dropped { exit::INVALID_TASKS } else { code })
         }
+        Verb::Rollout(args) => {
+            let session = open(none).await?;
+            let (folder, mode) = place(&session, "rollout", args.run.clone());
+            finish(printer, &stage::rollout(&session, &args, &folder, mode).await?)
+        }
         Verb::Evaluate { instances, predictions, keep_unknown_fields, run } => {
             let session = open(none).await?;
             let (folder, mode) = place(&session, "evaluate", run);

@@ -16,7 +16,7 @@ impl Bar {
     pub(crate) fn new(printer: Printer, stage: &str) -> Self {
         let bar = if printer.shows_progress() { ProgressBar::new(0) } else { ProgressBar::hidden() };
         if let Ok(style) =
-            ProgressStyle::with_template("{prefix:>10} [{bar:30}] {pos}/{len} {elapsed} {wide_msg}")
+            ProgressStyle::with_template("{prefix:>10} [{bar:30}] {pos}/{len} {elapsed} eta {eta} {wide_msg}")
         {
             bar.set_style(style.progress_chars("=> "));
         }
@@ -25,7 +25,7 @@ impl Bar {
         Self { bar, last: String::new() }
     }
 
-    pub(crate) fn show(&mut self, event: &Event, progress: Progress) {
+    pub(crate) fn show(&mut self, event: &Event, progress: Progress, aside: Option<String>) {
         self.bar.set_length(progress.total as u64);
         self.bar.set_position(progress.done as u64);
         match event {
@@ -36,7 +36,8 @@ impl Bar {
             }
             _ => {}
         }
-        self.bar.set_message(format!("{} running  {}", progress.running, self.last));
+        let aside = aside.map_or(String::new(), |text| format!("{text}  "));
+        self.bar.set_message(format!("{} running  {aside}{}", progress.running, self.last));
     }
 
     pub(crate) fn finish(&self) {

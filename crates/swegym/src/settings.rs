@@ -67,6 +67,12 @@ impl Environment {
         }
     }
 
+    /// A variable whose name the user chose: keys and addresses of endpoints.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub(crate) fn variable(name: &str) -> Option<String> {
+        std::env::var(name).ok().map(|v| v.trim().to_owned()).filter(|v| !v.is_empty())
+    }
+
     /// A program on the `PATH`.
     pub(crate) fn find_program(&self, name: &str) -> Option<PathBuf> {
         self.path.iter().map(|folder| folder.join(name)).find(|p| p.is_file())

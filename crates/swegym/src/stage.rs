@@ -3,6 +3,7 @@
 
 mod build;
 mod evaluate;
+mod rollout;
 mod synth;
 mod validate;
 
@@ -22,6 +23,7 @@ use crate::session::Session;
 
 pub(crate) use build::build;
 pub(crate) use evaluate::{Predictions, evaluate};
+pub(crate) use rollout::rollout;
 pub(crate) use synth::synth;
 pub(crate) use validate::validate;
 
@@ -43,6 +45,11 @@ struct Stage<'a> {
     folder: &'a Path,
     open: Open,
     settings: Map<String, Value>,
+    /// Settings that may be others when the run is taken up: how much at once,
+    /// how often again.
+    free: Map<String, Value>,
+    /// Said beside the progress.
+    aside: Option<Box<dyn Fn() -> String + Send>>,
     /// Contents that decide the jobs, beyond the settings.
     inputs: Vec<Digest>,
 }
@@ -74,15 +81,16 @@ impl Stage<'_> {
             verb: self.verb.to_owned(),
             swegym: env!("CARGO_PKG_VERSION").to_owned(),
             inputs,
-            settings: self.settings,
+            settings: self.settings.into_iter().chain(self.free).collect(),
         };
         let mut run = RunDir::open(self.folder, &head, self.open)?;
         let printer = self.session.printer;
         let mut bar = Bar::new(printer, self.verb);
         let stop = self.session.stop.clone();
-        let outcomes =
-            swegym_runner::run(&mut run, self.verb, inputs, &jobs, &context, stop, |e, p| bar.show(e, p))
-                .await?;
+        let outcomes = swegym_runner::run(&mut run, self.verb, inputs, &jobs, &context, stop, |e, p| {
+            bar.show(e, p, self.aside.as_ref().map(|say| say()));
+        })
+        .await?;
         bar.finish();
         let outcomes = jobs.into_iter().map(|j| j.name).zip(outcomes).collect();
         Ok(Ran { run, outcomes })
@@ -125,18 +133,28 @@ impl Ran {
         self.write_lines("failures.jsonl", self.failures().map(row))?;
         let mut counts = BTreeMap::new();
         let mut code = exit::DONE;
+        // What many jobs met is said once.
+        let mut told: BTreeMap<String, usize> = BTreeMap::new();
         for (name, outcome) in &self.outcomes {
             let word = match outcome {
                 Outcome::Finished { outcome, .. } => outcome.clone(),
                 Outcome::Failed(fault) => {
                     let worse = CommandError::from(fault.clone());
-                    session.printer.say(&format!("{name}: {worse}"));
+                    let told = told.entry(worse.to_string()).or_insert(0);
+                    *told += 1;
+                    if *told == 1 {
+                        session.printer.say(&format!("{name}: {worse}"));
+                    }
                     code = if code == exit::INFRASTRUCTURE { code } else { worse.exit };
                     fault.code.clone()
                 }
                 Outcome::Unfinished => "unfinished".to_owned(),
             };
             *counts.entry(word).or_insert(0) += 1;
+        }
+        let more: usize = told.values().map(|n| n - 1).sum();
+        if more > 0 {
+            session.printer.say(&format!("and {more} more, for the same reasons; see failures.jsonl"));
         }
         if self.interrupted() {
             code = exit::INTERRUPTED;

@@ -45,7 +45,16 @@ pub(crate) async fn build(
         }
         jobs.push(Job { name, kind: JobKind::Build(spec) });
     }
-    let stage = Stage { session, verb: "build", folder, open, settings: known, inputs: Vec::new() };
+    let stage = Stage {
+        session,
+        verb: "build",
+        folder,
+        open,
+        settings: known,
+        free: Map::new(),
+        aside: None,
+        inputs: Vec::new(),
+    };
     let context = stage.context();
     foundation::ready_uv(&context, settings.environment.find_program("uv")).await?;
     // Prepared once, before builds ask for it side by side.

@@ -33,7 +33,16 @@ pub(crate) async fn synth(
         ("test_timeout".to_owned(), json!(session.settings.run.test_timeout.as_secs())),
     ]);
     let inputs = vec![Digest::of(text.as_bytes())];
-    let stage = Stage { session, verb: "synth", folder, open, settings: known, inputs };
+    let stage = Stage {
+        session,
+        verb: "synth",
+        folder,
+        open,
+        settings: known,
+        free: Map::new(),
+        aside: None,
+        inputs,
+    };
     let context = stage.context();
     let mut jobs = Vec::new();
     for built in read_images(images, &text)? {

@@ -34,7 +34,16 @@ pub(crate) async fn validate(
         return Err(CommandError::usage("--repeats is 0", "run the tests at least once"));
     }
     let inputs = vec![Digest::of(text.as_bytes())];
-    let stage = Stage { session, verb: "validate", folder, open, settings: known, inputs };
+    let stage = Stage {
+        session,
+        verb: "validate",
+        folder,
+        open,
+        settings: known,
+        free: Map::new(),
+        aside: None,
+        inputs,
+    };
     let job = |instance| {
         let instance = Arc::new(instance);
         let name = swegym_core::Instance::clone(&instance).instance_id.to_string();

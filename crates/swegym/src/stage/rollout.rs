@@ -1,0 +1,328 @@
+//! Instances to attempts: records, predictions, and verdicts where they are wanted.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use swegym_agent::model::budget::Budget;
+use swegym_agent::model::endpoint::{Endpoint, EndpointSettings, Price};
+use swegym_agent::model::scripted::{Script, Scripted};
+use swegym_agent::scaffold::Prompts;
+use swegym_agent::{Limits, Model, Scaffold};
+use swegym_core::chat::{CallForm, Sampling};
+use swegym_core::format::instances::{self, UnknownFields};
+use swegym_core::format::predictions;
+use swegym_core::wire::Wire;
+use swegym_core::{Digest, Instance, InstanceId, Prediction, Trajectory};
+use swegym_runner::job::JobKind;
+use swegym_runner::rollout::{RolloutPlan, record_path};
+use swegym_runner::run_dir::Open;
+use swegym_runner::{Job, Outcome};
+use tokio::sync::Semaphore;
+
+use super::evaluate::{failed_row, numbered, parts, write_reports};
+use super::{Done, Ran, Stage, read_text};
+use crate::args::{ModelArgs, RolloutArgs};
+use crate::error::CommandError;
+use crate::session::Session;
+use crate::settings::Environment;
+
+/// Commands at once for each core: most wait for disk or sleep part of their time.
+const TURNS_PER_CORE: usize = 2;
+
+/// Lets an agent work on every instance; writes `predictions*.jsonl`, and with
+/// `--evaluate` also `reports.jsonl`.
+pub(crate) async fn rollout(
+    session: &Session,
+    args: &RolloutArgs,
+    folder: &Path,
+    open: Open,
+) -> Result<Done, CommandError> {
+    let text = read_text(&args.instances)?;
+    let unknown = if args.keep_unknown_fields { UnknownFields::Keep } else { UnknownFields::Refuse };
+    let rows = instances::read(&args.instances.to_string_lossy(), &text, unknown)?;
+    let budget =
+        Arc::new(Budget::new(args.budget.run_requests, args.budget.run_tokens, args.budget.run_cost));
+    let rows: Vec<Arc<Instance>> = rows.into_iter().map(Arc::new).collect();
+    let attempts: Vec<(Arc<Instance>, u32)> =
+        (0..args.attempts.max(1)).flat_map(|k| rows.iter().map(move |row| (Arc::clone(row), k))).collect();
+    if open != Open::New {
+        count_past(folder, &attempts, &budget);
+    }
+    let plan = Arc::new(plan(session, args, &budget)?);
+    let (settings, mut inputs) = identity(args, &plan)?;
+    inputs.push(Digest::of(text.as_bytes()));
+    let stage = Stage {
+        session,
+        verb: "rollout",
+        folder,
+        open,
+        settings,
+        free: Map::from_iter([
+            ("attempts".to_owned(), json!(args.attempts)),
+            ("concurrent".to_owned(), json!(args.concurrent)),
+            ("endpoint".to_owned(), json!(args.model.endpoint)),
+        ]),
+        aside: Some(aside(&budget)),
+        inputs,
+    };
+    let job = |(instance, attempt): (Arc<Instance>, u32)| Job {
+        name: format!("{}.{attempt}", instance.instance_id),
+        kind: JobKind::Rollout { instance, attempt, plan: Arc::clone(&plan) },
+    };
+    let ran = stage.run(attempts.into_iter().map(job).collect()).await?;
+    write_predictions(&ran, args.attempts.max(1), &plan.model_name)?;
+    if args.evaluate {
+        let ids: Vec<InstanceId> = rows.iter().map(|r| r.instance_id.clone()).collect();
+        write_reports(&ran, &ids, &reports(&ran))?;
+    }
+    ran.close(session)
+}
+
+/// A row each attempt that was tested, or that broke on the way.
+fn reports(ran: &Ran) -> Vec<Value> {
+    let row = |(name, outcome): &(String, Outcome)| {
+        let (id, attempt) = parts(name);
+        match outcome {
+            Outcome::Finished { value, .. } => Some(numbered(value["report"].clone(), attempt)),
+            Outcome::Failed(fault) => Some(numbered(failed_row(id, fault), attempt)),
+            Outcome::Unfinished => None,
+        }
+    };
+    ran.outcomes.iter().filter_map(row).collect()
+}
+
+/// Tokens and money so far.
+fn aside(budget: &Arc<Budget>) -> Box<dyn Fn() -> String + Send> {
+    let budget = Arc::clone(budget);
+    Box::new(move || format!("{} tokens ${:.2}", thousands(budget.tokens()), budget.cost_usd()))
+}
+
+fn thousands(n: u64) -> String {
+    match n {
+        0..1000 => n.to_string(),
+        1000..1_000_000 => format!("{:.1}k", n as f64 / 1e3),
+        _ => format!("{:.1}M", n as f64 / 1e6),
+    }
+}
+
+/// What earlier parts of the run used counts.
+fn count_past(folder: &Path, attempts: &[(Arc<Instance>, u32)], budget: &Budget) {
+    for (instance, attempt) in attempts {
+        let path = record_path(folder, instance, *attempt);
+        let Ok(text) = std::fs::read(&path) else { continue };
+        let read =
+            swegym_core::format::record::read(&path.to_string_lossy(), &String::from_utf8_lossy(&text));
+        // A damaged record is said so when its attempt is taken up.
+        let Ok(record) = read else { continue };
+        if let Ok(past) = Trajectory::fold(&record.into_events()) {
+            budget.add_past(u64::from(past.answers), &past.usage);
+        }
+    }
+}
+
+fn plan(session: &Session, args: &RolloutArgs, budget: &Arc<Budget>) -> Result<RolloutPlan, CommandError> {
+    let scaffold = Scaffold::parse(&args.scaffold).ok_or_else(|| {
+        let known: Vec<_> = Scaffold::ALL.map(Scaffold::as_str).to_vec();
+        CommandError::usage(
+            format!("there is no scaffold `{}`", args.scaffold),
+            format!("known: {}", known.join(", ")),
+        )
+    })?;
+    let prompts = Prompts::load(scaffold, args.prompts.as_deref()).map_err(|why| {
+        CommandError::usage(
+            format!("a text of --prompts cannot be used: {why}"),
+            "see the README, \"Agents\"",
+        )
+    })?;
+    let calls = CallForm::parse(&args.model.tool_calls).ok_or_else(|| {
+        CommandError::usage(
+            format!("there is no form `{}` of tool calls", args.model.tool_calls),
+            "native or text",
+        )
+    })?;
+    if !(0.0..=1.0).contains(&args.noise) {
+        return Err(CommandError::usage("--noise is a share", "give a number from 0 to 1"));
+    }
+    let concurrent = args.concurrent.max(1);
+    let (model, model_name) = model(args, scaffold, concurrent, budget)?;
+    let (m, b) = (&args.model, &args.budget);
+    Ok(RolloutPlan {
+        scaffold,
+        prompts,
+        model,
+        model_name,
+        calls,
+        sampling: Sampling {
+            temperature: m.temperature,
+            top_p: m.top_p,
+            max_tokens: m.max_tokens,
+            seed: m.sampling_seed,
+            capture_tokens: m.capture_tokens,
+        },
+        first_greedy: args.first_greedy,
+        limits: Limits {
+            steps: b.max_steps,
+            context: b.max_context,
+            cost_usd: b.max_cost,
+            wall_time: Duration::from_secs(b.max_time),
+            command: Duration::from_secs(b.command_timeout.max(1)),
+            format_errors: b.max_format_errors.max(1),
+            snapshots: !args.no_snapshots,
+        },
+        hints: args.hints,
+        seed: args.seed,
+        noise: args.noise,
+        evaluates: args.evaluate,
+        concurrent,
+        turns: Semaphore::new(session.settings.run.cores * TURNS_PER_CORE),
+    })
+}
+
+/// The model and its name; a teacher has the scaffold's.
+fn model(
+    args: &RolloutArgs,
+    scaffold: Scaffold,
+    concurrent: usize,
+    budget: &Arc<Budget>,
+) -> Result<(Option<Arc<dyn Model>>, String), CommandError> {
+    if scaffold.is_teacher() {
+        if args.model.model.is_some() {
+            let message = format!("`{}` is a teacher and has no model", scaffold.as_str());
+            return Err(CommandError::usage(message, "leave --model away, or choose another --scaffold"));
+        }
+        return Ok((None, scaffold.as_str().to_owned()));
+    }
+    let name = args.model.model.clone().ok_or_else(|| {
+        CommandError::usage(
+            "no model is named",
+            "--model NAME with --endpoint URL, or --model scripted:FILE, or --scaffold gold",
+        )
+    })?;
+    if let Some(file) = name.strip_prefix("scripted:") {
+        let path = Path::new(file);
+        let script = Script::read(&read_text(path)?).map_err(|why| {
+            CommandError::usage(format!("`{file}` is no script: {why}"), "see the README, \"Agents\"")
+        })?;
+        let short = path.file_stem().map_or("scripted".into(), |s| s.to_string_lossy().into_owned());
+        return Ok((Some(Arc::new(Scripted::new(&short, script))), short));
+    }
+    let settings = endpoint_settings(&args.model, &name, concurrent)?;
+    let endpoint = Endpoint::new(settings, Arc::clone(budget)).map_err(|why| {
+        CommandError::usage(format!("the endpoint cannot be used: {why}"), "see --endpoint and --key-from")
+    })?;
+    Ok((Some(Arc::new(endpoint)), name))
+}
+
+fn endpoint_settings(
+    args: &ModelArgs,
+    name: &str,
+    concurrent: usize,
+) -> Result<EndpointSettings, CommandError> {
+    let address = args.endpoint.clone().or_else(|| Environment::variable("OPENAI_BASE_URL"));
+    let wire = match args.wire.as_deref() {
+        Some(word) => Wire::parse(word).ok_or_else(|| {
+            CommandError::usage(format!("there is no protocol `{word}`"), "openai or anthropic")
+        })?,
+        None if address.as_deref().is_some_and(|a| a.contains("anthropic")) => Wire::Anthropic,
+        None => Wire::OpenAi,
+    };
+    let (home, variable) = match wire {
+        Wire::OpenAi => ("https://api.openai.com/v1", "OPENAI_API_KEY"),
+        Wire::Anthropic => ("https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
+    };
+    let key = match &args.key_from {
+        Some(name) => Some(Environment::variable(name).ok_or_else(|| {
+            CommandError::usage(
+                format!("the variable `{name}` is not set"),
+                "put the key there, or name another",
+            )
+        })?),
+        None => Environment::variable(variable),
+    };
+    Ok(EndpointSettings {
+        address: address.unwrap_or_else(|| home.to_owned()),
+        wire,
+        model: name.to_owned(),
+        key,
+        session_header: args.session_header.clone(),
+        concurrent: args.requests_at_once.unwrap_or(concurrent),
+        retries: args.retries,
+        timeout: Duration::from_secs(args.request_timeout.max(1)),
+        stream: args.stream,
+        price: args.price.as_deref().map(price).transpose()?,
+    })
+}
+
+fn price(text: &str) -> Result<Price, CommandError> {
+    let numbers: Option<Vec<f64>> = text.split(',').map(|n| n.trim().parse().ok()).collect();
+    match numbers.as_deref() {
+        Some([prompt, completion]) => Ok(Price { prompt: *prompt, cached: *prompt, completion: *completion }),
+        Some([prompt, completion, cached]) => {
+            Ok(Price { prompt: *prompt, cached: *cached, completion: *completion })
+        }
+        _ => Err(CommandError::usage(
+            format!("`{text}` is no price"),
+            "two or three numbers: dollars for a million tokens read, written, read from a cache",
+        )),
+    }
+}
+
+/// What must be the same when the run is taken up.
+fn identity(
+    args: &RolloutArgs,
+    plan: &RolloutPlan,
+) -> Result<(Map<String, Value>, Vec<Digest>), CommandError> {
+    let sampling = &plan.sampling;
+    let mut settings = Map::from_iter([
+        ("instances".to_owned(), json!(args.instances)),
+        ("scaffold".to_owned(), json!(plan.scaffold.version())),
+        ("model".to_owned(), json!(args.model.model)),
+        ("tool-calls".to_owned(), json!(plan.calls.as_str())),
+        ("temperature".to_owned(), json!(sampling.temperature)),
+        ("top-p".to_owned(), json!(sampling.top_p)),
+        ("max-tokens".to_owned(), json!(sampling.max_tokens)),
+        ("sampling-seed".to_owned(), json!(sampling.seed)),
+        ("capture-tokens".to_owned(), json!(sampling.capture_tokens)),
+        ("first-greedy".to_owned(), json!(plan.first_greedy)),
+        ("evaluate".to_owned(), json!(plan.evaluates)),
+        ("hints".to_owned(), json!(plan.hints)),
+    ]);
+    settings.extend(plan.limits.to_map());
+    if plan.scaffold.is_teacher() {
+        settings.extend([("seed".to_owned(), json!(plan.seed)), ("noise".to_owned(), json!(plan.noise))]);
+    }
+    let mut inputs = Vec::new();
+    for name in ["system.txt", "task.txt", "text_tools.txt", "messages.toml"] {
+        if let Some(path) = args.prompts.as_ref().map(|f| f.join(name)).filter(|p| p.is_file()) {
+            inputs.push(Digest::of(read_text(&path)?.as_bytes()));
+        }
+    }
+    if let Some(file) = args.model.model.as_deref().and_then(|m| m.strip_prefix("scripted:")) {
+        inputs.push(Digest::of(read_text(Path::new(file))?.as_bytes()));
+    }
+    Ok((settings, inputs))
+}
+
+/// One file for each attempt number, and `predictions.jsonl` where there is only one.
+fn write_predictions(ran: &Ran, attempts: u32, model: &str) -> Result<(), CommandError> {
+    for k in 0..attempts {
+        let of_attempt = ran.outcomes.iter().filter_map(|(_, outcome)| match outcome {
+            Outcome::Finished { value, .. } if value["attempt"] == k => Some(value),
+            _ => None,
+        });
+        let prediction = |value: &Value| {
+            Some(Prediction {
+                instance_id: InstanceId::new(value["instance_id"].as_str()?).ok()?,
+                model_name_or_path: model.to_owned(),
+                model_patch: Some(value["patch"].as_str()?.to_owned()),
+            })
+        };
+        let text = predictions::write(&of_attempt.filter_map(prediction).collect::<Vec<_>>());
+        let name =
+            if attempts == 1 { "predictions.jsonl".to_owned() } else { format!("predictions.{k}.jsonl") };
+        ran.run.write_file(&name, &text)?;
+    }
+    Ok(())
+}
