@@ -433,6 +433,7 @@ impl Work<'_> {
             if self.attempt.limits.snapshots {
                 standing.layers = self.snapshot().await;
             }
+            standing.unsaved = standing.layers.is_none();
         }
         let step = self.steps.len() as u32;
         Ok(self.recorder.append(&RecordEvent::Stepped { step, standing: Box::new(standing) })?)

@@ -67,9 +67,12 @@ impl PatchTaker {
     /// # Errors
     /// [`NoPatch`] where git no longer works there.
     pub async fn take(&self, sandbox: &dyn Sandbox) -> Result<Result<String, NoPatch>, SandboxError> {
+        // A repository within the repository, without a commit, stops git: it is left out.
         let add = format!(
             "[ -f {SCRATCH}/index ] || {{ mkdir -p {SCRATCH}/objects && {GIT} read-tree \"$BASE^{{tree}}\"; }}; \
-             {GIT} -c core.excludesFile={SCRATCH}/exclude add -A && {GIT} {DIFF} \"$BASE\""
+             add() {{ {GIT} -c core.excludesFile={SCRATCH}/exclude add -A; }}; \
+             add 2>/dev/null || {{ find . -mindepth 2 -name .git -prune -printf '/%P\\n' | sed 's|/.git$|/|' >> {SCRATCH}/exclude; add; }} && \
+             {GIT} {DIFF} \"$BASE\""
         );
         let done = self.git(sandbox, &add).await?;
         if !done.succeeded() || done.output.dropped > 0 {

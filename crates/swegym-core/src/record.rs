@@ -111,6 +111,8 @@ pub struct Standing {
     pub patch: Option<String>,
     /// Layers that lie on the image, if the box changed in this step.
     pub layers: Option<Vec<Digest>>,
+    /// The box changed in this step, and no snapshot holds it as it is.
+    pub unsaved: bool,
     /// The session's folder.
     pub folder: Option<String>,
     /// Exported variables of the session, as bash declares them.

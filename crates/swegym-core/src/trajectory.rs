@@ -126,6 +126,8 @@ pub struct Trajectory {
     pub patch: String,
     /// Layers on the image that hold the box as it stood after the last step.
     pub layers: Vec<Digest>,
+    /// The last step after which these layers hold the box as it stood.
+    pub restorable: u32,
     /// The session's folder.
     pub folder: Option<String>,
     /// Exported variables of the session.
@@ -177,6 +179,22 @@ pub fn live(events: &[RecordEvent]) -> Result<Vec<&RecordEvent>, FoldError> {
     Ok(live)
 }
 
+/// The beginning of an attempt up to a step, for another one to go on from.
+///
+/// # Errors
+/// When there is no such step.
+pub fn beginning(
+    events: &[RecordEvent],
+    step: u32,
+    head: AttemptHead,
+) -> Result<Vec<RecordEvent>, FoldError> {
+    let live = live(events)?;
+    let is_it = |e: &&RecordEvent| matches!(e, RecordEvent::Stepped { step: s, .. } if *s == step);
+    let end = live.iter().rposition(is_it).ok_or(FoldError::NoStep(step))?;
+    let rest = live[1..=end].iter().map(|e| (*e).clone());
+    Ok(std::iter::once(RecordEvent::Started(Box::new(head))).chain(rest).collect())
+}
+
 impl Trajectory {
     /// Reads an attempt off its events. What came after the last whole step
     /// counts only if the attempt ended.
@@ -198,6 +216,7 @@ impl Trajectory {
             steps: Vec::new(),
             patch: String::new(),
             layers: Vec::new(),
+            restorable: 0,
             folder: None,
             exports: None,
             last_request: String::new(),
@@ -206,8 +225,9 @@ impl Trajectory {
             stop: None,
             fault: None,
         };
+        let mut saved = true;
         for event in live {
-            whole.take(event)?;
+            whole.take(event, &mut saved)?;
         }
         // Void answers were paid for, too.
         (whole.usage, whole.answers) = (Usage::default(), 0);
@@ -220,7 +240,7 @@ impl Trajectory {
         Ok(whole)
     }
 
-    fn take(&mut self, event: &RecordEvent) -> Result<(), FoldError> {
+    fn take(&mut self, event: &RecordEvent, saved: &mut bool) -> Result<(), FoldError> {
         match event {
             RecordEvent::Answered { request, usage, latency_ms, .. } => {
                 let number = self.steps.len() as u32 + 1;
@@ -268,7 +288,11 @@ impl Trajectory {
                     step.nudges.push(predicate.clone());
                 }
             }
-            RecordEvent::Stepped { standing, .. } => {
+            RecordEvent::Stepped { step, standing } => {
+                *saved = !standing.unsaved && (*saved || standing.layers.is_some());
+                if *saved {
+                    self.restorable = *step;
+                }
                 if let Some(patch) = &standing.patch {
                     self.patch.clone_from(patch);
                     if let Some(step) = self.steps.last_mut() {

@@ -1,7 +1,7 @@
 //! One attempt of an agent at an instance: a box, a model, a record.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -11,10 +11,13 @@ use swegym_agent::recorder::Recorder;
 use swegym_agent::scaffold::Prompts;
 use swegym_agent::{Attempt, Limits, Model, Scaffold, teacher};
 use swegym_core::chat::{CallForm, Sampling};
-use swegym_core::record::RecordEvent;
+use swegym_core::record::{AttemptHead, RecordEvent};
 use swegym_core::trajectory::stuck::Stuck;
+use swegym_core::trajectory::{FoldError, beginning};
+use swegym_core::wire::Wire;
 use swegym_core::{Boundary, Fault, Instance, Prediction, StopReason, Trajectory};
-use swegym_sandbox::{Image, Sandbox};
+use swegym_sandbox::store::LayerId;
+use swegym_sandbox::{EmbeddedSandbox, Image, Sandbox};
 use tokio::sync::Semaphore;
 
 use crate::context::Context;
@@ -57,6 +60,29 @@ pub struct RolloutPlan {
     pub concurrent: usize,
     /// Commands at once.
     pub turns: Semaphore,
+    /// The beginning that attempts share, of another attempt.
+    pub fork: Option<Fork>,
+}
+
+/// Another attempt, up to a step.
+#[derive(Debug, Clone)]
+pub struct Fork {
+    /// All its events.
+    pub events: Vec<RecordEvent>,
+    /// The last step that is shared.
+    pub step: u32,
+}
+
+impl RolloutPlan {
+    /// How tokens of one attempt are drawn.
+    fn sampling_of(&self, number: u32) -> Sampling {
+        let mut sampling = self.sampling.clone();
+        sampling.seed = sampling.seed.map(|seed| seed + u64::from(number));
+        if self.first_greedy && number == 0 {
+            sampling.temperature = Some(0.0);
+        }
+        sampling
+    }
 }
 
 impl std::fmt::Debug for RolloutPlan {
@@ -67,7 +93,7 @@ impl std::fmt::Debug for RolloutPlan {
 
 /// Where an attempt's record is, in a run's folder.
 #[must_use]
-pub fn record_path(run_folder: &std::path::Path, instance: &Instance, attempt: u32) -> PathBuf {
+pub fn record_path(run_folder: &Path, instance: &Instance, attempt: u32) -> PathBuf {
     run_folder.join("trajectories").join(instance.instance_id.as_str()).join(format!("{attempt}.jsonl"))
 }
 
@@ -83,15 +109,12 @@ pub async fn rollout(
     attempt: u32,
 ) -> Result<JobResult, Fault> {
     let path = record_path(&context.run_folder, instance, attempt);
-    let (mut recorder, mut events) = Recorder::open(&path, now_ms).map_err(Fault::from)?;
-    let mut past = past_of(&events)?;
-    if !past.as_ref().is_some_and(Trajectory::is_over) {
-        work(context, plan, instance, attempt, &mut recorder, &mut past, &mut events).await?;
-        drop(recorder);
-        (_, events) = Recorder::open(&path, now_ms).map_err(Fault::from)?;
-        past = past_of(&events)?;
+    let mut record = Record::open(&path)?;
+    if !record.past.as_ref().is_some_and(Trajectory::is_over) {
+        work(context, plan, instance, attempt, &mut record).await?;
+        record = Record::open(&path)?;
     }
-    let done = past.filter(Trajectory::is_over);
+    let done = record.past.filter(Trajectory::is_over);
     let done = done.ok_or_else(|| Fault::new(Boundary::Internal, "record", "the record has no end"))?;
     let prediction = Prediction {
         instance_id: instance.instance_id.clone(),
@@ -108,13 +131,93 @@ pub async fn rollout(
     Ok(JobResult { outcome, value })
 }
 
-/// The attempt so far; a record without a whole beginning counts as none.
-fn past_of(events: &[RecordEvent]) -> Result<Option<Trajectory>, Fault> {
-    if !events.iter().any(|e| matches!(e, RecordEvent::Stepped { .. })) {
-        return Ok(None);
+/// An attempt's record and what it says so far.
+struct Record {
+    recorder: Recorder,
+    events: Vec<RecordEvent>,
+    /// `None` where there is no whole beginning.
+    past: Option<Trajectory>,
+}
+
+impl Record {
+    fn open(path: &Path) -> Result<Self, Fault> {
+        let (recorder, events) = Recorder::open(path, now_ms)?;
+        let mut record = Self { recorder, events, past: None };
+        record.read()?;
+        Ok(record)
     }
-    let folded = Trajectory::fold(events);
-    folded.map(Some).map_err(|e| Fault::new(Boundary::Internal, "record", e.to_string()))
+
+    fn read(&mut self) -> Result<(), Fault> {
+        if self.events.iter().any(|e| matches!(e, RecordEvent::Stepped { .. })) {
+            let folded = Trajectory::fold(&self.events);
+            self.past = Some(folded.map_err(|e| Fault::new(Boundary::Internal, "record", e.to_string()))?);
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, event: RecordEvent) -> Result<(), Fault> {
+        self.recorder.append(&event)?;
+        self.events.push(event);
+        Ok(())
+    }
+
+    /// Lets the attempt go on from an earlier step.
+    fn go_back_to(&mut self, step: u32) -> Result<(), Fault> {
+        self.append(RecordEvent::Resumed { step })?;
+        self.read()
+    }
+
+    /// Begins as another attempt did.
+    fn begin_as(&mut self, plan: &RolloutPlan, number: u32, fork: &Fork) -> Result<(), Fault> {
+        let wrong = |e: FoldError| {
+            Fault::new(Boundary::Task, "no_such_step", e.to_string())
+                .with_hint("see `swegym show trajectory` for its steps")
+        };
+        let of = Trajectory::fold(&fork.events).map_err(wrong)?.head;
+        let head = AttemptHead {
+            attempt: number,
+            scaffold: plan.scaffold.version(),
+            model: plan.model_name.clone(),
+            wire: plan.model.as_ref().map_or(Wire::OpenAi, |m| m.wire()),
+            calls: plan.calls,
+            sampling: plan.sampling_of(number),
+            tools: plan.scaffold.tools(),
+            limits: plan.limits.to_map(),
+            forked_from: Some((of.attempt, fork.step)),
+            ..of
+        };
+        for event in beginning(&fork.events, fork.step, head).map_err(wrong)? {
+            self.append(event)?;
+        }
+        self.read()?;
+        match self.past.as_ref().map(|p| p.restorable) {
+            Some(step) if step == fork.step => Ok(()),
+            _ => {
+                let message = format!("no snapshot holds the box as it stood after step {}", fork.step);
+                Err(Fault::new(Boundary::Task, "no_snapshot", message)
+                    .with_hint("fork at an earlier step, or roll out again without --no-snapshots"))
+            }
+        }
+    }
+
+    /// A box as the attempt left it.
+    async fn box_to_go_on(&mut self, context: &Context, image: &Image) -> Result<EmbeddedSandbox, Fault> {
+        let unsaved =
+            self.past.as_ref().filter(|p| (p.restorable as usize) < p.steps.len()).map(|p| p.restorable);
+        if let Some(step) = unsaved {
+            self.go_back_to(step)?;
+        }
+        let layers = self.past.as_ref().map_or(Vec::new(), |p| p.layers.clone());
+        let grown = layers.iter().fold(image.clone(), |image, layer| image.with_layer(LayerId(*layer)));
+        match start(context, &grown).await {
+            Err(fault) if fault.code == "image_missing" && !layers.is_empty() => {
+                // Its snapshots are gone from the store: the attempt begins again.
+                self.go_back_to(0)?;
+                start(context, image).await
+            }
+            started => started,
+        }
+    }
 }
 
 async fn work(
@@ -122,26 +225,13 @@ async fn work(
     plan: &RolloutPlan,
     instance: &Instance,
     number: u32,
-    recorder: &mut Recorder,
-    past: &mut Option<Trajectory>,
-    events: &mut Vec<RecordEvent>,
+    record: &mut Record,
 ) -> Result<(), Fault> {
     let image = image_of(context, instance)?;
-    let sandbox = match &*past {
-        Some(there) if !there.steps.is_empty() => match start(context, &grown(&image, there)).await {
-            Ok(sandbox) => sandbox,
-            Err(fault) if fault.code == "image_missing" => {
-                // Its snapshots are gone from the store: the attempt begins again.
-                let again = RecordEvent::Resumed { step: 0 };
-                recorder.append(&again).map_err(Fault::from)?;
-                events.push(again);
-                *past = past_of(events)?;
-                start(context, &image).await?
-            }
-            Err(fault) => return Err(fault),
-        },
-        _ => start(context, &image).await?,
-    };
+    if let (None, Some(fork)) = (&record.past, &plan.fork) {
+        record.begin_as(plan, number, fork)?;
+    }
+    let sandbox = record.box_to_go_on(context, &image).await?;
     let script;
     let model: &dyn Model = match &plan.model {
         Some(model) => &**model,
@@ -150,11 +240,6 @@ async fn work(
             &script
         }
     };
-    let mut sampling = plan.sampling.clone();
-    sampling.seed = sampling.seed.map(|seed| seed + u64::from(number));
-    if plan.first_greedy && number == 0 {
-        sampling.temperature = Some(0.0);
-    }
     let attempt = Attempt {
         instance,
         number,
@@ -162,21 +247,15 @@ async fn work(
         prompts: &plan.prompts,
         model,
         calls: plan.calls,
-        sampling,
+        sampling: plan.sampling_of(number),
         limits: &plan.limits,
         hints: plan.hints,
         workspace: WORKDIR,
         sandbox: &sandbox,
         turns: &plan.turns,
     };
-    attempt.run(recorder, past.as_ref()).await?;
+    attempt.run(&mut record.recorder, record.past.as_ref()).await?;
     stop(sandbox).await
-}
-
-/// The image with what an attempt has written on top of it.
-fn grown(image: &Image, past: &Trajectory) -> Image {
-    let layers = past.layers.iter().map(|d| swegym_sandbox::store::LayerId(*d));
-    layers.fold(image.clone(), |image, layer| image.with_layer(layer))
 }
 
 /// A teacher's script for this attempt, made from the files of the base commit:

@@ -240,6 +240,12 @@ pub(crate) struct RolloutArgs {
     /// Keep no snapshots of boxes: less disk, but a killed attempt begins again, and none can be forked
     #[arg(long)]
     pub(crate) no_snapshots: bool,
+    /// Record of another attempt to begin as: every attempt goes on from its step --at
+    #[arg(long, value_name = "RECORD", requires = "at")]
+    pub(crate) fork: Option<PathBuf>,
+    /// The last step that forked attempts share
+    #[arg(long, value_name = "STEP", requires = "fork")]
+    pub(crate) at: Option<u32>,
     /// Seed of a teacher
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
@@ -339,6 +345,29 @@ pub(crate) enum Verb {
         #[arg(long)]
         resume: bool,
     },
+    /// Look at what a run recorded
+    Show {
+        #[command(subcommand)]
+        verb: ShowVerb,
+    },
+    /// Write a rollout's attempts as training data: messages and tools, JSON Lines
+    Export(ExportArgs),
+    /// Do an attempt again with its recorded answers, and compare
+    Replay {
+        /// Record: trajectories/<instance_id>/<attempt>.jsonl of a run
+        record: PathBuf,
+        /// Instances that the attempt was made with
+        #[arg(long, value_name = "FILE")]
+        instances: PathBuf,
+        /// Folder of the replay's record [default: a new one under the home folder]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// For developers of swegym and of agents
+    Dev {
+        #[command(subcommand)]
+        verb: DevVerb,
+    },
     /// Check what this machine allows
     Doctor,
     /// Look into the store of images
@@ -421,6 +450,77 @@ pub(crate) enum DatasetVerb {
         /// The newer one
         new: PathBuf,
     },
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum ShowVerb {
+    /// One attempt, step by step
+    Trajectory(ShowTrajectoryArgs),
+}
+
+/// Which attempt, and how much of it.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct ShowTrajectoryArgs {
+    /// Record: trajectories/<instance_id>/<attempt>.jsonl of a run
+    pub(crate) record: PathBuf,
+    /// Only this step, in full
+    #[arg(long, value_name = "N")]
+    pub(crate) step: Option<u32>,
+    /// Everything in full
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// Write a page for browsers, too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) page: Option<PathBuf>,
+}
+
+/// Which attempts, in which form.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct ExportArgs {
+    /// Folder of a rollout
+    pub(crate) run: PathBuf,
+    /// File to write
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// How calls are written: native, text [default: as they travelled]
+    #[arg(long, value_name = "FORM")]
+    pub(crate) calls: Option<String>,
+    /// Folder of the rollout's evaluation [default: the rollout's own, with --evaluate]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) evaluation: Option<PathBuf>,
+    /// Only attempts that resolve their instance
+    #[arg(long)]
+    pub(crate) resolved: bool,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum DevVerb {
+    /// Serve a script as a model endpoint (OpenAI's and Anthropic's protocol), with faults
+    Model(DevModelArgs),
+}
+
+/// A script behind an address.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct DevModelArgs {
+    /// Script, JSON Lines: {"instance_id"?, "replies": [text or {"content", "calls"}]}
+    #[arg(long, value_name = "FILE")]
+    pub(crate) script: PathBuf,
+    /// Address to listen at; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub(crate) listen: String,
+    /// Time before each answer, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub(crate) latency: u64,
+    /// Fault and the share of requests that meet it, for example 429=0.1; more than once if you like:
+    /// timeout, drop, 429, 500, 401, 404, overflow, cut-stream, malformed, empty-choices, wrong-role
+    #[arg(long = "fault", value_name = "KIND=SHARE")]
+    pub(crate) faults: Vec<String>,
+    /// Key that requests must carry [default: none]
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+    /// Seed of the faults
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]

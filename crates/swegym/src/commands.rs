@@ -1,10 +1,14 @@
 //! One file a verb.
 
 mod dataset;
+mod dev;
 mod doctor;
+mod export;
 pub(crate) mod grade;
 mod quickstart;
+mod replay;
 mod report;
+mod show;
 mod store;
 mod unreadable;
 
@@ -12,7 +16,7 @@ use serde_json::json;
 use swegym_core::format::instances::UnknownFields;
 use swegym_runner::run_dir::Open;
 
-use crate::args::{Args, InstallArgs, RunArgs, Verb};
+use crate::args::{Args, DevVerb, InstallArgs, RunArgs, ShowVerb, Verb};
 use crate::error::CommandError;
 use crate::printer::Printer;
 use crate::session::Session;
@@ -71,6 +75,14 @@ pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) 
         }
         Verb::Dataset { verb } => dataset::run(printer, settings(none)?.run.cores, verb),
         Verb::Report { runs, resume: _ } => report::run(printer, &runs),
+        Verb::Show { verb: ShowVerb::Trajectory(args) } => show::trajectory(printer, &args),
+        Verb::Export(args) => export::run(printer, &args),
+        Verb::Replay { record, instances, out } => {
+            let session = open(none).await?;
+            let folder = session.run_folder("replay", out);
+            replay::run(&session, &record, &instances, &folder).await
+        }
+        Verb::Dev { verb: DevVerb::Model(args) } => dev::model(printer, &args).await,
         Verb::Doctor => doctor::run(settings(none)?, printer).await,
         Verb::Store { verb } => store::run(&settings(none)?, printer, verb),
         Verb::Bench { scenario } => bench::run(&global, environment, printer, scenario).await,

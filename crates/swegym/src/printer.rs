@@ -49,6 +49,14 @@ impl Printer {
     }
 }
 
+impl Printer {
+    /// A result that people read as text rather than as a table.
+    pub(crate) fn document(self, value: &Value, text: &str) {
+        let text = if self.json { format!("{value:#}") } else { text.to_owned() };
+        let _ = writeln!(std::io::stdout(), "{text}");
+    }
+}
+
 /// Rows with a header, columns aligned.
 pub(crate) fn render(rows: &[Vec<String>]) -> String {
     let mut table = Table::new();

@@ -157,10 +157,14 @@ impl Ran {
             session.printer.say(&format!("and {more} more, for the same reasons; see failures.jsonl"));
         }
         if self.interrupted() {
-            code = exit::INTERRUPTED;
+            // A wrong key is no interruption; a spent budget and Ctrl-C are.
+            let budget = self.failures().any(|(_, fault)| fault.code == "budget_spent");
+            if *session.stop.borrow() || budget || code == exit::DONE {
+                code = exit::INTERRUPTED;
+            }
             session
                 .printer
-                .say(&format!("interrupted; go on with --resume --out {}", self.run.path().display()));
+                .say(&format!("cut short; go on with --resume --out {}", self.run.path().display()));
         }
         Ok(Done { folder: self.run.path().to_owned(), counts, exit: code })
     }

@@ -25,7 +25,24 @@ impl Limits {
             ("max-time".to_owned(), json!(self.wall_time.as_secs())),
             ("command-timeout".to_owned(), json!(self.command.as_secs())),
             ("max-format-errors".to_owned(), json!(self.format_errors)),
+            ("snapshots".to_owned(), json!(self.snapshots)),
         ])
+    }
+
+    /// Reads what [`Limits::to_map`] wrote; what is missing is as by default.
+    #[must_use]
+    pub fn from_map(map: &Map<String, serde_json::Value>) -> Self {
+        let number = |key: &str| map.get(key).and_then(serde_json::Value::as_u64);
+        let default = Self::default();
+        Self {
+            steps: number("max-steps").map_or(default.steps, |n| n as u32),
+            context: number("max-context"),
+            cost_usd: map.get("max-cost").and_then(serde_json::Value::as_f64),
+            wall_time: number("max-time").map_or(default.wall_time, Duration::from_secs),
+            command: number("command-timeout").map_or(default.command, Duration::from_secs),
+            format_errors: number("max-format-errors").map_or(default.format_errors, |n| n as u32),
+            snapshots: map.get("snapshots") != Some(&json!(false)),
+        }
     }
 }
 

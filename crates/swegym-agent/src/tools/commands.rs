@@ -14,7 +14,7 @@ use super::Done;
 use crate::catalogue::Catalogue;
 
 /// What keeps programs from waiting for a person.
-const QUIET: [(&str, &str); 13] = [
+const QUIET: [(&str, &str); 17] = [
     ("PAGER", "cat"),
     ("MANPAGER", "cat"),
     ("GIT_PAGER", "cat"),
@@ -28,6 +28,11 @@ const QUIET: [(&str, &str); 13] = [
     ("PIP_PROGRESS_BAR", "off"),
     ("TQDM_DISABLE", "1"),
     ("TERM", "dumb"),
+    // An agent may commit; whoever it is, git asks for a name.
+    ("GIT_AUTHOR_NAME", "agent"),
+    ("GIT_AUTHOR_EMAIL", "agent@localhost"),
+    ("GIT_COMMITTER_NAME", "agent"),
+    ("GIT_COMMITTER_EMAIL", "agent@localhost"),
 ];
 
 /// First line of the output that hands work in, as in mini-swe-agent.

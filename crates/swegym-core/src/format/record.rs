@@ -91,6 +91,7 @@ fn event_json(event: &RecordEvent) -> Value {
             let layers = standing.layers.as_ref().map(|l| l.iter().map(Digest::hex).collect::<Vec<_>>());
             put(&mut event, "patch", standing.patch.as_ref());
             put(&mut event, "layers", layers.as_ref());
+            put(&mut event, "unsaved", standing.unsaved.then_some(true));
             put(&mut event, "folder", standing.folder.as_ref());
             put(&mut event, "exports", standing.exports.as_ref());
             event
@@ -356,6 +357,7 @@ fn read_standing(row: &mut Row<'_>) -> Result<Standing, FormatError> {
     Ok(Standing {
         patch: row.optional_string("patch")?,
         layers,
+        unsaved: row.take("unsaved") == Some(Value::Bool(true)),
         folder: row.optional_string("folder")?,
         exports: row.optional_string("exports")?,
     })
@@ -401,6 +403,7 @@ mod tests {
             standing: Box::new(Standing {
                 patch: patch.map(str::to_owned),
                 layers: patch.map(|p| vec![Digest::of(p.as_bytes())]),
+                unsaved: patch.is_none(),
                 folder: Some("/testbed".into()),
                 exports: patch.map(|_| "declare -x A=\"b\"".into()),
             }),

@@ -16,7 +16,7 @@ use swegym_core::format::predictions;
 use swegym_core::wire::Wire;
 use swegym_core::{Digest, Instance, InstanceId, Prediction, Trajectory};
 use swegym_runner::job::JobKind;
-use swegym_runner::rollout::{RolloutPlan, record_path};
+use swegym_runner::rollout::{Fork, RolloutPlan, record_path};
 use swegym_runner::run_dir::Open;
 use swegym_runner::{Job, Outcome};
 use tokio::sync::Semaphore;
@@ -44,13 +44,21 @@ pub(crate) async fn rollout(
     let rows = instances::read(&args.instances.to_string_lossy(), &text, unknown)?;
     let budget =
         Arc::new(Budget::new(args.budget.run_requests, args.budget.run_tokens, args.budget.run_cost));
-    let rows: Vec<Arc<Instance>> = rows.into_iter().map(Arc::new).collect();
+    let plan = Arc::new(plan(session, args, &budget)?);
+    let mut rows: Vec<Arc<Instance>> = rows.into_iter().map(Arc::new).collect();
+    if let Some(fork) = &plan.fork {
+        let id = Trajectory::fold(&fork.events).map(|t| t.head.instance_id).ok();
+        rows.retain(|row| id.as_ref() == Some(&row.instance_id));
+        if rows.is_empty() {
+            let hint = "give the instances that the attempt was made with";
+            return Err(CommandError::nothing("the instance of the attempt is not in the file", hint));
+        }
+    }
     let attempts: Vec<(Arc<Instance>, u32)> =
         (0..args.attempts.max(1)).flat_map(|k| rows.iter().map(move |row| (Arc::clone(row), k))).collect();
     if open != Open::New {
         count_past(folder, &attempts, &budget);
     }
-    let plan = Arc::new(plan(session, args, &budget)?);
     let (settings, mut inputs) = identity(args, &plan)?;
     inputs.push(Digest::of(text.as_bytes()));
     let stage = Stage {
@@ -177,6 +185,7 @@ fn plan(session: &Session, args: &RolloutArgs, budget: &Arc<Budget>) -> Result<R
         evaluates: args.evaluate,
         concurrent,
         turns: Semaphore::new(session.settings.run.cores * TURNS_PER_CORE),
+        fork: fork(args)?,
     })
 }
 
@@ -255,6 +264,14 @@ fn endpoint_settings(
     })
 }
 
+/// The attempt whose beginning is shared.
+fn fork(args: &RolloutArgs) -> Result<Option<Fork>, CommandError> {
+    let (Some(path), Some(step)) = (&args.fork, args.at) else { return Ok(None) };
+    let text = read_text(path)?;
+    let events = swegym_core::format::record::read(&path.to_string_lossy(), &text)?.into_events();
+    Ok(Some(Fork { events, step }))
+}
+
 fn price(text: &str) -> Result<Price, CommandError> {
     let numbers: Option<Vec<f64>> = text.split(',').map(|n| n.trim().parse().ok()).collect();
     match numbers.as_deref() {
@@ -298,6 +315,10 @@ fn identity(
         if let Some(path) = args.prompts.as_ref().map(|f| f.join(name)).filter(|p| p.is_file()) {
             inputs.push(Digest::of(read_text(&path)?.as_bytes()));
         }
+    }
+    if let Some(path) = &args.fork {
+        settings.insert("at".to_owned(), json!(args.at));
+        inputs.push(Digest::of(read_text(path)?.as_bytes()));
     }
     if let Some(file) = args.model.model.as_deref().and_then(|m| m.strip_prefix("scripted:")) {
         inputs.push(Digest::of(read_text(Path::new(file))?.as_bytes()));

@@ -4,17 +4,29 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 
 use regex::Regex;
 
 /// A home folder and the binary.
 pub struct Gym {
     pub folder: tempfile::TempDir,
+    /// Whose images it uses, if not its own.
+    shared: Option<Arc<Gym>>,
 }
 
 impl Gym {
     pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self { folder: tempfile::tempdir().unwrap(), shared: None }
+    }
+
+    /// A folder of its own, and the images of another one.
+    pub fn beside(other: &Arc<Self>) -> Self {
+        Self { shared: Some(Arc::clone(other)), ..Self::new() }
+    }
+
+    fn home(&self) -> PathBuf {
+        self.shared.as_ref().map_or_else(|| self.path("home"), |other| other.home())
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -24,7 +36,7 @@ impl Gym {
     #[expect(clippy::disallowed_methods, reason = "a test starts the program it tests")]
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_swegym"));
-        command.args(arguments).current_dir(self.folder.path()).env("SWEGYM_HOME", self.path("home"));
+        command.args(arguments).current_dir(self.folder.path()).env("SWEGYM_HOME", self.home());
         command.stdin(Stdio::null());
         command
     }

@@ -1,0 +1,49 @@
+//! An attempt done again with its recorded answers.
+
+use std::path::Path;
+
+use swegym_core::format::instances::{self, UnknownFields};
+use swegym_core::format::record;
+
+use crate::error::CommandError;
+use crate::exit;
+use crate::session::Session;
+
+/// Replays a record and says where the box answered otherwise.
+pub(crate) async fn run(
+    session: &Session,
+    file: &Path,
+    instances: &Path,
+    folder: &Path,
+) -> Result<u8, CommandError> {
+    let attempt = super::show::read(file)?;
+    let text = std::fs::read_to_string(instances).map_err(|e| CommandError::file("read", instances, &e))?;
+    let rows = instances::read(&instances.to_string_lossy(), &text, UnknownFields::Keep)?;
+    let id = &attempt.head.instance_id;
+    let instance = rows.iter().find(|row| row.instance_id == *id).ok_or_else(|| {
+        CommandError::nothing(
+            format!("`{id}` is not in the file"),
+            "give the instances that the attempt was made with",
+        )
+    })?;
+    let bytes = std::fs::read(file).map_err(|e| CommandError::file("read", file, &e))?;
+    let events = record::read(&file.to_string_lossy(), &String::from_utf8_lossy(&bytes))?.into_events();
+    let context = session.context(folder);
+    let found =
+        swegym_runner::replay::replay(&context, instance, &events, &folder.join("replay.jsonl")).await?;
+    let word = |key: &str| if found[key] == true { "yes" } else { "no" }.to_owned();
+    let first = found["differences"].get(0).map_or(String::new(), |d| format!("step {}", d["step"]));
+    let mut table = vec![
+        ["steps", "replayed", "all the same", "same patch", "first difference"].map(str::to_owned).to_vec(),
+    ];
+    table.push(vec![
+        found["steps"].to_string(),
+        found["replayed_steps"].to_string(),
+        word("same"),
+        word("same_patch"),
+        first,
+    ]);
+    session.printer.result(&found, &table);
+    session.printer.say(&format!("in {}", folder.display()));
+    Ok(exit::DONE)
+}

@@ -1,0 +1,629 @@
+//! Agents at work on real boxes: what they may do, what is kept of it, and
+//! what is left when they are cut off.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use common::{Gym, contents, rows};
+use serde_json::{Value, json};
+
+const MODULE: &str = "def double(x):\n    if x < 0:\n        return -2 * -x\n    return 2 * x\n\n\ndef clamp(x, low, high):\n    if x < low:\n        return low\n    if x > high:\n        return high\n    return x\n";
+const TESTS: &str = "import toy\n\n\ndef test_double():\n    assert toy.double(3) == 6\n    assert toy.double(-3) == -6\n\n\ndef test_clamp():\n    assert toy.clamp(5, 0, 3) == 3\n    assert toy.clamp(-5, 0, 3) == 0\n    assert toy.clamp(2, 0, 3) == 2\n";
+
+/// Made once, and removed when the last test that uses it is through.
+static MADE: Mutex<Weak<Gym>> = Mutex::new(Weak::new());
+
+/// Some instances, made by the real thing.
+fn gym() -> Gym {
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let base = made.upgrade().unwrap_or_else(|| {
+        let base = Arc::new(make());
+        *made = Arc::downgrade(&base);
+        base
+    });
+    let gym = Gym::beside(&base);
+    for file in ["instances.jsonl", "one.jsonl"] {
+        gym.write(file, &base.read(file));
+    }
+    gym
+}
+
+fn make() -> Gym {
+    let gym = Gym::new();
+    let project = gym.project("toy", MODULE, TESTS);
+    gym.must(&["build", &project, "--out", "build"]);
+    gym.must(&["synth", "--images", "build/images.jsonl", "--candidates", "8", "--out", "synth"]);
+    gym.must(&["validate", "--instances", "synth/candidates.jsonl", "--repeats", "1", "--out", "validate"]);
+    let text = gym.read("validate/instances.jsonl");
+    gym.write("instances.jsonl", &text);
+    gym.write("one.jsonl", text.lines().next().unwrap());
+    gym
+}
+
+fn call(tool: &str, arguments: &Value) -> Value {
+    json!({"content": "I go on.", "calls": [{"name": tool, "arguments": arguments}]})
+}
+
+fn bash(command: &str) -> Value {
+    call("execute_bash", &json!({"command": command}))
+}
+
+fn finish() -> Value {
+    call("finish", &json!({}))
+}
+
+/// Writes a script, rolls it out on one instance, and gives the run's folder and result.
+fn play(gym: &Gym, name: &str, replies: &[Value], flags: &[&str]) -> (String, Value) {
+    let script = gym.write(&format!("{name}.script"), &format!("{}\n", json!({"replies": replies})));
+    let (model, out) = (format!("scripted:{script}"), format!("run-{name}"));
+    let mut arguments = vec!["rollout", "--instances", "one.jsonl", "--model", &model, "--out", &out];
+    arguments.extend(flags);
+    gym.must(&arguments);
+    (out.clone(), result(gym, &out, 0))
+}
+
+fn id(gym: &Gym) -> String {
+    rows(&gym.read("one.jsonl"))[0]["instance_id"].as_str().unwrap().to_owned()
+}
+
+fn result(gym: &Gym, run: &str, attempt: u32) -> Value {
+    serde_json::from_str(&gym.read(&format!("{run}/results/{}.{attempt}.json", id(gym)))).unwrap()
+}
+
+fn shown(gym: &Gym, run: &str) -> Value {
+    let record = format!("{run}/trajectories/{}/0.jsonl", id(gym));
+    serde_json::from_str(&gym.must(&["show", "trajectory", &record, "--json"])).unwrap()
+}
+
+fn observations(shown: &Value) -> Vec<String> {
+    let steps = shown["steps"].as_array().unwrap().iter();
+    let actions = steps.flat_map(|s| s["actions"].as_array().unwrap().clone());
+    actions.map(|a| a["observation"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn teachers_teach_and_their_attempts_are_tested() {
+    let gym = gym();
+    let count = rows(&gym.read("instances.jsonl")).len();
+    gym.must(&["rollout", "--instances", "instances.jsonl", "--scaffold", "gold", "--out", "teacher"]);
+    gym.must(&[
+        "evaluate",
+        "--instances",
+        "instances.jsonl",
+        "--predictions",
+        "teacher",
+        "--out",
+        "gold-eval",
+    ]);
+    let reports = rows(&gym.read("gold-eval/reports.jsonl"));
+    assert!(reports.len() == count && reports.iter().all(|r| r["resolved"] == true && r["attempt"] == 0));
+    let noisy = |out: &str| {
+        let flags =
+            ["--scaffold", "noisy-expert", "--attempts", "3", "--evaluate", "--seed", "4", "--out", out];
+        gym.must(&[&["rollout", "--instances", "instances.jsonl"][..], &flags].concat());
+        let resolved = rows(&gym.read(&format!("{out}/reports.jsonl")));
+        let patches: String = (0..3).map(|k| gym.read(&format!("{out}/predictions.{k}.jsonl"))).collect();
+        (resolved.iter().filter(|r| r["resolved"] == true).count(), patches)
+    };
+    let (first, again) = (noisy("noisy"), noisy("again"));
+    assert!(first.0 > 0 && first.0 < 3 * count, "{} of {}", first.0, 3 * count);
+    assert_eq!(first, again);
+    // What is exported is what was said, in either form.
+    gym.must(&["export", "noisy", "--out", "native.jsonl"]);
+    gym.must(&["export", "noisy", "--out", "text.jsonl", "--calls", "text", "--resolved"]);
+    let (native, text) = (rows(&gym.read("native.jsonl")), rows(&gym.read("text.jsonl")));
+    assert_eq!((native.len(), text.len()), (3 * count, first.0));
+    assert!(native.iter().all(|r| r["tools"].as_array().is_some_and(|t| t.len() == 3)));
+    let last =
+        |r: &Value| r["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap().to_owned();
+    assert!(
+        text.iter().all(|r| r.get("tools").is_none() && last(r).ends_with("<function=finish>\n</function>"))
+    );
+}
+
+#[test]
+fn commands_that_would_hang_a_person_do_not_hang_a_rollout() {
+    let gym = gym();
+    let replies = [
+        bash("read answer; echo \"got <$answer>\"; cat; echo still here"),
+        bash(
+            "git log | head -3; git --paginate log --oneline; python -c 'help(str)' | tail -1; EDITOR=vi; git commit --amend -q && echo amended",
+        ),
+        bash("export KEPT=yes; cd /tmp; sleep 1000"),
+        bash("echo $KEPT in $PWD"),
+        bash("yes | head -c 300000; exit 3"),
+        bash("(sleep 500 &) ; setsid sleep 500 & echo left behind"),
+        finish(),
+    ];
+    let (run, result) = play(&gym, "hang", &replies, &["--command-timeout", "2"]);
+    assert_eq!(result["exit_status"], "submitted");
+    let seen = observations(&shown(&gym, &run));
+    assert!(seen[0].contains("got <>") && seen[0].contains("still here"), "{}", seen[0]);
+    assert!(seen[1].contains("amended"), "{}", seen[1]);
+    assert!(seen[2].contains("stopped after 2 seconds"), "{}", seen[2]);
+    assert!(seen[3].starts_with("yes in /tmp"), "{}", seen[3]);
+    assert!(seen[4].contains("characters left out") && seen[4].len() < 32_000, "{}", seen[4].len());
+    assert!(seen[5].contains("left behind"), "{}", seen[5]);
+}
+
+#[test]
+fn the_patch_holds_everything_but_scratch() {
+    let gym = gym();
+    let replies = [
+        bash(
+            "printf 'new\\n' > new.txt; printf '\\0\\1\\2' > bin.dat; printf 'caf\\351\\n' > latin.txt; chmod +x toy.py; mkdir -p pkg && touch pkg/empty.py; ln -s toy.py link",
+        ),
+        bash(
+            "python -m pytest -q -p no:cacheprovider; python -c 'import toy'; echo x > reproduce_error.py; mkdir .pytest_cache && touch .pytest_cache/x",
+        ),
+        bash(
+            "rm test_toy.py; git add -A; git commit -qm 'mine'; git checkout -q -b other; git config diff.noprefix true; git config core.pager less; mkdir nested && cd nested && git init -q && touch f && cd ..",
+        ),
+        call(
+            "str_replace_editor",
+            &json!({"command": "str_replace", "path": "/testbed/toy.py", "old_str": "def clamp(x, low, high):\n", "new_str": "def clamp(x, low, high):\n    # Here.\n"}),
+        ),
+        finish(),
+    ];
+    let (run, result) = play(&gym, "patch", &replies, &[]);
+    let patch = result["patch"].as_str().unwrap();
+    for part in [
+        "b/new.txt",
+        "b/bin.dat",
+        "GIT binary patch",
+        "b/latin.txt",
+        "old mode 100644\nnew mode 100755",
+        "b/pkg/empty.py",
+        "new file mode 120000",
+        "deleted file",
+        "+    # Here.",
+    ] {
+        assert!(patch.contains(part), "{part} is not in\n{patch}");
+    }
+    for part in ["__pycache__", "reproduce_error", ".pytest_cache", "nested"] {
+        assert!(!patch.contains(part), "{part} is in\n{patch}");
+    }
+    // It applies to the untouched image, by the evaluation's own chain.
+    gym.must(&["evaluate", "--instances", "one.jsonl", "--predictions", &run, "--out", "eval"]);
+    assert_eq!(rows(&gym.read("eval/reports.jsonl"))[0]["patch_successfully_applied"], true);
+}
+
+#[test]
+fn an_agent_that_ruins_its_repository_keeps_what_it_had() {
+    let gym = gym();
+    let replies = [bash("echo '# mine' >> toy.py"), bash("rm -rf .git"), finish()];
+    let (_, result) = play(&gym, "ruin", &replies, &[]);
+    assert_eq!(result["exit_status"], "submitted");
+    assert!(result["patch"].as_str().unwrap().contains("+# mine"), "{result}");
+}
+
+#[test]
+fn answers_that_cannot_be_carried_out_are_answered() {
+    let gym = gym();
+    let broken =
+        |arguments: &str| json!({"content": "", "calls": [{"name": "execute_bash", "arguments": arguments}]});
+    let huge = format!("{{\"command\": \"{}\"}}", "x".repeat(10 << 20));
+    let replies = [
+        broken("{\"command\": \"ls"),
+        call("open_file", &json!({})),
+        bash("echo one good answer in between"),
+        call("execute_bash", &json!({})),
+        call("execute_bash", &json!({"command": "ls", "speed": 3})),
+        bash("true"),
+        broken(&huge),
+        json!({"content": "x", "role": "user", "calls": []}),
+        json!("Only words."),
+        json!({"content": "half", "finish": "length", "calls": []}),
+        json!({"content": "", "calls": [{"name": "execute_bash", "arguments": {"command": "echo a"}}, {"name": "execute_bash", "arguments": {"command": "echo b"}}]}),
+        finish(),
+    ];
+    let (run, result) = play(&gym, "wrong", &replies, &[]);
+    assert_eq!(result["exit_status"], "submitted", "{result}");
+    let shown = shown(&gym, &run);
+    let problems: Vec<_> =
+        shown["steps"].as_array().unwrap().iter().map(|s| s["problem"].as_str().unwrap_or("-")).collect();
+    assert_eq!(
+        problems,
+        [
+            "not_json",
+            "unknown_tool",
+            "-",
+            "missing_parameters",
+            "unknown_parameter",
+            "-",
+            "too_long",
+            "wrong_role",
+            "-",
+            "cut",
+            "-",
+            "-"
+        ]
+    );
+    let record = gym.read(&format!("{run}/trajectories/{}/0.jsonl", id(&gym)));
+    assert!(record.len() > 10 << 20, "what came is kept");
+    assert_eq!(
+        record.matches("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx").count() * 52 / (10 << 20),
+        2,
+        "once as bytes, once as a message"
+    );
+    let (_, three) = play(&gym, "three", &[broken("["), broken("["), broken("["), finish()], &[]);
+    assert_eq!(three["exit_status"], "format_errors");
+    let (_, bash_only) =
+        play(&gym, "bash", &[json!("words"), json!("words"), json!("words")], &["--scaffold", "bash"]);
+    assert_eq!(bash_only["exit_status"], "format_errors");
+}
+
+#[test]
+fn limits_end_an_attempt_and_keep_its_patch() {
+    let gym = gym();
+    let edit = bash("echo '# mine' >> toy.py");
+    let status = |name: &str, replies: &[Value], flags: &[&str]| {
+        let (_, result) = play(&gym, name, replies, flags);
+        assert!(result["patch"].as_str().unwrap().contains("+# mine"), "{name}: {result}");
+        result["exit_status"].as_str().unwrap().to_owned()
+    };
+    let many: Vec<Value> =
+        std::iter::once(edit.clone()).chain((0..9).map(|i| bash(&format!("echo {i}")))).collect();
+    assert_eq!(status("steps", &many, &["--max-steps", "3"]), "step_limit");
+    assert_eq!(status("context", &many, &["--max-context", "900"]), "context_overflow");
+    let slow = [edit.clone(), bash("sleep 3"), bash("echo on")];
+    assert_eq!(status("time", &slow, &["--max-time", "2"]), "timeout");
+    let same: Vec<Value> = std::iter::once(edit.clone()).chain((0..20).map(|_| bash("cat toy.py"))).collect();
+    assert_eq!(status("loop", &same, &[]), "stuck_in_loop");
+    let loops = result(&gym, "run-loop", 0);
+    assert_eq!(loops["stuck"], json!(["trailing-3@1", "repeating-4@1"]));
+    assert_eq!(loops["steps"], 6, "told at the fourth, stopped at the fifth: {loops}");
+    let (_, old) = play(&gym, "old", &same, &["--scaffold", "codeact-2.2"]);
+    assert_eq!(old["steps"], 5, "there nobody is told");
+}
+
+#[test]
+fn calls_as_text_are_the_same_work() {
+    let gym = gym();
+    let replies = [
+        bash("ls"),
+        json!("<function=execute_bash>\n<parameter=speed>3</parameter>\n</function>"),
+        call(
+            "str_replace_editor",
+            &json!({"command": "insert", "path": "/testbed/toy.py", "insert_line": 0, "new_str": "    # kept\n"}),
+        ),
+        finish(),
+    ];
+    for scaffold in ["codeact", "codeact-2.1", "codeact-2.2"] {
+        let name = scaffold.replace('.', "-");
+        let (run, result) = play(&gym, &name, &replies, &["--tool-calls", "text", "--scaffold", scaffold]);
+        assert_eq!(
+            (result["exit_status"].as_str(), result["malformed"].as_u64()),
+            (Some("submitted"), Some(1)),
+            "{scaffold}"
+        );
+        let patch = result["patch"].as_str().unwrap();
+        // The older parser strips values, and with them the indentation.
+        assert_eq!(patch.contains("+    # kept"), scaffold == "codeact", "{scaffold}: {patch}");
+        let shown = shown(&gym, &run);
+        assert!(observations(&shown)[0].contains("toy.py"));
+        let record = gym.read(&format!("{run}/trajectories/{}/0.jsonl", id(&gym)));
+        assert!(
+            record.contains("EXECUTION RESULT of [execute_bash]") && record.contains("BEGIN FUNCTION #1")
+        );
+    }
+}
+
+#[test]
+fn an_attempt_can_be_replayed_and_forked_at_any_step() {
+    let gym = gym();
+    let replies = [
+        bash("export MODE=deep; mkdir -p /tmp/work; echo one > /tmp/work/notes; cd /tmp/work"),
+        bash("echo two >> notes; echo '# first' >> /testbed/toy.py"),
+        bash("echo '# second' >> /testbed/toy.py"),
+        bash("cat notes; echo $MODE in $PWD; tail -n 2 /testbed/toy.py"),
+        finish(),
+    ];
+    let (run, whole) = play(&gym, "long", &replies, &[]);
+    let record = format!("{run}/trajectories/{}/0.jsonl", id(&gym));
+    let replay: Value = serde_json::from_str(&gym.must(&[
+        "replay",
+        &record,
+        "--instances",
+        "one.jsonl",
+        "--out",
+        "replay",
+        "--json",
+    ]))
+    .unwrap();
+    assert_eq!((replay["same"].as_bool(), replay["steps"].as_u64()), (Some(true), Some(5)), "{replay}");
+    // From step 2 on the script goes on as before, in a box that stands as it stood.
+    let model = "scripted:long.script";
+    let fork = |at: &str, out: &str| {
+        gym.must(&[
+            "rollout",
+            "--instances",
+            "instances.jsonl",
+            "--model",
+            model,
+            "--fork",
+            &record,
+            "--at",
+            at,
+            "--attempts",
+            "2",
+            "--out",
+            out,
+        ]);
+        (result(&gym, out, 0), result(&gym, out, 1))
+    };
+    for (at, out) in [("2", "fork-2"), ("4", "fork-4"), ("0", "fork-0")] {
+        let (one, two) = fork(at, out);
+        assert_eq!(one["patch"], whole["patch"], "{at}");
+        assert_eq!(two["patch"], whole["patch"], "{at}");
+        assert_eq!(one["steps"], 5);
+        assert_eq!(observations(&shown(&gym, out)), observations(&shown(&gym, &run)), "{at}");
+    }
+    let output = gym.run(&[
+        "rollout",
+        "--instances",
+        "one.jsonl",
+        "--model",
+        model,
+        "--fork",
+        &record,
+        "--at",
+        "9",
+        "--out",
+        "fork-9",
+    ]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("does not have"), "{output:?}");
+}
+
+/// A script behind an address.
+struct Endpoint {
+    child: Child,
+    address: String,
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn serve(gym: &Gym, flags: &[&str]) -> Endpoint {
+    let mut command = gym.command(&[&["dev", "model", "--json"], flags].concat());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let text: String = lines.by_ref().take(3).map(Result::unwrap).collect();
+    let address = serde_json::from_str::<Value>(&text).unwrap()["endpoint"].as_str().unwrap().to_owned();
+    Endpoint { child, address }
+}
+
+#[test]
+fn a_real_socket_with_every_fault_gives_the_same_attempt() {
+    let gym = gym();
+    let replies = [bash("ls"), bash("echo '# mine' >> toy.py"), bash("cat toy.py"), finish()];
+    let (_, straight) = play(&gym, "socket", &replies, &[]);
+    let faults = [
+        "429=0.06",
+        "500=0.06",
+        "drop=0.06",
+        "malformed=0.06",
+        "empty-choices=0.06",
+        "cut-stream=0.06",
+        "timeout=0.02",
+    ];
+    let mut flags = vec!["--script", "socket.script", "--key", "sesame-4711"];
+    flags.extend(faults.iter().flat_map(|f| ["--fault", f]));
+    let server = serve(&gym, &flags);
+    for (name, more) in
+        [("plain", &[][..]), ("stream", &["--stream"]), ("anthropic", &["--wire", "anthropic"])]
+    {
+        let out = format!("http-{name}");
+        let mut arguments =
+            vec!["rollout", "--instances", "one.jsonl", "--model", "m", "--endpoint", &server.address];
+        arguments.extend([
+            "--retries",
+            "30",
+            "--request-timeout",
+            "2",
+            "--price",
+            "1,2",
+            "--attempts",
+            "2",
+            "--out",
+            &out,
+        ]);
+        arguments.extend(more);
+        arguments.extend(["--key-from", "THE_KEY"]);
+        let mut command = gym.command(&arguments);
+        let output = command.env("THE_KEY", "sesame-4711").output().unwrap();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let found = result(&gym, &out, 1);
+        assert_eq!((&found["patch"], &found["steps"]), (&straight["patch"], &straight["steps"]), "{name}");
+        assert!(found["cost_usd"].as_f64().unwrap() > 0.0);
+        for (file, bytes) in contents(&gym.path(&out), &|_| false) {
+            assert!(!String::from_utf8_lossy(&bytes).contains("sesame"), "the key is in {file}");
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_an_endpoint_is_said_once() {
+    let gym = gym();
+    gym.write("s.script", &format!("{}\n", json!({"replies": [bash("ls"), finish()]})));
+    let say = |flags: &[&str], more: &[&str], code: i32| {
+        let server = serve(&gym, &[&["--script", "s.script"], flags].concat());
+        let out = format!("down-{}", flags.concat().replace(['=', '.', '-'], "_"));
+        let mut arguments = vec![
+            "rollout",
+            "--instances",
+            "instances.jsonl",
+            "--model",
+            "m",
+            "--endpoint",
+            &server.address,
+            "--out",
+            &out,
+        ];
+        arguments.extend(more);
+        let output = gym.run(&arguments);
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{flags:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let key = say(&["--key", "right"], &[], 10);
+    assert!(
+        key.contains("refuses the key (status 401)")
+            && key.contains("hint:")
+            && key.matches("401").count() == 1,
+        "{key}"
+    );
+    let model = say(&["--fault", "404=1"], &[], 10);
+    assert!(model.contains("no such model") && model.contains("--endpoint"), "{model}");
+    let broken = say(&["--fault", "500=1"], &["--retries", "1"], 10);
+    assert!(broken.contains("no answer in 2 tries: status 500") && broken.contains("--resume"), "{broken}");
+    say(&["--fault", "overflow=1"], &[], 0);
+    let ended = rows(&gym.read("down-__faultoverflow_1/events.jsonl"));
+    assert!(ended.iter().any(|e| e["event"]["outcome"] == "context_overflow"), "{ended:?}");
+    let nobody = gym.run(&[
+        "rollout",
+        "--instances",
+        "one.jsonl",
+        "--model",
+        "m",
+        "--endpoint",
+        "http://127.0.0.1:9/v1",
+        "--retries",
+        "1",
+        "--out",
+        "nobody",
+    ]);
+    let words = String::from_utf8_lossy(&nobody.stderr);
+    assert!(
+        nobody.status.code() == Some(10)
+            && words.contains("no answer in 2 tries")
+            && words.contains("refused"),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_budget_stops_the_run_and_a_larger_one_goes_on() {
+    let gym = gym();
+    let replies: Vec<Value> = (0..5).map(|i| bash(&format!("echo {i}"))).chain([finish()]).collect();
+    gym.write("s.script", &format!("{}\n", json!({"replies": replies})));
+    let server = serve(&gym, &["--script", "s.script"]);
+    let arguments = [
+        "rollout",
+        "--instances",
+        "instances.jsonl",
+        "--model",
+        "m",
+        "--endpoint",
+        &server.address,
+        "--concurrent",
+        "2",
+        "--out",
+        "run",
+    ];
+    let output = gym.run(&[&arguments[..], &["--run-requests", "10"]].concat());
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(130) && words.contains("10 of 10 requests"), "{words}");
+    gym.must(&[&arguments[..], &["--resume"]].concat());
+    let count = rows(&gym.read("instances.jsonl")).len();
+    assert_eq!(rows(&gym.read("run/predictions.jsonl")).len(), count);
+    let asked: usize = contents(&gym.path("run/trajectories"), &|_| false)
+        .iter()
+        .map(|(_, bytes)| String::from_utf8_lossy(bytes).matches("\"kind\":\"answered\"").count())
+        .sum();
+    assert_eq!(asked, 6 * count, "no answer was paid for twice");
+}
+
+#[test]
+fn a_killed_run_goes_on_where_it_was_and_loses_nothing() {
+    let gym = gym();
+    let replies: Vec<Value> =
+        (0..12).map(|i| bash(&format!("echo '# {i}' >> toy.py; sleep 0.02"))).chain([finish()]).collect();
+    gym.write("s.script", &format!("{}\n", json!({"replies": replies})));
+    let arguments = [
+        "rollout",
+        "--instances",
+        "instances.jsonl",
+        "--model",
+        "scripted:s.script",
+        "--attempts",
+        "4",
+        "--concurrent",
+        "4",
+    ];
+    gym.must(&[&arguments[..], &["--out", "whole"]].concat());
+    let records = |run: &str| -> BTreeMap<String, Vec<u8>> {
+        contents(&gym.path(&format!("{run}/trajectories")), &|_| false).into_iter().collect()
+    };
+    let is_over = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("\"kind\":\"ended\"");
+    let mut finished: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    let mut kills = 0;
+    let mut wait = 300;
+    loop {
+        let mut run = vec!["--out", "killed"];
+        if gym.path("killed/run.json").exists() {
+            run.push("--resume");
+        }
+        let mut child = gym.spawn(&[&arguments[..], &run].concat());
+        std::thread::sleep(Duration::from_millis(wait));
+        wait = 150 + (wait * 7919) % 400;
+        if child.try_wait().unwrap().is_some() || kills == 20 {
+            assert!(child.wait().unwrap().success());
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+        let now = if gym.path("killed/trajectories").exists() { records("killed") } else { BTreeMap::new() };
+        for (name, bytes) in &finished {
+            assert_eq!(now.get(name), Some(bytes), "{name} changed after its end");
+        }
+        finished.extend(now.into_iter().filter(|(_, bytes)| is_over(bytes)));
+    }
+    assert!(kills > 3, "the run was over after {kills} kills");
+    for k in 0..4 {
+        let name = format!("predictions.{k}.jsonl");
+        assert_eq!(gym.read(&format!("killed/{name}")), gym.read(&format!("whole/{name}")));
+    }
+    // No step counts twice, whatever had to be done again.
+    for path in records("killed").keys() {
+        let shown: Value = serde_json::from_str(&gym.must(&[
+            "show",
+            "trajectory",
+            &format!("killed/trajectories/{path}"),
+            "--json",
+        ]))
+        .unwrap();
+        assert_eq!(
+            (shown["steps"].as_array().unwrap().len(), shown["exit_status"].as_str()),
+            (13, Some("submitted"))
+        );
+    }
+}
+
+#[test]
+fn an_image_without_its_repository_is_the_tasks_fault() {
+    let gym = gym();
+    let mut row = rows(&gym.read("one.jsonl")).remove(0);
+    row["base_commit"] = json!("0123456789012345678901234567890123456789");
+    gym.write("lost.jsonl", &format!("{row}\n"));
+    let output = gym.run(&["rollout", "--instances", "lost.jsonl", "--scaffold", "gold", "--out", "lost"]);
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(11) && words.contains("has no repository") && words.contains("hint:"),
+        "{words}"
+    );
+}
