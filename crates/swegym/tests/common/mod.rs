@@ -1,6 +1,8 @@
 //! The real binary, a home folder of its own, and small projects to feed it.
 #![allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "each test file uses a part of this")]
 
+pub mod toy;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -12,7 +14,7 @@ use regex::Regex;
 pub struct Gym {
     pub folder: tempfile::TempDir,
     /// Whose images it uses, if not its own.
-    shared: Option<Arc<Gym>>,
+    shared: Option<Arc<Self>>,
 }
 
 impl Gym {
