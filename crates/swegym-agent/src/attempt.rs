@@ -153,7 +153,10 @@ impl Attempt<'_> {
         let ended = work.go_on().await;
         match ended {
             Ok(reason) => {
-                work.take_patch().await?;
+                let mark = self.sandbox.mark().await.map_err(|e| box_fault(&e))?;
+                if mark != work.mark {
+                    work.take_patch().await?;
+                }
                 let patch = std::mem::take(&mut work.patch);
                 work.recorder.finish(&RecordEvent::Ended { reason, patch: patch.clone() })?;
                 Ok(Ending { reason, patch })

@@ -21,9 +21,10 @@ const LARGEST: u64 = 64 << 20;
 /// How long git may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Settings that hold whatever the repository's own say.
+/// Settings that hold whatever the repository's own say. Files of an image
+/// have times of their own, so that time and size tell enough.
 const GIT: &str = "git -c core.fsmonitor=false -c core.untrackedCache=false -c core.autocrlf=false \
-    -c core.safecrlf=false -c core.fileMode=true -c core.quotePath=true -c advice.addEmbeddedRepo=false";
+    -c core.checkStat=minimal -c core.trustctime=false -c core.safecrlf=false -c core.fileMode=true -c core.quotePath=true -c advice.addEmbeddedRepo=false";
 const DIFF: &str = "diff --cached --binary --no-color --no-ext-diff --no-textconv --no-renames \
     --ignore-submodules=all --src-prefix=a/ --dst-prefix=b/";
 
@@ -48,18 +49,39 @@ impl PatchTaker {
         Self { workspace, base_commit, excluded: format!("{CACHES}{scratch}") }
     }
 
-    /// Sets our index up, before the agent does anything.
+    /// Sets our index up, before the agent does anything: a copy of the
+    /// repository's own, whose notes on files save reading them again.
     ///
     /// # Errors
     /// [`NoPatch`] where the repository or its commit is missing.
     pub async fn prepare(&self, sandbox: &dyn Sandbox) -> Result<Result<(), NoPatch>, SandboxError> {
         sandbox.write(&format!("{SCRATCH}/exclude"), self.excluded.as_bytes(), None).await?;
-        let line = format!(
-            "mkdir -p {SCRATCH}/objects && {GIT} read-tree \"$BASE^{{tree}}\" && {GIT} update-index -q --refresh; \
-             git cat-file -e \"$BASE^{{commit}}\""
-        );
-        let done = self.git(sandbox, &line).await?;
-        Ok(if done.succeeded() { Ok(()) } else { Err(NoPatch(words(&done))) })
+        // Git names objects by paths that need this folder.
+        sandbox.write(&format!("{SCRATCH}/objects/.kept"), b"", None).await?;
+        if !self.stands_at_base(sandbox).await {
+            let done = self.git(sandbox, "git cat-file -e \"$BASE^{commit}\"").await?;
+            return Ok(if done.succeeded() { Ok(()) } else { Err(NoPatch(words(&done))) });
+        }
+        // Without one, the first patch makes it from the commit.
+        if let Ok(index) = sandbox.read(&format!("{}/.git/index", self.workspace), LARGEST).await {
+            sandbox.write(&format!("{SCRATCH}/index"), &index, None).await?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Whether the repository's head is the base commit, by its files alone: a
+    /// fresh box is where it was built, and a process costs more than a look.
+    async fn stands_at_base(&self, sandbox: &dyn Sandbox) -> bool {
+        let read = async |name: &str| {
+            let bytes = sandbox.read(&format!("{}/.git/{name}", self.workspace), 4096).await.ok()?;
+            Some(String::from_utf8_lossy(&bytes).trim().to_owned())
+        };
+        let Some(head) = read("HEAD").await else { return false };
+        let commit = match head.strip_prefix("ref: ") {
+            Some(branch) => read(branch).await,
+            None => Some(head),
+        };
+        commit.as_ref() == Some(&self.base_commit)
     }
 
     /// The patch as it stands.
@@ -69,7 +91,7 @@ impl PatchTaker {
     pub async fn take(&self, sandbox: &dyn Sandbox) -> Result<Result<String, NoPatch>, SandboxError> {
         // A repository within the repository, without a commit, stops git: it is left out.
         let add = format!(
-            "[ -f {SCRATCH}/index ] || {{ mkdir -p {SCRATCH}/objects && {GIT} read-tree \"$BASE^{{tree}}\"; }}; \
+            "[ -f {SCRATCH}/index ] || {{ mkdir -p {SCRATCH}/objects; {GIT} read-tree \"$BASE^{{tree}}\"; }}; \
              add() {{ {GIT} -c core.excludesFile={SCRATCH}/exclude add -A; }}; \
              add 2>/dev/null || {{ find . -mindepth 2 -name .git -prune -printf '/%P\\n' | sed 's|/.git$|/|' >> {SCRATCH}/exclude; add; }} && \
              {GIT} {DIFF} \"$BASE\""

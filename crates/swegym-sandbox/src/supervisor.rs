@@ -58,6 +58,9 @@ struct Outbox {
     due: Option<Instant>,
 }
 
+/// Bytes read at once.
+const BUFFER: usize = 16 << 10;
+
 /// Serves the host until its socket ends.
 pub(crate) fn run(socket: OwnedFd, upper: OwnedFd, witnesses: Option<Witnesses>, spec: &BoxSpec) {
     let Ok((socket, watchdog)) = settle(socket, upper, witnesses, spec) else { return };
@@ -151,7 +154,7 @@ impl Supervisor {
     }
 
     fn receive(&mut self) -> io::Result<()> {
-        self.buffer.resize(64 << 10, 0);
+        self.buffer.resize(BUFFER, 0);
         loop {
             match sys::read(self.socket, &mut self.buffer) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -177,7 +180,13 @@ impl Supervisor {
             self.handle(request)?;
         }
         if self.inbox.is_empty() {
+            // Every box has a supervisor, and most of them wait: what a large
+            // request needed goes back to the system.
+            let was_large = self.inbox.capacity() > BUFFER;
             self.inbox.shrink_to(4096);
+            if was_large {
+                sys::trim_memory();
+            }
         }
         Ok(())
     }
@@ -242,10 +251,13 @@ impl Supervisor {
             Err(error) => return self.send(&Reply::Status { job, errno: errno(&error) }),
         };
         loop {
-            self.buffer.resize(PIECE, 0);
-            match reader.next(&mut self.buffer) {
+            let mut bytes = vec![0; PIECE.min(reader.size().max(4095) + 1)];
+            match reader.next(&mut bytes) {
                 Ok(0) => return self.send(&Reply::Data { job, bytes: Vec::new(), last: true }),
-                Ok(n) => self.send(&Reply::Data { job, bytes: self.buffer[..n].to_vec(), last: false })?,
+                Ok(n) => {
+                    bytes.truncate(n);
+                    self.send(&Reply::Data { job, bytes, last: false })?;
+                }
                 Err(error) => return self.send(&Reply::Status { job, errno: errno(&error) }),
             }
         }
@@ -255,7 +267,7 @@ impl Supervisor {
     fn drain(&mut self, polled: &[libc::pollfd]) -> io::Result<()> {
         let Self { outbox, buffer, running, session, .. } = self;
         let mut pass = |job: u32, stream: Stream, bytes: &[u8]| outbox.pass_on(job, stream, false, bytes);
-        buffer.resize(64 << 10, 0);
+        buffer.resize(BUFFER, 0);
         for running in running {
             running.drain_ready(polled, buffer, &mut pass)?;
         }
@@ -265,7 +277,7 @@ impl Supervisor {
     fn reap(&mut self) -> io::Result<()> {
         let Self { outbox, buffer, running, session, .. } = self;
         let mut pass = |job: u32, stream: Stream, bytes: &[u8]| outbox.pass_on(job, stream, false, bytes);
-        buffer.resize(64 << 10, 0);
+        buffer.resize(BUFFER, 0);
         while let Some(dead) = sys::reap() {
             if let Some(running) = running.iter_mut().find(|r| r.pid == dead.pid) {
                 running.reaped = Some(dead);
@@ -293,7 +305,7 @@ impl Supervisor {
         while let Some(at) = self.running.iter_mut().position(|r| r.is_over(now)) {
             let mut running = self.running.swap_remove(at);
             let Self { outbox, buffer, .. } = self;
-            buffer.resize(64 << 10, 0);
+            buffer.resize(BUFFER, 0);
             running.drain(buffer, &mut |job, stream, bytes| outbox.pass_on(job, stream, false, bytes))?;
             let job = running.job;
             let over = running.printed_too_much();

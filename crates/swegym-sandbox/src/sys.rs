@@ -520,3 +520,12 @@ pub(crate) fn is_root_over(user: u32) -> bool {
     };
     effective_ids().0 == 0 && covers("/proc/self/uid_map") && covers("/proc/self/gid_map")
 }
+
+/// Gives memory that the allocator keeps for later back to the system.
+pub(crate) fn trim_memory() {
+    // SAFETY: no arguments that could be wrong.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}

@@ -14,7 +14,7 @@ use super::Done;
 use crate::catalogue::Catalogue;
 
 /// What keeps programs from waiting for a person.
-const QUIET: [(&str, &str); 17] = [
+const QUIET: [(&str, &str); 18] = [
     ("PAGER", "cat"),
     ("MANPAGER", "cat"),
     ("GIT_PAGER", "cat"),
@@ -24,6 +24,8 @@ const QUIET: [(&str, &str); 17] = [
     ("GIT_EDITOR", "true"),
     ("GIT_SEQUENCE_EDITOR", "true"),
     ("GIT_TERMINAL_PROMPT", "0"),
+    // Looking at a repository leaves it as it is, and the box without a change to save.
+    ("GIT_OPTIONAL_LOCKS", "0"),
     ("DEBIAN_FRONTEND", "noninteractive"),
     ("PIP_PROGRESS_BAR", "off"),
     ("TQDM_DISABLE", "1"),
@@ -34,6 +36,10 @@ const QUIET: [(&str, &str); 17] = [
     ("GIT_COMMITTER_NAME", "agent"),
     ("GIT_COMMITTER_EMAIL", "agent@localhost"),
 ];
+
+/// Words without which a command changes no exported variable.
+const MAY_EXPORT: [&str; 9] =
+    ["export", "source", ". ", "declare", "typeset", "eval", "set -a", "unset", "alias"];
 
 /// First line of the output that hands work in, as in mini-swe-agent.
 const SUBMIT: &str = "COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT";
@@ -56,13 +62,14 @@ pub(crate) struct Commands<'a> {
     pub(crate) folder: String,
     /// What the OpenHands profiles name.
     python: String,
-    ran: bool,
+    /// A command may have changed what the session exports.
+    may_export: bool,
 }
 
 impl<'a> Commands<'a> {
     pub(crate) fn new(settings: CommandSettings, turns: &'a Semaphore) -> Self {
         let folder = settings.workspace.clone();
-        Self { settings, turns, folder, python: "/usr/bin/python3".into(), ran: false }
+        Self { settings, turns, folder, python: "/usr/bin/python3".into(), may_export: false }
     }
 
     /// Prepares the shell that lives on, where an earlier one stood if it did.
@@ -85,7 +92,7 @@ impl<'a> Commands<'a> {
         if let Some(folder) = folder {
             text += &format!("cd {} 2>/dev/null\n", quoted(folder));
         }
-        text += "command -v python python3 | head -n 1";
+        text += "command -v python || command -v python3";
         let opened = sandbox.session(&text, Duration::from_secs(30), Keep::default()).await?;
         let python = opened.output.stdout_text();
         if let Some(python) = python.lines().next() {
@@ -97,9 +104,9 @@ impl<'a> Commands<'a> {
         Ok(())
     }
 
-    /// Exported variables of the session, if a command ran since the last look.
+    /// Exported variables of the session, if they may have changed since the last look.
     pub(crate) async fn exports(&mut self, sandbox: &dyn Sandbox) -> Result<Option<String>, SandboxError> {
-        if !std::mem::take(&mut self.ran) {
+        if !std::mem::take(&mut self.may_export) {
             return Ok(None);
         }
         let keep = Keep { head: 256 << 10, tail: 0, kill_after: 1 << 20 };
@@ -125,7 +132,7 @@ impl<'a> Commands<'a> {
         let execution = {
             let _turn = self.turns.acquire().await;
             if session {
-                self.ran = true;
+                self.may_export |= MAY_EXPORT.iter().any(|word| command.contains(word));
                 sandbox.session(command, timeout, keep).await?
             } else {
                 let mut fresh =

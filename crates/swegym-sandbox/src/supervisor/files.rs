@@ -20,6 +20,7 @@ fn path_of(bytes: &[u8]) -> io::Result<&Path> {
 pub(super) struct Reader {
     file: fs::File,
     left: u64,
+    size: u64,
 }
 
 impl Reader {
@@ -37,7 +38,12 @@ impl Reader {
             return Err(io::Error::from_raw_os_error(libc::EFBIG));
         }
         // A file that still grows is cut where the caller's patience ends.
-        Ok(Self { file, left: limit })
+        Ok(Self { file, left: limit, size: metadata.len() })
+    }
+
+    /// Bytes when it was opened.
+    pub(super) fn size(&self) -> usize {
+        usize::try_from(self.size).unwrap_or(usize::MAX - 1)
     }
 
     pub(super) fn next(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

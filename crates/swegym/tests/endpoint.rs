@@ -1,0 +1,223 @@
+//! Runs against a model behind an address, with everything that goes wrong
+//! there; and runs that are cut off and taken up again.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use common::toy::{bash, finish, gym, play, result, serve};
+use common::{contents, rows};
+use serde_json::{Value, json};
+
+#[test]
+fn a_real_socket_with_every_fault_gives_the_same_attempt() {
+    let gym = gym();
+    let replies = [bash("ls"), bash("echo '# mine' >> toy.py"), bash("cat toy.py"), finish()];
+    let (_, straight) = play(&gym, "socket", &replies, &[]);
+    let faults = [
+        "429=0.06",
+        "500=0.06",
+        "drop=0.06",
+        "malformed=0.06",
+        "empty-choices=0.06",
+        "cut-stream=0.06",
+        "timeout=0.02",
+    ];
+    let mut flags = vec!["--script", "socket.script", "--key", "sesame-4711"];
+    flags.extend(faults.iter().flat_map(|f| ["--fault", f]));
+    let server = serve(&gym, &flags);
+    for (name, more) in
+        [("plain", &[][..]), ("stream", &["--stream"]), ("anthropic", &["--wire", "anthropic"])]
+    {
+        let out = format!("http-{name}");
+        let mut arguments =
+            vec!["rollout", "--instances", "one.jsonl", "--model", "m", "--endpoint", &server.address];
+        arguments.extend([
+            "--retries",
+            "30",
+            "--request-timeout",
+            "2",
+            "--price",
+            "1,2",
+            "--attempts",
+            "2",
+            "--out",
+            &out,
+        ]);
+        arguments.extend(more);
+        arguments.extend(["--key-from", "THE_KEY"]);
+        let mut command = gym.command(&arguments);
+        let output = command.env("THE_KEY", "sesame-4711").output().unwrap();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let found = result(&gym, &out, 1);
+        assert_eq!((&found["patch"], &found["steps"]), (&straight["patch"], &straight["steps"]), "{name}");
+        assert!(found["cost_usd"].as_f64().unwrap() > 0.0);
+        for (file, bytes) in contents(&gym.path(&out), &|_| false) {
+            assert!(!String::from_utf8_lossy(&bytes).contains("sesame"), "the key is in {file}");
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_an_endpoint_is_said_once() {
+    let gym = gym();
+    gym.write("s.script", &format!("{}\n", json!({"replies": [bash("ls"), finish()]})));
+    let say = |flags: &[&str], more: &[&str], code: i32| {
+        let server = serve(&gym, &[&["--script", "s.script"], flags].concat());
+        let out = format!("down-{}", flags.concat().replace(['=', '.', '-'], "_"));
+        let mut arguments = vec![
+            "rollout",
+            "--instances",
+            "instances.jsonl",
+            "--model",
+            "m",
+            "--endpoint",
+            &server.address,
+            "--out",
+            &out,
+        ];
+        arguments.extend(more);
+        let output = gym.run(&arguments);
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{flags:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let key = say(&["--key", "right"], &[], 10);
+    assert!(
+        key.contains("refuses the key (status 401)")
+            && key.contains("hint:")
+            && key.matches("401").count() == 1,
+        "{key}"
+    );
+    let model = say(&["--fault", "404=1"], &[], 10);
+    assert!(model.contains("no such model") && model.contains("--endpoint"), "{model}");
+    let broken = say(&["--fault", "500=1"], &["--retries", "1"], 10);
+    assert!(broken.contains("no answer in 2 tries: status 500") && broken.contains("--resume"), "{broken}");
+    say(&["--fault", "overflow=1"], &[], 0);
+    let ended = rows(&gym.read("down-__faultoverflow_1/events.jsonl"));
+    assert!(ended.iter().any(|e| e["event"]["outcome"] == "context_overflow"), "{ended:?}");
+    let nobody = gym.run(&[
+        "rollout",
+        "--instances",
+        "one.jsonl",
+        "--model",
+        "m",
+        "--endpoint",
+        "http://127.0.0.1:9/v1",
+        "--retries",
+        "1",
+        "--out",
+        "nobody",
+    ]);
+    let words = String::from_utf8_lossy(&nobody.stderr);
+    assert!(
+        nobody.status.code() == Some(10)
+            && words.contains("no answer in 2 tries")
+            && words.contains("refused"),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_budget_stops_the_run_and_a_larger_one_goes_on() {
+    let gym = gym();
+    let replies: Vec<Value> = (0..5).map(|i| bash(&format!("echo {i}"))).chain([finish()]).collect();
+    gym.write("s.script", &format!("{}\n", json!({"replies": replies})));
+    let server = serve(&gym, &["--script", "s.script"]);
+    let arguments = [
+        "rollout",
+        "--instances",
+        "instances.jsonl",
+        "--model",
+        "m",
+        "--endpoint",
+        &server.address,
+        "--concurrent",
+        "2",
+        "--out",
+        "run",
+    ];
+    let output = gym.run(&[&arguments[..], &["--run-requests", "10"]].concat());
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(130) && words.contains("10 of 10 requests"), "{words}");
+    gym.must(&[&arguments[..], &["--resume"]].concat());
+    let count = rows(&gym.read("instances.jsonl")).len();
+    assert_eq!(rows(&gym.read("run/predictions.jsonl")).len(), count);
+    let asked: usize = contents(&gym.path("run/trajectories"), &|_| false)
+        .iter()
+        .map(|(_, bytes)| String::from_utf8_lossy(bytes).matches("\"kind\":\"answered\"").count())
+        .sum();
+    assert_eq!(asked, 6 * count, "no answer was paid for twice");
+}
+
+#[test]
+fn a_killed_run_goes_on_where_it_was_and_loses_nothing() {
+    let gym = gym();
+    let replies: Vec<Value> =
+        (0..12).map(|i| bash(&format!("echo '# {i}' >> toy.py; sleep 0.02"))).chain([finish()]).collect();
+    gym.write("s.script", &format!("{}\n", json!({"replies": replies})));
+    let arguments = [
+        "rollout",
+        "--instances",
+        "instances.jsonl",
+        "--model",
+        "scripted:s.script",
+        "--attempts",
+        "4",
+        "--concurrent",
+        "4",
+    ];
+    gym.must(&[&arguments[..], &["--out", "whole"]].concat());
+    let records = |run: &str| -> BTreeMap<String, Vec<u8>> {
+        contents(&gym.path(&format!("{run}/trajectories")), &|_| false).into_iter().collect()
+    };
+    let is_over = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("\"kind\":\"ended\"");
+    let mut finished: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    let mut kills = 0;
+    let mut wait = 300;
+    loop {
+        let mut run = vec!["--out", "killed"];
+        if gym.path("killed/run.json").exists() {
+            run.push("--resume");
+        }
+        let mut child = gym.spawn(&[&arguments[..], &run].concat());
+        std::thread::sleep(Duration::from_millis(wait));
+        wait = 150 + (wait * 7919) % 400;
+        if child.try_wait().unwrap().is_some() || kills == 20 {
+            assert!(child.wait().unwrap().success());
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+        let now = if gym.path("killed/trajectories").exists() { records("killed") } else { BTreeMap::new() };
+        for (name, bytes) in &finished {
+            assert_eq!(now.get(name), Some(bytes), "{name} changed after its end");
+        }
+        finished.extend(now.into_iter().filter(|(_, bytes)| is_over(bytes)));
+    }
+    assert!(kills > 3, "the run was over after {kills} kills");
+    for k in 0..4 {
+        let name = format!("predictions.{k}.jsonl");
+        assert_eq!(gym.read(&format!("killed/{name}")), gym.read(&format!("whole/{name}")));
+    }
+    // No step counts twice, whatever had to be done again.
+    for path in records("killed").keys() {
+        let shown: Value = serde_json::from_str(&gym.must(&[
+            "show",
+            "trajectory",
+            &format!("killed/trajectories/{path}"),
+            "--json",
+        ]))
+        .unwrap();
+        assert_eq!(
+            (shown["steps"].as_array().unwrap().len(), shown["exit_status"].as_str()),
+            (13, Some("submitted"))
+        );
+    }
+}
