@@ -550,6 +550,14 @@ pub(crate) enum Scenario {
         #[command(flatten)]
         install: InstallArgs,
     },
+    /// Agents: steps a second, memory, many at once, against mini-swe-agent
+    Rollout {
+        /// Attempts of ours; the peer makes 64
+        #[arg(long, default_value_t = 256)]
+        attempts: usize,
+        #[command(flatten)]
+        install: InstallArgs,
+    },
     /// One command after another in a live session
     Echo {
         /// Commands

@@ -5,6 +5,7 @@ mod boxes;
 mod echo;
 mod grade;
 mod packages;
+mod rollout;
 
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,7 @@ pub(crate) async fn run(
         Scenario::Box { install, .. } => ("box", install.clone()),
         Scenario::Echo { install, .. } => ("echo", install.clone()),
         Scenario::Grade { install, .. } => ("grade", install.clone()),
+        Scenario::Rollout { install, .. } => ("rollout", install.clone()),
     };
     let mut settings = Settings::resolve(global.clone(), install, environment)?;
     settings.home = settings.home.join(format!("bench-{}", std::process::id()));
@@ -101,6 +103,7 @@ async fn measure(
             cases.push(echo::measure(session, *repeats).await?);
             Ok(())
         }
+        Scenario::Rollout { attempts, .. } => rollout::measure(session, *attempts, cases).await,
         Scenario::Box { repeats, bare, .. } => {
             boxes::measure(session, *repeats, cases, skipped).await?;
             if *bare { Ok(()) } else { packages::measure(session, cases).await }

@@ -1,7 +1,7 @@
 //! One file a verb.
 
 mod dataset;
-mod dev;
+pub(crate) mod dev;
 mod doctor;
 mod export;
 pub(crate) mod grade;

@@ -54,7 +54,7 @@ impl Fault {
     }
 }
 
-struct Server {
+pub(crate) struct Server {
     script: Script,
     faults: Vec<(Fault, f64)>,
     latency: Duration,
@@ -85,12 +85,21 @@ pub(crate) async fn model(printer: Printer, args: &DevModelArgs) -> Result<u8, C
         seed: args.seed,
         requests: AtomicU64::new(0),
     };
-    let listener = tokio::net::TcpListener::bind(&args.listen).await?;
-    let address = format!("http://{}/v1", listener.local_addr()?);
+    let (address, server) = listen(&args.listen, server).await?;
     printer.result(&json!({"endpoint": address}), &[vec!["endpoint".into()], vec![address.clone()]]);
-    let app = axum::Router::new().fallback(answer).with_state(Arc::new(server));
-    axum::serve(listener, app).await?;
+    server.await?;
     Ok(exit::DONE)
+}
+
+/// Opens the address; the future serves.
+pub(crate) async fn listen(
+    address: &str,
+    server: Server,
+) -> Result<(String, impl Future<Output = std::io::Result<()>> + Send), CommandError> {
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    let address = format!("http://{}/v1", listener.local_addr()?);
+    let app = axum::Router::new().fallback(answer).with_state(Arc::new(server));
+    Ok((address, async move { axum::serve(listener, app).await }))
 }
 
 async fn answer(State(server): State<Arc<Server>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
@@ -157,6 +166,11 @@ async fn answer(State(server): State<Arc<Server>>, uri: Uri, headers: HeaderMap,
 }
 
 impl Server {
+    /// A script without faults.
+    pub(crate) fn of(script: Script, latency: Duration) -> Self {
+        Self { script, faults: Vec::new(), latency, key: None, seed: 0, requests: AtomicU64::new(0) }
+    }
+
     /// The fault that this request meets, if any: a draw by number and seed.
     fn fault(&self, number: u64) -> Option<Fault> {
         let digest = Digest::of(format!("{} {number}", self.seed).as_bytes()).short();

@@ -1,0 +1,357 @@
+//! Agents at work with a model that answers at once: steps a second and memory
+//! for each attempt, against mini-swe-agent; and many at once with a model that
+//! takes its time.
+//!
+//! Both speak to the same endpoint over a real socket and run the same light
+//! commands (looking around, one edit) on the same repository, each in its own
+//! loop; what commands cost is in both figures.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use swegym_agent::model::scripted::Script;
+use swegym_runner::foundation;
+use swegym_runner::run_dir::Open;
+use swegym_runner::testing::WORKDIR;
+use swegym_sandbox::output::{Keep, Stream};
+use swegym_sandbox::{Command as BoxCommand, Sandbox as _, tool};
+
+use super::Case;
+use crate::commands::dev;
+use crate::error::CommandError;
+use crate::session::Session;
+use crate::stage;
+
+/// The peer, and what its model client needs beside.
+const PEER: [&str; 2] = ["mini-swe-agent==2.4.6", "mcp"];
+/// Whose repository is worked on.
+const PACKAGE: &str = "cachetools==5.5.2";
+/// Attempts at once.
+const AT_ONCE: usize = 64;
+/// What every attempt does.
+const COMMANDS: [&str; 9] = [
+    "ls -la",
+    "git log --oneline | head -3",
+    "cat README.rst | head -50",
+    "grep -rn 'def ' --include='*.py' . | head -40",
+    "sed -n 1,80p setup.cfg",
+    "sed -i '1i # note' README.rst",
+    "git diff",
+    "git status --short",
+    "cat README.rst | tail -20",
+];
+/// How often the two looks at the end are repeated.
+const LOOKS: usize = 6;
+
+/// Files and programs of the scenario.
+struct Scene<'a> {
+    session: &'a Session,
+    instances: PathBuf,
+    repository: PathBuf,
+    python: PathBuf,
+    program: PathBuf,
+}
+
+pub(super) async fn measure(
+    session: &Session,
+    attempts: usize,
+    cases: &mut Vec<Case>,
+) -> Result<(), CommandError> {
+    let scene = Scene::set(session).await?;
+    let say = |text: &str| session.printer.say(text);
+    say("steps a second");
+    let quick = |tool: &str| serve(script(tool, COMMANDS.len() + 2 * LOOKS), Duration::ZERO);
+    let steps = (attempts * (COMMANDS.len() + 2 * LOOKS + 1)) as f64;
+    let mut ours = Vec::new();
+    for (scaffold, tool) in [("codeact", "execute_bash"), ("bash", "bash")] {
+        let endpoint = quick(tool).await?;
+        let seconds = scene.ours(scaffold, &endpoint, attempts, AT_ONCE)?;
+        ours.push((scaffold, steps / seconds));
+    }
+    let endpoint = quick("bash").await?;
+    for kind in ["local", "bubblewrap"] {
+        let theirs = scene.theirs(kind, &endpoint, AT_ONCE)?;
+        for (scaffold, rate) in &ours {
+            cases.push(Case {
+                name: if *scaffold == "codeact" { "steps, codeact" } else { "steps, bash" },
+                ours: *rate,
+                peer: theirs,
+                unit: "steps/s",
+                more_is_better: true,
+                against: format!("mini-swe-agent 2.4.6, {kind} environment"),
+            });
+        }
+    }
+    say("memory of attempts that wait for a model");
+    let slow = serve(script("bash", COMMANDS.len()), Duration::from_secs(2)).await?;
+    let per_attempt = |bytes: u64| bytes as f64 / AT_ONCE as f64 / f64::from(1 << 20);
+    let theirs = per_attempt(scene.peer_memory(&slow)?);
+    for (name, scaffold, tool) in
+        [("memory, bash", "bash", "bash"), ("memory, codeact", "codeact", "execute_bash")]
+    {
+        let slow = serve(script(tool, COMMANDS.len()), Duration::from_secs(2)).await?;
+        cases.push(Case {
+            name,
+            ours: per_attempt(scene.our_memory(scaffold, &slow)?),
+            peer: theirs,
+            unit: "MiB/attempt",
+            more_is_better: false,
+            against: format!("mini-swe-agent 2.4.6, {AT_ONCE} at once, local environment"),
+        });
+    }
+    say("200 attempts at once with a model that takes 2 s");
+    cases.push(scene.many(200).await?);
+    Ok(())
+}
+
+/// Answers of one attempt: its commands and the hand-in.
+fn script(tool: &str, commands: usize) -> Script {
+    let looks = ["grep -n import -r . | head -5", COMMANDS[8]];
+    let lines = COMMANDS.iter().copied().chain(looks.iter().copied().cycle()).take(commands);
+    let say = "I go on with my work, and look at the next thing.";
+    let mut replies: Vec<Value> = lines
+        .map(|line| json!({"content": say, "calls": [{"name": tool, "arguments": {"command": line}}]}))
+        .collect();
+    replies.push(if tool == "bash" {
+        json!({"content": "Done.", "calls": [{"name": tool, "arguments": {"command": "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"}}]})
+    } else {
+        json!({"content": "Done.", "calls": [{"name": "finish", "arguments": {}}]})
+    });
+    Script::read(&json!({"replies": replies}).to_string()).unwrap_or_default()
+}
+
+/// An endpoint in this process; it ends with it.
+async fn serve(script: Script, latency: Duration) -> Result<String, CommandError> {
+    let (address, server) = dev::listen("127.0.0.1:0", dev::Server::of(script, latency)).await?;
+    tokio::spawn(server);
+    Ok(address)
+}
+
+impl<'a> Scene<'a> {
+    async fn set(session: &'a Session) -> Result<Self, CommandError> {
+        let home = &session.settings.home;
+        session.printer.say("the repository and the peer");
+        let context = session.context(&home.join("runs"));
+        foundation::ready_uv(&context, session.settings.environment.find_program("uv")).await?;
+        foundation::lay(&context).await?;
+        let build = home.join("runs/build");
+        stage::build(session, &[PACKAGE.to_owned()], &build, Open::New).await?;
+        let synth = home.join("runs/synth");
+        stage::synth(session, &build.join("images.jsonl"), 1, 4, &synth, Open::New).await?;
+        let text = fs::read_to_string(synth.join("candidates.jsonl"))?;
+        let row = text.lines().next().ok_or_else(|| {
+            CommandError::nothing(
+                "no bug could be planted in the benchmark's package",
+                "see the messages above",
+            )
+        })?;
+        let instances = home.join("instance.jsonl");
+        fs::write(&instances, row)?;
+        let image: Value = serde_json::from_str(row).unwrap_or_default();
+        let digest = image["image"].as_str().unwrap_or_default().trim_start_matches("swegym:");
+        let repository = home.join("tree");
+        copy_repository(session, digest, &repository).await?;
+        let python = install_peer(session)?;
+        Ok(Self { session, instances, repository, python, program: std::env::current_exe()? })
+    }
+
+    /// Seconds of the whole verb.
+    fn ours(
+        &self,
+        scaffold: &str,
+        endpoint: &str,
+        attempts: usize,
+        at_once: usize,
+    ) -> Result<f64, CommandError> {
+        let started = Instant::now();
+        let (mut child, out) = self.start_ours(scaffold, endpoint, attempts, at_once)?;
+        let status = child.wait()?;
+        let seconds = started.elapsed().as_secs_f64();
+        let predictions = fs::read_dir(&out)?.flatten().filter(|e| {
+            let name = e.file_name().to_string_lossy().into_owned();
+            name.starts_with("predictions") && e.metadata().is_ok_and(|m| m.len() > 0)
+        });
+        if !status.success() || predictions.count() != attempts {
+            return Err(std::io::Error::other("an attempt of the benchmark did not end well").into());
+        }
+        fs::remove_dir_all(&out)?;
+        Ok(seconds)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "what is measured is the program itself")]
+    fn start_ours(
+        &self,
+        scaffold: &str,
+        endpoint: &str,
+        attempts: usize,
+        at_once: usize,
+    ) -> Result<(Child, PathBuf), CommandError> {
+        let out = self.session.settings.home.join("runs/ours");
+        let _ = fs::remove_dir_all(&out);
+        let child = Command::new(&self.program)
+            .args(["rollout", "--model", "m", "--quiet", "--scaffold", scaffold, "--endpoint", endpoint])
+            .args(["--attempts", &attempts.to_string(), "--concurrent", &at_once.to_string()])
+            .arg("--instances")
+            .arg(&self.instances)
+            .arg("--home")
+            .arg(&self.session.settings.home)
+            .arg("--out")
+            .arg(&out)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        Ok((child, out))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the peer is a program of the host")]
+    fn start_theirs(&self, kind: &str, endpoint: &str, attempts: usize) -> Result<Child, CommandError> {
+        let script = self.session.settings.home.join("peer.py");
+        fs::write(&script, include_str!("rollout/peer.py"))?;
+        let child = Command::new(&self.python)
+            .arg(&script)
+            .args([kind, &attempts.to_string(), &AT_ONCE.to_string(), endpoint])
+            .arg(&self.repository)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        Ok(child)
+    }
+
+    /// The peer's steps a second, by its own clock: its imports are left out.
+    fn theirs(&self, kind: &str, endpoint: &str, attempts: usize) -> Result<f64, CommandError> {
+        let output = self.start_theirs(kind, endpoint, attempts)?.wait_with_output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let numbers: Option<Vec<f64>> =
+            said.lines().last().and_then(|l| l.split_whitespace().map(|n| n.parse().ok()).collect());
+        match numbers.as_deref() {
+            Some([steps, seconds]) => Ok(steps / seconds),
+            _ => Err(std::io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()).into()),
+        }
+    }
+
+    fn our_memory(&self, scaffold: &str, endpoint: &str) -> Result<u64, CommandError> {
+        let (mut child, _) = self.start_ours(scaffold, endpoint, AT_ONCE, AT_ONCE)?;
+        let most = most_memory(&mut child, Duration::from_secs(15))?;
+        let _ = child.kill();
+        child.wait()?;
+        Ok(most)
+    }
+
+    fn peer_memory(&self, endpoint: &str) -> Result<u64, CommandError> {
+        let mut child = self.start_theirs("local", endpoint, AT_ONCE)?;
+        let most = most_memory(&mut child, Duration::from_secs(25))?;
+        let _ = child.kill();
+        child.wait()?;
+        Ok(most)
+    }
+
+    /// Many attempts at once: the time that waiting alone takes, against ours.
+    async fn many(&self, attempts: usize) -> Result<Case, CommandError> {
+        let commands = COMMANDS.len();
+        let endpoint = serve(script("execute_bash", commands), Duration::from_secs(2)).await?;
+        let before = leftovers();
+        let started = Instant::now();
+        let (mut child, out) = self.start_ours("codeact", &endpoint, attempts, attempts)?;
+        let most = most_memory(&mut child, Duration::from_secs(300))?;
+        let status = child.wait()?;
+        let seconds = started.elapsed().as_secs_f64();
+        let failures = fs::read_to_string(out.join("failures.jsonl")).unwrap_or_default();
+        if !status.success() || !failures.is_empty() || leftovers() > before {
+            return Err(std::io::Error::other(format!(
+                "{attempts} attempts at once did not end well: {failures}"
+            ))
+            .into());
+        }
+        Ok(Case {
+            name: "200 at once",
+            ours: seconds,
+            peer: 2.0 * (commands + 1) as f64,
+            unit: "s",
+            more_is_better: false,
+            against: format!("waiting alone; {} MiB at most, nothing left behind", most >> 20),
+        })
+    }
+}
+
+/// Mounts and processes of boxes that this process can see.
+fn leftovers() -> usize {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default().lines().count();
+    mounts + processes().into_iter().filter(|(_, _, name)| name == "supervisor").count()
+}
+
+/// (id, parent, name) of every process.
+fn processes() -> Vec<(u32, u32, String)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let process = |entry: fs::DirEntry| {
+        let id: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+        let (start, rest) = stat.rsplit_once(')')?;
+        let name = start.split_once('(')?.1.to_owned();
+        Some((id, rest.split_whitespace().nth(1)?.parse().ok()?, name))
+    };
+    entries.filter_map(process).collect()
+}
+
+/// The most memory (each page shared out among those who share it) of a
+/// process and all below it, while it runs and at most this long.
+fn most_memory(child: &mut Child, limit: Duration) -> Result<u64, CommandError> {
+    let until = Instant::now() + limit;
+    let mut most = 0;
+    while Instant::now() < until && child.try_wait()?.is_none() {
+        let all = processes();
+        let mut family = vec![child.id()];
+        let mut at = 0;
+        while let Some(parent) = family.get(at).copied() {
+            family.extend(all.iter().filter(|(_, p, _)| *p == parent).map(|(id, ..)| *id));
+            at += 1;
+        }
+        let bytes = |id: &u32| {
+            let text = fs::read_to_string(format!("/proc/{id}/smaps_rollup")).ok()?;
+            let line = text.lines().find_map(|l| l.strip_prefix("Pss:"))?;
+            Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
+        };
+        most = most.max(family.iter().filter_map(bytes).sum());
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    Ok(most)
+}
+
+/// The repository of an image as a folder of the host, for the peer.
+async fn copy_repository(session: &Session, digest: &str, to: &Path) -> Result<(), CommandError> {
+    let image = session.host.store().load_image(digest)?;
+    let sandbox = session.host.start_box(&image, &swegym_sandbox::BoxSettings::default()).await?;
+    let keep = Keep { head: 256 << 20, ..Keep::default() };
+    let pack =
+        BoxCommand::new(["tar", "-cf", "-", "."], Duration::from_secs(60)).in_folder(WORKDIR).keeping(keep);
+    let packed = sandbox.exec(pack).await?.output.stream(Stream::Stdout);
+    sandbox.stop().await?;
+    fs::create_dir_all(to)?;
+    let file = to.with_extension("tar");
+    fs::write(&file, packed)?;
+    let (file, to) = (file.to_string_lossy().into_owned(), to.to_string_lossy().into_owned());
+    tool::run("tar", ["-xf", &file, "-C", &to, "--no-same-owner"], Duration::from_secs(60))
+        .map_err(|e| host_error(&e))?;
+    Ok(())
+}
+
+/// The peer in a Python of its own.
+fn install_peer(session: &Session) -> Result<PathBuf, CommandError> {
+    let folder = session.settings.home.join("peer");
+    let limit = Duration::from_secs(600);
+    let place = folder.to_string_lossy().into_owned();
+    tool::run(&session.settings.install.python, ["-m", "venv", &place], limit).map_err(|e| host_error(&e))?;
+    let python = folder.join("bin/python");
+    let index = &session.settings.index_url;
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--index-url", index];
+    tool::run(&python, install.iter().copied().chain(PEER), limit).map_err(|e| host_error(&e))?;
+    Ok(python)
+}
+
+fn host_error(error: &tool::ToolError) -> CommandError {
+    CommandError::usage(error.to_string(), "the benchmark needs Python 3 with venv, tar, and a package index")
+}
