@@ -126,13 +126,18 @@ struct Work<'a> {
     toolbox: Toolbox<'a>,
     taker: PatchTaker,
     messages: Vec<Message>,
-    steps: Vec<Step>,
+    /// Whole steps, and the one at work.
+    step_count: u32,
+    /// The last of them: as far as predicates look back.
+    recent: Vec<Step>,
     usage: Usage,
     last_request: String,
     patch: String,
     /// Layers below this box's own.
     layers: Vec<Digest>,
+    /// Of the whole box, and of the repository's files.
     mark: u64,
+    tree_mark: u64,
     format_errors: u32,
     plain_words: u32,
     nudges: u32,
@@ -153,10 +158,7 @@ impl Attempt<'_> {
         let ended = work.go_on().await;
         match ended {
             Ok(reason) => {
-                let mark = self.sandbox.mark().await.map_err(|e| box_fault(&e))?;
-                if mark != work.mark {
-                    work.take_patch().await?;
-                }
+                work.take_patch_if_changed().await?;
                 let patch = std::mem::take(&mut work.patch);
                 work.recorder.finish(&RecordEvent::Ended { reason, patch: patch.clone() })?;
                 Ok(Ending { reason, patch })
@@ -185,7 +187,7 @@ impl Work<'_> {
     /// A limit that the next step would pass.
     fn limit(&self) -> Option<StopReason> {
         let limits = self.attempt.limits;
-        if self.steps.len() as u32 >= limits.steps {
+        if self.step_count >= limits.steps {
             return Some(StopReason::StepLimit);
         }
         if limits.cost_usd.is_some_and(|most| self.usage.cost_usd.unwrap_or(0.0) >= most) {
@@ -209,7 +211,7 @@ impl Work<'_> {
         let Answer { request, response, reply, latency } = answer;
         self.usage.add(&reply.usage);
         self.context_tokens = reply.usage.tokens();
-        let number = self.steps.len() as u32 + 1;
+        let number = self.step_count + 1;
         let mut step = Step { number, usage: reply.usage, ..Step::default() };
         let said = self.understand(reply.message, reply.finish, reply.wrong_role);
         step.words.clone_from(&said.message.content);
@@ -223,7 +225,11 @@ impl Work<'_> {
         })?;
         self.last_request = request;
         self.say(said.message)?;
-        self.steps.push(step);
+        self.step_count = number;
+        self.recent.push(step);
+        if self.recent.len() > Stuck::WINDOW {
+            self.recent.remove(0);
+        }
         match said.problem {
             Some(problem) => self.answer_problem(&problem),
             None if said.calls.is_empty() => self.answer_words(),
@@ -289,7 +295,7 @@ impl Work<'_> {
             Ok(None) => Said { message, calls: Vec::new(), problem: None },
             Ok(Some(found)) => {
                 let arguments = serde_json::Value::Object(found.arguments.clone()).to_string();
-                let id = format!("call_{}", self.steps.len() + 1);
+                let id = format!("call_{}", self.step_count + 1);
                 let call = ToolCall { id, name: found.name, arguments };
                 let reasoning = message.reasoning.take();
                 let keeps = profile.repeats_samples && self.attempt.calls == CallForm::Text;
@@ -310,7 +316,7 @@ impl Work<'_> {
     /// an answer is understood or it is not.
     fn understand_native(&self, mut message: Message, finish: Finish) -> Said {
         // Answers name the call they belong to, so ids must be there and differ.
-        let number = self.steps.len() + 1;
+        let number = self.step_count + 1;
         for i in 0..message.calls.len() {
             let id = &message.calls[i].id;
             let taken = message.calls[..i].iter().any(|c| c.id == *id)
@@ -333,7 +339,7 @@ impl Work<'_> {
     fn answer_problem(&mut self, problem: &CallProblem) -> Result<Option<StopReason>, Fault> {
         let (code, words) = (problem.code(), problem.to_string());
         self.recorder.append(&RecordEvent::Malformed { code: code.into(), message: words })?;
-        if let Some(step) = self.steps.last_mut() {
+        if let Some(step) = self.recent.last_mut() {
             step.problem = Some(code.to_owned());
         }
         let blanks = problem.fields().into_iter().map(|(k, v)| (k, minijinja::Value::from(v)));
@@ -361,7 +367,7 @@ impl Work<'_> {
             let text = catalogue.say("no_call", []);
             self.recorder
                 .append(&RecordEvent::Malformed { code: "no_call".into(), message: text.clone() })?;
-            if let Some(step) = self.steps.last_mut() {
+            if let Some(step) = self.recent.last_mut() {
                 step.problem = Some("no_call".to_owned());
             }
             self.say(Message::of(Role::User, text))?;
@@ -382,7 +388,7 @@ impl Work<'_> {
             let done = self.toolbox.carry_out(&call.name, &arguments).await.map_err(|e| box_fault(&e))?;
             let report = ActionReport { call_id: call.id.clone(), ..done.report };
             self.recorder.append(&RecordEvent::Acted(report.clone()))?;
-            if let Some(step) = self.steps.last_mut() {
+            if let Some(step) = self.recent.last_mut() {
                 let observation = done.observation.clone();
                 step.actions.push(Action { call: call.clone(), observation, report: Some(report) });
             }
@@ -397,7 +403,7 @@ impl Work<'_> {
 
     /// Tells a model that it goes in circles, and stops it if it goes on.
     fn watch_for_loops(&mut self) -> Result<Option<StopReason>, RecordError> {
-        let Some(stuck) = Stuck::first(&Stuck::ONLINE, &self.steps) else {
+        let Some(stuck) = Stuck::first(&Stuck::ONLINE, &self.recent) else {
             self.nudged = None;
             return Ok(None);
         };
@@ -427,18 +433,18 @@ impl Work<'_> {
         let exports = self.toolbox.commands.exports(sandbox).await.map_err(|e| box_fault(&e))?;
         standing.exports = exports;
         standing.folder = Some(self.toolbox.commands.folder.clone());
-        let mark = sandbox.mark().await.map_err(|e| box_fault(&e))?;
+        let mark = sandbox.mark("/", "").await.map_err(|e| box_fault(&e))?;
         if mark != self.mark {
             self.mark = mark;
             let before = self.patch.clone();
-            self.take_patch().await?;
+            self.take_patch_if_changed().await?;
             standing.patch = (self.patch != before).then(|| self.patch.clone());
             if self.attempt.limits.snapshots {
                 standing.layers = self.snapshot().await;
             }
             standing.unsaved = standing.layers.is_none();
         }
-        let step = self.steps.len() as u32;
+        let step = self.step_count;
         Ok(self.recorder.append(&RecordEvent::Stepped { step, standing: Box::new(standing) })?)
     }
 
@@ -446,6 +452,15 @@ impl Work<'_> {
     async fn snapshot(&self) -> Option<Vec<Digest>> {
         let layer = self.attempt.sandbox.snapshot(Extent::Whole).await.ok()?;
         Some(self.layers.iter().copied().chain([layer.0]).collect())
+    }
+
+    async fn take_patch_if_changed(&mut self) -> Result<(), Fault> {
+        let mark = self.attempt.tree_mark().await?;
+        if mark != self.tree_mark {
+            self.tree_mark = mark;
+            self.take_patch().await?;
+        }
+        Ok(())
     }
 
     /// An agent may ruin its repository; what was there before counts.

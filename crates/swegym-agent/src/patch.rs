@@ -23,10 +23,29 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Settings that hold whatever the repository's own say. Files of an image
 /// have times of their own, so that time and size tell enough.
-const GIT: &str = "git -c core.fsmonitor=false -c core.untrackedCache=false -c core.autocrlf=false \
-    -c core.checkStat=minimal -c core.trustctime=false -c core.safecrlf=false -c core.fileMode=true -c core.quotePath=true -c advice.addEmbeddedRepo=false";
-const DIFF: &str = "diff --cached --binary --no-color --no-ext-diff --no-textconv --no-renames \
-    --ignore-submodules=all --src-prefix=a/ --dst-prefix=b/";
+const SETTINGS: [&str; 9] = [
+    "core.fsmonitor=false",
+    "core.untrackedCache=false",
+    "core.autocrlf=false",
+    "core.safecrlf=false",
+    "core.checkStat=minimal",
+    "core.trustctime=false",
+    "core.fileMode=true",
+    "core.quotePath=true",
+    "advice.addEmbeddedRepo=false",
+];
+const DIFF: [&str; 10] = [
+    "diff",
+    "--cached",
+    "--binary",
+    "--no-color",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--no-renames",
+    "--ignore-submodules=all",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+];
 
 /// Takes the patches of one attempt.
 #[derive(Debug, Clone)]
@@ -59,7 +78,8 @@ impl PatchTaker {
         // Git names objects by paths that need this folder.
         sandbox.write(&format!("{SCRATCH}/objects/.kept"), b"", None).await?;
         if !self.stands_at_base(sandbox).await {
-            let done = self.git(sandbox, "git cat-file -e \"$BASE^{commit}\"").await?;
+            let commit = format!("{}^{{commit}}", self.base_commit);
+            let done = self.git(sandbox, &["cat-file", "-e", &commit]).await?;
             return Ok(if done.succeeded() { Ok(()) } else { Err(NoPatch(words(&done))) });
         }
         // Without one, the first patch makes it from the commit.
@@ -89,14 +109,14 @@ impl PatchTaker {
     /// # Errors
     /// [`NoPatch`] where git no longer works there.
     pub async fn take(&self, sandbox: &dyn Sandbox) -> Result<Result<String, NoPatch>, SandboxError> {
-        // A repository within the repository, without a commit, stops git: it is left out.
-        let add = format!(
-            "[ -f {SCRATCH}/index ] || {{ mkdir -p {SCRATCH}/objects; {GIT} read-tree \"$BASE^{{tree}}\"; }}; \
-             add() {{ {GIT} -c core.excludesFile={SCRATCH}/exclude add -A; }}; \
-             add 2>/dev/null || {{ find . -mindepth 2 -name .git -prune -printf '/%P\\n' | sed 's|/.git$|/|' >> {SCRATCH}/exclude; add; }} && \
-             {GIT} {DIFF} \"$BASE\""
-        );
-        let done = self.git(sandbox, &add).await?;
+        if !self.add(sandbox).await?.succeeded() {
+            self.mend(sandbox).await?;
+            let added = self.add(sandbox).await?;
+            if !added.succeeded() {
+                return Ok(Err(NoPatch(words(&added))));
+            }
+        }
+        let done = self.git(sandbox, &self.diff(&[])).await?;
         if !done.succeeded() || done.output.dropped > 0 {
             return Ok(Err(NoPatch(words(&done))));
         }
@@ -113,7 +133,7 @@ impl PatchTaker {
         sandbox: &dyn Sandbox,
         patch: &[u8],
     ) -> Result<Result<String, NoPatch>, SandboxError> {
-        let names = self.git(sandbox, &format!("{GIT} {DIFF} --name-only -z \"$BASE\"")).await?;
+        let names = self.git(sandbox, &self.diff(&["--name-only", "-z"])).await?;
         let names = names.output.stream(Stream::Stdout);
         let mut attributes = Vec::new();
         let sections = sections(patch);
@@ -131,17 +151,45 @@ impl PatchTaker {
             }
         }
         sandbox.write(&format!("{SCRATCH}/attributes"), &attributes, None).await?;
-        let again = format!("{GIT} -c core.attributesFile={SCRATCH}/attributes {DIFF} \"$BASE\"");
+        let attributes = format!("core.attributesFile={SCRATCH}/attributes");
+        let again: Vec<&str> = ["-c", &attributes].into_iter().chain(self.diff(&[])).collect();
         let done = self.git(sandbox, &again).await?;
         let text = String::from_utf8(done.output.stream(Stream::Stdout));
         Ok(text.map_err(|_| NoPatch("the patch is not UTF-8 text".into())))
     }
 
-    async fn git(&self, sandbox: &dyn Sandbox, line: &str) -> Result<Execution, SandboxError> {
+    fn diff<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
+        DIFF.iter().chain(more).copied().chain([self.base_commit.as_str()]).collect()
+    }
+
+    /// Brings our index up to what is there.
+    async fn add(&self, sandbox: &dyn Sandbox) -> Result<Execution, SandboxError> {
+        let excluded = format!("core.excludesFile={SCRATCH}/exclude");
+        self.git(sandbox, &["-c", &excluded, "add", "-A"]).await
+    }
+
+    /// Our index may be gone with `/tmp`; and a repository within the
+    /// repository that has no commit stops git: it is left out.
+    async fn mend(&self, sandbox: &dyn Sandbox) -> Result<(), SandboxError> {
+        sandbox.write(&format!("{SCRATCH}/exclude"), self.excluded.as_bytes(), None).await?;
+        sandbox.write(&format!("{SCRATCH}/objects/.kept"), b"", None).await?;
+        let line = format!(
+            "find . -mindepth 2 -name .git -prune -printf '/%P\\n' | sed 's|/.git$|/|' >> {SCRATCH}/exclude"
+        );
+        sandbox.exec(Command::shell(&line, PATIENCE).in_folder(&self.workspace)).await?;
+        if sandbox.read(&format!("{SCRATCH}/index"), LARGEST).await.is_err() {
+            let tree = format!("{}^{{tree}}", self.base_commit);
+            self.git(sandbox, &["read-tree", &tree]).await?;
+        }
+        Ok(())
+    }
+
+    async fn git(&self, sandbox: &dyn Sandbox, arguments: &[&str]) -> Result<Execution, SandboxError> {
         let repository = format!("{}/.git", self.workspace);
-        let command = Command::shell(line, PATIENCE)
+        let settings = SETTINGS.iter().flat_map(|s| ["-c", s]);
+        let argv = ["git"].into_iter().chain(settings).chain(arguments.iter().copied());
+        let command = Command::new(argv, PATIENCE)
             .in_folder(&self.workspace)
-            .with_env("BASE", &self.base_commit)
             .with_env("GIT_DIR", &repository)
             .with_env("GIT_WORK_TREE", &self.workspace)
             .with_env("GIT_INDEX_FILE", format!("{SCRATCH}/index"))

@@ -473,9 +473,10 @@ impl Sandbox for EmbeddedSandbox {
         Ok(frozen.map_err(|_| SandboxError::Gone)??)
     }
 
-    async fn mark(&self) -> Result<u64, SandboxError> {
+    async fn mark(&self, under: &str, without: &str) -> Result<u64, SandboxError> {
         let upper = Arc::clone(&self.upper);
-        let marked = tokio::task::spawn_blocking(move || written::mark(&upper, TMP_BESIDE_UPPER)).await;
+        let part = written::Part::new(under, without);
+        let marked = tokio::task::spawn_blocking(move || part.mark(&upper, TMP_BESIDE_UPPER)).await;
         Ok(marked.map_err(|_| SandboxError::Gone)??)
     }
 

@@ -258,9 +258,10 @@ pub trait Sandbox: Send + Sync {
     /// Freezes what the box wrote into a layer of the store. The box goes on.
     async fn snapshot(&self, extent: Extent) -> Result<LayerId, SandboxError>;
 
-    /// A number that changes when the files that the box wrote do. It means
-    /// nothing outside this box; [`SCRATCH`] does not count.
-    async fn mark(&self) -> Result<u64, SandboxError>;
+    /// A number that changes when the files do that the box wrote under a
+    /// path; what lies under `without`, and [`SCRATCH`], does not count. It
+    /// means nothing outside this box.
+    async fn mark(&self, under: &str, without: &str) -> Result<u64, SandboxError>;
 
     /// Ends the box and everything in it.
     async fn stop(&self) -> Result<(), SandboxError>;

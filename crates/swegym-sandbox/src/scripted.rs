@@ -4,6 +4,8 @@
 //! are missing or where a failure must come at a chosen moment.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use async_trait::async_trait;
 use swegym_core::Digest;
 
 use crate::output::{Keep, Output, Stream};
-use crate::sandbox::{Command, DirEntry, End, EntryKind, Execution, Extent, Sandbox, SandboxError};
+use crate::sandbox::{Command, DirEntry, End, EntryKind, Execution, Extent, SCRATCH, Sandbox, SandboxError};
 use crate::store::LayerId;
 
 /// One expected command and its answer.
@@ -140,9 +142,14 @@ impl Sandbox for ScriptedSandbox {
         Ok(LayerId(Digest::of(&all)))
     }
 
-    async fn mark(&self) -> Result<u64, SandboxError> {
-        let whole = self.snapshot(Extent::Whole).await?;
-        Ok(u64::from_str_radix(&whole.0.short(), 16).unwrap_or(0))
+    async fn mark(&self, under: &str, without: &str) -> Result<u64, SandboxError> {
+        let state = self.state();
+        let lies_under = |path: &str, folder: &str| !folder.is_empty() && Path::new(path).starts_with(folder);
+        let counts =
+            |path: &str| lies_under(path, under) && !lies_under(path, without) && !lies_under(path, SCRATCH);
+        let mut hash = DefaultHasher::new();
+        state.files.iter().filter(|(path, _)| counts(path)).for_each(|file| file.hash(&mut hash));
+        Ok(hash.finish())
     }
 
     async fn stop(&self) -> Result<(), SandboxError> {

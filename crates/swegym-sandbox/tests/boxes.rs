@@ -238,7 +238,8 @@ async fn a_box_can_be_taken_up_where_another_stood() {
 async fn a_mark_changes_with_what_is_written_and_with_nothing_else() {
     let world = world().await;
     let sandbox = world.start().await;
-    let mark = async || sandbox.mark().await.unwrap();
+    let mark = async || sandbox.mark("/", "").await.unwrap();
+    let of_work = async || sandbox.mark("/work", "/work/.git").await.unwrap();
     let mut last = mark().await;
     for quiet in [
         "cat /etc/passwd; ls /",
@@ -264,6 +265,13 @@ async fn a_mark_changes_with_what_is_written_and_with_nothing_else() {
         assert_ne!(next, last, "{loud}");
         last = next;
     }
+    let last = of_work().await;
+    sh(&sandbox, "mkdir -p /work/.git && echo 1 > /work/.git/index && echo 1 > /workshop").await;
+    let quiet = of_work().await;
+    sh(&sandbox, "echo 2 > /work/.git/index; echo 1 > /tmp/a").await;
+    assert_eq!(of_work().await, quiet);
+    sh(&sandbox, "echo 1 > /work/.gitignore").await;
+    assert!(of_work().await != quiet && quiet != last, "a new folder counts");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, json};
 use swegym_core::chat::{Message, Role};
 use swegym_core::record::{AttemptHead, RecordEvent, Standing};
+use swegym_core::trajectory::stuck::Stuck;
 use swegym_core::{Boundary, Fault, Trajectory};
 use swegym_sandbox::Command;
 
@@ -79,12 +80,14 @@ impl Attempt<'_> {
             toolbox: Toolbox { sandbox: self.sandbox, catalogue, profile, commands, editor },
             taker,
             messages: Vec::new(),
-            steps: Vec::new(),
+            step_count: 0,
+            recent: Vec::new(),
             usage: swegym_core::chat::Usage::default(),
             last_request: String::new(),
             patch: String::new(),
             layers: Vec::new(),
             mark: 0,
+            tree_mark: 0,
             format_errors: 0,
             plain_words: 0,
             nudges: 0,
@@ -96,8 +99,15 @@ impl Attempt<'_> {
             Some(past) => work.take_up(past)?,
             None => work.begin(&workspace)?,
         }
-        work.mark = self.sandbox.mark().await.map_err(|e| box_fault(&e))?;
+        work.mark = self.sandbox.mark("/", "").await.map_err(|e| box_fault(&e))?;
+        work.tree_mark = self.tree_mark().await?;
         Ok(work)
+    }
+
+    /// The mark of everything that can be in a patch.
+    pub(super) async fn tree_mark(&self) -> Result<u64, Fault> {
+        let git = format!("{}/.git", self.workspace);
+        self.sandbox.mark(self.workspace, &git).await.map_err(|e| box_fault(&e))
     }
 
     /// Where the agent finds the repository.
@@ -152,7 +162,8 @@ impl Work<'_> {
     fn take_up(&mut self, past: &Trajectory) -> Result<(), Fault> {
         self.recorder.append(&RecordEvent::Resumed { step: past.steps.len() as u32 })?;
         self.messages.clone_from(&past.messages);
-        self.steps.clone_from(&past.steps);
+        self.step_count = past.steps.len() as u32;
+        self.recent = past.steps[past.steps.len().saturating_sub(Stuck::WINDOW)..].to_vec();
         self.usage = past.usage;
         self.last_request.clone_from(&past.last_request);
         self.patch.clone_from(&past.patch);

@@ -31,6 +31,9 @@ impl Stuck {
     /// third look at the same thing is no reason yet to stop.
     pub const ONLINE: [Self; 4] = [Self::Repeating4, Self::Refused3, Self::Monologue3, Self::Alternating6];
 
+    /// Steps that the longest of them looks back on.
+    pub const WINDOW: usize = 6;
+
     /// Name and version.
     #[must_use]
     pub fn name(self) -> &'static str {
