@@ -65,6 +65,8 @@ const BUFFER: usize = 16 << 10;
 pub(crate) fn run(socket: OwnedFd, upper: OwnedFd, witnesses: Option<Witnesses>, spec: &BoxSpec) {
     let Ok((socket, watchdog)) = settle(socket, upper, witnesses, spec) else { return };
     let Ok(signals) = sys::signal_fd(&[libc::SIGCHLD]) else { return };
+    // Every box has a supervisor, and most of them wait.
+    sys::hold_little_memory();
     let mut supervisor = Supervisor {
         socket: socket.as_raw_fd(),
         inbox: Vec::new(),
@@ -180,13 +182,7 @@ impl Supervisor {
             self.handle(request)?;
         }
         if self.inbox.is_empty() {
-            // Every box has a supervisor, and most of them wait: what a large
-            // request needed goes back to the system.
-            let was_large = self.inbox.capacity() > BUFFER;
             self.inbox.shrink_to(4096);
-            if was_large {
-                sys::trim_memory();
-            }
         }
         Ok(())
     }
@@ -370,6 +366,7 @@ impl Outbox {
         self.due = None;
         let sent = sys::write_all(self.socket, &self.frames);
         self.frames.clear();
+        self.frames.shrink_to(4096);
         sent
     }
 }

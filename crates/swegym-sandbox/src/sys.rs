@@ -521,11 +521,14 @@ pub(crate) fn is_root_over(user: u32) -> bool {
     effective_ids().0 == 0 && covers("/proc/self/uid_map") && covers("/proc/self/gid_map")
 }
 
-/// Gives memory that the allocator keeps for later back to the system.
-pub(crate) fn trim_memory() {
-    // SAFETY: no arguments that could be wrong.
+/// Lets the allocator give memory back as soon as it is free.
+pub(crate) fn hold_little_memory() {
+    // SAFETY: settings of the allocator alone.
     #[cfg(target_env = "gnu")]
     unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 16 << 10);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 16 << 10);
+        libc::mallopt(libc::M_TOP_PAD, 4 << 10);
         libc::malloc_trim(0);
     }
 }

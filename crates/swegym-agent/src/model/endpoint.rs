@@ -121,7 +121,7 @@ impl Endpoint {
         Ok(Self { settings, url, client, turn, budget, over: OnceLock::new() })
     }
 
-    async fn try_once(&self, ask: &Ask<'_>, body: &str) -> Tried {
+    async fn try_once(&self, ask: &Ask<'_>, body: &bytes::Bytes) -> Tried {
         let started = Instant::now();
         let mut request = self.client.post(&self.url).header("content-type", "application/json");
         if let (Ok(name), Ok(value)) = (
@@ -130,7 +130,7 @@ impl Endpoint {
         ) {
             request = request.header(name, value);
         }
-        let (status, headers, bytes) = match self.send(request.body(body.to_owned())).await {
+        let (status, headers, bytes) = match self.send(request.body(body.clone())).await {
             Ok(answer) => answer,
             Err(words) => return again(None, words, None),
         };
@@ -140,7 +140,8 @@ impl Endpoint {
                     if let (None, Some(price)) = (reply.usage.cost_usd, &self.settings.price) {
                         reply.usage.cost_usd = Some(price.of(&reply.usage));
                     }
-                    let (request, latency) = (body.to_owned(), started.elapsed());
+                    let request = String::from_utf8_lossy(body).into_owned();
+                    let latency = started.elapsed();
                     Tried::Answer(Box::new(Answer { request, response: bytes, reply, latency }))
                 }
                 // Servers under load send halves of answers; asking again helps.
@@ -207,7 +208,8 @@ impl Endpoint {
             stop: ask.stop,
             stream: self.settings.stream,
         };
-        let body = String::from_utf8(self.settings.wire.write(&request)).unwrap_or_default();
+        // Shared with the connection: conversations are long, and many wait.
+        let body = bytes::Bytes::from(self.settings.wire.write(&request));
         for number in 0..=self.settings.retries {
             if let Some(over) = self.over.get() {
                 return Err(over.clone());
