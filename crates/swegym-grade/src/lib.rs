@@ -11,6 +11,7 @@ pub mod infra;
 pub mod junit;
 pub mod lines;
 pub mod marks;
+pub mod metrics;
 mod needles;
 pub mod parser;
 pub mod reading;

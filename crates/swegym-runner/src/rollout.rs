@@ -121,7 +121,7 @@ pub async fn rollout(
         model_name_or_path: plan.model_name.clone(),
         model_patch: Some(done.patch.clone()),
     };
-    let mut value = summary(&done);
+    let mut value = summary(&done, instance);
     let mut outcome = value["exit_status"].as_str().unwrap_or_default().to_owned();
     if plan.evaluates {
         let graded = evaluate(context, instance, &prediction, attempt).await?;
@@ -286,13 +286,14 @@ async fn teach(
 }
 
 /// What the run keeps of an attempt besides its record. It holds no times.
-fn summary(done: &Trajectory) -> Value {
+fn summary(done: &Trajectory, instance: &Instance) -> Value {
     let reason = done.stop.unwrap_or(StopReason::Interrupted);
     let stuck: Vec<_> = Stuck::ALL.into_iter().filter(|s| s.holds(&done.steps)).map(Stuck::name).collect();
     let turns = done.steps.iter().filter(|s| !s.actions.is_empty()).count();
     json!({
         "instance_id": done.head.instance_id.as_str(),
         "attempt": done.head.attempt,
+        "repo": instance.repo,
         "exit_status": reason.as_str(),
         "class": if reason.is_budget() { "budget" } else { "policy" },
         "scaffold": done.head.scaffold,

@@ -350,6 +350,8 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: ShowVerb,
     },
+    /// Rates and means of a rollout with intervals, by repository and by why attempts ended
+    Metrics(MetricsArgs),
     /// Write a rollout's attempts as training data: messages and tools, JSON Lines
     Export(ExportArgs),
     /// Do an attempt again with its recorded answers, and compare
@@ -472,6 +474,22 @@ pub(crate) struct ShowTrajectoryArgs {
     /// Write a page for browsers, too
     #[arg(long, value_name = "FILE")]
     pub(crate) page: Option<PathBuf>,
+}
+
+/// Which run, and which other one.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct MetricsArgs {
+    /// Folder of a rollout
+    pub(crate) run: PathBuf,
+    /// Folder of its evaluation [default: the rollout's own, with --evaluate]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) evaluation: Option<PathBuf>,
+    /// Folder of another rollout, to compare with on the instances that both have
+    #[arg(long, value_name = "DIR")]
+    pub(crate) against: Option<PathBuf>,
+    /// Folder of the other's evaluation
+    #[arg(long, value_name = "DIR", requires = "against")]
+    pub(crate) against_evaluation: Option<PathBuf>,
 }
 
 /// Which attempts, in which form.

@@ -5,6 +5,7 @@ pub(crate) mod dev;
 mod doctor;
 mod export;
 pub(crate) mod grade;
+mod metrics;
 mod quickstart;
 mod replay;
 mod report;
@@ -76,6 +77,7 @@ pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) 
         Verb::Dataset { verb } => dataset::run(printer, settings(none)?.run.cores, verb),
         Verb::Report { runs, resume: _ } => report::run(printer, &runs),
         Verb::Show { verb: ShowVerb::Trajectory(args) } => show::trajectory(printer, &args),
+        Verb::Metrics(args) => metrics::run(printer, &args),
         Verb::Export(args) => export::run(printer, &args),
         Verb::Replay { record, instances, out } => {
             let session = open(none).await?;

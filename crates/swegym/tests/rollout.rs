@@ -33,6 +33,14 @@ fn teachers_teach_and_their_attempts_are_tested() {
     let (first, again) = (noisy("noisy"), noisy("again"));
     assert!(first.0 > 0 && first.0 < 3 * count, "{} of {}", first.0, 3 * count);
     assert_eq!(first, again);
+    // What they came to, and what the one is to the other.
+    let flags = ["--evaluation", "gold-eval", "--against", "noisy", "--json"];
+    let metrics: Value =
+        serde_json::from_str(&gym.must(&[&["metrics", "teacher"][..], &flags].concat())).unwrap();
+    assert_eq!(metrics["resolve_rate"]["mean"], 1.0);
+    assert_eq!(metrics["by_exit_status"]["submitted"]["attempts"], count);
+    let rate = 1.0 - metrics["against"]["difference"].as_f64().unwrap();
+    assert!((rate - first.0 as f64 / (3 * count) as f64).abs() < 1e-9, "{metrics}");
     // What is exported is what was said, in either form.
     gym.must(&["export", "noisy", "--out", "native.jsonl"]);
     gym.must(&["export", "noisy", "--out", "text.jsonl", "--calls", "text", "--resolved"]);

@@ -1,0 +1,146 @@
+//! What a rollout came to, and whether another one differs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+use swegym_core::trajectory::stuck::Stuck;
+use swegym_grade::metrics::{Attempt, Comparison, Estimate, Metrics, compare, measure};
+
+use crate::args::MetricsArgs;
+use crate::error::CommandError;
+use crate::exit;
+use crate::printer::Printer;
+
+/// Measures a run; with another one also the difference.
+pub(crate) fn run(printer: Printer, args: &MetricsArgs) -> Result<u8, CommandError> {
+    let (attempts, broke) = load(&args.run, args.evaluation.as_deref())?;
+    let mut groups: BTreeMap<(&str, &str), Vec<Attempt>> = BTreeMap::new();
+    for attempt in &attempts {
+        for key in [("repository", attempt.repo.as_str()), ("exit status", attempt.exit_status.as_str())] {
+            groups.entry(key).or_default().push(attempt.clone());
+        }
+    }
+    let all = measure(&attempts);
+    let head = ["", "attempts", "resolved", "95 %", "±", "empty", "stuck", "turns", "tokens", "$"];
+    let mut table = vec![head.map(str::to_owned).to_vec(), row("all", attempts.len(), &all)];
+    let mut by: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    for ((kind, name), group) in &groups {
+        let metrics = measure(group);
+        table.push(row(&format!("{kind} {name}"), group.len(), &metrics));
+        by.entry(kind).or_default().insert((*name).to_owned(), to_json(group.len(), &metrics));
+    }
+    let mut value = to_json(attempts.len(), &all);
+    value["broke"] = json!(broke);
+    value["by_repository"] = json!(by.get("repository"));
+    value["by_exit_status"] = json!(by.get("exit status"));
+    let mut words =
+        format!("resolved of the attempts that were tested; {broke} broke on the way and count nowhere");
+    if let Some(other) = &args.against {
+        let (others, _) = load(other, args.against_evaluation.as_deref())?;
+        let found = compare(&attempts, &others).ok_or_else(|| {
+            CommandError::nothing(
+                "the two runs share no instance that both tested",
+                "evaluate both, or name their evaluations with --evaluation and --against-evaluation",
+            )
+        })?;
+        value["against"] = comparison_json(&found);
+        words = format!("{words}\n{}", comparison_words(&found));
+    }
+    printer.result(&value, &table);
+    printer.say(&words);
+    Ok(exit::DONE)
+}
+
+/// Finished attempts of a run, and how many broke.
+fn load(run: &Path, evaluation: Option<&Path>) -> Result<(Vec<Attempt>, usize), CommandError> {
+    let folder = run.join("results");
+    let entries = std::fs::read_dir(&folder).map_err(|e| CommandError::file("read the run", &folder, &e))?;
+    let mut files: Vec<_> = entries.flatten().map(|e| e.path()).collect();
+    files.sort();
+    let verdicts = super::export::verdicts(evaluation.unwrap_or(run))?;
+    let mut attempts = Vec::new();
+    for file in files.iter().filter(|f| f.extension().is_some_and(|e| e == "json")) {
+        let text = std::fs::read_to_string(file).map_err(|e| CommandError::file("read", file, &e))?;
+        let value: Value = serde_json::from_str(&text).unwrap_or_default();
+        attempts.extend(attempt(&value, &verdicts));
+    }
+    if attempts.is_empty() {
+        let message = format!("`{}` has no finished attempt", run.display());
+        return Err(CommandError::nothing(message, "name the folder of a rollout"));
+    }
+    let failures = std::fs::read_to_string(run.join("failures.jsonl")).unwrap_or_default();
+    Ok((attempts, failures.lines().count()))
+}
+
+fn attempt(value: &Value, verdicts: &std::collections::HashMap<(String, u64), bool>) -> Option<Attempt> {
+    let id = value["instance_id"].as_str()?.to_owned();
+    let number = |key: &str| value[key].as_u64().unwrap_or(0);
+    let stuck = value["stuck"].as_array().is_some_and(|s| s.iter().any(|n| n == Stuck::Trailing3.name()));
+    Some(Attempt {
+        resolved: verdicts.get(&(id.clone(), value["attempt"].as_u64()?)).copied(),
+        repo: value["repo"].as_str().unwrap_or("unknown").to_owned(),
+        exit_status: value["exit_status"].as_str()?.to_owned(),
+        empty_patch: value["empty_patch"] == true,
+        stuck_in_loop: stuck,
+        turns: number("turns") as f64,
+        tokens: (number("prompt_tokens") + number("completion_tokens")) as f64,
+        cost_usd: value["cost_usd"].as_f64(),
+        instance_id: id,
+    })
+}
+
+fn row(name: &str, attempts: usize, metrics: &Metrics) -> Vec<String> {
+    let percent = |e: &Option<Estimate>| e.map_or("-".into(), |e| format!("{:.1} %", 100.0 * e.mean));
+    let plain =
+        |e: &Option<Estimate>, digits: usize| e.map_or("-".into(), |e| format!("{:.digits$}", e.mean));
+    let interval = metrics
+        .resolve_rate
+        .map_or("-".into(), |e| format!("{:.1}–{:.1}", 100.0 * e.interval.0, 100.0 * e.interval.1));
+    let spread = metrics.resolve_rate.map_or("-".into(), |e| format!("{:.1}", 100.0 * e.paper_spread));
+    vec![
+        name.to_owned(),
+        attempts.to_string(),
+        percent(&metrics.resolve_rate),
+        interval,
+        spread,
+        percent(&metrics.empty_patch_rate),
+        percent(&metrics.stuck_in_loop_rate),
+        plain(&metrics.avg_turns, 1),
+        plain(&metrics.avg_tokens, 0),
+        plain(&metrics.avg_cost_usd, 4),
+    ]
+}
+
+fn to_json(attempts: usize, metrics: &Metrics) -> Value {
+    let estimate = |e: &Option<Estimate>| {
+        e.map(|e| json!({"mean": e.mean, "low": e.interval.0, "high": e.interval.1, "spread": e.paper_spread, "attempts": e.attempts}))
+    };
+    json!({
+        "attempts": attempts,
+        "resolve_rate": estimate(&metrics.resolve_rate),
+        "empty_patch_rate": estimate(&metrics.empty_patch_rate),
+        "stuck_in_loop_rate": estimate(&metrics.stuck_in_loop_rate),
+        "avg_turns": estimate(&metrics.avg_turns),
+        "avg_tokens": estimate(&metrics.avg_tokens),
+        "avg_cost_usd": estimate(&metrics.avg_cost_usd),
+    })
+}
+
+fn comparison_json(found: &Comparison) -> Value {
+    json!({
+        "instances": found.instances, "difference": found.difference, "p_value": found.p_value,
+        "better": found.better, "worse": found.worse,
+    })
+}
+
+fn comparison_words(found: &Comparison) -> String {
+    format!(
+        "against the other run: {:+.1} points on {} instances ({} better, {} worse), p = {:.3} (paired permutation test)",
+        100.0 * found.difference,
+        found.instances,
+        found.better,
+        found.worse,
+        found.p_value
+    )
+}
