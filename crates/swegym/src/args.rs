@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
-/// Make, check and grade executable software-engineering tasks
+/// Make, check and grade executable software-engineering tasks, and let agents work on them
 #[derive(Debug, Parser)]
 #[command(name = "swegym", version, max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct Args {
@@ -265,7 +265,7 @@ pub(crate) struct RolloutArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Do everything once on real packages: build, synth, validate, evaluate, report
+    /// Do everything once on real packages: build, synth, validate, evaluate, rollout, report
     Quickstart {
         /// Packages: `name`, `name==version`, an archive or a checkout [default: three small ones]
         packages: Vec<String>,

@@ -9,6 +9,7 @@ use crate::printer::Printer;
 /// One stage's bar; nothing where there is no terminal.
 pub(crate) struct Bar {
     bar: ProgressBar,
+    resolved: usize,
     last: String,
 }
 
@@ -22,22 +23,27 @@ impl Bar {
         }
         bar.set_prefix(stage.to_owned());
         bar.enable_steady_tick(std::time::Duration::from_millis(500));
-        Self { bar, last: String::new() }
+        Self { bar, resolved: 0, last: String::new() }
     }
 
     pub(crate) fn show(&mut self, event: &Event, progress: Progress, aside: Option<String>) {
         self.bar.set_length(progress.total as u64);
         self.bar.set_position(progress.done as u64);
         match event {
-            Event::JobFinished { job, outcome, .. } => self.last = format!("{job}: {outcome}"),
+            Event::JobFinished { job, outcome, .. } => {
+                self.resolved += usize::from(outcome == "resolved");
+                self.last = format!("{job}: {outcome}");
+            }
             Event::JobFailed { job, fault, retry, .. } => {
                 let again = if *retry { ", trying again" } else { "" };
                 self.last = format!("{job}: {}{again}", fault.code);
             }
             _ => {}
         }
+        let resolved =
+            if self.resolved > 0 { format!("{} resolved  ", self.resolved) } else { String::new() };
         let aside = aside.map_or(String::new(), |text| format!("{text}  "));
-        self.bar.set_message(format!("{} running  {aside}{}", progress.running, self.last));
+        self.bar.set_message(format!("{} running  {resolved}{aside}{}", progress.running, self.last));
     }
 
     pub(crate) fn finish(&self) {

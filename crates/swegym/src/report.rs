@@ -64,7 +64,7 @@ impl Summary {
                     "name a folder with a run.json, or a quickstart's folder",
                 ));
             }
-            let order = ["build", "synth", "validate", "evaluate"];
+            let order = ["build", "synth", "validate", "evaluate", "rollout"];
             found.sort_by_key(|s| (order.iter().position(|o| *o == s.verb), s.name.clone()));
             stages.extend(found);
         }
@@ -117,7 +117,7 @@ impl Summary {
             "images": images.into_iter().map(image_row).collect::<Vec<_>>(),
             "operators": self.operators(),
             "instances": instances,
-            "evaluations": of("evaluate").map(Stage::title).collect::<Vec<_>>(),
+            "evaluations": self.stages.iter().filter(|s| s.has_verdicts()).map(Stage::title).collect::<Vec<_>>(),
             "version": env!("CARGO_PKG_VERSION"),
         });
         templates.get_template("report.html")?.render(minijinja::Value::from_serialize(&value))
@@ -148,19 +148,8 @@ impl Summary {
 
     fn instance(&self, row: &Value, stage: &Stage) -> Value {
         let id = &row["instance_id"];
-        let verdicts: Vec<Value> = self
-            .stages
-            .iter()
-            .filter(|s| s.verb == "evaluate")
-            .map(|s| {
-                let report = s.rows.iter().find(|r| &r["instance_id"] == id);
-                json!(report.map_or("–", |r| if r["resolved"] == true {
-                    "resolved"
-                } else {
-                    "not resolved"
-                }))
-            })
-            .collect();
+        let verdicts: Vec<Value> =
+            self.stages.iter().filter(|s| s.has_verdicts()).map(|s| json!(s.verdict(id))).collect();
         let flakes = stage.flakes.iter().find(|f| &f["instance_id"] == id);
         json!({
             "id": id,
@@ -196,7 +185,11 @@ impl Stage {
         let mut add = |reason: Option<&str>| {
             *reasons.entry(reason.unwrap_or("unresolved").to_owned()).or_default() += 1;
         };
-        let good = if head.verb == "evaluate" {
+        let good = if head.verb == "rollout" && rows.is_empty() {
+            let statuses = exit_statuses(folder)?;
+            statuses.iter().filter(|s| *s != "submitted").for_each(|s| add(Some(s)));
+            statuses.iter().filter(|s| *s == "submitted").count()
+        } else if matches!(head.verb.as_str(), "evaluate" | "rollout") {
             for row in rows.iter().filter(|r| r["resolved"] != true) {
                 let code = ["infra_failure", "reason"].into_iter().find_map(|k| row[k]["code"].as_str());
                 add(code.or((row["patch_exists"] == false).then_some("empty_patch")));
@@ -224,7 +217,7 @@ impl Stage {
             flakes: lines(folder, "flakes.jsonl")?,
             predictions: head
                 .settings
-                .get("predictions")
+                .get(if head.verb == "rollout" { "scaffold" } else { "predictions" })
                 .and_then(Value::as_str)
                 .unwrap_or_default()
                 .to_owned(),
@@ -233,7 +226,27 @@ impl Stage {
     }
 
     fn title(&self) -> String {
-        if self.verb == "evaluate" { format!("evaluate {}", self.predictions) } else { self.verb.clone() }
+        if self.predictions.is_empty() {
+            self.verb.clone()
+        } else {
+            format!("{} {}", self.verb, self.predictions)
+        }
+    }
+
+    fn has_verdicts(&self) -> bool {
+        matches!(self.verb.as_str(), "evaluate" | "rollout")
+    }
+
+    /// What became of the answers to an instance.
+    fn verdict(&self, id: &Value) -> String {
+        let answers: Vec<&Value> = self.rows.iter().filter(|r| &r["instance_id"] == id).collect();
+        let resolved = answers.iter().filter(|r| r["resolved"] == true).count();
+        match (answers.len(), resolved) {
+            (0, _) => "–".to_owned(),
+            (1, 1) => "resolved".to_owned(),
+            (1, _) => "not resolved".to_owned(),
+            (all, some) => format!("{some} of {all}"),
+        }
     }
 
     fn percent(&self) -> f64 {
@@ -249,9 +262,21 @@ impl Stage {
             .collect();
         json!({
             "title": self.title(), "total": self.total, "good": self.good, "share": self.percent(),
-            "word": shape(&self.verb).0, "reasons": reasons,
+            "word": if self.verb == "rollout" && self.rows.is_empty() { "submitted" } else { shape(&self.verb).0 }, "reasons": reasons,
         })
     }
+}
+
+/// Why the finished attempts of a rollout ended.
+fn exit_statuses(folder: &Path) -> Result<Vec<String>, CommandError> {
+    let results = folder.join("results");
+    let entries =
+        std::fs::read_dir(&results).map_err(|e| CommandError::file("read the run", &results, &e))?;
+    let status = |entry: std::fs::DirEntry| {
+        let value: Value = serde_json::from_str(&std::fs::read_to_string(entry.path()).ok()?).ok()?;
+        value["exit_status"].as_str().map(str::to_owned)
+    };
+    Ok(entries.flatten().filter_map(status).collect())
 }
 
 /// Rows of a JSON Lines file; a file that is not there has none.

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use clap::Parser as _;
 use serde_json::json;
 use swegym_core::format::instances::UnknownFields;
 use swegym_runner::run_dir::Open;
 
-use crate::args::{DrawArgs, RunArgs};
+use crate::args::{Args, DrawArgs, RolloutArgs, RunArgs, Verb};
 use crate::error::CommandError;
 use crate::report;
 use crate::session::Session;
@@ -34,7 +35,7 @@ pub(crate) async fn run(
     }
     let packages: Vec<String> =
         if packages.is_empty() { PACKAGES.map(str::to_owned).to_vec() } else { packages.to_vec() };
-    let say = |number: u32, text: &str| session.printer.say(&format!("[{number}/5] {text}"));
+    let say = |number: u32, text: &str| session.printer.say(&format!("[{number}/6] {text}"));
 
     say(1, &format!("build: images of {}", packages.join(", ")));
     let built = stage::build(session, &packages, &folder.join("build"), Open::Any).await?;
@@ -69,9 +70,28 @@ pub(crate) async fn run(
         }
     }
 
-    say(5, "report");
+    say(5, "rollout: a scripted teacher works on each task twice, and stumbles as students do");
+    let place = folder.join("rollout");
+    let attempts = stage::rollout(session, &teacher(&instances), &place, Open::Any).await?;
+    worst = worst.max(attempts.exit);
+    if attempts.exit == crate::exit::INTERRUPTED {
+        return Ok(attempts.exit);
+    }
+
+    say(6, "report");
     finish(session, &folder)?;
     Ok(worst)
+}
+
+/// As if `swegym rollout` had been typed.
+fn teacher(instances: &Path) -> RolloutArgs {
+    let typed =
+        ["swegym", "rollout", "--scaffold", "noisy-expert", "--attempts", "2", "--evaluate", "--instances"];
+    let typed = typed.iter().map(Into::into).chain([instances.as_os_str().to_owned()]);
+    match Args::parse_from(typed).verb {
+        Verb::Rollout(args) => *args,
+        _ => unreachable!("that is the verb that was typed"),
+    }
 }
 
 fn stop_unless_useful(done: &Done, wanted: &str, otherwise: &str) -> Result<(), CommandError> {
