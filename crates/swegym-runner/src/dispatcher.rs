@@ -139,7 +139,9 @@ pub async fn run(
             }
             Err(fault) => {
                 halted |= crate::rollout::is_everybodys(&fault);
-                let retry = fault.boundary.is_infrastructure() && !halted && report.attempt < ATTEMPTS;
+                let retry = fault.boundary.is_infrastructure()
+                    && !crate::rollout::is_final(&fault)
+                    && report.attempt < ATTEMPTS;
                 if retry {
                     waiting.push_back((report.at, report.attempt + 1));
                 } else {

@@ -313,6 +313,15 @@ fn summary(done: &Trajectory, instance: &Instance) -> Value {
     })
 }
 
+/// Whether trying again cannot help: the endpoint understood, and refuses.
+#[must_use]
+pub fn is_final(fault: &Fault) -> bool {
+    let refused = ModelError::Refused { status: 400, words: String::new() };
+    let of = |error: ModelError| error.to_fault().code == fault.code;
+    is_everybodys(fault)
+        || fault.boundary == Boundary::Model && (of(refused) || of(ModelError::Script(String::new())))
+}
+
 /// Whether every other attempt would meet this fault, too.
 #[must_use]
 pub fn is_everybodys(fault: &Fault) -> bool {

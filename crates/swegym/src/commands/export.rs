@@ -123,6 +123,8 @@ fn row(attempt: &Trajectory, resolved: Option<bool>, form: CallForm) -> Value {
     }
     row.insert("resolved".into(), json!(resolved));
     row.insert("exit_status".into(), json!(attempt.stop.map(StopReason::as_str)));
+    // A limit of ours ended it: whoever trains decides whether that is a lesson.
+    row.insert("mask".into(), json!(attempt.stop.is_none_or(StopReason::is_budget)));
     row.insert("model".into(), json!(head.model));
     row.insert("scaffold".into(), json!(head.scaffold));
     row.insert("temperature".into(), json!(head.sampling.temperature));
