@@ -378,7 +378,7 @@ impl Work<'_> {
         let key = if self.plain_words > 1 { "go_on_or_give_up" } else { "go_on" };
         let text = catalogue.say(key, []);
         self.say(Message::of(Role::User, text))?;
-        Ok(None)
+        Ok(self.watch_for_loops()?)
     }
 
     /// Carries out calls one after another.

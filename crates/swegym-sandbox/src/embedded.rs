@@ -89,12 +89,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Host {
     /// Starts the keeper: `program` with `arguments` must call [`keeper::run`]
-    /// with the store's home folder as the last argument.
+    /// with the store's home folder as the last argument. This process may open
+    /// as many files from then on as the system lets it: boxes need some each.
     ///
     /// # Errors
     /// When it cannot be started or ends at once.
     pub async fn start(store: Store, program: PathBuf, arguments: &[&str]) -> Result<Self, SandboxError> {
         let arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
+        // Where it is refused, fewer boxes run at once.
+        let _ = sys::set_limits(libc::RLIMIT_NOFILE, u64::MAX, u64::MAX);
         let keeper = Mutex::new(Shared::start(&store, &program, &arguments).await?);
         let turn = tokio::sync::Mutex::default();
         Ok(Self { launch: Arc::new(Launch { store, program, arguments, keeper, turn }) })

@@ -206,6 +206,8 @@ fn limits_end_an_attempt_and_keep_its_patch() {
     let loops = result(&gym, "run-loop", 0);
     assert_eq!(loops["stuck"], json!(["trailing-3@1", "repeating-4@1"]));
     assert_eq!(loops["steps"], 6, "told at the fourth, stopped at the fifth: {loops}");
+    let (_, words) = play(&gym, "words", &vec![json!("I think about it."); 9], &[]);
+    assert_eq!((words["exit_status"].as_str(), words["steps"].as_u64()), (Some("stuck_in_loop"), Some(4)));
     let (_, old) = play(&gym, "old", &same, &["--scaffold", "codeact-2.2"]);
     assert_eq!(old["steps"], 5, "there nobody is told");
 }
@@ -320,4 +322,33 @@ fn an_image_without_its_repository_is_the_tasks_fault() {
         output.status.code() == Some(11) && words.contains("has no repository") && words.contains("hint:"),
         "{words}"
     );
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a shell sets the limit that is tested")]
+fn many_attempts_need_no_setting_of_the_shell() {
+    let gym = gym();
+    let replies = json!({"replies": [bash("sleep 0.2"), finish()]});
+    gym.write("s.script", &format!("{replies}\n"));
+    let rollout = gym.command(&[
+        "rollout",
+        "--instances",
+        "one.jsonl",
+        "--model",
+        "scripted:s.script",
+        "--attempts",
+        "40",
+        "--out",
+        "many",
+    ]);
+    // A shell whose programs may open 64 files unless they ask for more.
+    let mut shell = std::process::Command::new("bash");
+    shell
+        .args(["-c", "ulimit -S -n 64; exec \"$@\"", "bash"])
+        .arg(rollout.get_program())
+        .args(rollout.get_args());
+    shell.current_dir(gym.folder.path()).envs(rollout.get_envs().filter_map(|(k, v)| Some((k, v?))));
+    let output = shell.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(gym.read("many/failures.jsonl"), "");
 }
