@@ -350,5 +350,5 @@ fn many_attempts_need_no_setting_of_the_shell() {
     shell.current_dir(gym.folder.path()).envs(rollout.get_envs().filter_map(|(k, v)| Some((k, v?))));
     let output = shell.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(gym.read("many/failures.jsonl"), "");
+    assert!(!gym.read("many/events.jsonl").contains("job_failed"), "an attempt had to be tried again");
 }
