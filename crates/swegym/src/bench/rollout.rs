@@ -109,8 +109,12 @@ pub(super) async fn measure(
 
 /// Answers of one attempt: its commands and the hand-in.
 fn script(tool: &str, commands: usize) -> Script {
-    let looks = ["grep -n import -r . | head -5", COMMANDS[8]];
-    let lines = COMMANDS.iter().copied().chain(looks.iter().copied().cycle()).take(commands);
+    // Each look is another one: an agent that repeats itself is stopped.
+    let looks = (0..).map(|i| match i % 2 {
+        0 => format!("grep -n import -r . | head -{}", 5 + i),
+        _ => format!("cat README.rst | tail -{}", 20 + i),
+    });
+    let lines = COMMANDS.iter().map(|line| (*line).to_owned()).chain(looks).take(commands);
     let say = "I go on with my work, and look at the next thing.";
     let mut replies: Vec<Value> = lines
         .map(|line| json!({"content": say, "calls": [{"name": tool, "arguments": {"command": line}}]}))
@@ -170,11 +174,13 @@ impl<'a> Scene<'a> {
         let (mut child, out) = self.start_ours(scaffold, endpoint, attempts, at_once)?;
         let status = child.wait()?;
         let seconds = started.elapsed().as_secs_f64();
-        let predictions = fs::read_dir(&out)?.flatten().filter(|e| {
-            let name = e.file_name().to_string_lossy().into_owned();
-            name.starts_with("predictions") && e.metadata().is_ok_and(|m| m.len() > 0)
+        let results = fs::read_dir(out.join("results"))?.flatten();
+        let submitted = results.filter(|entry| {
+            let text = fs::read_to_string(entry.path()).unwrap_or_default();
+            let value: Value = serde_json::from_str(&text).unwrap_or_default();
+            value["exit_status"] == "submitted"
         });
-        if !status.success() || predictions.count() != attempts {
+        if !status.success() || submitted.count() != attempts {
             return Err(std::io::Error::other("an attempt of the benchmark did not end well").into());
         }
         fs::remove_dir_all(&out)?;
