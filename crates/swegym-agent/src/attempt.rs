@@ -14,7 +14,7 @@ use swegym_core::record::{ActionReport, Delta, RecordEvent, Standing};
 use swegym_core::trajectory::stuck::Stuck;
 use swegym_core::trajectory::{Action, Step};
 use swegym_core::{Boundary, Digest, Fault, Instance, StopReason, Trajectory};
-use swegym_sandbox::{Extent, Sandbox, SandboxError};
+use swegym_sandbox::{Extent, Sandbox};
 use tokio::sync::Semaphore;
 
 use crate::model::{Answer, Ask, Model, ModelError};
@@ -101,20 +101,6 @@ impl From<RecordError> for Fault {
             message = format!("{message}: {cause}");
         }
         Self::new(Boundary::Sandbox, "record", message)
-    }
-}
-
-fn box_fault(error: &SandboxError) -> Fault {
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        message = format!("{message}: {inner}");
-        cause = inner.source();
-    }
-    let fault = Fault::new(Boundary::Sandbox, "sandbox", message);
-    match error.hint() {
-        Some(hint) => fault.with_hint(hint),
-        None => fault,
     }
 }
 
@@ -385,7 +371,7 @@ impl Work<'_> {
     async fn act(&mut self, calls: Vec<Call>) -> Result<Option<StopReason>, Fault> {
         self.format_errors = 0;
         for (call, arguments) in calls {
-            let done = self.toolbox.carry_out(&call.name, &arguments).await.map_err(|e| box_fault(&e))?;
+            let done = self.toolbox.carry_out(&call.name, &arguments).await.map_err(|e| e.to_fault())?;
             let report = ActionReport { call_id: call.id.clone(), ..done.report };
             self.recorder.append(&RecordEvent::Acted(report.clone()))?;
             if let Some(step) = self.recent.last_mut() {
@@ -430,10 +416,10 @@ impl Work<'_> {
     async fn note_step(&mut self) -> Result<(), Fault> {
         let mut standing = Standing::default();
         let sandbox = self.attempt.sandbox;
-        let exports = self.toolbox.commands.exports(sandbox).await.map_err(|e| box_fault(&e))?;
+        let exports = self.toolbox.commands.exports(sandbox).await.map_err(|e| e.to_fault())?;
         standing.exports = exports;
         standing.folder = Some(self.toolbox.commands.folder.clone());
-        let mark = sandbox.mark("/", "").await.map_err(|e| box_fault(&e))?;
+        let mark = sandbox.mark("/", "").await.map_err(|e| e.to_fault())?;
         if mark != self.mark {
             self.mark = mark;
             let before = self.patch.clone();
@@ -471,7 +457,7 @@ impl Work<'_> {
                 let code = "no_patch".to_owned();
                 self.recorder.append(&RecordEvent::Malformed { code, message: why })?;
             }
-            Err(error) => return Err(box_fault(&error)),
+            Err(error) => return Err(error.to_fault()),
         }
         Ok(())
     }

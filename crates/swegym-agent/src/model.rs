@@ -8,8 +8,8 @@ pub mod scripted;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use swegym_core::chat::{Message, Sampling, Tool};
-use swegym_core::wire::{Reply, Wire};
+use swegym_core::chat::{Message, Role, Sampling, Tool};
+use swegym_core::wire::{Reply, Request, Wire};
 use swegym_core::{Boundary, Fault};
 use thiserror::Error;
 
@@ -27,6 +27,19 @@ pub struct Ask<'a> {
     /// What asks: questions of one session share a beginning, so that they
     /// belong where that beginning is cached.
     pub session: &'a str,
+}
+
+impl Ask<'_> {
+    /// The bytes of the question to this model.
+    fn write(&self, wire: Wire, model: &str, stream: bool) -> Vec<u8> {
+        let Self { messages, tools, sampling, stop, .. } = *self;
+        wire.write(&Request { model, messages, tools, sampling, stop, stream })
+    }
+
+    /// How many answers the conversation holds: the number of the next one.
+    fn answers(&self) -> usize {
+        self.messages.iter().filter(|m| m.role == Role::Assistant).count()
+    }
 }
 
 /// A try that failed.

@@ -11,13 +11,15 @@ use serde_json::{Value, json};
 use swegym_core::{Boundary, Digest, Fault};
 use swegym_sandbox::output::Keep;
 use swegym_sandbox::store::LayerId;
-use swegym_sandbox::{BoxSettings, Command, EmbeddedSandbox, Execution, Extent, Image, Sandbox as _};
+use swegym_sandbox::{
+    BoxSettings, Command, EmbeddedSandbox, Execution, Extent, Image, Sandbox as _, SandboxError,
+};
 use swegym_tasks::package::{self, Package, PackageSpec};
 use swegym_tasks::recipe::{self, Recipe, RequirementSet};
 
 use crate::context::Context;
 use crate::foundation::{self, Foundation};
-use crate::job::{JobResult, sandbox_fault};
+use crate::job::JobResult;
 use crate::testing::{JUNIT, TestPlan, TestRun, WORKDIR, last_lines, must_run, run_tests, start, stop};
 
 /// Runs of the untouched package's tests; only what passes in each can be an expectation.
@@ -125,7 +127,7 @@ fn nothing_passes(name: &str, runs: &[TestRun]) -> Fault {
 async fn unpack(context: &Context, spec: &PackageSpec) -> Result<(Package, Recipe, LayerId), Fault> {
     let (spec, index, store) = (spec.clone(), context.index.clone(), context.host.store().clone());
     let work = tokio::task::spawn_blocking(move || {
-        let folder = store.work_folder().map_err(|e| sandbox_fault(&e.into()))?;
+        let folder = store.work_folder().map_err(|e| SandboxError::from(e).to_fault())?;
         let with_hint = |fault: Fault, hint: Option<String>| match hint {
             Some(hint) => fault.with_hint(hint),
             None => fault,
@@ -141,7 +143,7 @@ async fn unpack(context: &Context, spec: &PackageSpec) -> Result<(Package, Recip
         let recipe = recipe::infer(&package.name, &package.root)
             .map_err(|e| with_hint(Fault::new(Boundary::Task, "no_tests", e.to_string()), e.hint()))?;
         let layer = store.import_folder_at(&package.root, WORKDIR, |_| true);
-        Ok((package, recipe, layer.map_err(|e| sandbox_fault(&e.into()))?))
+        Ok((package, recipe, layer.map_err(|e| SandboxError::from(e).to_fault())?))
     });
     work.await.map_err(|e| Fault::new(Boundary::Internal, "panic", e.to_string()))?
 }
@@ -232,7 +234,7 @@ async fn install(
         network: true,
         binds: vec![("tools".into(), "/mnt".into(), false), ("cache/uv".into(), "/srv".into(), true)],
     };
-    let sandbox = context.host.start_box(image, &settings).await.map_err(|e| sandbox_fault(&e))?;
+    let sandbox = context.host.start_box(image, &settings).await.map_err(|e| e.to_fault())?;
     let installer = Installer { context, sandbox: &sandbox, version: &package.version };
     installer.prepare(&set.requirements).await?;
     let python = &foundation.python;
@@ -262,8 +264,8 @@ async fn install(
          /opt/venv/bin/python -B -m compileall -q -j 2 --invalidation-mode checked-hash /opt/venv/lib . >/dev/null; true";
     must_run(&sandbox, tidy, "compiling").await?;
     let commit = must_run(&sandbox, &commit_script(), "committing").await?.trim().to_owned();
-    let layer = sandbox.snapshot(Extent::Image).await.map_err(|e| sandbox_fault(&e))?;
-    sandbox.stop().await.map_err(|e| sandbox_fault(&e))?;
+    let layer = sandbox.snapshot(Extent::Image).await.map_err(|e| e.to_fault())?;
+    sandbox.stop().await.map_err(|e| e.to_fault())?;
     let plan = TestPlan {
         command: recipe.test_command(JUNIT),
         parser: swegym_grade::LogParser::named(recipe.log_parser())
@@ -311,12 +313,12 @@ impl Installer<'_> {
         self.sandbox
             .write("/tmp/requirements.txt", text.as_bytes(), Some(0o644))
             .await
-            .map_err(|e| sandbox_fault(&e))?;
+            .map_err(|e| e.to_fault())?;
         if let Some(certificates) = &self.context.install.certificates {
             self.sandbox
                 .write("/tmp/certificates.pem", certificates, Some(0o644))
                 .await
-                .map_err(|e| sandbox_fault(&e))?;
+                .map_err(|e| e.to_fault())?;
         }
         Ok(())
     }
@@ -346,7 +348,7 @@ impl Installer<'_> {
         if self.context.install.certificates.is_some() {
             command = command.with_env("SSL_CERT_FILE", "/tmp/certificates.pem");
         }
-        let done = self.sandbox.exec(command).await.map_err(|e| sandbox_fault(&e))?;
+        let done = self.sandbox.exec(command).await.map_err(|e| e.to_fault())?;
         if done.succeeded() {
             return Ok(done.output.stdout_text());
         }
@@ -382,7 +384,8 @@ fn result(
     installed: &Installed,
     passing: Vec<String>,
 ) -> Result<JobResult, Fault> {
-    let digest = context.host.store().save_image(&installed.image).map_err(|e| sandbox_fault(&e.into()))?;
+    let digest =
+        context.host.store().save_image(&installed.image).map_err(|e| SandboxError::from(e).to_fault())?;
     let built = Built {
         name: package.name.clone(),
         version: package.version.clone(),
@@ -435,7 +438,7 @@ impl Built {
         let store = context.host.store();
         let layer = Digest::parse(&self.source)
             .map_err(|e| Fault::new(Boundary::Task, "bad_digest", e.to_string()))?;
-        let relative = store.layer_folder(LayerId(layer)).map_err(|e| sandbox_fault(&e.into()))?;
+        let relative = store.layer_folder(LayerId(layer)).map_err(|e| SandboxError::from(e).to_fault())?;
         Ok(store.home().join(relative).join(WORKDIR.trim_start_matches('/')))
     }
 }

@@ -11,11 +11,11 @@ use swegym_core::{Boundary, Fault, Instance, Patch, Prediction, Report};
 use swegym_grade::evidence::{Evidence, PatchOutcome, RunEnd, Structured};
 use swegym_grade::{LogParser, Reading, Semantics};
 use swegym_sandbox::store::write_whole;
-use swegym_sandbox::{Command, Execution, Image, Sandbox};
+use swegym_sandbox::{Command, Execution, Image, Sandbox, SandboxError};
 use swegym_tasks::recipe::belongs_to_tests;
 
 use crate::context::Context;
-use crate::job::{JobResult, sandbox_fault};
+use crate::job::JobResult;
 use crate::synth::shell_quote;
 use crate::testing::{TestPlan, TestRun, WORKDIR, last_lines, must_run, run_tests, start, stop};
 
@@ -85,7 +85,7 @@ pub fn image_of(context: &Context, instance: &Instance) -> Result<Image, Fault> 
         return Err(Fault::new(Boundary::Task, "image_missing", message)
             .with_hint("build its image with `swegym build`"));
     };
-    context.host.store().load_image(digest).map_err(|e| sandbox_fault(&e.into()))
+    context.host.store().load_image(digest).map_err(|e| SandboxError::from(e).to_fault())
 }
 
 async fn collect(
@@ -128,7 +128,7 @@ async fn collect(
 /// whether the patch is in already. `Err` holds the words of the first way.
 pub(crate) async fn apply_patch(sandbox: &dyn Sandbox, patch: &str) -> Result<Result<(), String>, Fault> {
     const FILE: &str = "/tmp/swegym-answer.patch";
-    sandbox.write(FILE, patch.as_bytes(), Some(0o644)).await.map_err(|e| sandbox_fault(&e))?;
+    sandbox.write(FILE, patch.as_bytes(), Some(0o644)).await.map_err(|e| e.to_fault())?;
     let mut first = None;
     for way in APPLY {
         let done = shell(sandbox, &format!("{way} {FILE}")).await?;
@@ -146,7 +146,7 @@ pub(crate) async fn apply_patch(sandbox: &dyn Sandbox, patch: &str) -> Result<Re
 
 async fn shell(sandbox: &dyn Sandbox, line: &str) -> Result<Execution, Fault> {
     let command = Command::shell(line, Duration::from_secs(120)).in_folder(WORKDIR);
-    sandbox.exec(command).await.map_err(|e| sandbox_fault(&e))
+    sandbox.exec(command).await.map_err(|e| e.to_fault())
 }
 
 /// Paths that a git command prints, of those that belong to the tests, quoted.

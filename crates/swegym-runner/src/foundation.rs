@@ -6,10 +6,9 @@ use std::time::Duration;
 use swegym_core::{Boundary, Digest, Fault};
 use swegym_sandbox::base::Base;
 use swegym_sandbox::store::StoreError;
-use swegym_sandbox::{BoxSettings, Command, Extent, Image, Sandbox as _, Store, tool};
+use swegym_sandbox::{BoxSettings, Command, Extent, Image, Sandbox as _, SandboxError, Store, tool};
 
 use crate::context::Context;
-use crate::job::sandbox_fault;
 use crate::testing::last_lines;
 
 /// Where an interpreter from a home folder stands in boxes.
@@ -42,7 +41,7 @@ pub async fn lay(context: &Context) -> Result<Foundation, Fault> {
     let python = context.install.python.clone();
     let found = tokio::task::spawn_blocking(move || {
         let interpreter = find_interpreter(&python)?;
-        let base = Base::host(&store).map_err(|e| sandbox_fault(&e.into()))?;
+        let base = Base::host(&store).map_err(|e| SandboxError::from(e).to_fault())?;
         Ok::<_, Fault>((interpreter, Image::new(base)))
     });
     let (interpreter, bare) = found.await.map_err(|e| internal(&e))??;
@@ -115,11 +114,11 @@ async fn with_interpreter(context: &Context, bare: Image, found: Interpreter) ->
     }
     let (importing, prefix) = (store.clone(), found.prefix.clone());
     let layer = tokio::task::spawn_blocking(move || importing.import_folder_at(&prefix, PLACE, is_needed));
-    let layer = layer.await.map_err(|e| internal(&e))?.map_err(|e| sandbox_fault(&e.into()))?;
+    let layer = layer.await.map_err(|e| internal(&e))?.map_err(|e| SandboxError::from(e).to_fault())?;
     let mut image = bare.with_layer(layer);
     image.set_env("PATH", &format!("{PLACE}/bin:/usr/local/bin:/usr/bin:/bin"));
     let settings = BoxSettings { limits: context.settings.build_limits.clone(), ..BoxSettings::default() };
-    let sandbox = context.host.start_box(&image, &settings).await.map_err(|e| sandbox_fault(&e))?;
+    let sandbox = context.host.start_box(&image, &settings).await.map_err(|e| e.to_fault())?;
     // A shared libpython is found by its folder, whatever a test does to the
     // environment; the standard library never changes, so its bytecode is
     // not checked against it.
@@ -129,10 +128,8 @@ async fn with_interpreter(context: &Context, bare: Image, found: Interpreter) ->
          {python} -m compileall -q -j 2 --invalidation-mode unchecked-hash {PLACE}/lib/python{minor} >/dev/null; \
          rm -rf /root/.cache; {python} -c pass"
     );
-    let done = sandbox
-        .exec(Command::shell(&prepare, Duration::from_secs(300)))
-        .await
-        .map_err(|e| sandbox_fault(&e))?;
+    let done =
+        sandbox.exec(Command::shell(&prepare, Duration::from_secs(300))).await.map_err(|e| e.to_fault())?;
     if !done.succeeded() {
         let said = last_lines(&done.output.combined_text(), 5);
         return Err(Fault::new(
@@ -142,9 +139,9 @@ async fn with_interpreter(context: &Context, bare: Image, found: Interpreter) ->
         )
         .with_hint("name another interpreter with --python, for example the system's /usr/bin/python3"));
     }
-    let image = image.with_layer(sandbox.snapshot(Extent::Image).await.map_err(|e| sandbox_fault(&e))?);
-    sandbox.stop().await.map_err(|e| sandbox_fault(&e))?;
-    let digest = store.save_image(&image).map_err(|e| sandbox_fault(&e.into()))?;
+    let image = image.with_layer(sandbox.snapshot(Extent::Image).await.map_err(|e| e.to_fault())?);
+    sandbox.stop().await.map_err(|e| e.to_fault())?;
+    let digest = store.save_image(&image).map_err(|e| SandboxError::from(e).to_fault())?;
     // Only a shortcut: without it the next run prepares the layer again.
     let _ = swegym_sandbox::store::write_whole(&note, digest.hex().as_bytes());
     Ok(Foundation { image, python, version: found.version })
@@ -158,14 +155,13 @@ fn remembered(store: &Store, note: &Path) -> Option<Image> {
 /// The interpreter must start where it now stands, without help.
 async fn check(context: &Context, foundation: &Foundation) -> Result<(), Fault> {
     let settings = context.test_box();
-    let sandbox =
-        context.host.start_box(&foundation.image, &settings).await.map_err(|e| sandbox_fault(&e))?;
+    let sandbox = context.host.start_box(&foundation.image, &settings).await.map_err(|e| e.to_fault())?;
     let ask = Command::new(
         [foundation.python.as_str(), "-c", "import ssl, zlib, sqlite3, ctypes"],
         Duration::from_secs(30),
     );
-    let done = sandbox.exec(ask).await.map_err(|e| sandbox_fault(&e))?;
-    sandbox.stop().await.map_err(|e| sandbox_fault(&e))?;
+    let done = sandbox.exec(ask).await.map_err(|e| e.to_fault())?;
+    sandbox.stop().await.map_err(|e| e.to_fault())?;
     if done.succeeded() {
         return Ok(());
     }
@@ -191,7 +187,7 @@ pub async fn ready_uv(context: &Context, found: Option<PathBuf>) -> Result<Strin
         }
         let io = |source: std::io::Error| {
             let error = StoreError::Io { action: "install uv as", path: home.join(RELATIVE), source };
-            sandbox_fault(&error.into())
+            SandboxError::from(error).to_fault()
         };
         // Version managers put scripts of that name on the PATH; a box needs the program.
         let program = found.map(std::fs::read).transpose().map_err(io)?;

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use swegym_core::{Boundary, Fault, Instance, Prediction};
-use swegym_sandbox::SandboxError;
+use swegym_core::{Fault, Instance, Prediction};
 use swegym_tasks::package::PackageSpec;
 use swegym_tasks::synth::Synthesis;
 
@@ -106,33 +105,5 @@ impl Job {
                 rollout::rollout(context, plan, instance, *attempt).await
             }
         }
-    }
-}
-
-/// An error between us and a box, as a fault. Starting a program that is not
-/// there is the task's fault; the rest is the machinery's.
-pub(crate) fn sandbox_fault(error: &SandboxError) -> Fault {
-    let mut message = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        message = format!("{message}: {inner}");
-        source = inner.source();
-    }
-    let (boundary, code) = match error {
-        SandboxError::Start { .. } => (Boundary::Task, "cannot_start"),
-        SandboxError::Store(swegym_sandbox::store::StoreError::Missing { .. }) => {
-            (Boundary::Task, "image_missing")
-        }
-        // Reading it again will not make it whole.
-        SandboxError::Store(swegym_sandbox::store::StoreError::Image { .. }) => {
-            (Boundary::Task, "image_damaged")
-        }
-        SandboxError::Store(_) => (Boundary::Sandbox, "store"),
-        _ => (Boundary::Sandbox, "sandbox"),
-    };
-    let fault = Fault::new(boundary, code, message);
-    match error.hint() {
-        Some(hint) => fault.with_hint(hint),
-        None => fault,
     }
 }

@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 use crate::context::Context;
 use crate::dispatcher::now_ms;
 use crate::evaluate::{evaluate, image_of};
-use crate::job::{JobResult, sandbox_fault};
+use crate::job::JobResult;
 use crate::testing::{WORKDIR, start, stop};
 
 /// Memory that an attempt is expected to hold while its model thinks: a box
@@ -272,7 +272,7 @@ async fn teach(
         let line = format!("git show {}:{quoted}", crate::synth::shell_quote(&instance.base_commit));
         let command =
             swegym_sandbox::Command::shell(&line, std::time::Duration::from_secs(60)).in_folder(WORKDIR);
-        let shown = sandbox.exec(command).await.map_err(|e| sandbox_fault(&e))?;
+        let shown = sandbox.exec(command).await.map_err(|e| e.to_fault())?;
         if shown.succeeded() {
             files.insert(path, shown.output.stdout_text());
         }

@@ -12,7 +12,7 @@ use swegym_tasks::synth::{Mutant, Synthesis};
 
 use crate::build::{Built, commit_script};
 use crate::context::Context;
-use crate::job::{JobResult, sandbox_fault};
+use crate::job::JobResult;
 use crate::testing::{TestPlan, TestRun, WORKDIR, must_run, run_tests, start, stop};
 
 /// Exits with 3 if every pair of files compiles to the same code: then no test
@@ -41,7 +41,8 @@ pub async fn synth(
         return Ok(dropped("no_site", &Value::Null));
     };
     let bugs = describe_bugs(&mutant);
-    let image = context.host.store().load_image(&built.image).map_err(|e| sandbox_fault(&e.into()))?;
+    let image =
+        context.host.store().load_image(&built.image).map_err(|e| SandboxError::from(e).to_fault())?;
     let plan = TestPlan::of_image(&image)?;
     let sandbox = start(context, &image).await?;
     if is_equivalent(&sandbox, &mutant).await? {
@@ -66,7 +67,7 @@ pub async fn synth(
     let Some((image, commit)) = instance_image(context, &image, &mutant).await? else {
         return Ok(dropped("leaks", &bugs));
     };
-    let digest = context.host.store().save_image(&image).map_err(|e| sandbox_fault(&e.into()))?;
+    let digest = context.host.store().save_image(&image).map_err(|e| SandboxError::from(e).to_fault())?;
     let instance = instance(built, &mutant, &digest, commit, &plan, (fail_to_pass, pass_to_pass), &failures)?;
     let row: Value = serde_json::from_str(&instances::write_row(&instance)).unwrap_or_default();
     Ok(JobResult { outcome: "candidate".into(), value: json!({"instance": row, "bugs": bugs}) })
@@ -86,18 +87,18 @@ async fn is_equivalent(sandbox: &dyn Sandbox, mutant: &Mutant) -> Result<bool, F
     let mut argv = vec!["python".to_owned(), "-I".into(), "-c".into(), COMPARE.into()];
     for (i, file) in mutant.files.iter().enumerate() {
         let copy = format!("/tmp/swegym-{i}.py");
-        sandbox.write(&copy, file.text.as_bytes(), Some(0o644)).await.map_err(|e| sandbox_fault(&e))?;
+        sandbox.write(&copy, file.text.as_bytes(), Some(0o644)).await.map_err(|e| e.to_fault())?;
         argv.extend([format!("{WORKDIR}/{}", file.path), copy]);
     }
     let done = sandbox.exec(Command::new(argv, std::time::Duration::from_secs(60))).await;
-    let done = done.map_err(|e| sandbox_fault(&e))?;
+    let done = done.map_err(|e| e.to_fault())?;
     Ok(done.end == swegym_sandbox::End::Exited(3))
 }
 
 async fn plant(sandbox: &dyn Sandbox, mutant: &Mutant) -> Result<(), Fault> {
     for file in &mutant.files {
         let path = format!("{WORKDIR}/{}", file.path);
-        sandbox.write(&path, file.text.as_bytes(), Some(0o644)).await.map_err(|e| sandbox_fault(&e))?;
+        sandbox.write(&path, file.text.as_bytes(), Some(0o644)).await.map_err(|e| e.to_fault())?;
     }
     Ok(())
 }
@@ -124,10 +125,7 @@ async fn run_observed(
 ) -> Result<(TestRun, Vec<(String, Failure)>), Fault> {
     const FOLDER: &str = "/tmp/swegym-observer";
     let module = format!("{FOLDER}/{}.py", statement::OBSERVER_MODULE);
-    sandbox
-        .write(&module, statement::OBSERVER.as_bytes(), Some(0o644))
-        .await
-        .map_err(|e| sandbox_fault(&e))?;
+    sandbox.write(&module, statement::OBSERVER.as_bytes(), Some(0o644)).await.map_err(|e| e.to_fault())?;
     let mut watched = plan.clone();
     if plan.structured {
         // python -m pytest -p <observer> …
@@ -192,7 +190,7 @@ async fn instance_image(
     let compile = format!("python -m compileall -q -f --invalidation-mode checked-hash {}", paths.join(" "));
     must_run(&sandbox, &compile, "compiling the changed files").await?;
     let commit = must_run(&sandbox, &commit_script(), "committing").await?.trim().to_owned();
-    let layer = sandbox.snapshot(Extent::Image).await.map_err(|e: SandboxError| sandbox_fault(&e))?;
+    let layer = sandbox.snapshot(Extent::Image).await.map_err(|e: SandboxError| e.to_fault())?;
     stop(sandbox).await?;
     Ok(Some((image.with_layer(layer), commit)))
 }

@@ -8,7 +8,6 @@ use swegym_sandbox::output::Keep;
 use swegym_sandbox::{Command, EmbeddedSandbox, End, Execution, Image, Sandbox};
 
 use crate::context::Context;
-use crate::job::sandbox_fault;
 
 /// The repository inside every image.
 pub const WORKDIR: &str = "/testbed";
@@ -82,13 +81,12 @@ impl TestPlan {
 /// # Errors
 /// Only when the box breaks; whatever the tests do is evidence.
 pub async fn run_tests(context: &Context, sandbox: &dyn Sandbox, plan: &TestPlan) -> Result<TestRun, Fault> {
-    let fault = |e: &_| sandbox_fault(e);
     let keep = Keep { head: 24 << 20, tail: 8 << 20, kill_after: 256 << 20 };
     let command = Command::new(plan.command.iter().cloned(), context.settings.test_timeout)
         .in_folder(WORKDIR)
         .keeping(keep);
     let Execution { end, limit_hit, output, cpu_time, max_rss_bytes, wall_time, .. } =
-        sandbox.exec(command).await.map_err(|e| fault(&e))?;
+        sandbox.exec(command).await.map_err(|e| e.to_fault())?;
     let (junit, structured) =
         if plan.structured { read_junit(sandbox).await } else { (None, Structured::NotOffered) };
     let end = match end {
@@ -160,18 +158,18 @@ impl TestRun {
 /// Starts a box without network from an image. Dropping it ends it; an orderly
 /// end is [`stop`].
 pub(crate) async fn start(context: &Context, image: &Image) -> Result<EmbeddedSandbox, Fault> {
-    context.host.start_box(image, &context.test_box()).await.map_err(|e| sandbox_fault(&e))
+    context.host.start_box(image, &context.test_box()).await.map_err(|e| e.to_fault())
 }
 
 /// Ends a box and waits until it is gone, so that its memory is free again.
 pub(crate) async fn stop(sandbox: EmbeddedSandbox) -> Result<(), Fault> {
-    sandbox.stop().await.map_err(|e| sandbox_fault(&e))
+    sandbox.stop().await.map_err(|e| e.to_fault())
 }
 
 /// Runs a line of shell that is ours and must succeed.
 pub(crate) async fn must_run(sandbox: &dyn Sandbox, line: &str, what: &str) -> Result<String, Fault> {
     let command = Command::shell(line, std::time::Duration::from_secs(120)).in_folder(WORKDIR);
-    let done = sandbox.exec(command).await.map_err(|e| sandbox_fault(&e))?;
+    let done = sandbox.exec(command).await.map_err(|e| e.to_fault())?;
     if done.succeeded() {
         return Ok(done.output.stdout_text());
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use swegym_core::{Boundary, Fault};
 use thiserror::Error;
 
 use crate::limits::LimitHit;
@@ -207,6 +208,31 @@ pub enum SandboxError {
 }
 
 impl SandboxError {
+    /// The same as a fault. Starting a program that is not there is the task's;
+    /// the rest is the machinery's.
+    #[must_use]
+    pub fn to_fault(&self) -> Fault {
+        let mut message = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(inner) = source {
+            message = format!("{message}: {inner}");
+            source = inner.source();
+        }
+        let (boundary, code) = match self {
+            Self::Start { .. } => (Boundary::Task, "cannot_start"),
+            Self::Store(StoreError::Missing { .. }) => (Boundary::Task, "image_missing"),
+            // Reading it again will not make it whole.
+            Self::Store(StoreError::Image { .. }) => (Boundary::Task, "image_damaged"),
+            Self::Store(_) => (Boundary::Sandbox, "store"),
+            _ => (Boundary::Sandbox, "sandbox"),
+        };
+        let fault = Fault::new(boundary, code, message);
+        match self.hint() {
+            Some(hint) => fault.with_hint(hint),
+            None => fault,
+        }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

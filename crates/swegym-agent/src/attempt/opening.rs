@@ -9,7 +9,7 @@ use swegym_core::trajectory::stuck::Stuck;
 use swegym_core::{Boundary, Fault, Trajectory};
 use swegym_sandbox::Command;
 
-use super::{Attempt, Limits, Work, box_fault};
+use super::{Attempt, Limits, Work};
 use crate::patch::{NoPatch, PatchTaker};
 use crate::recorder::Recorder;
 use crate::scaffold::workspace_name;
@@ -55,7 +55,7 @@ impl Attempt<'_> {
     ) -> Result<Work<'a>, Fault> {
         let profile = self.scaffold.profile();
         let taker = PatchTaker::new(self.workspace, &self.instance.base_commit, profile.leaves_scratch_out);
-        if let Err(NoPatch(why)) = taker.prepare(self.sandbox).await.map_err(|e| box_fault(&e))? {
+        if let Err(NoPatch(why)) = taker.prepare(self.sandbox).await.map_err(|e| e.to_fault())? {
             let message = format!(
                 "`{}` has no repository at {} with the commit {}: {why}",
                 self.instance.instance_id, self.workspace, self.instance.base_commit
@@ -69,7 +69,7 @@ impl Attempt<'_> {
         if profile.session {
             let (folder, exports) =
                 (past.and_then(|p| p.folder.as_deref()), past.and_then(|p| p.exports.as_deref()));
-            commands.open(self.sandbox, folder, exports).await.map_err(|e| box_fault(&e))?;
+            commands.open(self.sandbox, folder, exports).await.map_err(|e| e.to_fault())?;
         }
         let catalogue = &self.prompts.catalogue;
         let editor = profile.editor.map(|generation| Editor::new(generation, &workspace));
@@ -99,7 +99,7 @@ impl Attempt<'_> {
             Some(past) => work.take_up(past)?,
             None => work.begin(&workspace)?,
         }
-        work.mark = self.sandbox.mark("/", "").await.map_err(|e| box_fault(&e))?;
+        work.mark = self.sandbox.mark("/", "").await.map_err(|e| e.to_fault())?;
         work.tree_mark = self.tree_mark().await?;
         Ok(work)
     }
@@ -107,7 +107,7 @@ impl Attempt<'_> {
     /// The mark of everything that can be in a patch.
     pub(super) async fn tree_mark(&self) -> Result<u64, Fault> {
         let git = format!("{}/.git", self.workspace);
-        self.sandbox.mark(self.workspace, &git).await.map_err(|e| box_fault(&e))
+        self.sandbox.mark(self.workspace, &git).await.map_err(|e| e.to_fault())
     }
 
     /// Where the agent finds the repository.
@@ -119,7 +119,7 @@ impl Attempt<'_> {
         let link = Command::new(["ln", "-sfn", self.workspace, &place], Duration::from_secs(30));
         let folder = Command::new(["mkdir", "-p", "/workspace"], Duration::from_secs(30));
         for command in [folder, link] {
-            self.sandbox.exec(command).await.map_err(|e| box_fault(&e))?;
+            self.sandbox.exec(command).await.map_err(|e| e.to_fault())?;
         }
         Ok(place)
     }

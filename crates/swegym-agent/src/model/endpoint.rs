@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use swegym_core::chat::Usage;
-use swegym_core::wire::{Refusal, Request, Wire};
+use swegym_core::wire::{Refusal, Wire};
 use tokio::sync::Semaphore;
 
 use super::budget::Budget;
@@ -200,16 +200,9 @@ impl Endpoint {
         ask: &Ask<'_>,
         failed: &mut Vec<FailedTry>,
     ) -> Result<Answer, ModelError> {
-        let request = Request {
-            model: &self.settings.model,
-            messages: ask.messages,
-            tools: ask.tools,
-            sampling: ask.sampling,
-            stop: ask.stop,
-            stream: self.settings.stream,
-        };
         // Shared with the connection: conversations are long, and many wait.
-        let body = bytes::Bytes::from(self.settings.wire.write(&request));
+        let body =
+            bytes::Bytes::from(ask.write(self.settings.wire, &self.settings.model, self.settings.stream));
         for number in 0..=self.settings.retries {
             if let Some(over) = self.over.get() {
                 return Err(over.clone());

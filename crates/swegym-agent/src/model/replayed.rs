@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use swegym_core::chat::Role;
 use swegym_core::record::RecordEvent;
 use swegym_core::trajectory::{FoldError, live};
-use swegym_core::wire::{Request, Wire};
+use swegym_core::wire::Wire;
 
 use super::{Answer, Answered, Ask, Model, ModelError};
 
@@ -45,16 +44,8 @@ impl Model for Replayed {
     }
 
     async fn answer(&self, ask: &Ask<'_>) -> Answered {
-        let request = Request {
-            model: &self.name,
-            messages: ask.messages,
-            tools: ask.tools,
-            sampling: ask.sampling,
-            stop: ask.stop,
-            stream: false,
-        };
-        let request = String::from_utf8(self.wire.write(&request)).unwrap_or_default();
-        let said = ask.messages.iter().filter(|m| m.role == Role::Assistant).count();
+        let request = String::from_utf8(ask.write(self.wire, &self.name, false)).unwrap_or_default();
+        let said = ask.answers();
         let result = match self.responses.get(said) {
             None => {
                 Err(ModelError::Script(format!("of the record ends after {} answers", self.responses.len())))

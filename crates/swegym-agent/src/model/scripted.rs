@@ -17,8 +17,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use swegym_core::calls::text;
-use swegym_core::chat::{Role, ToolCall};
-use swegym_core::wire::{Request, Wire};
+use swegym_core::chat::ToolCall;
+use swegym_core::wire::Wire;
 
 use super::{Answer, Answered, Ask, Model, ModelError};
 
@@ -183,16 +183,8 @@ impl Model for Scripted {
     }
 
     async fn answer(&self, ask: &Ask<'_>) -> Answered {
-        let request = Request {
-            model: &self.name,
-            messages: ask.messages,
-            tools: ask.tools,
-            sampling: ask.sampling,
-            stop: ask.stop,
-            stream: false,
-        };
-        let request = String::from_utf8(Wire::OpenAi.write(&request)).unwrap_or_default();
-        let said = ask.messages.iter().filter(|m| m.role == Role::Assistant).count();
+        let request = String::from_utf8(ask.write(Wire::OpenAi, &self.name, false)).unwrap_or_default();
+        let said = ask.answers();
         let as_text = ask.stop.contains(&text::STOP);
         let result = self.script.document(ask.session, said, as_text, request.len()).and_then(|document| {
             let response = document.to_string().into_bytes();
