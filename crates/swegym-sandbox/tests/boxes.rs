@@ -122,8 +122,8 @@ async fn a_session_remembers_and_survives() {
     assert_eq!(run("sleep 100", SECOND / 5).await.end, End::TimedOut(Stopped::Interrupted));
     assert_eq!(run("while :; do :; done", SECOND / 5).await.end, End::TimedOut(Stopped::Interrupted));
     assert_eq!(run("echo $A; pwd", SECOND * 5).await.output.stdout_text(), "1\n/usr\n");
-    let stubborn = "python3 -c 'import signal,time; signal.signal(2,signal.SIG_IGN); time.sleep(100)'";
-    assert_eq!(run(stubborn, SECOND).await.end, End::TimedOut(Stopped::Killed));
+    let deaf = "python3 -c 'import signal,time; signal.signal(2,signal.SIG_IGN); time.sleep(100)'";
+    assert_eq!(run(deaf, SECOND).await.end, End::TimedOut(Stopped::Killed));
     assert_eq!(run("f", SECOND * 5).await.output.stdout_text(), "fn 1\n");
     let deaf = run("trap '' INT; while :; do :; done", SECOND / 5).await;
     assert_eq!(deaf.end, End::TimedOut(Stopped::Respawned));

@@ -63,8 +63,8 @@ async fn the_host_is_out_of_reach() {
 async fn a_program_that_ignores_interrupts_is_killed_with_its_children() {
     let world = world().await;
     let sandbox = world.start().await;
-    let stubborn = "trap '' INT TERM; (trap '' INT TERM; sleep 1000) & while :; do sleep 1000; done";
-    let done = sandbox.exec(Command::shell(stubborn, SECOND / 5)).await.unwrap();
+    let deaf = "trap '' INT TERM; (trap '' INT TERM; sleep 1000) & while :; do sleep 1000; done";
+    let done = sandbox.exec(Command::shell(deaf, SECOND / 5)).await.unwrap();
     assert_eq!(done.end, End::TimedOut(Stopped::Killed));
     assert_eq!(out(&sandbox, "cat /proc/[0-9]*/comm | grep -c sleep").await, "0\n");
     let polite = sandbox.exec(Command::shell("sleep 1000", SECOND / 5)).await.unwrap();
