@@ -2,7 +2,7 @@
 //! an attempt.
 
 use std::collections::HashMap;
-use std::io::Write as _;
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -25,7 +25,10 @@ pub(crate) fn run(printer: Printer, args: &ExportArgs) -> Result<u8, CommandErro
     let form = form.transpose()?;
     let verdicts = verdicts(args.evaluation.as_deref().unwrap_or(&args.run))?;
     let records = records(&args.run)?;
-    let mut out = Vec::new();
+    // Beside its place until it is whole: rows of a large run need not fit in memory.
+    let partial = args.out.with_extension("partial");
+    let failed = |e: std::io::Error| CommandError::file("write", &partial, &e);
+    let mut out = BufWriter::new(std::fs::File::create(&partial).map_err(failed)?);
     let (mut written, mut unfinished, mut unresolved) = (0, 0, 0);
     for path in &records {
         let attempt = super::show::read(path)?;
@@ -40,18 +43,18 @@ pub(crate) fn run(printer: Printer, args: &ExportArgs) -> Result<u8, CommandErro
             continue;
         }
         let row = row(&attempt, resolved, form.unwrap_or(attempt.head.calls));
-        out.extend(row.to_string().bytes().chain([b'\n']));
+        writeln!(out, "{row}").map_err(failed)?;
         written += 1;
     }
+    out.flush().map_err(failed)?;
     if written == 0 {
+        std::fs::remove_file(&partial).map_err(failed)?;
         return Err(CommandError::nothing(
             format!("`{}` has no attempt to write", args.run.display()),
             "name the folder of a rollout; with --resolved, one that is evaluated",
         ));
     }
-    let mut file =
-        std::fs::File::create(&args.out).map_err(|e| CommandError::file("write", &args.out, &e))?;
-    file.write_all(&out).map_err(|e| CommandError::file("write", &args.out, &e))?;
+    std::fs::rename(&partial, &args.out).map_err(|e| CommandError::file("write", &args.out, &e))?;
     let value =
         json!({"written": written, "unfinished": unfinished, "unresolved": unresolved, "out": args.out});
     let table = vec![
