@@ -10,12 +10,13 @@ use std::process::ExitCode;
 
 /// The arrows: what each crate may use of ours, and what it must never reach.
 /// ARCHITECTURE.md has the reasons.
-const ROOMS: [(&str, &[&str], &[&str]); 8] = [
+const ROOMS: [(&str, &[&str], &[&str]); 9] = [
     ("swegym-core", &[], &["tokio", "ureq", "libc", "clap", "jiff"]),
     ("swegym-grade", &["swegym-core"], &["tokio", "ureq", "libc", "clap", "jiff"]),
     ("swegym-sandbox", &["swegym-core"], &["ureq", "clap", "jiff", "tree-sitter"]),
     ("swegym-tasks", &["swegym-core"], &["tokio", "libc", "clap", "jiff"]),
     ("swegym-agent", &["swegym-core", "swegym-sandbox"], &["clap", "jiff", "ureq"]),
+    ("swegym-train", &["swegym-core"], &["tokio", "ureq", "reqwest", "libc", "clap", "jiff"]),
     (
         "swegym-runner",
         &["swegym-core", "swegym-grade", "swegym-sandbox", "swegym-tasks", "swegym-agent"],
@@ -23,7 +24,15 @@ const ROOMS: [(&str, &[&str], &[&str]); 8] = [
     ),
     (
         "swegym",
-        &["swegym-core", "swegym-grade", "swegym-sandbox", "swegym-tasks", "swegym-agent", "swegym-runner"],
+        &[
+            "swegym-core",
+            "swegym-grade",
+            "swegym-sandbox",
+            "swegym-tasks",
+            "swegym-agent",
+            "swegym-runner",
+            "swegym-train",
+        ],
         &[],
     ),
     ("xtask", &[], &["tokio", "clap"]),

@@ -1,0 +1,123 @@
+//! PEFT's adapter folders: `adapter_config.json` with
+//! `adapter_model.safetensors`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::tensors::{Outgoing, place, read_file, write_file};
+use super::{CheckpointError, Precision, malformed, pretty, read_json, replace_folder, write_synced};
+use crate::adapter::{Adapter, AdapterShape, TARGETS};
+use crate::decoder::Decoder;
+
+const CONFIG: &str = "adapter_config.json";
+const MODEL: &str = "adapter_model.safetensors";
+
+/// Reads an adapter for `decoder`.
+///
+/// # Errors
+/// The folder is not a LoRA adapter, or not one for this decoder.
+pub fn read_adapter(folder: &Path, decoder: &Decoder) -> Result<Adapter, CheckpointError> {
+    let path = folder.join(CONFIG);
+    let shape = read_shape(&path, &read_json(&path)?)?;
+    let mut adapter = Adapter::zeroed(&decoder.shape, &decoder.layout, shape);
+    let tensors = adapter.tensors.clone();
+    let mut wanted: BTreeMap<&str, _> = tensors.iter().map(|t| (t.name.as_str(), t)).collect();
+    let mut extra = Vec::new();
+    let model = folder.join(MODEL);
+    read_file(&model, |name, view| {
+        match wanted.remove(name) {
+            Some(tensor) => _ = place(&model, tensor, view, &mut adapter.numbers)?,
+            None => extra.push(name.to_owned()),
+        }
+        Ok(())
+    })?;
+    let path = folder.to_owned();
+    if !wanted.is_empty() {
+        return Err(CheckpointError::Missing {
+            path,
+            names: wanted.into_keys().map(str::to_owned).collect(),
+        });
+    }
+    if !extra.is_empty() {
+        return Err(CheckpointError::Extra { path, names: extra });
+    }
+    Ok(adapter)
+}
+
+fn read_shape(path: &Path, config: &Value) -> Result<AdapterShape, CheckpointError> {
+    let kind = config.get("peft_type").and_then(Value::as_str).unwrap_or("(none)");
+    if kind != "LORA" {
+        return Err(malformed(path, format!("peft_type is {kind}; LORA is read")));
+    }
+    let on = |field: &str| config.get(field).and_then(Value::as_bool).unwrap_or(false);
+    let odd = ["use_dora", "lora_bias", "fan_in_fan_out"].into_iter().find(|field| on(field));
+    if let Some(field) = odd {
+        return Err(malformed(path, format!("`{field}` is not supported")));
+    }
+    let full = ["modules_to_save", "rank_pattern", "alpha_pattern", "layers_to_transform"];
+    let empty = |value: &Value| {
+        value.is_null()
+            || value.as_array().is_some_and(Vec::is_empty)
+            || value.as_object().is_some_and(|o| o.is_empty())
+    };
+    if let Some(field) = full.into_iter().find(|field| config.get(*field).is_some_and(|value| !empty(value)))
+    {
+        return Err(malformed(path, format!("`{field}` is not supported")));
+    }
+    let rank = config.get("r").and_then(Value::as_u64).filter(|&r| r > 0);
+    let rank = rank.ok_or_else(|| malformed(path, "the field `r` is missing"))?;
+    let alpha = config.get("lora_alpha").and_then(Value::as_f64);
+    let alpha = alpha.ok_or_else(|| malformed(path, "the field `lora_alpha` is missing"))?;
+    let targets = match config.get("target_modules") {
+        Some(Value::String(all)) if all == "all-linear" => TARGETS.map(str::to_owned).to_vec(),
+        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => return Err(malformed(path, "the field `target_modules` is missing or a pattern")),
+    };
+    if let Some(odd) = targets.iter().find(|name| !TARGETS.contains(&name.as_str())) {
+        return Err(malformed(
+            path,
+            format!("target_modules names `{odd}`; {} are known", TARGETS.join(", ")),
+        ));
+    }
+    Ok(AdapterShape { rank: rank as usize, alpha: alpha as f32, by_root: on("use_rslora"), targets })
+}
+
+/// Writes the decoder's adapter in place of whatever is there. `base` is the
+/// name or path of the model that it adapts.
+///
+/// # Errors
+/// Something cannot be written; the folder is then as it was.
+pub fn write_adapter(
+    folder: &Path,
+    adapter: &Adapter,
+    base: &str,
+    beside: &[(String, Vec<u8>)],
+) -> Result<(), CheckpointError> {
+    let shape = &adapter.shape;
+    let config = json!({
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base,
+        "r": shape.rank,
+        "lora_alpha": shape.alpha,
+        "use_rslora": shape.by_root,
+        "lora_dropout": 0.0,
+        "target_modules": shape.targets,
+        "bias": "none",
+        "fan_in_fan_out": false,
+        "inference_mode": true,
+        "init_lora_weights": true,
+        "modules_to_save": null,
+    });
+    replace_folder(folder, |draft| {
+        write_synced(&draft.join(CONFIG), &pretty(&config))?;
+        for (name, content) in beside {
+            write_synced(&draft.join(name), content)?;
+        }
+        let at = |index: usize| adapter.numbers[index];
+        let outgoing = |tensor| Outgoing { tensor, at: &at, precision: Precision::F32 };
+        write_file(&draft.join(MODEL), adapter.tensors.iter().map(outgoing).collect())
+    })
+}

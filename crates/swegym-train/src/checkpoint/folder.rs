@@ -1,0 +1,54 @@
+//! Folders and files that appear whole or not at all.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use super::CheckpointError;
+
+/// Writes a file and waits until the disk has it.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_synced(path: &Path, content: &[u8]) -> Result<(), CheckpointError> {
+    File::create(path)
+        .and_then(|mut file| {
+            file.write_all(content)?;
+            file.sync_all()
+        })
+        .map_err(|e| CheckpointError::io("write", path, e))
+}
+
+/// Fills a draft beside `folder`, syncs it, and puts it in its place. If
+/// `fill` fails, the draft is removed and the folder is as it was.
+///
+/// # Errors
+/// `fill` failed, or the folder cannot be replaced.
+pub fn replace_folder(
+    folder: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), CheckpointError>,
+) -> Result<(), CheckpointError> {
+    let parent = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).map_err(|e| CheckpointError::io("make the folder", parent, e))?;
+    let draft = tempfile::Builder::new()
+        .prefix(".draft-")
+        .tempdir_in(parent)
+        .map_err(|e| CheckpointError::io("make a folder in", parent, e))?;
+    fill(draft.path())?;
+    sync_folder(draft.path())?;
+    let old = draft.path().with_extension("old");
+    if folder.exists() {
+        fs::rename(folder, &old).map_err(|e| CheckpointError::io("replace", folder, e))?;
+    }
+    let draft = draft.keep();
+    fs::rename(&draft, folder).map_err(|e| CheckpointError::io("write", folder, e))?;
+    sync_folder(parent)?;
+    if old.exists() {
+        fs::remove_dir_all(&old).map_err(|e| CheckpointError::io("remove", &old, e))?;
+    }
+    Ok(())
+}
+
+fn sync_folder(folder: &Path) -> Result<(), CheckpointError> {
+    File::open(folder).and_then(|f| f.sync_all()).map_err(|e| CheckpointError::io("sync", folder, e))
+}

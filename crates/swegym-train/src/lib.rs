@@ -1,0 +1,16 @@
+//! Trajectories to weights to tokens: the decoder with its ways forward and
+//! back, what trains it, and what samples from it.
+//!
+//! Synchronous throughout; knows nothing of sandboxes, agents or HTTP. Every
+//! result is the same to the bit whatever the number of threads.
+
+pub mod adapter;
+pub mod architecture;
+pub mod checkpoint;
+pub mod decoder;
+pub mod gradient;
+pub mod layout;
+mod ops;
+pub mod optimizer;
+pub mod rope;
+pub mod weights;
