@@ -1,7 +1,7 @@
 //! The decoder: its weights, and its layers forward and back.
 
 mod backward;
-pub(crate) mod cached;
+mod cached;
 mod forward;
 mod heads;
 mod linear;
@@ -16,6 +16,7 @@ use crate::weights::Weights;
 
 pub use crate::ops::loss::Outcome;
 pub use backward::Pass;
+pub use cached::{Cache, Chunk, StepSpace, TurnedHead, log_sum};
 pub use workspace::{Pack, Workspace};
 
 /// A model that can be trained and sampled.

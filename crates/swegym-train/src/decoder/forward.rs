@@ -1,7 +1,7 @@
 //! Forward through the layers.
 
 use super::Decoder;
-use super::heads::{Heads, Places, place, prepare};
+use super::heads::{Heads, Places, Standing, place, prepare};
 use super::workspace::{Kept, Pack, Workspace, sized};
 use crate::adapter::Site;
 use crate::ops::attention::{Block, Head, KEYS, QUERIES, attend};
@@ -65,10 +65,10 @@ impl Decoder {
             keys: Shared::new(sized(&mut kept.keys, tokens * key_width)),
             values: Shared::new(sized(&mut kept.values, tokens * key_width)),
             stride: tokens,
-            first: 0,
         };
         let positions = positions(pack);
-        place(heads, width, raw, &kept.inverse_heads, &work.angles, |token| positions[token], places);
+        let standing = |token| (Standing { position: positions[token], slot: token }, places);
+        place(heads, width, raw, &kept.inverse_heads, &work.angles, standing);
         sized(&mut kept.attended, tokens * shape.query_width());
         sized(&mut kept.log_sums, tokens * shape.heads);
         self.attend_all(width, pack, kept);

@@ -37,15 +37,20 @@ impl Heads<'_> {
 }
 
 /// Where the heads of some tokens go. Queries are `[kv][tokens * group][..]`,
-/// keys `[kv][head_dim][stride]`, values `[kv][stride][head_dim]`; keys and
-/// values of the first token stand at `first`.
+/// keys `[kv][head_dim][stride]`, values `[kv][stride][head_dim]`.
 #[derive(Clone, Copy)]
 pub(super) struct Places<'a> {
     pub(super) queries: Shared<'a>,
     pub(super) keys: Shared<'a>,
     pub(super) values: Shared<'a>,
     pub(super) stride: usize,
-    pub(super) first: usize,
+}
+
+/// Where one token stands: in its sequence, and among the keys.
+#[derive(Clone, Copy)]
+pub(super) struct Standing {
+    pub(super) position: usize,
+    pub(super) slot: usize,
 }
 
 /// Adds the bias to each row, and for families with norms on heads computes
@@ -89,22 +94,22 @@ fn prepare_body(heads: Heads<'_>, rows: &mut [f32], inverse: &mut [f32]) {
     }
 }
 
-/// Puts the heads of `rows` (prepared) where attention reads them. `position`
-/// gives each token's place in its sequence.
-pub(super) fn place(
+/// Puts the heads of `rows` (prepared) where attention reads them; `standing`
+/// says of each token where that is.
+pub(super) fn place<'a>(
     heads: Heads<'_>,
     width: usize,
     rows: &[f32],
     inverse: &[f32],
     angles: &Angles,
-    position: impl Fn(usize) -> usize + Sync,
-    places: Places<'_>,
+    standing: impl Fn(usize) -> (Standing, Places<'a>) + Sync,
 ) {
     let tokens = rows.len() / heads.columns();
     split(width, tokens, 64, |part| {
         for token in part {
-            let (cosines, sines) = angles.at(position(token));
-            place_token(heads, rows, inverse, token, tokens, cosines, sines, places);
+            let (Standing { position, slot }, places) = standing(token);
+            let (cosines, sines) = angles.at(position);
+            place_token(heads, rows, inverse, token, tokens, cosines, sines, slot, places);
         }
     });
 }
@@ -112,7 +117,7 @@ pub(super) fn place(
 widest! {
     fn place_token = place_body(
         heads: Heads<'_>, rows: &[f32], inverse: &[f32], token: usize, tokens: usize,
-        cosines: &[f32], sines: &[f32], places: Places<'_>,
+        cosines: &[f32], sines: &[f32], slot: usize, places: Places<'_>,
     )
 }
 
@@ -126,6 +131,7 @@ fn place_body(
     tokens: usize,
     cosines: &[f32],
     sines: &[f32],
+    slot: usize,
     places: Places<'_>,
 ) {
     let (dim, group, stride) = (heads.head_dim, heads.group(), places.stride);
@@ -149,7 +155,7 @@ fn place_body(
             turn(from, to, cosines, sines, heads.query_factor());
         } else {
             turn(from, &mut turned[..dim], cosines, sines, 1.0);
-            let first = (head - heads.heads) * dim * stride + places.first + token;
+            let first = (head - heads.heads) * dim * stride + slot;
             for (i, &x) in turned[..dim].iter().enumerate() {
                 // SAFETY: as above.
                 unsafe { places.keys.slice(first + i * stride, 1)[0] = x };
@@ -157,7 +163,7 @@ fn place_body(
         }
     }
     for head in 0..heads.kv_heads {
-        let first = (head * stride + places.first + token) * dim;
+        let first = (head * stride + slot) * dim;
         let from = (heads.heads + heads.kv_heads + head) * dim;
         // SAFETY: as above.
         unsafe { places.values.slice(first, dim) }.copy_from_slice(&row[from..from + dim]);

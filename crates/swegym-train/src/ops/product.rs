@@ -118,16 +118,34 @@ impl Part {
     ) {
         // SAFETY: by the caller's promise.
         let result = unsafe { result.add(self.rows.start * down + self.columns.start) };
-        if self.inner.len() <= 2 || self.columns.len() == 1 {
+        let (rows, columns) = (self.rows.len(), self.columns.len());
+        // Read across its rows, a small result would be summed in lanes too.
+        let across = right.right != 1;
+        if self.inner.len() <= 2 || columns == 1 || (across && rows * columns <= 256) {
             // `gemm` adds outer products number by number to what is there, and
             // sums towards a single column in lanes.
             // SAFETY: as above.
             return unsafe { self.plain(factor, left, right, result, down, into) };
         }
-        if self.rows.len() == 1 && (into == Into::Add || factor != 1.0) {
+        if rows == 1 && across {
+            // A single row too; the same row twice is no vector any more.
+            return with_scratch(2 * columns, |sums| {
+                let twice = Self { rows: self.rows.start..self.rows.start + 2, ..self };
+                let left = View { array: &left.array[self.rows.start * left.down..], down: 0, ..left };
+                // SAFETY: as above; both rows of the left are the one.
+                unsafe { twice.kernel(1.0, left, right, sums.as_mut_ptr(), columns, Into::Set) };
+                // SAFETY: as above.
+                put(
+                    &sums[..columns],
+                    factor,
+                    unsafe { std::slice::from_raw_parts_mut(result, columns) },
+                    into,
+                );
+            });
+        }
+        if rows == 1 && (into == Into::Add || factor != 1.0) {
             // For vectors `gemm` starts its sum from what is there; everywhere
             // else it adds a finished sum. So the sum is finished first.
-            let columns = self.columns.len();
             return with_scratch(columns, |sums| {
                 // SAFETY: as above; the sums are as large as the part.
                 unsafe { self.kernel(1.0, left, right, sums.as_mut_ptr(), columns, Into::Set) };
@@ -307,8 +325,19 @@ mod tests {
             {
                 let expected = plainly(&left, &right, sizes, factor, before.clone(), into);
                 let mut found = before.clone();
-                let (left, right) = (View::rows(&left, inner), View::rows(&right, columns));
-                product(width, sizes, factor, left, right, (&mut found, columns), into);
+                let (left, along) = (View::rows(&left, inner), View::rows(&right, columns));
+                let mut turned = vec![0f32; inner * columns];
+                for (i, x) in right.iter().enumerate() {
+                    turned[i % columns * inner + i / columns] = *x;
+                }
+                let across = View::rows(&turned, inner).turned();
+                product(width, sizes, factor, left, across, (&mut found, columns), into);
+                assert!(
+                    found.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits()),
+                    "{rows} x {inner} x {columns} across"
+                );
+                found.clone_from(&before);
+                product(width, sizes, factor, left, along, (&mut found, columns), into);
                 let same = found.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits());
                 assert!(same, "{rows} x {inner} x {columns} in {width} pieces, times {factor}");
             }
