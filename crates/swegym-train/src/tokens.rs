@@ -1,0 +1,117 @@
+//! What is trained on: tokens, with what is learnt of each.
+//!
+//! A row is one trajectory. Rows come from conversations, rendered by the
+//! model's own template, or from ids that were recorded when they were sampled;
+//! those are used as they are and never tokenised again.
+
+use swegym_core::chat::{Message, Tool};
+use thiserror::Error;
+
+use crate::template::TemplateError;
+use crate::tokenizer::{Tokenizer, TokenizerError};
+
+/// One trajectory's tokens.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TokenRow {
+    /// All tokens.
+    pub input_ids: Vec<u32>,
+    /// Whether each is learnt.
+    pub loss_mask: Vec<bool>,
+    /// The log-probability of each when it was sampled, zero for those that
+    /// were not.
+    pub logprobs: Option<Vec<f32>>,
+    /// What each token's loss is multiplied with.
+    pub weights: Option<Vec<f32>>,
+    /// Which turn each token belongs to: the index of an assistant's message
+    /// among them, -1 for what others said.
+    pub turns: Option<Vec<i32>>,
+    /// Which instance.
+    pub instance_id: String,
+    /// The repository, where it is known.
+    pub repo: Option<String>,
+    /// Which attempt at it.
+    pub attempt: u32,
+    /// Which policy sampled it.
+    pub policy: Option<String>,
+}
+
+impl TokenRow {
+    /// The weight of each token's loss.
+    pub fn loss_weights(&self) -> Vec<f32> {
+        let weight = |i: usize| self.weights.as_ref().map_or(1.0, |weights| weights[i]);
+        self.loss_mask.iter().enumerate().map(|(i, &learnt)| if learnt { weight(i) } else { 0.0 }).collect()
+    }
+
+    /// How many tokens are learnt.
+    pub fn learnt(&self) -> usize {
+        self.loss_mask.iter().filter(|&&learnt| learnt).count()
+    }
+}
+
+/// Which of an assistant's turns are learnt.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mask {
+    /// Only the last turn.
+    pub last_only: bool,
+    /// Turns that are not learnt, counting assistants' messages from 0.
+    pub skip: Vec<usize>,
+}
+
+impl Mask {
+    fn learns(&self, turn: usize, turns: usize) -> bool {
+        (!self.last_only || turn + 1 == turns) && !self.skip.contains(&turn)
+    }
+}
+
+/// Why a conversation gives no row.
+#[derive(Debug, Error)]
+pub enum TokensError {
+    /// The model has no chat template.
+    #[error("the model has no chat template")]
+    NoTemplate,
+    /// The template refuses the conversation.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The tokenizer refuses the text.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+}
+
+/// Renders and tokenises a conversation. Learnt are the assistant's turns that
+/// `mask` leaves: not their headers, but the token that ends them, and nothing
+/// after that token.
+///
+/// # Errors
+/// There is no template, or it fails, or the tokenizer does.
+pub fn row_of(
+    tokenizer: &Tokenizer,
+    messages: &[Message],
+    tools: &[Tool],
+    mask: &Mask,
+) -> Result<TokenRow, TokensError> {
+    let template = tokenizer.template.as_ref().ok_or(TokensError::NoTemplate)?;
+    let rendered = template.render_turns(messages, tools)?;
+    let (ids, places) = tokenizer.encode_with_places(&rendered.text)?;
+    let mut turns = vec![-1i32; ids.len()];
+    let mut loss_mask = vec![false; ids.len()];
+    for (turn, (_, bytes)) in rendered.turns.iter().enumerate() {
+        // A token belongs to a turn if it begins inside it.
+        let first = places.partition_point(|(start, _)| *start < bytes.start);
+        let last = places.partition_point(|(start, _)| *start < bytes.end);
+        let span = first..last.max(first);
+        let ended = span.clone().rev().find(|&i| tokenizer.is_special(ids[i]) && is_end(tokenizer, ids[i]));
+        let end = ended.map_or(span.end, |i| i + 1);
+        turns[span.start..end].fill(turn as i32);
+        if mask.learns(turn, rendered.turns.len()) {
+            loss_mask[span.start..end].fill(true);
+        }
+    }
+    Ok(TokenRow { input_ids: ids, loss_mask, turns: Some(turns), ..TokenRow::default() })
+}
+
+/// Tokens that end a turn: those that end an answer, and what a template
+/// writes to close a message.
+fn is_end(tokenizer: &Tokenizer, id: u32) -> bool {
+    const CLOSING: [&str; 5] = ["<|im_end|>", "<|eot_id|>", "<|end|>", "<|endoftext|>", "</s>"];
+    tokenizer.ends.contains(&id) || tokenizer.token(id).is_some_and(|token| CLOSING.contains(&token.as_str()))
+}
