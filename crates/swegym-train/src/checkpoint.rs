@@ -225,6 +225,10 @@ pub(crate) fn pretty(value: &Value) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// Reads a JSON document.
+///
+/// # Errors
+/// It cannot be read, or is not JSON.
 pub(crate) fn read_json(path: &Path) -> Result<Value, CheckpointError> {
     let bytes = std::fs::read(path).map_err(|e| CheckpointError::io("read", path, e))?;
     serde_json::from_slice(&bytes).map_err(|e| malformed(path, format!("not valid JSON: {e}")))

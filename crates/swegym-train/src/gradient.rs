@@ -69,6 +69,11 @@ impl Lanes {
         outcomes
     }
 
+    /// Empties the lanes.
+    pub fn clear(&mut self) {
+        self.lanes.iter_mut().for_each(|lane| lane.fill(0.0));
+    }
+
     /// Adds up the lanes and returns the whole gradient with its length
     /// (2-norm). The other lanes are empty again afterwards.
     pub fn total(&mut self, pool: &ThreadPool) -> (&mut [f32], f64) {
