@@ -8,6 +8,7 @@ pub mod adapter;
 pub mod architecture;
 pub mod checkpoint;
 pub mod decoder;
+pub mod generation;
 pub mod gradient;
 pub mod layout;
 mod ops;
