@@ -16,7 +16,7 @@ use crate::weights::Weights;
 
 pub use crate::ops::loss::Outcome;
 pub use backward::Pass;
-pub use cached::{Cache, Chunk, StepSpace, TurnedHead, log_sum};
+pub use cached::{Cache, Chunk, Reading, StepSpace, log_sum};
 pub use workspace::{Pack, Workspace};
 
 /// A model that can be trained and sampled.

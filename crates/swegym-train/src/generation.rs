@@ -15,7 +15,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::ThreadPool;
 
-use crate::decoder::{Cache, Chunk, Decoder, StepSpace, TurnedHead, log_sum};
+use crate::decoder::{Cache, Chunk, Decoder, Reading, StepSpace, log_sum};
 pub use draw::Drawing;
 use draw::{draw, likeliest};
 
@@ -140,7 +140,7 @@ impl Running {
 /// A model and the requests it answers.
 pub struct Generator {
     decoder: Arc<Decoder>,
-    head: TurnedHead,
+    reading: Reading,
     pool: Arc<ThreadPool>,
     limits: Limits,
     waiting: VecDeque<(Ticket, Request)>,
@@ -154,12 +154,12 @@ pub struct Generator {
 impl Generator {
     /// A generator that answers nobody yet.
     pub fn new(decoder: Arc<Decoder>, pool: Arc<ThreadPool>, limits: Limits) -> Self {
-        let head = TurnedHead::of(&decoder);
+        let reading = Reading::of(&decoder);
         let mut spaces = Vec::new();
         spaces.resize_with(pool.current_num_threads(), StepSpace::default);
         Self {
             decoder,
-            head,
+            reading,
             pool,
             limits,
             waiting: VecDeque::new(),
@@ -208,19 +208,19 @@ impl Generator {
         self.admit();
         self.share();
         let mut groups = plan(&mut self.running, self.spaces.len());
-        let (decoder, head) = (&*self.decoder, &self.head);
+        let (decoder, reading) = (&*self.decoder, &self.reading);
         let busy = groups.iter().filter(|group| !group.is_empty()).count();
         let threads = self.pool.current_num_threads();
         let width = if decoder.layout.len < WORTH_SHARING { 1 } else { threads.div_ceil(busy.max(1)) };
         let mut progress: Vec<Vec<Progress>> = vec![Vec::new(); groups.len()];
         if busy <= 1 {
             for ((group, space), done) in groups.iter_mut().zip(&mut self.spaces).zip(&mut progress) {
-                *done = self.pool.install(|| advance(decoder, head, width, group, space));
+                *done = self.pool.install(|| advance(decoder, reading, width, group, space));
             }
         } else {
             self.pool.scope(|scope| {
                 for ((group, space), done) in groups.iter_mut().zip(&mut self.spaces).zip(&mut progress) {
-                    scope.spawn(move |_| *done = advance(decoder, head, width, group, space));
+                    scope.spawn(move |_| *done = advance(decoder, reading, width, group, space));
                 }
             });
         }
@@ -350,7 +350,7 @@ fn plan(running: &mut [Running], groups: usize) -> Vec<Vec<(&mut Running, usize)
 /// through with their prompts.
 fn advance(
     decoder: &Decoder,
-    head: &TurnedHead,
+    reading: &Reading,
     width: usize,
     group: &mut [(&mut Running, usize)],
     space: &mut StepSpace,
@@ -368,7 +368,7 @@ fn advance(
         .collect();
     let rows: Vec<usize> =
         chunks.iter().map(|chunk| if chunk.every { chunk.tokens.len() } else { 1 }).collect();
-    decoder.extend(width, head, &mut chunks, space);
+    decoder.extend(width, reading, &mut chunks, space);
     let mut progress = Vec::new();
     let mut logits = space.logits.chunks_exact_mut(decoder.shape.vocabulary);
     for ((running, take), rows) in group.iter_mut().zip(rows) {

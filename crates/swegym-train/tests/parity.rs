@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 use swegym_train::architecture::{Architecture, Family};
-use swegym_train::decoder::{Cache, Chunk, Decoder, Pack, Pass, StepSpace, TurnedHead, Workspace, log_sum};
+use swegym_train::decoder::{Cache, Chunk, Decoder, Pack, Pass, Reading, StepSpace, Workspace, log_sum};
 use swegym_train::rope::Rope;
 
 fn decoder(family: Family, tied: bool, kv_heads: usize, seed: u64) -> Decoder {
@@ -55,7 +55,7 @@ fn trained(decoder: &Decoder, sequence: &[u32], width: usize) -> Vec<u32> {
 
 /// The same, reading in steps: at each, so many tokens of every sequence.
 fn sampled(decoder: &Decoder, sequences: &[Vec<u32>], steps: &[usize], width: usize) -> Vec<Vec<u32>> {
-    let head = TurnedHead::of(decoder);
+    let reading = Reading::of(decoder);
     let mut caches = vec![Cache::default(); sequences.len()];
     let mut space = StepSpace::default();
     let mut found = vec![Vec::new(); sequences.len()];
@@ -72,7 +72,7 @@ fn sampled(decoder: &Decoder, sequences: &[Vec<u32>], steps: &[usize], width: us
                 chunks.push(Chunk { tokens: &sequence[first..last], cache, every: true });
             }
         }
-        decoder.extend(width, &head, &mut chunks, &mut space);
+        decoder.extend(width, &reading, &mut chunks, &mut space);
         let mut rows = space.logits.chunks_exact(decoder.shape.vocabulary);
         for (index, first, last) in read {
             for position in first..last {
@@ -133,17 +133,17 @@ proptest! {
     #[test]
     fn shared_beginnings_change_no_bit(len in 3..700usize, share in 1..700usize) {
         let decoder = decoder(Family::Qwen2, true, 2, 12);
-        let head = TurnedHead::of(&decoder);
+        let reading = Reading::of(&decoder);
         let (first, mut second) = (tokens(len, 1), tokens(len, 2));
         let share = share.min(len - 1);
         second[..share].copy_from_slice(&first[..share]);
         let mut space = StepSpace::default();
         let mut whole = Cache::default();
-        decoder.extend(1, &head, &mut [Chunk { tokens: &first, cache: &mut whole, every: false }], &mut space);
+        decoder.extend(1, &reading, &mut [Chunk { tokens: &first, cache: &mut whole, every: false }], &mut space);
         let mut cache = whole.beginning(share);
-        decoder.extend(1, &head, &mut [Chunk { tokens: &second[share..], cache: &mut cache, every: false }], &mut space);
+        decoder.extend(1, &reading, &mut [Chunk { tokens: &second[share..], cache: &mut cache, every: false }], &mut space);
         let shared = space.logits.clone();
-        decoder.extend(1, &head, &mut [Chunk { tokens: &second, cache: &mut Cache::default(), every: false }], &mut space);
+        decoder.extend(1, &reading, &mut [Chunk { tokens: &second, cache: &mut Cache::default(), every: false }], &mut space);
         prop_assert!(shared == space.logits);
     }
 }

@@ -11,9 +11,10 @@ use super::Decoder;
 use super::heads::{Places, Standing, place, prepare};
 use super::workspace::{Angles, sized};
 use crate::adapter::Site;
+use crate::layout::Matrix;
 use crate::ops::attention::{Block, Head, KEYS, QUERIES, attend};
-use crate::ops::loss::{HeadWeights, LogSums};
-use crate::ops::product::{Into, Sizes, View, product};
+use crate::ops::loss::LogSums;
+use crate::ops::product::{Into, Panels, View};
 use crate::ops::rows::{add_bias, gate, norm};
 use crate::ops::{Shared, split, with_scratch};
 
@@ -128,33 +129,38 @@ pub struct StepSpace {
     pub logits: Vec<f32>,
 }
 
-/// A decoder's head as sampling reads it fastest: along the vocabulary.
+/// A decoder's matrices once more, as few tokens at a time read them fastest.
 #[derive(Debug)]
-pub struct TurnedHead(Option<Vec<f32>>);
+pub struct Reading {
+    /// Of each layer, by [`Site`]; none for models that are too large to hold
+    /// twice.
+    layers: Vec<[Panels; 4]>,
+    head: Panels,
+}
 
-impl TurnedHead {
-    /// Turns the embedding of a decoder that has no head of its own.
+/// Models with more numbers than this are not held twice.
+const WORTH_HOLDING_TWICE: usize = 250_000_000;
+
+impl Reading {
+    /// Copies what is read of a decoder.
     pub fn of(decoder: &Decoder) -> Self {
-        if decoder.layout.head.is_some() {
-            return Self(None);
-        }
-        Self(Some(decoder.with_head(|head| {
-            let (width, vocabulary) = (head.width, head.vocabulary);
-            let mut turned = vec![0f32; width * vocabulary];
-            for (token, row) in head.view.array.chunks_exact(width).enumerate() {
-                for (column, x) in row.iter().enumerate() {
-                    turned[column * vocabulary + token] = *x;
-                }
-            }
-            turned
-        })))
+        let panels = |matrix: Matrix| {
+            decoder.weights.matrix(matrix, |numbers| {
+                Panels::of(View::rows(numbers, matrix.outputs), matrix.inputs, matrix.outputs)
+            })
+        };
+        let layers = if decoder.layout.len > WORTH_HOLDING_TWICE { &[][..] } else { &decoder.layout.layers };
+        let sites = [Site::Qkv, Site::Out, Site::GateUp, Site::Down];
+        let layers = layers.iter().map(|layer| sites.map(|site| panels(site.matrix(layer)))).collect();
+        let head = decoder.with_head(|head| Panels::of(head.view, head.width, head.vocabulary));
+        Self { layers, head }
     }
 }
 
 impl Decoder {
     /// Reads tokens into their caches, on up to `width` threads, and leaves the
     /// logits asked for in `space.logits`: chunk by chunk, row by row.
-    pub fn extend(&self, width: usize, head: &TurnedHead, chunks: &mut [Chunk<'_>], space: &mut StepSpace) {
+    pub fn extend(&self, width: usize, reading: &Reading, chunks: &mut [Chunk<'_>], space: &mut StepSpace) {
         let shape = &self.shape;
         let tokens: Vec<u32> = chunks.iter().flat_map(|chunk| chunk.tokens).copied().collect();
         let longest = chunks.iter().map(|chunk| chunk.cache.len + chunk.tokens.len()).max().unwrap_or(0);
@@ -165,17 +171,18 @@ impl Decoder {
         let count = tokens.len();
         self.embed(&tokens, sized(&mut space.x, count * shape.width));
         for layer in 0..shape.layers {
-            self.extend_layer(width, layer, count, chunks, space);
+            self.extend_layer(width, reading, layer, count, chunks, space);
         }
         for chunk in &mut *chunks {
             chunk.cache.len += chunk.tokens.len();
         }
-        self.read_head(width, head, count, chunks, space);
+        self.read_head(width, reading, count, chunks, space);
     }
 
     fn extend_layer(
         &self,
         width: usize,
+        reading: &Reading,
         layer: usize,
         count: usize,
         chunks: &mut [Chunk<'_>],
@@ -183,11 +190,19 @@ impl Decoder {
     ) {
         let shape = &self.shape;
         let of = &self.layout.layers[layer];
+        let linear = |site: Site, x: &[f32], y: &mut [f32], into: Into| match reading.layers.get(layer) {
+            // A single row streams through a whole matrix as well.
+            Some(panels) if count > 1 => {
+                panels[site as usize].product(width, x, y, into);
+                self.adapt(width, layer, site, x, y);
+            }
+            _ => self.linear(width, layer, site, x, y, into),
+        };
         let normed = sized(&mut space.normed, count * shape.width);
         let gain = self.weights.vector(of.norm_in);
         norm(width, &space.x, gain, shape.epsilon, normed, sized(&mut space.inverse, count));
         let projected = sized(&mut space.projected, count * shape.qkv_width());
-        self.linear(width, layer, Site::Qkv, normed, projected, Into::Set);
+        linear(Site::Qkv, normed, projected, Into::Set);
         let heads = self.heads(layer);
         prepare(heads, width, projected, &mut space.inverse_heads);
         let queries = Shared::new(sized(&mut space.queries, count * shape.query_width()));
@@ -195,17 +210,17 @@ impl Decoder {
         place(heads, width, projected, &space.inverse_heads, &space.angles, |token| standings[token]);
         sized(&mut space.attended, count * shape.query_width());
         self.attend_cached(width, layer, count, chunks, &space.queries, &mut space.attended);
-        self.linear(width, layer, Site::Out, &space.attended, &mut space.x, Into::Add);
+        linear(Site::Out, &space.attended, &mut space.x, Into::Add);
         if let Some(bias) = of.out_bias {
             add_bias(&mut space.x, self.weights.vector(bias));
         }
         let gain = self.weights.vector(of.norm_mid);
         norm(width, &space.x, gain, shape.epsilon, normed, &mut space.inverse);
         let gate_up = sized(&mut space.gate_up, count * 2 * shape.inner);
-        self.linear(width, layer, Site::GateUp, normed, gate_up, Into::Set);
+        linear(Site::GateUp, normed, gate_up, Into::Set);
         let gated = sized(&mut space.gated, count * shape.inner);
         gate(width, shape.inner, gate_up, gated);
-        self.linear(width, layer, Site::Down, gated, &mut space.x, Into::Add);
+        linear(Site::Down, gated, &mut space.x, Into::Add);
     }
 
     fn attend_cached(
@@ -259,7 +274,7 @@ impl Decoder {
     fn read_head(
         &self,
         width: usize,
-        head: &TurnedHead,
+        reading: &Reading,
         count: usize,
         chunks: &[Chunk<'_>],
         space: &mut StepSpace,
@@ -278,15 +293,7 @@ impl Decoder {
         let normed = sized(&mut space.normed, rows * size);
         let gain = self.weights.vector(self.layout.norm);
         norm(width, &space.wanted, gain, self.shape.epsilon, normed, sized(&mut space.inverse, rows));
-        let logits = sized(&mut space.logits, rows * vocabulary);
-        let mut read = |right: View<'_>| {
-            let sizes = Sizes { rows, inner: size, columns: vocabulary };
-            product(width, sizes, 1.0, View::rows(normed, size), right, (logits, vocabulary), Into::Set);
-        };
-        match &head.0 {
-            Some(turned) => read(View::rows(turned, vocabulary)),
-            None => self.with_head(|HeadWeights { view, .. }| read(view)),
-        }
+        reading.head.product(width, normed, sized(&mut space.logits, rows * vocabulary), Into::Set);
     }
 }
 

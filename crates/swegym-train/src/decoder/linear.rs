@@ -23,8 +23,14 @@ impl Decoder {
             let (left, right) = (View::rows(x, matrix.inputs), View::rows(numbers, matrix.outputs));
             product(width, sizes, 1.0, left, right, (y, matrix.outputs), into);
         });
+        self.adapt(width, layer, site, x, y);
+    }
+
+    /// Adds the adapter's share of a projection.
+    pub(super) fn adapt(&self, width: usize, layer: usize, site: Site, x: &[f32], y: &mut [f32]) {
         let Some(adapter) = &self.adapter else { return };
-        let rank = adapter.shape.rank;
+        let matrix = site.matrix(&self.layout.layers[layer]);
+        let (rank, rows) = (adapter.shape.rank, x.len() / matrix.inputs);
         for pair in adapter.pairs(layer, site) {
             with_scratch(rows * rank, |middle| {
                 through_down(width, &adapter.numbers, pair, x, middle);

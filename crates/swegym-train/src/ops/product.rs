@@ -96,6 +96,62 @@ pub(crate) fn product(
     }
 }
 
+/// A matrix in panels of [`PANEL`] columns, each `[inner][PANEL]`: what few rows
+/// are multiplied with streams through memory from end to end.
+#[derive(Debug)]
+pub(crate) struct Panels {
+    numbers: Vec<f32>,
+    inner: usize,
+    columns: usize,
+}
+
+/// Columns of a panel: a multiple of what every kernel computes at once.
+const PANEL: usize = 64;
+
+impl Panels {
+    /// Copies a matrix of so many rows and columns.
+    pub(crate) fn of(matrix: View<'_>, inner: usize, columns: usize) -> Self {
+        let mut numbers = vec![0f32; columns.div_ceil(PANEL) * PANEL * inner];
+        for (index, panel) in numbers.chunks_exact_mut(PANEL * inner).enumerate() {
+            let first = index * PANEL;
+            for (row, to) in panel.chunks_exact_mut(PANEL).enumerate() {
+                for (column, to) in (first..columns).zip(to) {
+                    *to = matrix.array[row * matrix.down + column * matrix.right];
+                }
+            }
+        }
+        Self { numbers, inner, columns }
+    }
+
+    /// [`product`] of rows and the matrix, to the bit.
+    pub(crate) fn product(&self, width: usize, left: &[f32], result: &mut [f32], into: Into) {
+        let (inner, columns) = (self.inner, self.columns);
+        let rows = left.len() / inner;
+        assert!(result.len() >= rows * columns, "the result is too small");
+        let slab = inner.div_ceil(inner.div_ceil(SLAB));
+        let result = Shared::new(result);
+        let width = if rows * columns * inner < WORTH_SPLITTING { 1 } else { width };
+        split(width, columns.div_ceil(PANEL), 1, |panels| {
+            for panel in panels {
+                let right = View::rows(&self.numbers[panel * PANEL * inner..][..PANEL * inner], PANEL);
+                let wide = PANEL.min(columns - panel * PANEL);
+                for first in (0..inner).step_by(slab) {
+                    let part =
+                        Part { rows: 0..rows, columns: 0..wide, inner: first..inner.min(first + slab) };
+                    let into = if first > 0 { Into::Add } else { into };
+                    let left = View::rows(left, inner);
+                    // SAFETY: each panel has columns of its own, and the
+                    // assertion above holds for all of them.
+                    unsafe {
+                        let result = result.pointer().add(panel * PANEL);
+                        part.multiply(1.0, left, right, result, columns, into);
+                    }
+                }
+            }
+        });
+    }
+}
+
 /// A piece of a product that `gemm` sums in one go.
 struct Part {
     rows: std::ops::Range<usize>,
@@ -338,6 +394,11 @@ mod tests {
                 );
                 found.clone_from(&before);
                 product(width, sizes, factor, left, along, (&mut found, columns), into);
+                if factor == 1.0 {
+                    let mut paneled = before.clone();
+                    Panels::of(along, inner, columns).product(width, left.array, &mut paneled, into);
+                    assert!(paneled == found, "{rows} x {inner} x {columns} in panels");
+                }
                 let same = found.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits());
                 assert!(same, "{rows} x {inner} x {columns} in {width} pieces, times {factor}");
             }
