@@ -148,10 +148,10 @@ impl Architecture {
                 "use_sliding_window is not supported: every layer looks at the whole context".to_owned(),
             );
         }
-        if self.kv_heads == 0 || self.heads % self.kv_heads != 0 {
+        if self.kv_heads == 0 || !self.heads.is_multiple_of(self.kv_heads) {
             return refuse(format!("{} heads cannot share {} key heads", self.heads, self.kv_heads));
         }
-        if self.head_dim % 2 != 0 {
+        if !self.head_dim.is_multiple_of(2) {
             return refuse(format!("head_dim {} is odd; rotary positions need pairs", self.head_dim));
         }
         Ok(())

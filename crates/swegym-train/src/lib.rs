@@ -7,6 +7,7 @@
 pub mod adapter;
 pub mod architecture;
 pub mod checkpoint;
+pub mod corpus;
 pub mod decoder;
 pub mod generation;
 pub mod gradient;

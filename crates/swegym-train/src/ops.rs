@@ -58,7 +58,6 @@ impl<'a> Shared<'a> {
     ///
     /// # Safety
     /// No two live slices may overlap.
-    #[expect(clippy::mut_from_ref, reason = "disjointness is the caller's promise")]
     pub(crate) unsafe fn slice(&self, first: usize, len: usize) -> &'a mut [f32] {
         assert!(first + len <= self.1, "a piece outside its array");
         // SAFETY: inside the array; disjoint by the caller's promise.

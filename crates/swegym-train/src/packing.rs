@@ -75,9 +75,9 @@ pub fn fit(rows: &[TokenRow], context: usize, overlong: Overlong) -> (Vec<Sequen
         };
         if tokens.len() <= longest {
             if add(0..tokens.len(), &weights) {
-                fitted.kept += 1
+                fitted.kept += 1;
             } else {
-                fitted.empty += 1
+                fitted.empty += 1;
             }
             continue;
         }

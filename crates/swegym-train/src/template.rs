@@ -76,6 +76,11 @@ impl Template {
         Ok(Self { jinja, source: source.to_owned(), specials, marks })
     }
 
+    /// Whether the template has a place for tools.
+    pub fn knows_tools(&self) -> bool {
+        self.source.contains("tools")
+    }
+
     /// Special tokens that the template writes itself.
     pub fn markers(&self) -> impl Iterator<Item = &str> {
         self.source.split("<|").skip(1).filter_map(|rest| {
@@ -211,6 +216,7 @@ fn mark_generation(source: &str) -> (String, bool) {
 
 /// `json.dumps` of Python: `", "` and `": "` between, nothing escaped that
 /// need not be, keys in their order.
+#[expect(clippy::needless_pass_by_value, reason = "a filter takes its options by value")]
 fn to_json(value: &JinjaValue, options: Kwargs) -> Result<JinjaValue, minijinja::Error> {
     let indent: Option<usize> = options.get("indent")?;
     let ascii: Option<bool> = options.get("ensure_ascii")?;

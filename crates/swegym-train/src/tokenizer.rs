@@ -21,6 +21,9 @@ const FILES: [&str; 8] = [
     "generation_config.json",
 ];
 
+/// The bytes of a text that a token stands for: from and to.
+pub type Place = (usize, usize);
+
 /// A model's tokenizer, its chat template and its special tokens.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
@@ -198,14 +201,14 @@ impl Tokenizer {
     ///
     /// # Errors
     /// The library refuses the text.
-    pub fn encode_with_places(&self, text: &str) -> Result<(Vec<u32>, Vec<(usize, usize)>), TokenizerError> {
+    pub fn encode_with_places(&self, text: &str) -> Result<(Vec<u32>, Vec<Place>), TokenizerError> {
         let encoded = self.inner.encode(text, false).map_err(|e| TokenizerError::Encode(e.to_string()))?;
         Ok((encoded.get_ids().to_vec(), encoded.get_offsets().to_vec()))
     }
 
-    /// The text of tokens, special ones included.
+    /// The text of tokens, without those that were added for their meaning.
     pub fn decode(&self, ids: &[u32]) -> String {
-        self.inner.decode(ids, false).unwrap_or_default()
+        self.inner.decode(ids, true).unwrap_or_default()
     }
 
     /// The files that go with a model.

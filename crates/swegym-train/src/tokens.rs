@@ -5,6 +5,7 @@
 //! those are used as they are and never tokenised again.
 
 use swegym_core::chat::{Message, Tool};
+use swegym_core::wire::openai::{read_message, read_tool};
 use thiserror::Error;
 
 use crate::template::TemplateError;
@@ -114,4 +115,55 @@ pub fn row_of(
 fn is_end(tokenizer: &Tokenizer, id: u32) -> bool {
     const CLOSING: [&str; 5] = ["<|im_end|>", "<|eot_id|>", "<|end|>", "<|endoftext|>", "</s>"];
     tokenizer.ends.contains(&id) || tokenizer.token(id).is_some_and(|token| CLOSING.contains(&token.as_str()))
+}
+
+/// A line that gives no row, from 1, and why.
+pub type Refused = (usize, String);
+
+/// The rows of a file of conversations (JSON Lines with `messages`, and `tools`
+/// where they are native, as `swegym export` writes them), rendered on all
+/// cores. Rows that cannot be used come back with their line.
+///
+/// # Errors
+/// The model has no template.
+pub fn conversations(
+    tokenizer: &Tokenizer,
+    text: &str,
+    last_only: bool,
+) -> Result<(Vec<TokenRow>, Vec<Refused>), TokensError> {
+    use rayon::prelude::*;
+    if tokenizer.template.is_none() {
+        return Err(TokensError::NoTemplate);
+    }
+    let lines: Vec<(usize, &str)> =
+        text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).collect();
+    let read = |(index, line): &(usize, &str)| {
+        conversation(tokenizer, line, last_only).map_err(|problem| (index + 1, problem))
+    };
+    let (rows, refused): (Vec<_>, Vec<_>) = lines.par_iter().map(read).partition(Result::is_ok);
+    Ok((
+        rows.into_iter().filter_map(Result::ok).collect(),
+        refused.into_iter().filter_map(Result::err).collect(),
+    ))
+}
+
+fn conversation(tokenizer: &Tokenizer, line: &str, last_only: bool) -> Result<TokenRow, String> {
+    let row: serde_json::Value = serde_json::from_str(line).map_err(|e| format!("not valid JSON: {e}"))?;
+    let list = |key: &str| row[key].as_array().map(Vec::as_slice).unwrap_or_default();
+    let messages: Result<Vec<Message>, _> = list("messages").iter().map(read_message).collect();
+    let tools: Result<Vec<Tool>, _> = list("tools").iter().map(read_tool).collect();
+    let (messages, tools) = (messages.map_err(|e| e.to_string())?, tools.map_err(|e| e.to_string())?);
+    if messages.is_empty() {
+        return Err("the field `messages` is missing or empty".to_owned());
+    }
+    let skip = list("skip_turns").iter().filter_map(|turn| turn.as_u64().map(|turn| turn as usize)).collect();
+    let found = row_of(tokenizer, &messages, &tools, &Mask { last_only, skip }).map_err(|e| e.to_string())?;
+    let text = |key: &str| row[key].as_str().map(str::to_owned);
+    Ok(TokenRow {
+        instance_id: text("instance_id").unwrap_or_default(),
+        repo: text("repo"),
+        attempt: row["attempt"].as_u64().unwrap_or(0) as u32,
+        policy: text("model"),
+        ..found
+    })
 }

@@ -1,8 +1,14 @@
 //! What can be typed. The doc comments are the help texts.
 
+mod dev;
+mod train;
+
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+
+pub(crate) use dev::DevModelArgs;
+pub(crate) use train::{CourseArgs, PretrainArgs, ServeArgs, SftArgs, TokenizerArgs, TrainVerb};
 
 /// Make, check and grade executable software-engineering tasks, and let agents work on them
 #[derive(Debug, Parser)]
@@ -354,6 +360,13 @@ pub(crate) enum Verb {
     Metrics(MetricsArgs),
     /// Write a rollout's attempts as training data: messages and tools, JSON Lines
     Export(ExportArgs),
+    /// Train tokenizers and models on this machine
+    Train {
+        #[command(subcommand)]
+        verb: TrainVerb,
+    },
+    /// Serve a model of this machine as a chat endpoint (OpenAI's protocol)
+    Serve(ServeArgs),
     /// Do an attempt again with its recorded answers, and compare
     Replay {
         /// Record: trajectories/<instance_id>/<attempt>.jsonl of a run
@@ -515,30 +528,6 @@ pub(crate) struct ExportArgs {
 pub(crate) enum DevVerb {
     /// Serve a script as a model endpoint (OpenAI's and Anthropic's protocol), with faults
     Model(DevModelArgs),
-}
-
-/// A script behind an address.
-#[derive(Debug, Clone, ClapArgs)]
-pub(crate) struct DevModelArgs {
-    /// Script, JSON Lines: {"instance_id"?, "replies": [text or {"content", "calls"}]}
-    #[arg(long, value_name = "FILE")]
-    pub(crate) script: PathBuf,
-    /// Address to listen at; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
-    pub(crate) listen: String,
-    /// Time before each answer, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 0)]
-    pub(crate) latency: u64,
-    /// Fault and the share of requests that meet it, for example 429=0.1; more than once if you like:
-    /// timeout, drop, 429, 500, 401, 404, overflow, cut-stream, malformed, empty-choices, wrong-role
-    #[arg(long = "fault", value_name = "KIND=SHARE")]
-    pub(crate) faults: Vec<String>,
-    /// Key that requests must carry [default: none]
-    #[arg(long, value_name = "KEY")]
-    pub(crate) key: Option<String>,
-    /// Seed of the faults
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) seed: u64,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]

@@ -9,18 +9,20 @@ mod metrics;
 mod quickstart;
 mod replay;
 mod report;
+mod serve;
 mod show;
 mod store;
+mod train;
 mod unreadable;
 
 use serde_json::json;
 use swegym_core::format::instances::UnknownFields;
 use swegym_runner::run_dir::Open;
 
-use crate::args::{Args, DevVerb, InstallArgs, RunArgs, ShowVerb, Verb};
+use crate::args::{Args, DevVerb, InstallArgs, RunArgs, ShowVerb, TrainVerb, Verb};
 use crate::error::CommandError;
 use crate::printer::Printer;
-use crate::session::Session;
+use crate::session::{self, Session};
 use crate::settings::{Environment, Settings};
 use crate::stage::{self, Done, Predictions};
 use crate::{bench, exit};
@@ -79,6 +81,12 @@ pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) 
         Verb::Show { verb: ShowVerb::Trajectory(args) } => show::trajectory(printer, &args),
         Verb::Metrics(args) => metrics::run(printer, &args),
         Verb::Export(args) => export::run(printer, &args),
+        Verb::Serve(args) => serve::run(printer, settings(none)?.run.cores, &args).await,
+        Verb::Train { verb } => {
+            let settings = settings(none)?;
+            // Training computes all the time: it has a thread of its own.
+            tokio::task::block_in_place(|| learn(printer, &settings, &verb))
+        }
         Verb::Replay { record, instances, out } => {
             let session = open(none).await?;
             let folder = session.run_folder("replay", out);
@@ -89,6 +97,20 @@ pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) 
         Verb::Store { verb } => store::run(&settings(none)?, printer, verb),
         Verb::Bench { scenario } => bench::run(&global, environment, printer, scenario).await,
         // main does not come here with it.
+    }
+}
+
+fn learn(printer: Printer, settings: &Settings, verb: &TrainVerb) -> Result<u8, CommandError> {
+    let stop = session::listen_for_stop();
+    let place = |name: &str, run: &RunArgs| session::run_folder(&settings.home, name, run.out.clone());
+    match verb {
+        TrainVerb::Tokenizer(args) => train::tokenizer(printer, args),
+        TrainVerb::Pretrain(args) => {
+            train::pretrain(printer, settings.run.cores, args, &place("pretrain", &args.run), &stop)
+        }
+        TrainVerb::Sft(args) => {
+            train::sft(printer, settings.run.cores, args, &place("sft", &args.run), &stop)
+        }
     }
 }
 

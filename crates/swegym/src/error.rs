@@ -133,3 +133,58 @@ impl From<Fault> for CommandError {
         Self { message: fault.message, causes: Vec::new(), hint: fault.hint, exit }
     }
 }
+
+impl From<swegym_train::checkpoint::CheckpointError> for CommandError {
+    fn from(error: swegym_train::checkpoint::CheckpointError) -> Self {
+        let hint = error.hint().to_owned();
+        Self { causes: Vec::new(), ..Self::of(&error, Some(hint), exit::USAGE) }
+    }
+}
+
+impl From<swegym_train::tokenizer::TokenizerError> for CommandError {
+    fn from(error: swegym_train::tokenizer::TokenizerError) -> Self {
+        let hint = "the model and its tokenizer files must belong together".to_owned();
+        Self { causes: Vec::new(), ..Self::of(&error, Some(hint), exit::USAGE) }
+    }
+}
+
+impl From<swegym_train::tokens::TokensError> for CommandError {
+    fn from(error: swegym_train::tokens::TokensError) -> Self {
+        let hint = "put a chat_template.jinja beside the model's tokenizer.json".to_owned();
+        Self { causes: Vec::new(), ..Self::of(&error, Some(hint), exit::USAGE) }
+    }
+}
+
+impl From<swegym_train::token_file::TokenFileError> for CommandError {
+    fn from(error: swegym_train::token_file::TokenFileError) -> Self {
+        let hint = "token files are Parquet with lists `input_ids` and `loss_mask`".to_owned();
+        Self { causes: Vec::new(), ..Self::of(&error, Some(hint), exit::USAGE) }
+    }
+}
+
+impl From<swegym_train::corpus::CorpusError> for CommandError {
+    fn from(error: swegym_train::corpus::CorpusError) -> Self {
+        let hint = "text is read from .jsonl files with `text` in each line, and from other files whole";
+        Self { causes: Vec::new(), ..Self::of(&error, Some(hint.to_owned()), exit::USAGE) }
+    }
+}
+
+impl From<swegym_train::trainer::TrainError> for CommandError {
+    fn from(error: swegym_train::trainer::TrainError) -> Self {
+        use swegym_train::trainer::TrainError as E;
+        let (hint, code) = match &error {
+            E::Nothing { .. } => {
+                ("give a longer --context, or rows whose mask is not empty", exit::NOTHING_SELECTED)
+            }
+            E::Vocabulary { .. } => ("the tokens were made with another model's tokenizer", exit::USAGE),
+            E::NotFinite { .. } | E::Gradient { .. } => (
+                "the last checkpoint is good: lower --rate, look at the row, and go on with --resume",
+                exit::UNEXPECTED,
+            ),
+            E::Frozen => ("train an adapter with --lora, or leave --half away", exit::USAGE),
+            E::State { .. } => ("resume with the data and the flags that the run began with", exit::USAGE),
+            E::Checkpoint(inner) => (inner.hint(), exit::USAGE),
+        };
+        Self { causes: Vec::new(), ..Self::of(&error, Some(hint.to_owned()), code) }
+    }
+}

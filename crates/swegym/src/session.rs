@@ -45,15 +45,20 @@ impl Session {
 
     /// The folder asked for, or a new one named by verb and time.
     pub(crate) fn run_folder(&self, verb: &str, out: Option<PathBuf>) -> PathBuf {
-        out.unwrap_or_else(|| {
-            let now = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
-            self.settings.home.join("runs").join(format!("{verb}-{now}-{}", std::process::id()))
-        })
+        run_folder(&self.settings.home, verb, out)
     }
 }
 
+/// The folder asked for, or a new one named by verb and time.
+pub(crate) fn run_folder(home: &Path, verb: &str, out: Option<PathBuf>) -> PathBuf {
+    out.unwrap_or_else(|| {
+        let now = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
+        home.join("runs").join(format!("{verb}-{now}-{}", std::process::id()))
+    })
+}
+
 /// Turns true at Ctrl-C or a polite termination; a second one ends at once.
-fn listen_for_stop() -> watch::Receiver<bool> {
+pub(crate) fn listen_for_stop() -> watch::Receiver<bool> {
     let (sender, receiver) = watch::channel(false);
     tokio::spawn(async move {
         use tokio::signal::unix::{SignalKind, signal};

@@ -74,6 +74,43 @@ pub fn tool_json(tool: &Tool) -> Value {
     json!({"type": "function", "function": function})
 }
 
+/// Reads a message of a request, or of a dataset's row.
+///
+/// # Errors
+/// It has no role that we know, or a call without a name.
+pub fn read_message(value: &Value) -> Result<Message, WireError> {
+    let word = value.get("role").and_then(Value::as_str).unwrap_or("(none)");
+    let role = match word {
+        "developer" => Role::System,
+        word => {
+            Role::parse(word).ok_or_else(|| WireError::Malformed(format!("there is no role `{word}`")))?
+        }
+    };
+    let mut message = Message::of(role, words(value.get("content")));
+    let text =
+        |key: &str| value.get(key).and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned);
+    message.reasoning = text("reasoning_content").or_else(|| text("reasoning"));
+    (message.call_id, message.tool) = (text("tool_call_id"), text("name"));
+    for (i, call) in value.get("tool_calls").and_then(Value::as_array).into_iter().flatten().enumerate() {
+        message.calls.push(read_call(call, i)?);
+    }
+    Ok(message)
+}
+
+/// Reads a tool that a request offers.
+///
+/// # Errors
+/// It has no name.
+pub fn read_tool(value: &Value) -> Result<Tool, WireError> {
+    let function = value.get("function").unwrap_or(value);
+    let name = function.get("name").and_then(Value::as_str);
+    Ok(Tool {
+        name: name.ok_or_else(|| WireError::Malformed("a tool has no name".into()))?.to_owned(),
+        description: function.get("description").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        parameters: function.get("parameters").and_then(Value::as_object).cloned(),
+    })
+}
+
 /// Reads a whole answer.
 ///
 /// # Errors

@@ -76,9 +76,8 @@ fn norm_back_body(dy: &[f32], x: &[f32], gain: &[f32], inverse: &[f32], dx: &mut
         let mut lanes = [0f32; 16];
         let whole = size / 16 * 16;
         for first in (0..whole).step_by(16) {
-            for lane in 0..16 {
-                let i = first + lane;
-                lanes[lane] = (dy[i] * gain[i]).mul_add(x[i], lanes[lane]);
+            for (lane, i) in lanes.iter_mut().zip(first..) {
+                *lane = (dy[i] * gain[i]).mul_add(x[i], *lane);
             }
         }
         let mut along: f32 = lanes.iter().sum();

@@ -1,0 +1,152 @@
+//! From scratch: text to a tokenizer, and text to rows of tokens.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use thiserror::Error;
+use tokenizers::decoders::byte_level::ByteLevel as ByteDecoder;
+use tokenizers::models::TrainerWrapper;
+use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::{AddedToken, Tokenizer as Inner};
+
+use crate::tokenizer::{Tokenizer, TokenizerError};
+use crate::tokens::TokenRow;
+
+/// The template that tokenizers of ours come with: ChatML, without anything
+/// that the conversation does not say.
+const CHATML: &str = include_str!("corpus/chatml.jinja");
+
+/// Ends a document.
+const END_OF_TEXT: &str = "<|endoftext|>";
+/// Begin and end a message.
+const MESSAGE: [&str; 2] = ["<|im_start|>", "<|im_end|>"];
+
+/// Why text cannot be used.
+#[derive(Debug, Error)]
+pub enum CorpusError {
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A line that is no document.
+    #[error("{}:{line}: {problem}", path.display())]
+    Line {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// There is nothing to read.
+    #[error("the files hold no text")]
+    Empty,
+    /// The tokenizer cannot be trained, or refuses a text.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// A vocabulary that cannot hold what it must.
+    #[error("a vocabulary of {0} is too small: 256 bytes and the special tokens need {1}")]
+    Vocabulary(usize, usize),
+}
+
+/// Reads documents: the lines' `text` of `.jsonl` files, other files whole.
+///
+/// # Errors
+/// A file cannot be read, or a line has no text.
+pub fn documents(files: &[PathBuf]) -> Result<Vec<String>, CorpusError> {
+    let mut documents = Vec::new();
+    for path in files {
+        let bytes = std::fs::read(path).map_err(|source| CorpusError::Io { path: path.clone(), source })?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if path.extension().is_none_or(|ending| ending != "jsonl") {
+            documents.push(text);
+            continue;
+        }
+        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let failed = |problem: String| CorpusError::Line { path: path.clone(), line: index + 1, problem };
+            let row: Value =
+                serde_json::from_str(line).map_err(|e| failed(format!("not valid JSON: {e}")))?;
+            let text =
+                row["text"].as_str().ok_or_else(|| failed("the field `text` is missing".to_owned()))?;
+            documents.push(text.to_owned());
+        }
+    }
+    documents.retain(|text| !text.is_empty());
+    if documents.is_empty() { Err(CorpusError::Empty) } else { Ok(documents) }
+}
+
+/// Trains byte-level BPE. `special` are further tokens that are never split.
+///
+/// # Errors
+/// The vocabulary is too small, or the library fails.
+pub fn train_tokenizer(
+    documents: &[String],
+    vocabulary: usize,
+    special: &[String],
+    template: Option<&str>,
+) -> Result<Tokenizer, CorpusError> {
+    let mut named = vec![END_OF_TEXT.to_owned()];
+    named.extend(MESSAGE.map(str::to_owned));
+    named.extend(special.iter().filter(|token| !named.contains(token)).cloned().collect::<Vec<_>>());
+    let least = 256 + named.len();
+    if vocabulary < least {
+        return Err(CorpusError::Vocabulary(vocabulary, least));
+    }
+    let failed = |e: Box<dyn std::error::Error + Send + Sync>| TokenizerError::Encode(e.to_string());
+    let mut inner = Inner::new(BPE::default());
+    inner.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
+    inner.with_decoder(Some(ByteDecoder::new(false, true, true)));
+    let tokens = named.iter().map(|token| AddedToken::from(token.clone(), true)).collect();
+    let trainer = BpeTrainer::builder()
+        .vocab_size(vocabulary)
+        .show_progress(false)
+        .special_tokens(tokens)
+        .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+        .build();
+    let mut trainer = TrainerWrapper::from(trainer);
+    inner.train(&mut trainer, documents.iter().map(String::as_str)).map_err(failed)?;
+    let text = inner.to_string(true).map_err(failed)?;
+    let config = json!({
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "eos_token": MESSAGE[1],
+        "pad_token": END_OF_TEXT,
+        "clean_up_tokenization_spaces": false,
+        "model_max_length": 1_000_000_000,
+    });
+    let generation = json!({"eos_token_id": [inner.token_to_id(MESSAGE[1]), inner.token_to_id(END_OF_TEXT)]});
+    let files = vec![
+        ("tokenizer.json".to_owned(), text.into_bytes()),
+        ("tokenizer_config.json".to_owned(), crate::checkpoint::pretty(&config)),
+        ("chat_template.jinja".to_owned(), template.unwrap_or(CHATML).as_bytes().to_vec()),
+        ("generation_config.json".to_owned(), crate::checkpoint::pretty(&generation)),
+    ];
+    Ok(Tokenizer::from_files(Path::new("the new tokenizer"), files)?)
+}
+
+/// Documents one after another, each ended, cut into rows of `context` tokens
+/// and one to predict. Every token is learnt.
+///
+/// # Errors
+/// The tokenizer refuses a text.
+pub fn rows(
+    tokenizer: &Tokenizer,
+    documents: &[String],
+    context: usize,
+) -> Result<Vec<TokenRow>, CorpusError> {
+    use rayon::prelude::*;
+    let ends: Vec<u32> = tokenizer.id(END_OF_TEXT).or(tokenizer.end).into_iter().collect();
+    let encoded: Result<Vec<Vec<u32>>, TokenizerError> =
+        documents.par_iter().map(|document| tokenizer.encode(document)).collect();
+    let stream: Vec<u32> = encoded?.into_iter().flat_map(|ids| ids.into_iter().chain(ends.clone())).collect();
+    // Each row begins with the token that the one before ended with.
+    let row = |first: usize| {
+        let input_ids = stream[first..stream.len().min(first + context + 1)].to_vec();
+        TokenRow { loss_mask: vec![true; input_ids.len()], input_ids, ..TokenRow::default() }
+    };
+    Ok((0..stream.len().saturating_sub(1)).step_by(context).map(row).collect())
+}

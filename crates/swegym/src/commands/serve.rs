@@ -1,0 +1,198 @@
+//! A model of this machine behind OpenAI's protocol.
+//!
+//! One thread computes ([`engine`]); requests are read and answered here. What
+//! a request gives is what training on the same tokens computes, to the bit.
+
+mod answer;
+mod engine;
+mod question;
+mod text;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+use swegym_train::checkpoint::{self, Held};
+use swegym_train::generation::Limits;
+use swegym_train::tokenizer::Tokenizer;
+
+use crate::args::ServeArgs;
+use crate::error::CommandError;
+use crate::exit;
+use crate::printer::Printer;
+use crate::session::listen_for_stop;
+use engine::{Counts, Engine};
+use question::{Kind, Question};
+
+/// What every request needs.
+pub(crate) struct Served {
+    name: String,
+    tokenizer: Tokenizer,
+    engine: Engine,
+    context: usize,
+    max_tokens: usize,
+    queue: usize,
+    begun: i64,
+}
+
+/// Why a request is not answered.
+pub(crate) struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl Refusal {
+    fn bad(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, code: "invalid_request_error", message: message.into() }
+    }
+
+    fn into_response(self) -> Response {
+        let error = json!({"message": self.message, "type": self.code, "code": self.code});
+        let mut response = reply(self.status, &json!({ "error": error }));
+        if self.status == StatusCode::TOO_MANY_REQUESTS {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// Serves until it is told to stop; requests under way are answered first.
+pub(crate) async fn run(printer: Printer, cores: usize, args: &ServeArgs) -> Result<u8, CommandError> {
+    let served = open(cores, args)?;
+    let name = served.name.clone();
+    let listener = tokio::net::TcpListener::bind(&args.listen).await.map_err(|e| {
+        CommandError::usage(format!("cannot listen at {}: {e}", args.listen), "give another --listen")
+    })?;
+    let endpoint = format!("http://{}/v1", listener.local_addr()?);
+    let table = vec![vec!["endpoint".to_owned(), "model".to_owned()], vec![endpoint.clone(), name.clone()]];
+    printer.result(&json!({"endpoint": endpoint, "model": name}), &table);
+    let mut stop = listen_for_stop();
+    let app = router(Arc::new(served));
+    let stopped = async move {
+        // An error means that nobody can ask any more.
+        _ = stop.wait_for(|stop| *stop).await;
+    };
+    axum::serve(listener, app).with_graceful_shutdown(stopped).await?;
+    Ok(exit::DONE)
+}
+
+fn open(cores: usize, args: &ServeArgs) -> Result<Served, CommandError> {
+    let folder = super::train::model_folder(&args.model);
+    let (decoder, tokenizer) = if folder.join("adapter_config.json").is_file() {
+        adapted(&folder)?
+    } else {
+        (checkpoint::read(&folder, Held::Whole)?.decoder, Tokenizer::read(&folder)?)
+    };
+    tokenizer.check(decoder.shape.vocabulary)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(cores).build();
+    let pool = pool.map_err(|e| CommandError::from(std::io::Error::other(e)))?;
+    let context = decoder.shape.context;
+    let limits = Limits { running: args.at_once.max(1), ..Limits::default() };
+    let named = args.model.file_name().map(|name| name.to_string_lossy().into_owned());
+    Ok(Served {
+        name: args.name.clone().or(named).unwrap_or_else(|| "model".to_owned()),
+        tokenizer,
+        engine: Engine::start(Arc::new(decoder), Arc::new(pool), limits)?,
+        context,
+        max_tokens: args.max_tokens,
+        queue: args.queue + args.at_once,
+        begun: jiff::Timestamp::now().as_second(),
+    })
+}
+
+/// An adapter's folder stands for the model that it adapts.
+fn adapted(folder: &std::path::Path) -> Result<(swegym_train::decoder::Decoder, Tokenizer), CommandError> {
+    let path = folder.join("adapter_config.json");
+    let text = std::fs::read_to_string(&path).map_err(|e| CommandError::file("read", &path, &e))?;
+    let config: Value = serde_json::from_str(&text).unwrap_or_default();
+    let base = config["base_model_name_or_path"].as_str().unwrap_or_default();
+    let base = std::path::Path::new(base);
+    if !base.join("config.json").is_file() {
+        let message = format!("the model that `{}` adapts is not at `{}`", folder.display(), base.display());
+        return Err(CommandError::usage(message, "put the model there, or mend base_model_name_or_path"));
+    }
+    let mut decoder = checkpoint::read(base, Held::Whole)?.decoder;
+    decoder.adapter = Some(checkpoint::read_adapter(folder, &decoder)?);
+    let own = folder.join("tokenizer.json").is_file();
+    Ok((decoder, Tokenizer::read(if own { folder } else { base })?))
+}
+
+fn router(served: Arc<Served>) -> Router {
+    Router::new()
+        .route("/v1/models", get(models))
+        .route("/v1/chat/completions", post(chat))
+        .route("/v1/completions", post(completion))
+        .route("/health", get(|| async { "ok" }))
+        .route("/metrics", get(metrics))
+        .fallback(|| async {
+            let message = "there is no such path".to_owned();
+            Refusal { status: StatusCode::NOT_FOUND, code: "not_found", message }.into_response()
+        })
+        .with_state(served)
+}
+
+async fn chat(State(served): State<Arc<Served>>, body: Bytes) -> Response {
+    respond(&served, Kind::Chat, &body).await
+}
+
+async fn completion(State(served): State<Arc<Served>>, body: Bytes) -> Response {
+    respond(&served, Kind::Completion, &body).await
+}
+
+async fn respond(served: &Arc<Served>, kind: Kind, body: &[u8]) -> Response {
+    let asked = Question::read(served, kind, body).and_then(|question| {
+        let counts = served.engine.counts();
+        if counts.waiting + counts.running >= served.queue {
+            let message = "too many requests are waiting".to_owned();
+            return Err(Refusal { status: StatusCode::TOO_MANY_REQUESTS, code: "overloaded", message });
+        }
+        Ok(question)
+    });
+    match asked {
+        Ok(question) if question.stream => answer::stream(Arc::clone(served), question),
+        Ok(question) => match answer::whole(served, &question).await {
+            Ok(document) => reply(StatusCode::OK, &document),
+            Err(refusal) => refusal.into_response(),
+        },
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn models(State(served): State<Arc<Served>>) -> Response {
+    let model = json!({
+        "id": served.name, "object": "model", "created": served.begun, "owned_by": "swegym",
+        "max_model_len": served.context,
+    });
+    reply(StatusCode::OK, &json!({"object": "list", "data": [model]}))
+}
+
+/// Counters as Prometheus reads them.
+async fn metrics(State(served): State<Arc<Served>>) -> String {
+    let Counts { waiting, running, prompt_tokens, shared_tokens, new_tokens, answers } =
+        served.engine.counts();
+    let mut text = String::new();
+    for (name, kind, value) in [
+        ("requests_waiting", "gauge", waiting as u64),
+        ("requests_running", "gauge", running as u64),
+        ("prompt_tokens_total", "counter", prompt_tokens),
+        ("shared_prompt_tokens_total", "counter", shared_tokens),
+        ("generation_tokens_total", "counter", new_tokens),
+        ("answers_total", "counter", answers),
+    ] {
+        text += &format!("# TYPE swegym_{name} {kind}\nswegym_{name} {value}\n");
+    }
+    text
+}
+
+fn reply(status: StatusCode, document: &Value) -> Response {
+    let mut response = Response::new(Body::from(document.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

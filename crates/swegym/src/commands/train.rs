@@ -1,0 +1,226 @@
+//! Weights from data: tokenizers, models from nothing, fine-tuning.
+
+mod course;
+mod curves;
+mod rows;
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use swegym_train::adapter::{Adapter, AdapterShape, TARGETS};
+use swegym_train::architecture::{Architecture, Family};
+use swegym_train::checkpoint::{self, Held, Precision};
+use swegym_train::corpus;
+use swegym_train::decoder::Decoder;
+use swegym_train::packing::Overlong;
+use swegym_train::rope::Rope;
+use swegym_train::schedule::Shape;
+use swegym_train::tokenizer::Tokenizer;
+use swegym_train::trainer::Settings as TrainSettings;
+
+use crate::args::{CourseArgs, PretrainArgs, SftArgs, TokenizerArgs};
+use crate::error::CommandError;
+use crate::exit;
+use crate::printer::Printer;
+use course::{Course, Outcome};
+
+pub(crate) use course::Stop;
+
+/// Columns of a head of a model from nothing.
+const HEAD_DIM: usize = 32;
+
+/// Trains a tokenizer.
+pub(crate) fn tokenizer(printer: Printer, args: &TokenizerArgs) -> Result<u8, CommandError> {
+    let documents = corpus::documents(&args.text)?;
+    let read = |path: &std::path::PathBuf| {
+        std::fs::read_to_string(path).map_err(|e| CommandError::file("read", path, &e))
+    };
+    let template = args.template.as_ref().map(read).transpose()?;
+    let tokenizer = corpus::train_tokenizer(&documents, args.vocabulary, &args.special, template.as_deref())?;
+    checkpoint::replace_folder(&args.out, |draft| {
+        tokenizer
+            .files()
+            .iter()
+            .try_for_each(|(name, bytes)| checkpoint::write_synced(&draft.join(name), bytes))
+    })?;
+    let characters: usize = documents.iter().map(String::len).sum();
+    let tokens: usize =
+        corpus::rows(&tokenizer, &documents, 1 << 20)?.iter().map(|r| r.input_ids.len()).sum();
+    let per_token = characters as f64 / tokens as f64;
+    let value = json!({"out": args.out, "tokens": tokenizer.len(), "bytes_per_token": per_token});
+    let table = vec![
+        ["tokens", "bytes a token"].map(str::to_owned).to_vec(),
+        vec![tokenizer.len().to_string(), format!("{per_token:.2}")],
+    ];
+    printer.result(&value, &table);
+    Ok(exit::DONE)
+}
+
+/// Trains a model from nothing.
+pub(crate) fn pretrain(
+    printer: Printer,
+    cores: usize,
+    args: &PretrainArgs,
+    out: &Path,
+    stop: &Stop,
+) -> Result<u8, CommandError> {
+    let tokenizer = Tokenizer::read(&args.tokenizer)?;
+    let config = args.architecture.as_ref().map(|path| read_json(path)).transpose()?;
+    let shape = match &config {
+        Some(config) => Architecture::read(config)
+            .map_err(|e| CommandError::usage(e.to_string(), "see `swegym train pretrain --help`"))?,
+        None => small(args, &tokenizer),
+    };
+    tokenizer.check(shape.vocabulary)?;
+    let rows = corpus::rows(&tokenizer, &corpus::documents(&args.text)?, args.course.context)?;
+    let decoder = Decoder::fresh(shape, args.course.seed);
+    let course = Course {
+        printer,
+        cores,
+        settings: settings(&args.course, 1e-3)?,
+        pace: (&args.course).into(),
+        out,
+        resume: args.run.resume,
+        precision: precision(&args.course, Precision::F32)?,
+        config,
+        base: None,
+        files: tokenizer.files(),
+        stop,
+    };
+    finish(printer, &course.run(decoder, &rows, &[])?)
+}
+
+/// Fine-tunes a model.
+pub(crate) fn sft(
+    printer: Printer,
+    cores: usize,
+    args: &SftArgs,
+    out: &Path,
+    stop: &Stop,
+) -> Result<u8, CommandError> {
+    let held = if args.half { Held::Half } else { Held::Whole };
+    let folder = model_folder(&args.model);
+    let checkpoint = checkpoint::read(&folder, held)?;
+    let tokenizer = Tokenizer::read(&folder)?;
+    tokenizer.check(checkpoint.decoder.shape.vocabulary)?;
+    let data = rows::read(printer, &args.data, &tokenizer, args.last_turn_only)?;
+    let (rows, held_out) = rows::hold_out(data, args.held_out, &args.split_by, args.course.seed)?;
+    let mut decoder = checkpoint.decoder;
+    if let Some(rank) = args.lora {
+        decoder.adapter =
+            Some(Adapter::fresh(&decoder.shape, &decoder.layout, lora(args, rank)?, args.course.seed));
+    }
+    let course = Course {
+        printer,
+        cores,
+        settings: settings(&args.course, if args.lora.is_some() { 1e-3 } else { 1e-4 })?,
+        pace: (&args.course).into(),
+        out,
+        resume: args.run.resume,
+        precision: precision(&args.course, checkpoint.precision)?,
+        config: Some(checkpoint.config),
+        base: Some(folder.display().to_string()),
+        files: tokenizer.files(),
+        stop,
+    };
+    finish(printer, &course.run(decoder, &rows, &held_out)?)
+}
+
+/// A training run stands for the model that it made.
+pub(crate) fn model_folder(folder: &Path) -> std::path::PathBuf {
+    let made = folder.join("model");
+    if !folder.join("config.json").is_file() && made.is_dir() { made } else { folder.to_owned() }
+}
+
+fn small(args: &PretrainArgs, tokenizer: &Tokenizer) -> Architecture {
+    let heads = (args.width / HEAD_DIM).max(1);
+    Architecture {
+        family: Family::Qwen2,
+        // A multiple of what kernels compute at once.
+        vocabulary: tokenizer.len().next_multiple_of(64),
+        width: args.width,
+        layers: args.layers,
+        heads,
+        kv_heads: if heads.is_multiple_of(2) { heads / 2 } else { heads },
+        head_dim: HEAD_DIM,
+        inner: args.width * 3,
+        epsilon: 1e-6,
+        rope: Rope::plain(10_000.0, HEAD_DIM),
+        context: args.course.context.max(4096),
+        tied: true,
+        qkv_bias: true,
+        out_bias: false,
+        init_range: 0.02,
+    }
+}
+
+fn lora(args: &SftArgs, rank: usize) -> Result<AdapterShape, CommandError> {
+    let targets = if args.lora_targets.is_empty() {
+        TARGETS.map(str::to_owned).to_vec()
+    } else {
+        args.lora_targets.clone()
+    };
+    if let Some(odd) = targets.iter().find(|name| !TARGETS.contains(&name.as_str())) {
+        return Err(CommandError::usage(format!("there is no projection `{odd}`"), TARGETS.join(", ")));
+    }
+    if rank == 0 {
+        return Err(CommandError::usage("an adapter of rank 0 adds nothing", "8 to 64 are usual"));
+    }
+    Ok(AdapterShape { rank, alpha: args.lora_alpha.unwrap_or(rank as f32), by_root: false, targets })
+}
+
+fn settings(args: &CourseArgs, rate: f64) -> Result<TrainSettings, CommandError> {
+    let unknown = |what: &str, word: &str, hint: &str| {
+        CommandError::usage(format!("there is no {what} `{word}`"), hint)
+    };
+    let mut settings = TrainSettings {
+        context: args.context,
+        overlong: Overlong::named(&args.overlong)
+            .ok_or_else(|| unknown("way", &args.overlong, "drop, cut or window"))?,
+        packing: !args.no_packing,
+        batch: args.batch.max(1),
+        epochs: args.epochs,
+        steps: args.steps,
+        rate: args.rate.unwrap_or(rate),
+        schedule: Shape::named(&args.schedule)
+            .ok_or_else(|| unknown("schedule", &args.schedule, "cosine, linear or constant"))?,
+        warmup: args.warmup,
+        clip: args.clip,
+        lanes: args.lanes,
+        again: args.recompute,
+        seed: args.seed,
+        ..TrainSettings::default()
+    };
+    settings.adamw.decay = args.decay;
+    Ok(settings)
+}
+
+fn precision(args: &CourseArgs, default: Precision) -> Result<Precision, CommandError> {
+    let Some(word) = &args.precision else { return Ok(default) };
+    Precision::named(word).ok_or_else(|| {
+        CommandError::usage(format!("there is no precision `{word}`"), "float32, bfloat16 or float16")
+    })
+}
+
+fn read_json(path: &Path) -> Result<Value, CommandError> {
+    let text = std::fs::read_to_string(path).map_err(|e| CommandError::file("read", path, &e))?;
+    serde_json::from_str(&text)
+        .map_err(|e| CommandError::usage(format!("{}: not valid JSON: {e}", path.display()), "mend the file"))
+}
+
+fn finish(printer: Printer, done: &Outcome) -> Result<u8, CommandError> {
+    let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.4}"));
+    let table = vec![
+        ["steps", "loss", "held-out loss", "tokens a second", "stopped"].map(str::to_owned).to_vec(),
+        vec![
+            done.steps.to_string(),
+            number(done.loss),
+            number(done.held_out),
+            format!("{:.0}", done.per_second),
+            done.why.to_owned(),
+        ],
+    ];
+    printer.result(&done.to_json(), &table);
+    printer.say(&format!("model: {}", done.model.display()));
+    Ok(done.exit)
+}

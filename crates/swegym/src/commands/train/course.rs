@@ -1,0 +1,303 @@
+//! A training run: its folder, its steps, its checkpoints.
+//!
+//! `training.json` says how it began, `metrics.jsonl` what each step found,
+//! `checkpoints/` where it can go on, `model/` what came out of it.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use swegym_train::checkpoint::{self, CheckpointError, Precision};
+use swegym_train::decoder::Decoder;
+use swegym_train::tokens::TokenRow;
+use swegym_train::trainer::{Measured, Settings, StepReport, Trainer};
+use tokio::sync::watch;
+
+use super::curves;
+use crate::args::CourseArgs;
+use crate::error::CommandError;
+use crate::exit;
+use crate::printer::Printer;
+
+/// The user's wish to stop.
+pub(crate) type Stop = watch::Receiver<bool>;
+
+/// How often a run measures and saves.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    measure: Option<u64>,
+    save: Option<u64>,
+    patience: Option<u32>,
+}
+
+impl From<&CourseArgs> for Pace {
+    fn from(args: &CourseArgs) -> Self {
+        Self { measure: args.measure_every, save: args.save_every, patience: args.patience }
+    }
+}
+
+/// A run that is about to begin, or to go on.
+pub(super) struct Course<'a> {
+    pub(super) printer: Printer,
+    pub(super) cores: usize,
+    pub(super) settings: Settings,
+    pub(super) pace: Pace,
+    pub(super) out: &'a Path,
+    pub(super) resume: bool,
+    pub(super) precision: Precision,
+    pub(super) config: Option<Value>,
+    /// The model that an adapter adapts.
+    pub(super) base: Option<String>,
+    /// Files that go with every model.
+    pub(super) files: &'a [(String, Vec<u8>)],
+    pub(super) stop: &'a Stop,
+}
+
+/// How a run ended.
+pub(super) struct Outcome {
+    pub(super) steps: u64,
+    pub(super) loss: Option<f64>,
+    pub(super) held_out: Option<f64>,
+    pub(super) per_second: f64,
+    pub(super) why: &'static str,
+    pub(super) model: PathBuf,
+    pub(super) exit: u8,
+    fitted: swegym_train::packing::Fitted,
+}
+
+impl Outcome {
+    pub(super) fn to_json(&self) -> Value {
+        json!({
+            "steps": self.steps, "loss": self.loss, "held_out_loss": self.held_out,
+            "tokens_per_second": self.per_second, "stopped": self.why, "model": self.model,
+            "rows": {"kept": self.fitted.kept, "overlong": self.fitted.overlong, "empty": self.fitted.empty},
+        })
+    }
+}
+
+/// What a run knows while it goes.
+struct Going {
+    metrics: File,
+    bar: ProgressBar,
+    last: Option<Measured>,
+    best: Option<(f64, u64)>,
+    worse: u32,
+    tokens: usize,
+    begun: Instant,
+}
+
+impl Course<'_> {
+    pub(super) fn run(
+        &self,
+        decoder: Decoder,
+        rows: &[TokenRow],
+        held_out: &[TokenRow],
+    ) -> Result<Outcome, CommandError> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.cores).build();
+        let pool = pool.map_err(|e| CommandError::from(std::io::Error::other(e)))?;
+        let mut trainer = Trainer::new(decoder, self.settings.clone(), rows, pool)?;
+        let metrics = self.open(&mut trainer, rows.len(), held_out.len())?;
+        let fitted = trainer.fitted;
+        if fitted.overlong + fitted.empty > 0 {
+            self.printer.say(&format!(
+                "{} rows are longer than {} tokens ({}), {} teach nothing",
+                fitted.overlong,
+                self.settings.context,
+                format!("{:?}", self.settings.overlong).to_lowercase(),
+                fitted.empty
+            ));
+        }
+        let mut going = Going {
+            metrics,
+            bar: bar(self.printer, trainer.steps()),
+            last: None,
+            best: None,
+            worse: 0,
+            tokens: 0,
+            begun: Instant::now(),
+        };
+        let why = self.steps(&mut trainer, held_out, &mut going);
+        going.bar.finish_and_clear();
+        curves::write(self.out)?;
+        let why = why?;
+        if let (Some((_, step)), Some(_)) = (going.best, self.pace.patience) {
+            trainer.restore(&self.checkpoint(step))?;
+        }
+        let model = self.out.join("model");
+        self.write_model(&mut trainer, &model)?;
+        let seconds = going.begun.elapsed().as_secs_f64();
+        Ok(Outcome {
+            steps: trainer.done(),
+            loss: going.last.map(|m| m.loss),
+            held_out: going.best.map(|(loss, _)| loss),
+            per_second: going.tokens as f64 / seconds,
+            why,
+            model,
+            exit: if why == "interrupted" { exit::INTERRUPTED } else { exit::DONE },
+            fitted,
+        })
+    }
+
+    /// Steps until the end, a wish to stop, or no better loss. The checkpoints
+    /// before an error stay.
+    fn steps(
+        &self,
+        trainer: &mut Trainer,
+        held_out: &[TokenRow],
+        going: &mut Going,
+    ) -> Result<&'static str, CommandError> {
+        let epoch = trainer.steps_per_epoch();
+        let (measure, save) =
+            (self.pace.measure.unwrap_or(epoch).max(1), self.pace.save.unwrap_or(epoch).max(1));
+        while trainer.done() < trainer.steps() {
+            if *self.stop.borrow() {
+                self.save(trainer)?;
+                return Ok("interrupted");
+            }
+            let report = trainer.step()?;
+            self.note(going, &report)?;
+            let (step, last) = (report.step, report.step == trainer.steps());
+            if !held_out.is_empty() && (step % measure == 0 || last) {
+                let found = trainer.evaluate(held_out)?;
+                let line = json!({
+                    "step": step, "held_out_loss": found.loss, "held_out_accuracy": found.accuracy,
+                });
+                writeln!(going.metrics, "{line}")?;
+                if going.best.is_none_or(|(best, _)| found.loss < best) {
+                    (going.best, going.worse) = (Some((found.loss, step)), 0);
+                    if self.pace.patience.is_some() {
+                        self.save(trainer)?;
+                    }
+                } else {
+                    going.worse += 1;
+                }
+                if self.pace.patience.is_some_and(|patience| going.worse >= patience) {
+                    return Ok("no better loss");
+                }
+            }
+            if step % save == 0 && !last {
+                self.save(trainer)?;
+                self.forget(going.best.map(|(_, step)| step));
+            }
+        }
+        Ok("finished")
+    }
+
+    fn note(&self, going: &mut Going, report: &StepReport) -> Result<(), CommandError> {
+        let StepReport { step, epoch, measured, rate, norm } = report;
+        going.tokens += measured.tokens;
+        going.last = Some(*measured);
+        let per_second = going.tokens as f64 / going.begun.elapsed().as_secs_f64();
+        let line = json!({
+            "step": step, "epoch": epoch, "loss": measured.loss, "accuracy": measured.accuracy,
+            "tokens": measured.tokens, "learnt": measured.learnt, "rate": rate, "gradient": norm,
+            "tokens_per_second": per_second,
+        });
+        writeln!(going.metrics, "{line}")?;
+        going.bar.set_position(*step);
+        going.bar.set_message(format!("loss {:.4}  {per_second:.0} tokens/s", measured.loss));
+        Ok(())
+    }
+
+    /// Makes the folder, or finds where to go on in it; gives its metrics.
+    fn open(&self, trainer: &mut Trainer, rows: usize, held_out: usize) -> Result<File, CommandError> {
+        let failed = |action: &'static str, path: &Path| {
+            let path = path.to_owned();
+            move |e: std::io::Error| CommandError::file(action, &path, &e)
+        };
+        let about = self.out.join("training.json");
+        let metrics = self.out.join("metrics.jsonl");
+        if about.exists() && !self.resume {
+            return Err(CommandError::usage(
+                format!("`{}` is a run already", self.out.display()),
+                "--resume goes on with it; another --out begins anew",
+            ));
+        }
+        fs::create_dir_all(self.out.join("checkpoints")).map_err(failed("make the folder", self.out))?;
+        let value = json!({
+            "version": 1, "swegym": env!("CARGO_PKG_VERSION"), "rows": rows, "held_out": held_out,
+            "base": self.base, "settings": format!("{:?}", self.settings), "steps": trainer.steps(),
+            "packs": trainer.packs(), "trained": trainer.decoder.trained_len(),
+        });
+        checkpoint::write_synced(&about, format!("{value:#}\n").as_bytes())?;
+        let mut kept = String::new();
+        if let Some(step) = self.saved().last().copied().filter(|_| self.resume) {
+            trainer.restore(&self.checkpoint(step))?;
+            // What came after the checkpoint is done, and told, again.
+            let text = fs::read_to_string(&metrics).unwrap_or_default();
+            let before = |line: &&str| {
+                let line: Value = serde_json::from_str(line).unwrap_or_default();
+                line["step"].as_u64().is_some_and(|s| s <= step)
+            };
+            text.lines().filter(before).for_each(|line| kept.extend([line, "\n"]));
+            self.printer.say(&format!("going on after step {step}"));
+        }
+        checkpoint::write_synced(&metrics, kept.as_bytes())?;
+        File::options().append(true).open(&metrics).map_err(failed("write", &metrics))
+    }
+
+    fn checkpoint(&self, step: u64) -> PathBuf {
+        self.out.join("checkpoints").join(format!("step-{step:08}"))
+    }
+
+    /// Steps that have a checkpoint, in order.
+    fn saved(&self) -> Vec<u64> {
+        let entries = fs::read_dir(self.out.join("checkpoints")).into_iter().flatten().flatten();
+        let mut steps: Vec<u64> =
+            entries.filter_map(|e| e.file_name().to_str()?.strip_prefix("step-")?.parse().ok()).collect();
+        steps.sort_unstable();
+        steps
+    }
+
+    fn save(&self, trainer: &mut Trainer) -> Result<(), CommandError> {
+        let place = self.checkpoint(trainer.done());
+        let mut failed = None;
+        checkpoint::replace_folder(&place, |draft| {
+            trainer.save(draft).map_err(|e| match e {
+                swegym_train::trainer::TrainError::Checkpoint(e) => e,
+                other => {
+                    let problem = other.to_string();
+                    failed = Some(other);
+                    CheckpointError::Malformed { path: draft.to_owned(), problem }
+                }
+            })
+        })
+        .map_err(|e| failed.take().map_or_else(|| e.into(), CommandError::from))
+    }
+
+    /// Keeps the last checkpoint and the best.
+    fn forget(&self, best: Option<u64>) {
+        let saved = self.saved();
+        for step in saved.iter().rev().skip(1).filter(|step| Some(**step) != best) {
+            // One that stays is only in the way.
+            _ = fs::remove_dir_all(self.checkpoint(*step));
+        }
+    }
+
+    fn write_model(&self, trainer: &mut Trainer, place: &Path) -> Result<(), CommandError> {
+        match &trainer.decoder.adapter {
+            Some(adapter) => {
+                let base = self.base.as_deref().unwrap_or_default();
+                checkpoint::write_adapter(place, adapter, base, self.files)?;
+            }
+            None => {
+                checkpoint::write(place, &trainer.decoder, self.config.as_ref(), self.precision, self.files)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn bar(printer: Printer, steps: u64) -> ProgressBar {
+    let bar = if printer.shows_progress() { ProgressBar::new(steps) } else { ProgressBar::hidden() };
+    if let Ok(style) =
+        ProgressStyle::with_template("{prefix:>10} [{bar:30}] {pos}/{len} {elapsed} eta {eta} {msg}")
+    {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.set_prefix("train");
+    bar
+}

@@ -1,0 +1,88 @@
+//! Rows to train on, from conversations and token files, and what of them is
+//! held out.
+
+use std::path::{Path, PathBuf};
+
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use swegym_train::token_file::{self, TokenFileError};
+use swegym_train::tokenizer::Tokenizer;
+use swegym_train::tokens::{self, TokenRow};
+
+use crate::error::CommandError;
+use crate::printer::Printer;
+
+/// Reads every file. Conversations that cannot be used are named and left out.
+pub(super) fn read(
+    printer: Printer,
+    files: &[PathBuf],
+    tokenizer: &Tokenizer,
+    last_turn_only: bool,
+) -> Result<Vec<TokenRow>, CommandError> {
+    let mut rows = Vec::new();
+    for path in files {
+        if path.extension().is_some_and(|ending| ending == "parquet") {
+            token_file::read(path, |row| {
+                rows.push(row);
+                Ok::<(), TokenFileError>(())
+            })?;
+            continue;
+        }
+        rows.extend(conversations(printer, path, tokenizer, last_turn_only)?);
+    }
+    Ok(rows)
+}
+
+fn conversations(
+    printer: Printer,
+    path: &Path,
+    tokenizer: &Tokenizer,
+    last_turn_only: bool,
+) -> Result<Vec<TokenRow>, CommandError> {
+    let text = std::fs::read_to_string(path).map_err(|e| CommandError::file("read", path, &e))?;
+    let (rows, refused) = tokens::conversations(tokenizer, &text, last_turn_only)?;
+    for (line, problem) in refused.iter().take(5) {
+        printer.say(&format!("warning: {}:{line}: left out: {problem}", path.display()));
+    }
+    if refused.len() > 5 {
+        printer.say(&format!("warning: {}: {} more are left out", path.display(), refused.len() - 5));
+    }
+    if let (true, Some((line, problem))) = (rows.is_empty(), refused.first()) {
+        let message = format!("{}: no line can be used; line {line}: {problem}", path.display());
+        return Err(CommandError::usage(message, "each line has `messages`, as `swegym export` writes them"));
+    }
+    Ok(rows)
+}
+
+/// Splits whole instances or repositories off, never rows of one.
+pub(super) fn hold_out(
+    rows: Vec<TokenRow>,
+    share: f64,
+    by: &str,
+    seed: u64,
+) -> Result<(Vec<TokenRow>, Vec<TokenRow>), CommandError> {
+    if share <= 0.0 {
+        return Ok((rows, Vec::new()));
+    }
+    let key = |row: &TokenRow| match by {
+        // An instance's name begins with its repository's.
+        "repo" => row.repo.clone().unwrap_or_else(|| {
+            row.instance_id.rsplit_once('-').map_or(row.instance_id.clone(), |(repo, _)| repo.to_owned())
+        }),
+        _ => row.instance_id.clone(),
+    };
+    if !["instance", "repo"].contains(&by) {
+        return Err(CommandError::usage(format!("nothing is split by `{by}`"), "instance or repo"));
+    }
+    let mut groups: Vec<String> = rows.iter().map(key).collect();
+    groups.sort_unstable();
+    groups.dedup();
+    if groups.len() < 2 {
+        let message = format!("all rows are of one {by}; none can be held out");
+        return Err(CommandError::usage(message, "give more data, or leave --held-out away"));
+    }
+    groups.shuffle(&mut rand_chacha::ChaCha8Rng::seed_from_u64(seed));
+    let count = ((groups.len() as f64 * share).round() as usize).clamp(1, groups.len() - 1);
+    let held: std::collections::HashSet<&String> = groups[..count].iter().collect();
+    Ok(rows.into_iter().partition(|row| !held.contains(&key(row))))
+}
