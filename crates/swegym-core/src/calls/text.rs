@@ -122,6 +122,10 @@ pub fn repair(text: &str, dialect: Dialect) -> String {
         format!("{end}>")
     } else if end.ends_with("</") {
         format!("{end}function>")
+    } else if dialect == Dialect::Kept && text.ends_with('\n') {
+        // Endpoints leave the stop word out, but not the line break before it;
+        // a second one would make another text of what was sampled.
+        format!("{text}{CLOSE}")
     } else {
         format!("{text}\n{CLOSE}")
     }
@@ -325,7 +329,8 @@ mod tests {
     #[test]
     fn what_a_stop_word_cut_is_closed() {
         for (cut, whole) in [
-            ("I\n<function=finish>\n", "I\n<function=finish>\n\n</function>"),
+            ("I\n<function=finish>\n", "I\n<function=finish>\n</function>"),
+            ("I\n<function=finish>", "I\n<function=finish>\n</function>"),
             ("<function=finish>\n</", "<function=finish>\n</function>"),
             ("<function=finish>\n</function", "<function=finish>\n</function>"),
             ("<function=finish>\n</function>", "<function=finish>\n</function>"),
@@ -334,6 +339,9 @@ mod tests {
             assert_eq!(repair(cut, Dialect::Kept), whole);
             assert!(parse(whole, &tools(), Dialect::Kept).is_ok());
         }
+        // The reference's own way, for profiles that keep to it.
+        let cut = "<function=finish>\n";
+        assert_eq!(repair(cut, Dialect::Stripped), "<function=finish>\n\n</function>");
     }
 
     #[test]

@@ -96,10 +96,16 @@ impl Drop for Endpoint {
 }
 
 pub fn serve(gym: &Gym, flags: &[&str]) -> Endpoint {
-    let mut command = gym.command(&[&["dev", "model", "--json"], flags].concat());
+    listen(gym, &[&["dev", "model"], flags].concat())
+}
+
+/// Starts a verb that serves, and waits for its address.
+pub fn listen(gym: &Gym, words: &[&str]) -> Endpoint {
+    let mut command = gym.command(&[words, &["--json"]].concat());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let text: String = lines.by_ref().take(3).map(Result::unwrap).collect();
+    let head = lines.by_ref().map(Result::unwrap).take_while(|line| line != "}");
+    let text = head.collect::<String>() + "}";
     let address = serde_json::from_str::<Value>(&text).unwrap()["endpoint"].as_str().unwrap().to_owned();
     Endpoint { child, address }
 }
