@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::rows;
 use common::toy::{gym, id, listen, result};
+use common::{Gym, rows};
 use serde_json::{Value, json};
 
 #[test]
@@ -38,4 +38,228 @@ fn a_model_from_nothing_learns_a_teachers_attempt_by_heart_and_resolves_the_inst
     assert_eq!(attempt["exit_status"], "submitted", "{attempt}");
     let report = &rows(&gym.read("pupil/reports.jsonl"))[0];
     assert!(report["instance_id"] == id(&gym).as_str() && report["resolved"] == true, "{report}");
+}
+
+fn counted(count: usize) -> String {
+    (1..=count).map(|n| n.to_string()).collect::<Vec<_>>().join(" ")
+}
+
+/// A small model of no use, and the conversations that it was made of.
+fn model() -> Gym {
+    let gym = Gym::new();
+    let row = |i: usize| {
+        let messages = json!([
+            {"role": "user", "content": format!("count to {i}")},
+            {"role": "assistant", "content": counted(i)},
+        ]);
+        json!({"instance_id": format!("count-{i}"), "messages": messages}).to_string() + "\n"
+    };
+    gym.write("rows.jsonl", &(1..40).map(row).collect::<String>());
+    let text = |i: usize| json!({"text": format!("count to {i}: 1 2 3 4 5 6 7 8 9 {i}")}).to_string() + "\n";
+    gym.write("text.jsonl", &(1..40).map(text).collect::<String>());
+    gym.must(&["train", "tokenizer", "--text", "text.jsonl", "--vocabulary", "300", "--out", "tokenizer"]);
+    let flags = ["--width", "64", "--layers", "1", "--context", "64", "--steps", "5", "--out", "base"];
+    gym.must(
+        &[&["train", "pretrain", "--text", "text.jsonl", "--tokenizer", "tokenizer"][..], &flags].concat(),
+    );
+    gym
+}
+
+const LEARN: [&str; 17] = [
+    "train",
+    "sft",
+    "--model",
+    "base",
+    "--data",
+    "rows.jsonl",
+    "--context",
+    "128",
+    "--batch",
+    "2",
+    "--epochs",
+    "12",
+    "--save-every",
+    "3",
+    "--rate",
+    "5e-3",
+    "--held-out",
+];
+
+#[test]
+fn a_run_that_is_killed_again_and_again_ends_with_the_weights_of_an_unbroken_one() {
+    let gym = model();
+    gym.must(&[&LEARN[..], &["0.2", "--out", "unbroken"]].concat());
+    let arguments = [&LEARN[..], &["0.2", "--out", "broken"]].concat();
+    let mut kills = 0;
+    for pause in [30, 60, 90, 120, 200, 300] {
+        let resume: &[&str] = if gym.path("broken/training.json").exists() { &["--resume"] } else { &[] };
+        let mut child = gym.spawn(&[&arguments, resume].concat());
+        std::thread::sleep(std::time::Duration::from_millis(pause));
+        kills += usize::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert!(kills > 2, "the run is too short to be killed");
+    gym.must(&[&arguments[..], &["--resume", "--cores", "1"]].concat());
+    let weights = |run: &str| std::fs::read(gym.path(&format!("{run}/model/model.safetensors"))).unwrap();
+    assert!(weights("broken") == weights("unbroken"));
+    // Each step is told once, and its loss is the same.
+    let steps = |run: &str| -> Vec<(u64, String)> {
+        let of = |row: &Value| {
+            (row["step"].as_u64().unwrap(), format!("{} {}", row["loss"], row["held_out_loss"]))
+        };
+        rows(&gym.read(&format!("{run}/metrics.jsonl"))).iter().map(of).collect()
+    };
+    assert_eq!(steps("broken"), steps("unbroken"));
+    let left = std::fs::read_dir(gym.path("broken/checkpoints")).unwrap();
+    let drafts = left.flatten().filter(|e| e.file_name().to_string_lossy().starts_with('.')).count();
+    assert!(drafts <= kills, "what a kill leaves is hidden and bounded");
+}
+
+/// Asks over a real socket; gives status and body.
+fn ask(address: &str, path: &str, body: Option<&Value>) -> (u16, String) {
+    use std::io::{Read as _, Write as _};
+    let host = address.trim_start_matches("http://").trim_end_matches("/v1");
+    let mut stream = std::net::TcpStream::connect(host).unwrap();
+    let (verb, body) = body.map_or(("GET", String::new()), |body| ("POST", body.to_string()));
+    let head = format!(
+        "{verb} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all((head + &body).as_bytes()).unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+#[test]
+fn the_endpoint_speaks_the_protocol() {
+    let gym = model();
+    let row =
+        |i: usize| gym.read("rows.jsonl").lines().nth(i).unwrap().replace(&counted(i + 1), "1 2 3") + "\n";
+    gym.write("same.jsonl", &(0..39).map(row).collect::<String>());
+    let data = [&LEARN[..4], &["--data", "same.jsonl"], &LEARN[6..]].concat();
+    gym.must(&[&data[..], &["0", "--steps", "60", "--out", "policy"]].concat());
+    let served = listen(&gym, &["serve", "--model", "policy", "--listen", "127.0.0.1:0", "--queue", "2"]);
+    let post = |path: &str, body: Value| {
+        let (status, text) = ask(&served.address, path, Some(&body));
+        (status, serde_json::from_str::<Value>(&text).unwrap_or(Value::String(text)))
+    };
+    let models: Value = serde_json::from_str(&ask(&served.address, "/v1/models", None).1).unwrap();
+    assert_eq!(models["data"][0]["id"], "policy");
+
+    let chat = json!({
+        "model": "policy", "messages": [{"role": "user", "content": "count to 3"}], "temperature": 0,
+        "max_tokens": 20, "logprobs": true, "top_logprobs": 2, "return_token_ids": true, "seed": 1,
+    });
+    let (status, answer) = post("/v1/chat/completions", chat.clone());
+    assert_eq!((status, &answer["choices"][0]["finish_reason"]), (200, &json!("stop")), "{answer}");
+    assert_eq!(answer["choices"][0]["message"]["content"], "1 2 3", "{answer}");
+    let ids = answer["choices"][0]["token_ids"].as_array().unwrap();
+    let logprobs = answer["choices"][0]["logprobs"]["content"].as_array().unwrap();
+    assert_eq!(
+        (ids.len(), logprobs.len()),
+        (answer["usage"]["completion_tokens"].as_u64().unwrap() as usize, ids.len())
+    );
+    assert!(
+        logprobs.iter().all(|of| of["top_logprobs"][0]["logprob"] == of["logprob"]),
+        "greedy takes the likeliest"
+    );
+
+    // What was sampled, scored as a prompt: the same numbers.
+    let prompt: Vec<Value> =
+        answer["prompt_token_ids"].as_array().unwrap().iter().chain(ids).cloned().collect();
+    let echo = json!({"prompt": prompt, "max_tokens": 0, "echo": true, "logprobs": 0});
+    let (_, scored) = post("/v1/completions", echo);
+    let scored = scored["choices"][0]["logprobs"]["token_logprobs"].as_array().unwrap().clone();
+    let sampled: Vec<&Value> = logprobs.iter().map(|of| &of["logprob"]).collect();
+    assert_eq!(scored[scored.len() - sampled.len()..].iter().collect::<Vec<_>>(), sampled);
+
+    // The same in pieces.
+    let mut pieces = chat.clone();
+    (pieces["stream"], pieces["stream_options"]) = (json!(true), json!({"include_usage": true}));
+    let (_, text) = ask(&served.address, "/v1/chat/completions", Some(&pieces));
+    let events: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    assert_eq!(events.last(), Some(&"[DONE]"));
+    let events: Vec<Value> =
+        events[..events.len() - 1].iter().map(|e| serde_json::from_str(e).unwrap()).collect();
+    let said: String = events.iter().filter_map(|e| e["choices"][0]["delta"]["content"].as_str()).collect();
+    assert_eq!(said, "1 2 3");
+    let usage = &events.last().unwrap()["usage"];
+    assert_eq!(usage["completion_tokens"], answer["usage"]["completion_tokens"]);
+    // The prompt is known from before, but for the token that asks.
+    assert_eq!(
+        usage["prompt_tokens_details"]["cached_tokens"],
+        answer["usage"]["prompt_tokens"].as_u64().unwrap() - 1
+    );
+
+    // Several answers, a stop word, a seed.
+    let mut several = chat.clone();
+    for (key, value) in [("n", json!(3)), ("temperature", json!(2)), ("stop", json!(["2"]))] {
+        several[key] = value;
+    }
+    let (_, first) = post("/v1/chat/completions", several.clone());
+    let (_, again) = post("/v1/chat/completions", several);
+    assert_eq!(first["choices"], again["choices"], "a seed repeats itself");
+    assert_eq!(first["choices"].as_array().unwrap().len(), 3);
+    assert!(!first["choices"].to_string().contains("\"content\":\"1 2"), "{first}");
+
+    for (body, status, code) in [
+        (json!({"model": "other", "messages": [{"role": "user", "content": "x"}]}), 404, "model_not_found"),
+        (json!({"messages": []}), 400, "invalid_request_error"),
+        (json!({"messages": [{"role": "nobody", "content": "x"}]}), 400, "invalid_request_error"),
+        (
+            json!({"messages": [{"role": "user", "content": "x"}], "temperature": -1}),
+            400,
+            "invalid_request_error",
+        ),
+        (
+            json!({"messages": [{"role": "user", "content": "x "}], "max_tokens": 9999}),
+            400,
+            "context_length_exceeded",
+        ),
+    ] {
+        let (found, answer) = post("/v1/chat/completions", body);
+        assert_eq!((found, answer["error"]["code"].as_str()), (status, Some(code)), "{answer}");
+    }
+    assert_eq!(ask(&served.address, "/v1/nothing", None).0, 404);
+    let metrics = ask(&served.address, "/metrics", None).1;
+    assert!(metrics.contains("\nswegym_answers_total "), "{metrics}");
+}
+
+#[test]
+fn what_cannot_be_trained_is_named() {
+    let gym = model();
+    let refused = |arguments: &[&str], words: &str| {
+        let output = gym.run(arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains(words) && text.contains("hint: "), "{text}");
+    };
+    let base = ["train", "sft", "--model", "base", "--out", "run", "--data"];
+    gym.write("broken.jsonl", "{\"messages\": [{\"role\": \"robot\"}]}\nnot json\n");
+    refused(
+        &[&base[..], &["broken.jsonl"]].concat(),
+        "no line can be used; line 1: the answer is not what the protocol has: there is no role `robot`",
+    );
+    gym.write("mute.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"hello\"}]}\n");
+    refused(
+        &[&base[..], &["mute.jsonl"]].concat(),
+        "of 1, 0 are longer than the context of 4096 tokens and 1 have no learnt token",
+    );
+    refused(
+        &[&base[..], &["rows.jsonl", "--lora", "4", "--lora-targets", "head"]].concat(),
+        "there is no projection `head`",
+    );
+    refused(&[&base[..], &["rows.jsonl", "--schedule", "square"]].concat(), "there is no schedule `square`");
+    refused(
+        &["train", "sft", "--model", "rows.jsonl", "--out", "run", "--data", "rows.jsonl"],
+        "cannot read rows.jsonl/config.json",
+    );
+    refused(
+        &["train", "tokenizer", "--text", "text.jsonl", "--vocabulary", "100", "--out", "t"],
+        "a vocabulary of 100 is too small",
+    );
+    gym.must(&[&base[..], &["rows.jsonl", "--steps", "2"]].concat());
+    refused(&[&base[..], &["rows.jsonl", "--steps", "2"]].concat(), "is a run already");
 }
