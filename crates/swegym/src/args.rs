@@ -1,5 +1,6 @@
 //! What can be typed. The doc comments are the help texts.
 
+mod bench;
 mod dev;
 mod train;
 
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+pub(crate) use bench::Scenario;
 pub(crate) use dev::DevModelArgs;
 pub(crate) use train::{CourseArgs, PretrainArgs, ServeArgs, SftArgs, TokenizerArgs, TrainVerb};
 
@@ -534,45 +536,6 @@ pub(crate) enum DevVerb {
 pub(crate) enum StoreVerb {
     /// List images and what their layers hold
     List,
-}
-
-#[derive(Debug, Clone, Subcommand)]
-pub(crate) enum Scenario {
-    /// Boxes: start, sessions, many at once, a real test suite, disk
-    Box {
-        /// Repetitions of the short cases
-        #[arg(long, default_value_t = 100)]
-        repeats: u32,
-        /// Leave out the cases that build packages, which take minutes and an index
-        #[arg(long)]
-        bare: bool,
-        #[command(flatten)]
-        install: InstallArgs,
-    },
-    /// Logs graded, by family of languages, against the reference harness
-    Grade {
-        /// Logs of each family
-        #[arg(long, default_value_t = 500)]
-        logs: usize,
-        #[command(flatten)]
-        install: InstallArgs,
-    },
-    /// Agents: steps a second, memory, many at once, against mini-swe-agent
-    Rollout {
-        /// Attempts of ours; the peer makes 64
-        #[arg(long, default_value_t = 256)]
-        attempts: usize,
-        #[command(flatten)]
-        install: InstallArgs,
-    },
-    /// One command after another in a live session
-    Echo {
-        /// Commands
-        #[arg(long, default_value_t = 1000)]
-        repeats: u32,
-        #[command(flatten)]
-        install: InstallArgs,
-    },
 }
 
 #[cfg(test)]

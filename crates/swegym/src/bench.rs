@@ -6,6 +6,7 @@ mod echo;
 mod grade;
 mod packages;
 mod rollout;
+mod train;
 
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,8 @@ pub(crate) async fn run(
         Scenario::Echo { install, .. } => ("echo", install.clone()),
         Scenario::Grade { install, .. } => ("grade", install.clone()),
         Scenario::Rollout { install, .. } => ("rollout", install.clone()),
+        Scenario::Train { install, .. } => ("train", install.clone()),
+        Scenario::Generate { install, .. } => ("generate", install.clone()),
     };
     let mut settings = Settings::resolve(global.clone(), install, environment)?;
     settings.home = settings.home.join(format!("bench-{}", std::process::id()));
@@ -93,12 +96,19 @@ async fn measure(
     cases: &mut Vec<Case>,
     skipped: &mut Vec<String>,
 ) -> Result<(), CommandError> {
-    if let Scenario::Grade { logs, .. } = scenario {
-        return grade::measure(&settings, *logs, cases);
+    match scenario {
+        Scenario::Grade { logs, .. } => return grade::measure(&settings, *logs, cases),
+        Scenario::Train { peer, steps, .. } => {
+            return train::measure(&settings, printer, peer.as_deref(), *steps, cases);
+        }
+        Scenario::Generate { peer, .. } => {
+            return train::measure_generation(&settings, printer, peer.as_deref(), cases);
+        }
+        Scenario::Box { .. } | Scenario::Rollout { .. } | Scenario::Echo { .. } => {}
     }
     let session = &Session::open(settings, printer).await?;
     match scenario {
-        Scenario::Grade { .. } => Ok(()),
+        Scenario::Grade { .. } | Scenario::Train { .. } | Scenario::Generate { .. } => Ok(()),
         Scenario::Echo { repeats, .. } => {
             cases.push(echo::measure(session, *repeats).await?);
             Ok(())
