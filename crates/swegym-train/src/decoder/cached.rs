@@ -12,7 +12,7 @@ use super::heads::{Places, Standing, place, prepare};
 use super::workspace::{Angles, sized};
 use crate::adapter::Site;
 use crate::layout::Matrix;
-use crate::ops::attention::{Block, Head, KEYS, QUERIES, attend};
+use crate::ops::attention::{Block, Head, KEYS, attend, queries_of};
 use crate::ops::loss::LogSums;
 use crate::ops::product::{Into, Panels, View};
 use crate::ops::rows::{add_bias, gate, norm};
@@ -239,7 +239,7 @@ impl Decoder {
         for chunk in chunks {
             let (cache, len): (&Cache, usize) = (chunk.cache, chunk.tokens.len());
             for kv in 0..shape.kv_heads {
-                tasks.extend((0..len).step_by(QUERIES).map(|first| (cache, start, len, kv, first)));
+                tasks.extend((0..len).step_by(queries_of(len)).map(|first| (cache, start, len, kv, first)));
             }
             start += len;
         }
@@ -248,7 +248,7 @@ impl Decoder {
         split(pieces, pieces, 1, |part| {
             for piece in part {
                 for (cache, start, len, kv, first) in tasks.iter().skip(piece).step_by(pieces) {
-                    let rows = QUERIES.min(len - first) * group;
+                    let rows = queries_of(*len).min(len - first) * group;
                     let block = |index: usize| {
                         let page = &cache.pages[index];
                         let slot = (layer * shape.kv_heads + kv) * page.stride * dim;

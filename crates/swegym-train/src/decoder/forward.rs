@@ -4,7 +4,7 @@ use super::Decoder;
 use super::heads::{Heads, Places, Standing, place, prepare};
 use super::workspace::{Kept, Pack, Workspace, sized};
 use crate::adapter::Site;
-use crate::ops::attention::{Block, Head, KEYS, QUERIES, attend};
+use crate::ops::attention::{Block, Head, KEYS, attend, queries_of};
 use crate::ops::product::Into;
 use crate::ops::rows::{add_bias, gate, norm};
 use crate::ops::{Shared, split, with_scratch};
@@ -99,7 +99,10 @@ impl Decoder {
             for kv in 0..shape.kv_heads {
                 // Late queries see more keys: they go first, so that pieces end together.
                 tasks.extend(
-                    (0..segment.len()).step_by(QUERIES).rev().map(|first| (kv, segment.clone(), first)),
+                    (0..segment.len())
+                        .step_by(queries_of(segment.len()))
+                        .rev()
+                        .map(|first| (kv, segment.clone(), first)),
                 );
             }
         }
@@ -109,7 +112,7 @@ impl Decoder {
         split(pieces, pieces, 1, |part| {
             for piece in part {
                 for (kv, segment, first) in tasks.iter().skip(piece).step_by(pieces) {
-                    let count = QUERIES.min(segment.len() - first) * group;
+                    let count = queries_of(segment.len()).min(segment.len() - first) * group;
                     let row = (kv * tokens + segment.start + first) * group;
                     let block = |index: usize| {
                         let start = segment.start + index * KEYS;

@@ -16,8 +16,13 @@ use super::with_scratch;
 /// Keys in a block. Part of the arithmetic: another number, other roundings.
 pub(crate) const KEYS: usize = 512;
 
-/// Query tokens in a block. Not part of the arithmetic.
-pub(crate) const QUERIES: usize = 32;
+/// Query tokens in a block: more where there are many keys, whose packing the
+/// block's queries share. It changes nothing forward; on the way back sums over
+/// queries run block by block, so there it is part of the arithmetic, and
+/// follows from the sequence's length alone.
+pub(crate) fn queries_of(tokens: usize) -> usize {
+    if tokens < 2048 { 64 } else { 128 }
+}
 
 /// Some of a key head's keys and values: `keys` are `[head_dim][stride]`,
 /// `values` are `[..][head_dim]`.
@@ -154,15 +159,16 @@ pub(crate) fn attend_back(
 ) {
     let Head { group, head_dim } = head;
     let tokens = from.log_sums.len() / group;
-    let most_rows = QUERIES.min(tokens) * group;
+    let queries = queries_of(tokens);
+    let most_rows = queries.min(tokens) * group;
     let most_keys = KEYS.min(tokens);
     let lengths = [most_rows * most_keys, most_rows * most_keys, most_rows * head_dim, most_rows];
     with_scratch(lengths.iter().sum(), |scratch| {
         let (weights, rest) = scratch.split_at_mut(lengths[0]);
         let (dscores, rest) = rest.split_at_mut(lengths[1]);
         let (dout, along) = rest.split_at_mut(lengths[2]);
-        for first in (0..tokens).step_by(QUERIES) {
-            let rows = QUERIES.min(tokens - first) * group;
+        for first in (0..tokens).step_by(queries) {
+            let rows = queries.min(tokens - first) * group;
             let (dout, along) = (&mut dout[..rows * head_dim], &mut along[..rows]);
             gather(head, from, first, dout, along);
             let queries = &from.queries[first * group * head_dim..][..rows * head_dim];
