@@ -1,12 +1,11 @@
 //! PEFT's adapter folders: `adapter_config.json` with
 //! `adapter_model.safetensors`.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::tensors::{Outgoing, place, read_file, write_file};
+use super::tensors::{Outgoing, fill, write_file};
 use super::{CheckpointError, Precision, malformed, pretty, read_json, replace_folder, write_synced};
 use crate::adapter::{Adapter, AdapterShape, TARGETS};
 use crate::decoder::Decoder;
@@ -22,27 +21,7 @@ pub fn read_adapter(folder: &Path, decoder: &Decoder) -> Result<Adapter, Checkpo
     let path = folder.join(CONFIG);
     let shape = read_shape(&path, &read_json(&path)?)?;
     let mut adapter = Adapter::zeroed(&decoder.shape, &decoder.layout, shape);
-    let tensors = adapter.tensors.clone();
-    let mut wanted: BTreeMap<&str, _> = tensors.iter().map(|t| (t.name.as_str(), t)).collect();
-    let mut extra = Vec::new();
-    let model = folder.join(MODEL);
-    read_file(&model, |name, view| {
-        match wanted.remove(name) {
-            Some(tensor) => _ = place(&model, tensor, view, &mut adapter.numbers)?,
-            None => extra.push(name.to_owned()),
-        }
-        Ok(())
-    })?;
-    let path = folder.to_owned();
-    if !wanted.is_empty() {
-        return Err(CheckpointError::Missing {
-            path,
-            names: wanted.into_keys().map(str::to_owned).collect(),
-        });
-    }
-    if !extra.is_empty() {
-        return Err(CheckpointError::Extra { path, names: extra });
-    }
+    fill(folder, &[folder.join(MODEL)], &adapter.tensors, |_| false, &mut adapter.numbers)?;
     Ok(adapter)
 }
 

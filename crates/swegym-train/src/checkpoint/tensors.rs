@@ -26,33 +26,43 @@ pub(super) fn read_model(
     shape: &Architecture,
     layout: &Layout,
 ) -> Result<(Vec<f32>, Precision), CheckpointError> {
-    let mut wanted: BTreeMap<&str, &Tensor> = layout.tensors.iter().map(|t| (t.name.as_str(), t)).collect();
     let mut numbers = vec![0f32; layout.len];
+    let harmless = |name: &str| is_harmless(name, shape);
+    let precision = fill(folder, &shards(folder)?, &layout.tensors, harmless, &mut numbers)?;
+    Ok((numbers, precision))
+}
+
+/// Puts the tensors of some files where they lie in an array: all that are
+/// wanted, and no others but harmless ones. Gives the precision of the last.
+pub(super) fn fill(
+    folder: &Path,
+    files: &[PathBuf],
+    tensors: &[Tensor],
+    harmless: impl Fn(&str) -> bool,
+    numbers: &mut [f32],
+) -> Result<Precision, CheckpointError> {
+    let mut wanted: BTreeMap<&str, &Tensor> = tensors.iter().map(|t| (t.name.as_str(), t)).collect();
     let mut extra = Vec::new();
     let mut precision = Precision::F32;
-    for path in shards(folder)? {
-        read_file(&path, |name, view| {
-            let Some(tensor) = wanted.remove(name) else {
-                if !is_harmless(name, shape) {
-                    extra.push(name.to_owned());
-                }
-                return Ok(());
-            };
-            precision = place(&path, tensor, view, &mut numbers)?;
+    for path in files {
+        read_file(path, |name, view| {
+            match wanted.remove(name) {
+                Some(tensor) => precision = place(path, tensor, view, numbers)?,
+                None if harmless(name) => {}
+                None => extra.push(name.to_owned()),
+            }
             Ok(())
         })?;
     }
     let path = folder.to_owned();
     if !wanted.is_empty() {
-        return Err(CheckpointError::Missing {
-            path,
-            names: wanted.into_keys().map(str::to_owned).collect(),
-        });
+        let names = wanted.into_keys().map(str::to_owned).collect();
+        return Err(CheckpointError::Missing { path, names });
     }
     if !extra.is_empty() {
         return Err(CheckpointError::Extra { path, names: extra });
     }
-    Ok((numbers, precision))
+    Ok(precision)
 }
 
 /// What writers add although it follows from the rest: the head of a model
@@ -80,7 +90,7 @@ fn shards(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
 }
 
 /// Gives each tensor of a file to `take`.
-pub(super) fn read_file(
+fn read_file(
     path: &Path,
     mut take: impl FnMut(&str, &TensorView<'_>) -> Result<(), CheckpointError>,
 ) -> Result<(), CheckpointError> {
@@ -91,7 +101,7 @@ pub(super) fn read_file(
 }
 
 /// Puts a tensor of a file where the layout has it.
-pub(super) fn place(
+fn place(
     path: &Path,
     tensor: &Tensor,
     view: &TensorView<'_>,
