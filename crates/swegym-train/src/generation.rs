@@ -39,6 +39,8 @@ pub struct Request {
     pub ends: Vec<u32>,
     /// How many of the likeliest tokens to report with each.
     pub alternatives: usize,
+    /// Tokens whose log-probabilities to report with each, drawn or not.
+    pub watched: Vec<u32>,
     /// Whether the log-probabilities of the prompt are wanted.
     pub prompt_logprobs: bool,
 }
@@ -56,6 +58,8 @@ pub struct Drawn {
     pub logprob: f32,
     /// The likeliest tokens and their logarithms, where asked for.
     pub alternatives: Vec<(u32, f32)>,
+    /// The logarithms of the tokens that are watched.
+    pub watched: Vec<f32>,
 }
 
 /// Why an answer ended.
@@ -405,12 +409,13 @@ impl Running {
         let sum = log_sum(logits);
         let alternatives = likeliest(logits, self.request.alternatives);
         let alternatives = alternatives.into_iter().map(|id| (id, logits[id as usize] - sum)).collect();
+        let watched = self.request.watched.iter().map(|&id| logits[id as usize] - sum).collect();
         // One number a token, whether it is needed or not: what comes later
         // does not depend on how this one was drawn.
         let chance = self.rng.random::<f64>();
         let before = logits.to_vec();
         let id = draw(logits, &self.request.drawing, chance);
-        let token = Drawn { id, logprob: before[id as usize] - sum, alternatives };
+        let token = Drawn { id, logprob: before[id as usize] - sum, alternatives, watched };
         self.tokens.push(id);
         let mut progress = vec![Progress::Token { ticket, token }];
         self.end = if self.request.ends.contains(&id) {

@@ -36,7 +36,15 @@ fn generator(threads: usize, running: usize) -> Generator {
 
 fn request(prompt: Vec<u32>, temperature: f32, seed: u64) -> Request {
     let drawing = Drawing { temperature, seed, ..Drawing::default() };
-    Request { prompt, max_new: 24, drawing, ends: vec![7], alternatives: 2, prompt_logprobs: false }
+    Request {
+        prompt,
+        max_new: 24,
+        drawing,
+        ends: vec![7],
+        alternatives: 2,
+        watched: Vec::new(),
+        prompt_logprobs: false,
+    }
 }
 
 fn answer(progress: &[Progress], of: Ticket) -> (Vec<Drawn>, Option<End>) {

@@ -223,6 +223,30 @@ fn the_endpoint_speaks_the_protocol() {
         let (found, answer) = post("/v1/chat/completions", body);
         assert_eq!((found, answer["error"]["code"].as_str()), (status, Some(code)), "{answer}");
     }
+    // A verifier's score, of two of its tokens.
+    let judged = json!({"messages": [{"role": "user", "content": "count to 3"}], "labels": ["1", "9"]});
+    let (status, verdict) = post("/v1/score", judged.clone());
+    assert!(status == 200 && verdict["score"].as_f64().unwrap() > 0.9, "{verdict}");
+    let logprob = |label: &str| verdict["logprobs"][label].as_f64().unwrap();
+    let share = 1.0 / (1.0 + (logprob("9") - logprob("1")).exp());
+    assert!((verdict["score"].as_f64().unwrap() - share).abs() < 1e-6, "{verdict}");
+    assert_eq!(
+        logprob("1"),
+        logprobs[0]["logprob"].as_f64().unwrap(),
+        "the likeliest first token, as sampled"
+    );
+    let long = json!({"prompt": "count ".repeat(9000), "labels": ["1", "9"]});
+    let (_, refused) = post("/v1/score", long.clone());
+    assert!(refused["score"].is_null() && refused["overlong"] == "refused", "{refused}");
+    let mut cut = long;
+    cut["overlong"] = json!("cut");
+    let (_, cut) = post("/v1/score", cut);
+    assert!(cut["score"].is_f64() && cut["overlong"] == "cut", "{cut}");
+    let (status, unknown) = post("/v1/score", json!({"prompt": "x", "labels": ["1", "count to nine"]}));
+    assert!(
+        status == 400 && unknown["error"]["message"].as_str().unwrap().contains("a label is one"),
+        "{unknown}"
+    );
     assert_eq!(ask(&served.address, "/v1/nothing", None).0, 404);
     let metrics = ask(&served.address, "/metrics", None).1;
     assert!(metrics.contains("\nswegym_answers_total "), "{metrics}");

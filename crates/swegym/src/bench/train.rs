@@ -210,6 +210,7 @@ fn generate(decoder: Decoder, requests: usize) -> Result<f64, CommandError> {
                 drawing: Drawing { temperature: 0.8, seed: request as u64, ..Drawing::default() },
                 ends: Vec::new(),
                 alternatives: 0,
+                watched: Vec::new(),
                 prompt_logprobs: false,
             });
         }

@@ -6,6 +6,7 @@
 mod answer;
 mod engine;
 mod question;
+mod score;
 mod text;
 
 use std::sync::Arc;
@@ -128,6 +129,7 @@ fn router(served: Arc<Served>) -> Router {
         .route("/v1/models", get(models))
         .route("/v1/chat/completions", post(chat))
         .route("/v1/completions", post(completion))
+        .route("/v1/score", post(judge))
         .route("/health", get(|| async { "ok" }))
         .route("/metrics", get(metrics))
         .fallback(|| async {
@@ -145,15 +147,28 @@ async fn completion(State(served): State<Arc<Served>>, body: Bytes) -> Response 
     respond(&served, Kind::Completion, &body).await
 }
 
+async fn judge(State(served): State<Arc<Served>>, body: Bytes) -> Response {
+    match refuse_overload(&served) {
+        Ok(()) => match score::score(&served, &body).await {
+            Ok(document) => reply(StatusCode::OK, &document),
+            Err(refusal) => refusal.into_response(),
+        },
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+fn refuse_overload(served: &Served) -> Result<(), Refusal> {
+    let counts = served.engine.counts();
+    if counts.waiting + counts.running < served.queue {
+        return Ok(());
+    }
+    let message = "too many requests are waiting".to_owned();
+    Err(Refusal { status: StatusCode::TOO_MANY_REQUESTS, code: "overloaded", message })
+}
+
 async fn respond(served: &Arc<Served>, kind: Kind, body: &[u8]) -> Response {
-    let asked = Question::read(served, kind, body).and_then(|question| {
-        let counts = served.engine.counts();
-        if counts.waiting + counts.running >= served.queue {
-            let message = "too many requests are waiting".to_owned();
-            return Err(Refusal { status: StatusCode::TOO_MANY_REQUESTS, code: "overloaded", message });
-        }
-        Ok(question)
-    });
+    let asked =
+        Question::read(served, kind, body).and_then(|question| refuse_overload(served).map(|()| question));
     match asked {
         Ok(question) if question.stream => answer::stream(Arc::clone(served), question),
         Ok(question) => match answer::whole(served, &question).await {

@@ -37,22 +37,10 @@ impl Question {
     pub(super) fn read(served: &Served, kind: Kind, body: &[u8]) -> Result<Self, Refusal> {
         let body: Value =
             serde_json::from_slice(body).map_err(|e| Refusal::bad(format!("the body is not JSON: {e}")))?;
-        let model = body["model"].as_str().unwrap_or(&served.name);
-        if model != served.name {
-            let message = format!("the model `{model}` does not exist; `{}` is served", served.name);
-            return Err(Refusal { status: StatusCode::NOT_FOUND, code: "model_not_found", message });
-        }
         let tools: Result<Vec<Tool>, _> = list(&body, "tools").iter().map(read_tool).collect();
         let tools = tools.map_err(|e| Refusal::bad(e.to_string()))?;
         let tools = if body["tool_choice"] == "none" { Vec::new() } else { tools };
-        let prompt = match kind {
-            Kind::Chat => chat_prompt(served, &body, &tools)?,
-            Kind::Completion => plain_prompt(served, &body["prompt"])?,
-        };
-        let vocabulary = served.tokenizer.len() as u32;
-        if prompt.is_empty() || prompt.iter().any(|&id| id >= vocabulary) {
-            return Err(Refusal::bad("the prompt is empty, or has a token that the model does not"));
-        }
+        let prompt = prompt_of(served, kind, &body, &tools)?;
         let asked = ["max_completion_tokens", "max_tokens"].iter().find_map(|key| body[*key].as_u64());
         let room = served.context.saturating_sub(prompt.len());
         if room == 0 || asked.is_some_and(|asked| asked as usize > room) {
@@ -85,6 +73,7 @@ impl Question {
                 drawing: drawing(&body)?,
                 ends: if body["ignore_eos"] == true { Vec::new() } else { served.tokenizer.ends.clone() },
                 alternatives: alternatives as usize,
+                watched: Vec::new(),
                 prompt_logprobs: echo && logprobs,
             },
             stops: stops(&body)?,
@@ -97,6 +86,29 @@ impl Question {
             echo,
         })
     }
+}
+
+/// The prompt of a request, as tokens.
+pub(super) fn prompt_of(
+    served: &Served,
+    kind: Kind,
+    body: &Value,
+    tools: &[Tool],
+) -> Result<Vec<u32>, Refusal> {
+    let model = body["model"].as_str().unwrap_or(&served.name);
+    if model != served.name {
+        let message = format!("the model `{model}` does not exist; `{}` is served", served.name);
+        return Err(Refusal { status: StatusCode::NOT_FOUND, code: "model_not_found", message });
+    }
+    let prompt = match kind {
+        Kind::Chat => chat_prompt(served, body, tools)?,
+        Kind::Completion => plain_prompt(served, &body["prompt"])?,
+    };
+    let vocabulary = served.tokenizer.len() as u32;
+    if prompt.is_empty() || prompt.iter().any(|&id| id >= vocabulary) {
+        return Err(Refusal::bad("the prompt is empty, or has a token that the model does not"));
+    }
+    Ok(prompt)
 }
 
 fn list<'a>(body: &'a Value, key: &str) -> &'a [Value] {
