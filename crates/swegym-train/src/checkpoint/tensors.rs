@@ -97,7 +97,10 @@ fn read_file(
     let bytes = std::fs::read(path).map_err(|e| CheckpointError::io("read", path, e))?;
     let file =
         SafeTensors::deserialize(&bytes).map_err(|e| malformed(path, format!("not safetensors: {e}")))?;
-    file.iter().try_for_each(|(name, view)| take(name, &view))
+    // In the order of names, so that the same folder gives the same error.
+    let mut tensors: Vec<_> = file.iter().collect();
+    tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
+    tensors.iter().try_for_each(|(name, view)| take(name, view))
 }
 
 /// Puts a tensor of a file where the layout has it.
