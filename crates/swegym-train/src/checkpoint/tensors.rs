@@ -99,7 +99,7 @@ fn read_file(
         SafeTensors::deserialize(&bytes).map_err(|e| malformed(path, format!("not safetensors: {e}")))?;
     // In the order of names, so that the same folder gives the same error.
     let mut tensors: Vec<_> = file.iter().collect();
-    tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
+    tensors.sort_by_key(|(name, _)| *name);
     tensors.iter().try_for_each(|(name, view)| take(name, view))
 }
 
