@@ -87,6 +87,8 @@ pub fn fit(rows: &[TokenRow], context: usize, overlong: Overlong) -> (Vec<Sequen
             Overlong::Cut => {
                 if add(0..longest, &weights[..longest]) {
                     fitted.kept += 1;
+                } else {
+                    fitted.empty += 1;
                 }
             }
             Overlong::Window => {

@@ -37,6 +37,11 @@ impl CommandError {
         Self { message: error.to_string(), causes, hint, exit }
     }
 
+    /// An error whose message tells its causes already.
+    fn told(error: &dyn Error, hint: &str, exit: u8) -> Self {
+        Self { message: error.to_string(), causes: Vec::new(), hint: Some(hint.to_owned()), exit }
+    }
+
     /// An error in what the user typed or gave.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { message: message.into(), causes: Vec::new(), hint: Some(hint.into()), exit: exit::USAGE }
@@ -136,36 +141,36 @@ impl From<Fault> for CommandError {
 
 impl From<swegym_train::checkpoint::CheckpointError> for CommandError {
     fn from(error: swegym_train::checkpoint::CheckpointError) -> Self {
-        let hint = error.hint().to_owned();
-        Self { causes: Vec::new(), ..Self::of(&error, Some(hint), exit::USAGE) }
+        let hint = error.hint();
+        Self::told(&error, hint, exit::USAGE)
     }
 }
 
 impl From<swegym_train::tokenizer::TokenizerError> for CommandError {
     fn from(error: swegym_train::tokenizer::TokenizerError) -> Self {
-        let hint = "the model and its tokenizer files must belong together".to_owned();
-        Self { causes: Vec::new(), ..Self::of(&error, Some(hint), exit::USAGE) }
+        let hint = "the model and its tokenizer files must belong together";
+        Self::told(&error, hint, exit::USAGE)
     }
 }
 
 impl From<swegym_train::tokens::TokensError> for CommandError {
     fn from(error: swegym_train::tokens::TokensError) -> Self {
-        let hint = "put a chat_template.jinja beside the model's tokenizer.json".to_owned();
-        Self { causes: Vec::new(), ..Self::of(&error, Some(hint), exit::USAGE) }
+        let hint = "put a chat_template.jinja beside the model's tokenizer.json";
+        Self::told(&error, hint, exit::USAGE)
     }
 }
 
 impl From<swegym_train::token_file::TokenFileError> for CommandError {
     fn from(error: swegym_train::token_file::TokenFileError) -> Self {
-        let hint = "token files are Parquet with lists `input_ids` and `loss_mask`".to_owned();
-        Self { causes: Vec::new(), ..Self::of(&error, Some(hint), exit::USAGE) }
+        let hint = "token files are Parquet with lists `input_ids` and `loss_mask`";
+        Self::told(&error, hint, exit::USAGE)
     }
 }
 
 impl From<swegym_train::corpus::CorpusError> for CommandError {
     fn from(error: swegym_train::corpus::CorpusError) -> Self {
         let hint = "text is read from .jsonl files with `text` in each line, and from other files whole";
-        Self { causes: Vec::new(), ..Self::of(&error, Some(hint.to_owned()), exit::USAGE) }
+        Self::told(&error, hint, exit::USAGE)
     }
 }
 
@@ -185,6 +190,6 @@ impl From<swegym_train::trainer::TrainError> for CommandError {
             E::State { .. } => ("resume with the data and the flags that the run began with", exit::USAGE),
             E::Checkpoint(inner) => (inner.hint(), exit::USAGE),
         };
-        Self { causes: Vec::new(), ..Self::of(&error, Some(hint.to_owned()), code) }
+        Self::told(&error, hint, code)
     }
 }

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
 use super::CheckpointError;
 
 /// Writes a file and waits until the disk has it.
@@ -36,17 +38,16 @@ pub fn replace_folder(
         .map_err(|e| CheckpointError::io("make a folder in", parent, e))?;
     fill(draft.path())?;
     sync_folder(draft.path())?;
-    let old = draft.path().with_extension("old");
     if folder.exists() {
-        fs::rename(folder, &old).map_err(|e| CheckpointError::io("replace", folder, e))?;
+        // Both names change in one step, so that a kill at any moment leaves
+        // the old folder or the new one. The old one goes with the draft.
+        renameat_with(CWD, draft.path(), CWD, folder, RenameFlags::EXCHANGE)
+            .map_err(|e| CheckpointError::io("replace", folder, e.into()))?;
+        sync_folder(parent)?;
+        return draft.close().map_err(|e| CheckpointError::io("remove what was replaced by", folder, e));
     }
-    let draft = draft.keep();
-    fs::rename(&draft, folder).map_err(|e| CheckpointError::io("write", folder, e))?;
-    sync_folder(parent)?;
-    if old.exists() {
-        fs::remove_dir_all(&old).map_err(|e| CheckpointError::io("remove", &old, e))?;
-    }
-    Ok(())
+    fs::rename(draft.keep(), folder).map_err(|e| CheckpointError::io("write", folder, e))?;
+    sync_folder(parent)
 }
 
 fn sync_folder(folder: &Path) -> Result<(), CheckpointError> {
