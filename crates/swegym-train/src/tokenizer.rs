@@ -1,6 +1,7 @@
 //! Text to tokens and back: the `tokenizers` crate, with the files that stand
 //! beside a model.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -34,6 +35,10 @@ pub struct Tokenizer {
     pub end: Option<u32>,
     /// All tokens that end an answer: `generation_config.json` may name several.
     pub ends: Vec<u32>,
+    /// Asked for every token and every request; the library would copy its
+    /// whole vocabulary each time.
+    special: HashSet<u32>,
+    len: usize,
     files: Vec<(String, Vec<u8>)>,
 }
 
@@ -148,14 +153,16 @@ impl Tokenizer {
                 return Err(lacks("chat template", token.to_owned()));
             }
         }
-        Ok(Self { inner, template, end, ends, files })
+        let added = inner.get_added_tokens_decoder();
+        let special = added.iter().filter(|(_, token)| token.special).map(|(id, _)| *id).collect();
+        // Ids may have gaps; what counts is the largest.
+        let len = inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
+        Ok(Self { inner, template, end, ends, special, len, files })
     }
 
     /// Tokens, added ones included.
     pub fn len(&self) -> usize {
-        // Ids may have gaps; what counts is the largest.
-        let most = self.inner.get_vocab(true).into_values().max();
-        most.map_or(0, |id| id as usize + 1)
+        self.len
     }
 
     /// Whether there are no tokens.
@@ -184,7 +191,7 @@ impl Tokenizer {
 
     /// Whether an id is a token that was added for its meaning.
     pub fn is_special(&self, id: u32) -> bool {
-        self.inner.get_added_tokens_decoder().get(&id).is_some_and(|token| token.special)
+        self.special.contains(&id)
     }
 
     /// The tokens of a text, without any that the tokenizer would put around it.
