@@ -23,12 +23,12 @@ pub enum Family {
 }
 
 impl Family {
-    /// The class name under `architectures`.
-    pub fn class(self) -> &'static str {
+    /// The family's part of the class name under `architectures`.
+    fn class(self) -> &'static str {
         match self {
-            Self::Qwen2 => "Qwen2ForCausalLM",
-            Self::Qwen3 => "Qwen3ForCausalLM",
-            Self::Llama => "LlamaForCausalLM",
+            Self::Qwen2 => "Qwen2",
+            Self::Qwen3 => "Qwen3",
+            Self::Llama => "Llama",
         }
     }
 
@@ -73,6 +73,9 @@ pub struct Architecture {
     pub context: usize,
     /// Whether the head is the embedding.
     pub tied: bool,
+    /// Classes that the head tells apart, where it is not there to say the next
+    /// token (`…ForSequenceClassification`, `num_labels`).
+    pub classes: Option<usize>,
     /// Whether queries, keys and values have a bias.
     pub qkv_bias: bool,
     /// Whether the attention's output has a bias.
@@ -126,6 +129,7 @@ impl Architecture {
             rope: Rope::read(config, head_dim, context)?,
             context,
             tied: flag(config, "tie_word_embeddings", false),
+            classes: classes(config),
             qkv_bias: family == Family::Qwen2 || biased,
             out_bias: family != Family::Qwen2 && biased,
             init_range: number(config, "initializer_range").unwrap_or(0.02) as f32,
@@ -162,6 +166,12 @@ impl Architecture {
         self.family == Family::Qwen3
     }
 
+    /// Numbers that the head gives for a token: one for each it could say, or
+    /// for each class.
+    pub fn outputs(&self) -> usize {
+        self.classes.unwrap_or(self.vocabulary)
+    }
+
     /// Query heads that share one key head.
     pub fn group(&self) -> usize {
         self.heads / self.kv_heads
@@ -182,7 +192,11 @@ impl Architecture {
     pub fn write(&self, from: Option<&Value>, dtype: &str) -> Value {
         let mut config = from.and_then(Value::as_object).cloned().unwrap_or_default();
         let mut put = |field: &str, value: Value| config.insert(field.to_owned(), value);
-        put("architectures", json!([self.family.class()]));
+        let task = if self.classes.is_some() { "ForSequenceClassification" } else { "ForCausalLM" };
+        put("architectures", json!([format!("{}{task}", self.family.class())]));
+        if let Some(classes) = self.classes {
+            put("num_labels", json!(classes));
+        }
         put("model_type", json!(self.family.model_type()));
         put("vocab_size", json!(self.vocabulary));
         put("hidden_size", json!(self.width));
@@ -204,6 +218,17 @@ impl Architecture {
         self.rope.write(&mut config);
         Value::Object(config)
     }
+}
+
+/// Classes of a model for classification: by number or by name, two where
+/// nothing is said, as in transformers.
+fn classes(config: &Value) -> Option<usize> {
+    let class = config.pointer("/architectures/0").and_then(Value::as_str).unwrap_or_default();
+    if !class.ends_with("ForSequenceClassification") {
+        return None;
+    }
+    let named = object(config, "id2label").map(Map::len);
+    Some(optional_size(config, "num_labels").or(named).unwrap_or(2).max(1))
 }
 
 /// The shortest decimal that reads back as this number, as a double: `1e-6`

@@ -12,7 +12,7 @@ use crate::architecture::Architecture;
 use crate::layout::Layout;
 use crate::ops::loss::HeadWeights;
 use crate::ops::product::View;
-use crate::weights::Weights;
+use crate::weights::{Weights, fresh};
 
 pub use crate::ops::loss::Outcome;
 pub use backward::Pass;
@@ -38,6 +38,20 @@ impl Decoder {
         let layout = Layout::of(&shape);
         let weights = Weights::fresh(&shape, &layout, seed);
         Self { shape, layout, weights, adapter: None }
+    }
+
+    /// The same layers under a fresh head that tells `classes` apart. An adapter
+    /// is dropped.
+    ///
+    /// Nothing if the weights are held for reading only.
+    pub fn with_classes(self, classes: usize, seed: u64) -> Option<Self> {
+        let Weights::Whole(mut numbers) = self.weights else { return None };
+        let shape = Architecture { classes: Some(classes), ..self.shape };
+        let layout = Layout::of(&shape);
+        let Some(head) = layout.head else { unreachable!("classes have a head of their own") };
+        numbers.truncate(head.offset);
+        numbers.extend(fresh(shape.width * classes, shape.init_range, seed));
+        Some(Self { shape, layout, weights: Weights::Whole(numbers), adapter: None })
     }
 
     /// How many numbers training changes.
@@ -70,17 +84,17 @@ impl Decoder {
 
     /// Lends the head's weights.
     fn with_head<R>(&self, work: impl FnOnce(HeadWeights<'_>) -> R) -> R {
-        let (width, vocabulary) = (self.shape.width, self.shape.vocabulary);
+        let (width, outputs) = (self.shape.width, self.shape.outputs());
         let range = match self.layout.head {
             Some(head) => head.range(),
-            None => self.layout.embedding..self.layout.embedding + vocabulary * width,
+            None => self.layout.embedding..self.layout.embedding + outputs * width,
         };
         self.weights.lend(range, |array| {
             let view = match self.layout.head {
-                Some(_) => View::rows(array, vocabulary),
+                Some(_) => View::rows(array, outputs),
                 None => View::rows(array, width).turned(),
             };
-            work(HeadWeights { view, width, vocabulary })
+            work(HeadWeights { view, width, vocabulary: outputs })
         })
     }
 }

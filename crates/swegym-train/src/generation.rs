@@ -15,6 +15,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::ThreadPool;
 
+use crate::adapter::Adapter;
 use crate::decoder::{Cache, Chunk, Decoder, Reading, StepSpace, log_sum};
 pub use draw::Drawing;
 use draw::{draw, likeliest};
@@ -121,6 +122,7 @@ impl Default for Limits {
 struct Running {
     ticket: Ticket,
     request: Request,
+    adapter: Option<Arc<Adapter>>,
     /// The prompt and what was drawn.
     tokens: Vec<u32>,
     cache: Cache,
@@ -141,16 +143,28 @@ impl Running {
     }
 }
 
+/// What a finished request read.
+struct Kept {
+    tokens: Vec<u32>,
+    adapter: Option<Arc<Adapter>>,
+    cache: Cache,
+}
+
+/// Whether two requests compute the same of the same tokens.
+fn alike(a: Option<&Arc<Adapter>>, b: Option<&Arc<Adapter>>) -> bool {
+    a.map(Arc::as_ptr) == b.map(Arc::as_ptr)
+}
+
 /// A model and the requests it answers.
 pub struct Generator {
     decoder: Arc<Decoder>,
     reading: Reading,
     pool: Arc<ThreadPool>,
     limits: Limits,
-    waiting: VecDeque<(Ticket, Request)>,
+    waiting: VecDeque<(Ticket, Request, Option<Arc<Adapter>>)>,
     running: Vec<Running>,
     /// What finished requests read, the latest last.
-    kept: VecDeque<(Vec<u32>, Cache)>,
+    kept: VecDeque<Kept>,
     spaces: Vec<StepSpace>,
     next: u64,
 }
@@ -179,18 +193,27 @@ impl Generator {
     /// # Panics
     /// If the prompt is empty, or has a token that the model does not.
     pub fn submit(&mut self, request: Request) -> Ticket {
+        self.submit_to(request, None)
+    }
+
+    /// Puts a request for the model with an adapter in the queue; other
+    /// requests may have others.
+    ///
+    /// # Panics
+    /// As [`Generator::submit`].
+    pub fn submit_to(&mut self, request: Request, adapter: Option<Arc<Adapter>>) -> Ticket {
         let vocabulary = self.decoder.shape.vocabulary;
         assert!(!request.prompt.is_empty(), "a prompt has at least one token");
         assert!(request.prompt.iter().all(|&t| (t as usize) < vocabulary), "a token outside the vocabulary");
         let ticket = Ticket(self.next);
         self.next += 1;
-        self.waiting.push_back((ticket, request));
+        self.waiting.push_back((ticket, request, adapter));
         ticket
     }
 
     /// Gives a request up. What it read stays of use to others.
     pub fn cancel(&mut self, ticket: Ticket) {
-        self.waiting.retain(|(t, _)| *t != ticket);
+        self.waiting.retain(|(t, ..)| *t != ticket);
         if let Some(index) = self.running.iter().position(|r| r.ticket == ticket) {
             let running = self.running.remove(index);
             self.keep(running);
@@ -250,9 +273,10 @@ impl Generator {
 
     fn admit(&mut self) {
         while self.running.len() < self.limits.running {
-            let Some((ticket, request)) = self.waiting.pop_front() else { break };
+            let Some((ticket, request, adapter)) = self.waiting.pop_front() else { break };
             let usable = if request.prompt_logprobs { 0 } else { request.prompt.len() - 1 };
-            let known = self.kept.iter().map(|(tokens, cache)| (common(tokens, &request.prompt), cache));
+            let known = self.kept.iter().filter(|kept| alike(kept.adapter.as_ref(), adapter.as_ref()));
+            let known = known.map(|kept| (common(&kept.tokens, &request.prompt), &kept.cache));
             let best = known
                 .map(|(len, cache)| (len.min(usable).min(cache.len()), cache))
                 .max_by_key(|(len, _)| *len);
@@ -267,6 +291,7 @@ impl Generator {
                 rng,
                 end: None,
                 request,
+                adapter,
             });
         }
     }
@@ -279,7 +304,10 @@ impl Generator {
                 continue;
             }
             let usable = one.request.prompt.len() - 1;
-            let further = |other: &&Running| other.cache.len() > one.cache.len() + 16;
+            let further = |other: &&Running| {
+                other.cache.len() > one.cache.len() + 16
+                    && alike(other.adapter.as_ref(), one.adapter.as_ref())
+            };
             let known = self.running.iter().filter(further).map(|other| {
                 (common(&other.tokens[..other.cache.len()], &one.request.prompt).min(usable), &other.cache)
             });
@@ -293,14 +321,16 @@ impl Generator {
     }
 
     fn keep(&mut self, running: Running) {
-        let Running { mut tokens, cache, .. } = running;
+        let Running { mut tokens, cache, adapter, .. } = running;
         tokens.truncate(cache.len());
         if !tokens.is_empty() {
             // Shorter ones that begin alike are of no more use.
-            self.kept.retain(|(old, _)| !tokens.starts_with(old));
-            self.kept.push_back((tokens, cache));
+            let useless =
+                |old: &Kept| tokens.starts_with(&old.tokens) && alike(old.adapter.as_ref(), adapter.as_ref());
+            self.kept.retain(|old| !useless(old));
+            self.kept.push_back(Kept { tokens, adapter, cache });
         }
-        while self.kept.iter().map(|(_, cache)| cache.bytes()).sum::<usize>() > self.limits.kept_bytes {
+        while self.kept.iter().map(|kept| kept.cache.bytes()).sum::<usize>() > self.limits.kept_bytes {
             self.kept.pop_front();
         }
     }
@@ -327,6 +357,7 @@ fn plan(running: &mut [Running], groups: usize) -> Vec<Vec<(&mut Running, usize)
         let same = |&other: &usize| {
             let other = &under_way[other];
             !one.request.prompt_logprobs
+                && alike(one.adapter.as_ref(), other.adapter.as_ref())
                 && common(&other.tokens, &one.request.prompt) > one.cache.len() + 16
                 && other.cache.len() >= one.cache.len()
         };
@@ -367,14 +398,15 @@ fn advance(
         .map(|(running, take)| {
             let first = running.cache.len();
             let every = running.request.prompt_logprobs && first < running.request.prompt.len();
-            Chunk { tokens: &running.tokens[first..first + *take], cache: &mut running.cache, every }
+            let (tokens, cache) = (&running.tokens[first..first + *take], &mut running.cache);
+            Chunk { tokens, cache, every, adapter: running.adapter.as_deref() }
         })
         .collect();
     let rows: Vec<usize> =
         chunks.iter().map(|chunk| if chunk.every { chunk.tokens.len() } else { 1 }).collect();
     decoder.extend(width, reading, &mut chunks, space);
     let mut progress = Vec::new();
-    let mut logits = space.logits.chunks_exact_mut(decoder.shape.vocabulary);
+    let mut logits = space.logits.chunks_exact_mut(decoder.shape.outputs());
     for ((running, take), rows) in group.iter_mut().zip(rows) {
         let first = running.cache.len() - *take;
         for row in 0..rows {

@@ -105,7 +105,7 @@ pub struct Layout {
     pub layers: Vec<Layer>,
     /// The last norm.
     pub norm: Vector,
-    /// `lm_head`, unless it is the embedding.
+    /// `lm_head`, unless it is the embedding; or `score`, which tells classes apart.
     pub head: Option<Matrix>,
     /// Every tensor, in the order of the file.
     pub tensors: Vec<Tensor>,
@@ -146,10 +146,11 @@ impl Layout {
                 matrix.offset = matrices.take(matrix.inputs * matrix.outputs);
             }
         }
-        let head = (!shape.tied).then(|| Matrix {
-            offset: matrices.take(shape.vocabulary * width),
+        // Last, so that a model with another head has everything else where it was.
+        let head = (!shape.tied || shape.classes.is_some()).then(|| Matrix {
+            offset: matrices.take(shape.outputs() * width),
             inputs: width,
-            outputs: shape.vocabulary,
+            outputs: shape.outputs(),
         });
 
         tensors.push(Tensor {
@@ -162,7 +163,8 @@ impl Layout {
         }
         tensors.push(straight("model.norm.weight".to_owned(), norm));
         if let Some(head) = head {
-            tensors.push(turned("lm_head.weight".to_owned(), head, 0, shape.vocabulary));
+            let name = if shape.classes.is_some() { "score.weight" } else { "lm_head.weight" };
+            tensors.push(turned(name.to_owned(), head, 0, shape.outputs()));
         }
         Self { embedding, layers, norm, head, tensors, vectors, len: matrices.0 }
     }

@@ -7,6 +7,7 @@
 pub mod adapter;
 pub mod architecture;
 pub mod checkpoint;
+pub mod conversation;
 pub mod corpus;
 pub mod decoder;
 pub mod generation;
@@ -22,4 +23,5 @@ pub mod token_file;
 pub mod tokenizer;
 pub mod tokens;
 pub mod trainer;
+pub mod verifier;
 pub mod weights;

@@ -30,6 +30,15 @@ impl Overlong {
             _ => None,
         }
     }
+
+    /// Its name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Cut => "cut",
+            Self::Window => "window",
+        }
+    }
 }
 
 /// What became of the rows.

@@ -5,9 +5,9 @@
 //! those are used as they are and never tokenised again.
 
 use swegym_core::chat::{Message, Tool};
-use swegym_core::wire::openai::{read_message, read_tool};
 use thiserror::Error;
 
+use crate::conversation::{Conversation, Refused, each};
 use crate::template::TemplateError;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 
@@ -41,6 +41,13 @@ impl TokenRow {
     pub fn loss_weights(&self) -> Vec<f32> {
         let weight = |i: usize| self.weights.as_ref().map_or(1.0, |weights| weights[i]);
         self.loss_mask.iter().enumerate().map(|(i, &learnt)| if learnt { weight(i) } else { 0.0 }).collect()
+    }
+
+    /// The row with what is known of the attempt that it came from.
+    #[must_use]
+    pub fn about(self, of: Conversation) -> Self {
+        let Conversation { instance_id, repo, attempt, model: policy, .. } = of;
+        Self { instance_id, repo, attempt, policy, ..self }
     }
 
     /// How many tokens are learnt.
@@ -117,12 +124,8 @@ fn is_end(tokenizer: &Tokenizer, id: u32) -> bool {
     tokenizer.ends.contains(&id) || tokenizer.token(id).is_some_and(|token| CLOSING.contains(&token.as_str()))
 }
 
-/// A line that gives no row, from 1, and why.
-pub type Refused = (usize, String);
-
-/// The rows of a file of conversations (JSON Lines with `messages`, and `tools`
-/// where they are native, as `swegym export` writes them), rendered on all
-/// cores. Rows that cannot be used come back with their line.
+/// The rows of a file of conversations (JSON Lines), rendered on all cores.
+/// Rows that cannot be used come back with their line.
 ///
 /// # Errors
 /// The model has no template.
@@ -131,39 +134,12 @@ pub fn conversations(
     text: &str,
     last_only: bool,
 ) -> Result<(Vec<TokenRow>, Vec<Refused>), TokensError> {
-    use rayon::prelude::*;
     if tokenizer.template.is_none() {
         return Err(TokensError::NoTemplate);
     }
-    let lines: Vec<(usize, &str)> =
-        text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).collect();
-    let read = |(index, line): &(usize, &str)| {
-        conversation(tokenizer, line, last_only).map_err(|problem| (index + 1, problem))
-    };
-    let (rows, refused): (Vec<_>, Vec<_>) = lines.par_iter().map(read).partition(Result::is_ok);
-    Ok((
-        rows.into_iter().filter_map(Result::ok).collect(),
-        refused.into_iter().filter_map(Result::err).collect(),
-    ))
-}
-
-fn conversation(tokenizer: &Tokenizer, line: &str, last_only: bool) -> Result<TokenRow, String> {
-    let row: serde_json::Value = serde_json::from_str(line).map_err(|e| format!("not valid JSON: {e}"))?;
-    let list = |key: &str| row[key].as_array().map(Vec::as_slice).unwrap_or_default();
-    let messages: Result<Vec<Message>, _> = list("messages").iter().map(read_message).collect();
-    let tools: Result<Vec<Tool>, _> = list("tools").iter().map(read_tool).collect();
-    let (messages, tools) = (messages.map_err(|e| e.to_string())?, tools.map_err(|e| e.to_string())?);
-    if messages.is_empty() {
-        return Err("the field `messages` is missing or empty".to_owned());
-    }
-    let skip = list("skip_turns").iter().filter_map(|turn| turn.as_u64().map(|turn| turn as usize)).collect();
-    let found = row_of(tokenizer, &messages, &tools, &Mask { last_only, skip }).map_err(|e| e.to_string())?;
-    let text = |key: &str| row[key].as_str().map(str::to_owned);
-    Ok(TokenRow {
-        instance_id: text("instance_id").unwrap_or_default(),
-        repo: text("repo"),
-        attempt: row["attempt"].as_u64().unwrap_or(0) as u32,
-        policy: text("model"),
-        ..found
-    })
+    Ok(each(text, |of| {
+        let mask = Mask { last_only, skip: of.skip_turns.clone() };
+        let row = row_of(tokenizer, &of.messages, &of.tools, &mask).map_err(|e| e.to_string())?;
+        Ok(row.about(of))
+    }))
 }

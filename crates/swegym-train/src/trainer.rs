@@ -198,7 +198,7 @@ impl Trainer {
             return Err(TrainError::Frozen);
         }
         let instances: Vec<String> = rows.iter().map(|row| row.instance_id.clone()).collect();
-        check_vocabulary(rows, decoder.shape.vocabulary)?;
+        check_vocabulary(rows, &decoder)?;
         let (sequences, fitted) = fit(rows, settings.context, settings.overlong);
         if sequences.is_empty() {
             return Err(TrainError::Nothing { rows: rows.len(), context: settings.context, fitted });
@@ -284,7 +284,7 @@ impl Trainer {
     /// # Errors
     /// A token that the model does not have, or nothing to score.
     pub fn evaluate(&self, rows: &[TokenRow]) -> Result<Measured, TrainError> {
-        check_vocabulary(rows, self.decoder.shape.vocabulary)?;
+        check_vocabulary(rows, &self.decoder)?;
         let (sequences, fitted) = fit(rows, self.settings.context, self.settings.overlong);
         if sequences.is_empty() {
             return Err(TrainError::Nothing { rows: rows.len(), context: self.settings.context, fitted });
@@ -340,9 +340,13 @@ fn pack_all(sequences: &[Sequence], settings: &Settings) -> Vec<Vec<usize>> {
     best_fit(&lengths, settings.context)
 }
 
-fn check_vocabulary(rows: &[TokenRow], vocabulary: usize) -> Result<(), TrainError> {
+fn check_vocabulary(rows: &[TokenRow], decoder: &Decoder) -> Result<(), TrainError> {
+    let (read, said) = (decoder.shape.vocabulary, decoder.shape.outputs());
     for (index, row) in rows.iter().enumerate() {
-        if let Some(&token) = row.input_ids.iter().find(|&&token| token as usize >= vocabulary) {
+        let learnt = |i: usize| row.loss_mask.get(i) == Some(&true);
+        let known = |i: usize, token: u32| (token as usize) < if learnt(i) { said } else { read };
+        if let Some((i, &token)) = row.input_ids.iter().enumerate().find(|&(i, &token)| !known(i, token)) {
+            let vocabulary = if learnt(i) { said } else { read };
             let instance = row.instance_id.clone();
             return Err(TrainError::Vocabulary { row: index + 1, instance, token, vocabulary });
         }

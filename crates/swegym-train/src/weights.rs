@@ -118,6 +118,12 @@ impl Weights {
     }
 }
 
+/// Fresh numbers of a matrix.
+pub(crate) fn fresh(count: usize, deviation: f32, seed: u64) -> impl Iterator<Item = f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    std::iter::repeat_with(move || deviation * normal(&mut rng)).take(count)
+}
+
 /// A number of the normal distribution, by Box and Muller's polar form, which
 /// needs no library's choice of algorithm to stay the same.
 fn normal(rng: &mut ChaCha8Rng) -> f32 {

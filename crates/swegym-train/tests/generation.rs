@@ -1,31 +1,17 @@
 //! What is generated depends on the request alone.
 
+mod tiny;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use swegym_train::architecture::{Architecture, Family};
+use swegym_train::adapter::{Adapter, AdapterShape, TARGETS};
+use swegym_train::architecture::Architecture;
 use swegym_train::decoder::{Decoder, Pack, Pass, Workspace};
 use swegym_train::generation::{Drawing, Drawn, End, Generator, Limits, Progress, Request, Ticket};
-use swegym_train::rope::Rope;
 
 fn decoder() -> Arc<Decoder> {
-    let shape = Architecture {
-        family: Family::Qwen2,
-        vocabulary: 120,
-        width: 32,
-        layers: 2,
-        heads: 4,
-        kv_heads: 2,
-        head_dim: 8,
-        inner: 48,
-        epsilon: 1e-6,
-        rope: Rope::plain(10_000.0, 8),
-        context: 900,
-        tied: true,
-        qkv_bias: true,
-        out_bias: false,
-        init_range: 0.4,
-    };
+    let shape = Architecture { init_range: 0.4, ..tiny::shape(120, 900) };
     Arc::new(Decoder::fresh(shape, 2))
 }
 
@@ -147,4 +133,34 @@ fn prompts_are_scored_and_answers_end_as_asked() {
     generator.step();
     generator.cancel(ticket);
     assert!(generator.is_idle());
+}
+
+#[test]
+fn adapters_under_one_model_answer_as_if_each_were_alone() {
+    let base = decoder();
+    let shape =
+        AdapterShape { rank: 4, alpha: 8.0, by_root: false, targets: TARGETS.map(Into::into).to_vec() };
+    let adapter = |seed: u64| {
+        let mut adapter = Adapter::fresh(&base.shape, &base.layout, shape.clone(), seed);
+        let numbers = adapter.numbers.iter_mut().enumerate();
+        numbers.for_each(|(i, x)| *x += ((i as u64 * seed % 17) as f32 - 8.0) / 40.0);
+        Arc::new(adapter)
+    };
+    let choices = [None, Some(adapter(1)), Some(adapter(2))];
+    let requests: Vec<Request> = (0..9).map(|seed| request(vec![5; 30], 0.8, seed)).collect();
+    let mut together = generator(2, 9);
+    let ask = |(i, r): (usize, &Request)| together.submit_to(r.clone(), choices[i % 3].clone());
+    let tickets: Vec<Ticket> = requests.iter().enumerate().map(ask).collect();
+    let progress = together.finish();
+    let mut different = std::collections::HashSet::new();
+    for (i, ticket) in tickets.into_iter().enumerate() {
+        let mut single = generator(1, 1);
+        let own = single.submit_to(requests[i].clone(), choices[i % 3].clone());
+        let (tokens, end) = answer(&progress, ticket);
+        assert!((tokens.clone(), end) == answer(&single.finish(), own), "request {i}");
+        if i < 3 {
+            different.insert(format!("{:?}", tokens[0].logprob));
+        }
+    }
+    assert_eq!(different.len(), 3, "the adapters change what is said");
 }

@@ -22,6 +22,7 @@ fn decoder(family: Family, tied: bool, kv_heads: usize, seed: u64) -> Decoder {
             rope: Rope::plain(10_000.0, 16),
             context: 4096,
             tied,
+            classes: None,
             qkv_bias: family == Family::Qwen2,
             out_bias: false,
             init_range: 0.3,
@@ -69,7 +70,7 @@ fn sampled(decoder: &Decoder, sequences: &[Vec<u32>], steps: &[usize], width: us
             let last = (first + take).min(sequence.len());
             if first < last {
                 read.push((index, first, last));
-                chunks.push(Chunk { tokens: &sequence[first..last], cache, every: true });
+                chunks.push(Chunk { tokens: &sequence[first..last], cache, every: true, adapter: None });
             }
         }
         decoder.extend(width, &reading, &mut chunks, &mut space);
@@ -139,11 +140,11 @@ proptest! {
         second[..share].copy_from_slice(&first[..share]);
         let mut space = StepSpace::default();
         let mut whole = Cache::default();
-        decoder.extend(1, &reading, &mut [Chunk { tokens: &first, cache: &mut whole, every: false }], &mut space);
+        decoder.extend(1, &reading, &mut [Chunk { tokens: &first, cache: &mut whole, every: false, adapter: None }], &mut space);
         let mut cache = whole.beginning(share);
-        decoder.extend(1, &reading, &mut [Chunk { tokens: &second[share..], cache: &mut cache, every: false }], &mut space);
+        decoder.extend(1, &reading, &mut [Chunk { tokens: &second[share..], cache: &mut cache, every: false, adapter: None }], &mut space);
         let shared = space.logits.clone();
-        decoder.extend(1, &reading, &mut [Chunk { tokens: &second, cache: &mut Cache::default(), every: false }], &mut space);
+        decoder.extend(1, &reading, &mut [Chunk { tokens: &second, cache: &mut Cache::default(), every: false, adapter: None }], &mut space);
         prop_assert!(shared == space.logits);
     }
 }

@@ -1,35 +1,19 @@
 //! Training as a user meets it: it learns, it goes on after a stop as if there
 //! had been none, and bad data is named.
 
+mod tiny;
+
 use std::path::Path;
 
 use swegym_train::adapter::{Adapter, AdapterShape};
-use swegym_train::architecture::{Architecture, Family};
 use swegym_train::checkpoint::{self, Held, Precision, replace_folder};
 use swegym_train::decoder::Decoder;
 use swegym_train::packing::Overlong;
-use swegym_train::rope::Rope;
 use swegym_train::tokens::TokenRow;
 use swegym_train::trainer::{Settings, TrainError, Trainer};
 
 fn decoder() -> Decoder {
-    let shape = Architecture {
-        family: Family::Qwen2,
-        vocabulary: 64,
-        width: 32,
-        layers: 2,
-        heads: 4,
-        kv_heads: 2,
-        head_dim: 8,
-        inner: 64,
-        epsilon: 1e-6,
-        rope: Rope::plain(10_000.0, 8),
-        context: 128,
-        tied: true,
-        qkv_bias: true,
-        out_bias: false,
-        init_range: 0.05,
-    };
+    let shape = tiny::shape(64, 128);
     Decoder::fresh(shape, 1)
 }
 

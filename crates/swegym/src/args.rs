@@ -10,7 +10,10 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 
 pub(crate) use bench::Scenario;
 pub(crate) use dev::DevModelArgs;
-pub(crate) use train::{CourseArgs, PretrainArgs, ServeArgs, SftArgs, TokenizerArgs, TrainVerb};
+pub(crate) use train::{
+    AdapterArgs, CourseArgs, HeldOutArgs, PretrainArgs, ServeArgs, SftArgs, TokenizerArgs, TrainVerb,
+    VerifierArgs,
+};
 
 /// Make, check and grade executable software-engineering tasks, and let agents work on them
 #[derive(Debug, Parser)]

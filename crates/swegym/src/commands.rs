@@ -111,6 +111,9 @@ fn learn(printer: Printer, settings: &Settings, verb: &TrainVerb) -> Result<u8, 
         TrainVerb::Sft(args) => {
             train::sft(printer, settings.run.cores, args, &place("sft", &args.run), &stop)
         }
+        TrainVerb::Verifier(args) => {
+            train::verifier(printer, settings.run.cores, args, &place("verifier", &args.run), &stop)
+        }
     }
 }
 

@@ -160,6 +160,21 @@ impl From<swegym_train::tokens::TokensError> for CommandError {
     }
 }
 
+impl From<swegym_train::verifier::VerifierError> for CommandError {
+    fn from(error: swegym_train::verifier::VerifierError) -> Self {
+        use swegym_train::verifier::VerifierError as E;
+        let hint = match &error {
+            E::Io { .. } | E::Malformed { .. } => "copy the verifier again, or train it again",
+            E::Template(_) => "mend the template given with --template",
+            E::Labels(..) => "choose other --labels",
+            E::Chat(_) | E::NoChat | E::Tokenizer(_) => {
+                "put the tokenizer's files, with a chat_template.jinja, beside the model"
+            }
+        };
+        Self::told(&error, hint, exit::USAGE)
+    }
+}
+
 impl From<swegym_train::token_file::TokenFileError> for CommandError {
     fn from(error: swegym_train::token_file::TokenFileError) -> Self {
         let hint = "token files are Parquet with lists `input_ids` and `loss_mask`";

@@ -21,12 +21,12 @@ pub struct Pass {
 }
 
 impl Decoder {
-    /// The logits of every token of one sequence, `[tokens][vocabulary]`: for
+    /// The logits of every token of one sequence, `[tokens][outputs]`: for
     /// looking at; nothing that trains or samples needs them all.
     pub fn logits(&self, pass: Pass, tokens: &[u32], work: &mut Workspace) -> Vec<f32> {
         let pack = Pack { tokens: tokens.to_vec(), segments: vec![tokens.len()], ..Pack::default() };
         self.forward(pass.width, &pack, work, true);
-        let mut logits = vec![0f32; tokens.len() * self.shape.vocabulary];
+        let mut logits = vec![0f32; tokens.len() * self.shape.outputs()];
         self.with_head(|head| logits_of(pass.width, head, &work.normed, 0, &mut logits));
         logits
     }

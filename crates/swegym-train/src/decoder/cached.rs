@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::Decoder;
 use super::heads::{Places, Standing, place, prepare};
 use super::workspace::{Angles, sized};
-use crate::adapter::Site;
+use crate::adapter::{Adapter, Site};
 use crate::layout::Matrix;
 use crate::ops::attention::{Block, Head, KEYS, attend, queries_of};
 use crate::ops::loss::LogSums;
@@ -109,6 +109,8 @@ pub struct Chunk<'a> {
     pub cache: &'a mut Cache,
     /// Whether the logits of every token are wanted, or only the last one's.
     pub every: bool,
+    /// The adapter of this sequence, where it is not the decoder's own.
+    pub adapter: Option<&'a Adapter>,
 }
 
 /// Buffers of [`Decoder::extend`].
@@ -125,7 +127,7 @@ pub struct StepSpace {
     gate_up: Vec<f32>,
     gated: Vec<f32>,
     wanted: Vec<f32>,
-    /// The logits that were asked for, `[rows][vocabulary]`.
+    /// The logits that were asked for, `[rows][outputs]`.
     pub logits: Vec<f32>,
 }
 
@@ -190,13 +192,19 @@ impl Decoder {
     ) {
         let shape = &self.shape;
         let of = &self.layout.layers[layer];
-        let linear = |site: Site, x: &[f32], y: &mut [f32], into: Into| match reading.layers.get(layer) {
-            // A single row streams through a whole matrix as well.
-            Some(panels) if count > 1 => {
-                panels[site as usize].product(width, x, y, into);
-                self.adapt(width, layer, site, x, y);
+        let adapted = self.adapted(chunks);
+        let linear = |site: Site, x: &[f32], y: &mut [f32], into: Into| {
+            match reading.layers.get(layer) {
+                // A single row streams through a whole matrix as well.
+                Some(panels) if count > 1 => panels[site as usize].product(width, x, y, into),
+                _ => self.base_linear(width, layer, site, x, y, into),
             }
-            _ => self.linear(width, layer, site, x, y, into),
+            let matrix = site.matrix(of);
+            for (rows, adapter) in &adapted {
+                let x = &x[rows.start * matrix.inputs..rows.end * matrix.inputs];
+                let y = &mut y[rows.start * matrix.outputs..rows.end * matrix.outputs];
+                self.adapt(adapter, width, layer, site, x, y);
+            }
         };
         let normed = sized(&mut space.normed, count * shape.width);
         let gain = self.weights.vector(of.norm_in);
@@ -221,6 +229,23 @@ impl Decoder {
         let gated = sized(&mut space.gated, count * shape.inner);
         gate(width, shape.inner, gate_up, gated);
         linear(Site::Down, gated, &mut space.x, Into::Add);
+    }
+
+    /// The adapter of each run of rows that has one.
+    fn adapted<'a>(&'a self, chunks: &[Chunk<'a>]) -> Vec<(std::ops::Range<usize>, &'a Adapter)> {
+        let mut runs: Vec<(std::ops::Range<usize>, &Adapter)> = Vec::new();
+        let mut start = 0;
+        for chunk in chunks {
+            let end = start + chunk.tokens.len();
+            if let Some(adapter) = chunk.adapter.or(self.adapter.as_ref()) {
+                match runs.last_mut().filter(|(rows, a)| rows.end == start && std::ptr::eq(*a, adapter)) {
+                    Some((rows, _)) => rows.end = end,
+                    None => runs.push((start..end, adapter)),
+                }
+            }
+            start = end;
+        }
+        runs
     }
 
     fn attend_cached(
@@ -279,7 +304,7 @@ impl Decoder {
         chunks: &[Chunk<'_>],
         space: &mut StepSpace,
     ) {
-        let (size, vocabulary) = (self.shape.width, self.shape.vocabulary);
+        let (size, outputs) = (self.shape.width, self.shape.outputs());
         space.wanted.clear();
         let mut start = 0;
         for chunk in chunks {
@@ -293,7 +318,7 @@ impl Decoder {
         let normed = sized(&mut space.normed, rows * size);
         let gain = self.weights.vector(self.layout.norm);
         norm(width, &space.wanted, gain, self.shape.epsilon, normed, sized(&mut space.inverse, rows));
-        reading.head.product(width, normed, sized(&mut space.logits, rows * vocabulary), Into::Set);
+        reading.head.product(width, normed, sized(&mut space.logits, rows * outputs), Into::Set);
     }
 }
 

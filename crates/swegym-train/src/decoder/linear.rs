@@ -1,13 +1,29 @@
 //! A layer's projections, with what an adapter adds, forward and back.
 
 use super::Decoder;
-use crate::adapter::{Pair, Site};
+use crate::adapter::{Adapter, Pair, Site};
 use crate::ops::product::{Into, Sizes, View, product};
 use crate::ops::with_scratch;
 
 impl Decoder {
     /// `y (+)= x W`, and the adapter's share.
     pub(super) fn linear(
+        &self,
+        width: usize,
+        layer: usize,
+        site: Site,
+        x: &[f32],
+        y: &mut [f32],
+        into: Into,
+    ) {
+        self.base_linear(width, layer, site, x, y, into);
+        if let Some(adapter) = &self.adapter {
+            self.adapt(adapter, width, layer, site, x, y);
+        }
+    }
+
+    /// `y (+)= x W`.
+    pub(super) fn base_linear(
         &self,
         width: usize,
         layer: usize,
@@ -23,12 +39,18 @@ impl Decoder {
             let (left, right) = (View::rows(x, matrix.inputs), View::rows(numbers, matrix.outputs));
             product(width, sizes, 1.0, left, right, (y, matrix.outputs), into);
         });
-        self.adapt(width, layer, site, x, y);
     }
 
-    /// Adds the adapter's share of a projection.
-    pub(super) fn adapt(&self, width: usize, layer: usize, site: Site, x: &[f32], y: &mut [f32]) {
-        let Some(adapter) = &self.adapter else { return };
+    /// Adds an adapter's share of a projection.
+    pub(super) fn adapt(
+        &self,
+        adapter: &Adapter,
+        width: usize,
+        layer: usize,
+        site: Site,
+        x: &[f32],
+        y: &mut [f32],
+    ) {
         let matrix = site.matrix(&self.layout.layers[layer]);
         let (rank, rows) = (adapter.shape.rank, x.len() / matrix.inputs);
         for pair in adapter.pairs(layer, site) {

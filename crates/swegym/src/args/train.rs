@@ -14,6 +14,8 @@ pub(crate) enum TrainVerb {
     Pretrain(Box<PretrainArgs>),
     /// Train a model on conversations or token files: supervised fine-tuning
     Sft(Box<SftArgs>),
+    /// Train a model to say how likely an attempt resolves its instance
+    Verifier(Box<VerifierArgs>),
 }
 
 /// What a tokenizer is made of.
@@ -72,6 +74,50 @@ pub(crate) struct SftArgs {
     /// Learn only the last turn of each conversation
     #[arg(long)]
     pub(crate) last_turn_only: bool,
+    #[command(flatten)]
+    pub(crate) adapter: AdapterArgs,
+    #[command(flatten)]
+    pub(crate) held_out: HeldOutArgs,
+    #[command(flatten)]
+    pub(crate) course: CourseArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// Which model learns to judge what.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct VerifierArgs {
+    /// Model folder in Hugging Face form
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// Attempts with `messages` and `resolved` (.jsonl, as `export` writes them after `evaluate`)
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    pub(crate) data: Vec<PathBuf>,
+    /// What the verifier is shown: trajectory, patch
+    #[arg(long, value_name = "WHAT", default_value = "trajectory")]
+    pub(crate) shown: String,
+    /// The question as a Jinja template of your own
+    #[arg(long, value_name = "FILE", conflicts_with = "shown")]
+    pub(crate) template: Option<PathBuf>,
+    /// Words for yes and no
+    #[arg(long, value_name = "YES,NO", value_delimiter = ',', default_value = "YES,NO")]
+    pub(crate) labels: Vec<String>,
+    /// How it answers: label (a token), class (a head of its own)
+    #[arg(long, value_name = "HOW", default_value = "label")]
+    pub(crate) answer: String,
+    #[command(flatten)]
+    pub(crate) adapter: AdapterArgs,
+    #[command(flatten)]
+    pub(crate) held_out: HeldOutArgs,
+    #[command(flatten)]
+    pub(crate) course: CourseArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// An adapter instead of the whole model.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct AdapterArgs {
     /// Train a low-rank adapter of this rank, and nothing else
     #[arg(long, value_name = "RANK")]
     pub(crate) lora: Option<usize>,
@@ -84,16 +130,17 @@ pub(crate) struct SftArgs {
     /// Hold the frozen weights in bfloat16
     #[arg(long, requires = "lora")]
     pub(crate) half: bool,
+}
+
+/// What is not trained on, to measure the loss.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct HeldOutArgs {
     /// Share of the instances that is held out to measure the loss on
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     pub(crate) held_out: f64,
     /// What is held out together: instance, repo
     #[arg(long, value_name = "WHAT", default_value = "instance")]
     pub(crate) split_by: String,
-    #[command(flatten)]
-    pub(crate) course: CourseArgs,
-    #[command(flatten)]
-    pub(crate) run: RunArgs,
 }
 
 /// How training goes.
@@ -165,6 +212,12 @@ pub(crate) struct ServeArgs {
     /// Name of the model in requests [default: the folder's]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
+    /// An adapter beside the model, under a name of its own; more than once if you like
+    #[arg(long = "adapter", value_name = "NAME=DIR")]
+    pub(crate) adapters: Vec<String>,
+    /// Let requests load and unload adapters (`/v1/load_lora_adapter`)
+    #[arg(long)]
+    pub(crate) hot_swap: bool,
     /// Address to listen at; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
     pub(crate) listen: String,

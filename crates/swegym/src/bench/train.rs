@@ -136,6 +136,7 @@ fn decoder(shape: usize) -> Decoder {
         rope: Rope::plain(10_000.0, head_dim),
         context: 8192,
         tied: true,
+        classes: None,
         qkv_bias: true,
         out_bias: false,
         init_range: 0.02,

@@ -5,6 +5,7 @@
 
 mod answer;
 mod engine;
+mod policies;
 mod question;
 mod score;
 mod text;
@@ -28,11 +29,16 @@ use crate::exit;
 use crate::printer::Printer;
 use crate::session::listen_for_stop;
 use engine::{Counts, Engine};
+use policies::Policies;
 use question::{Kind, Question};
 
 /// What every request needs.
 pub(crate) struct Served {
-    name: String,
+    policies: Policies,
+    /// Classes of the model's head, if it cannot write.
+    classes: Option<usize>,
+    /// Whether requests may load and unload adapters.
+    hot_swap: bool,
     tokenizer: Tokenizer,
     engine: Engine,
     context: usize,
@@ -66,7 +72,7 @@ impl Refusal {
 /// Serves until it is told to stop; requests under way are answered first.
 pub(crate) async fn run(printer: Printer, cores: usize, args: &ServeArgs) -> Result<u8, CommandError> {
     let served = open(cores, args)?;
-    let name = served.name.clone();
+    let name = served.policies.base().to_owned();
     let listener = tokio::net::TcpListener::bind(&args.listen).await.map_err(|e| {
         CommandError::usage(format!("cannot listen at {}: {e}", args.listen), "give another --listen")
     })?;
@@ -96,10 +102,21 @@ fn open(cores: usize, args: &ServeArgs) -> Result<Served, CommandError> {
     let context = decoder.shape.context;
     let limits = Limits { running: args.at_once.max(1), ..Limits::default() };
     let named = args.model.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = args.name.clone().or(named).unwrap_or_else(|| "model".to_owned());
+    let (classes, decoder) = (decoder.shape.classes, Arc::new(decoder));
+    let policies = Policies::new(Arc::clone(&decoder), &name, &folder)?;
+    for adapter in &args.adapters {
+        let (name, place) = adapter.split_once('=').ok_or_else(|| {
+            CommandError::usage(format!("`{adapter}` names no adapter"), "--adapter NAME=DIR")
+        })?;
+        policies.load(name, std::path::Path::new(place))?;
+    }
     Ok(Served {
-        name: args.name.clone().or(named).unwrap_or_else(|| "model".to_owned()),
+        policies,
+        classes,
+        hot_swap: args.hot_swap,
         tokenizer,
-        engine: Engine::start(Arc::new(decoder), Arc::new(pool), limits)?,
+        engine: Engine::start(decoder, Arc::new(pool), limits)?,
         context,
         max_tokens: args.max_tokens,
         queue: args.queue + args.at_once,
@@ -130,6 +147,8 @@ fn router(served: Arc<Served>) -> Router {
         .route("/v1/chat/completions", post(chat))
         .route("/v1/completions", post(completion))
         .route("/v1/score", post(judge))
+        .route("/v1/load_lora_adapter", post(load))
+        .route("/v1/unload_lora_adapter", post(unload))
         .route("/health", get(|| async { "ok" }))
         .route("/metrics", get(metrics))
         .fallback(|| async {
@@ -180,11 +199,40 @@ async fn respond(served: &Arc<Served>, kind: Kind, body: &[u8]) -> Response {
 }
 
 async fn models(State(served): State<Arc<Served>>) -> Response {
-    let model = json!({
-        "id": served.name, "object": "model", "created": served.begun, "owned_by": "swegym",
-        "max_model_len": served.context,
+    reply(StatusCode::OK, &served.policies.list(served.context, served.begun))
+}
+
+async fn load(State(served): State<Arc<Served>>, body: Bytes) -> Response {
+    let swapped = swap(&served, &body).and_then(|(name, body)| {
+        let folder = body["lora_path"].as_str().ok_or_else(|| Refusal::bad("`lora_path` is missing"))?;
+        // Reading an adapter takes the disk's time, not the clock's.
+        let loaded =
+            tokio::task::block_in_place(|| served.policies.load(&name, std::path::Path::new(folder)));
+        let generation = loaded.map_err(|e| Refusal::bad(e.message))?;
+        Ok(json!({"lora_name": name, "generation": generation}))
     });
-    reply(StatusCode::OK, &json!({"object": "list", "data": [model]}))
+    swapped.map_or_else(Refusal::into_response, |document| reply(StatusCode::OK, &document))
+}
+
+async fn unload(State(served): State<Arc<Served>>, body: Bytes) -> Response {
+    let swapped = swap(&served, &body).and_then(|(name, _)| {
+        served.policies.unload(&name)?;
+        Ok(json!({"lora_name": name}))
+    });
+    swapped.map_or_else(Refusal::into_response, |document| reply(StatusCode::OK, &document))
+}
+
+/// A request to change the adapters, if such requests are allowed.
+fn swap(served: &Served, body: &[u8]) -> Result<(String, Value), Refusal> {
+    if !served.hot_swap {
+        let message = "adapters cannot be changed; serve with --hot-swap".to_owned();
+        return Err(Refusal { status: StatusCode::FORBIDDEN, code: "forbidden", message });
+    }
+    let body: Value =
+        serde_json::from_slice(body).map_err(|e| Refusal::bad(format!("the body is not JSON: {e}")))?;
+    let name = body["lora_name"].as_str().filter(|name| !name.is_empty());
+    let name = name.ok_or_else(|| Refusal::bad("`lora_name` is missing"))?.to_owned();
+    Ok((name, body))
 }
 
 /// Counters as Prometheus reads them.

@@ -3,6 +3,7 @@
 mod course;
 mod curves;
 mod rows;
+mod verifier;
 
 use std::path::Path;
 
@@ -18,13 +19,14 @@ use swegym_train::schedule::Shape;
 use swegym_train::tokenizer::Tokenizer;
 use swegym_train::trainer::Settings as TrainSettings;
 
-use crate::args::{CourseArgs, PretrainArgs, SftArgs, TokenizerArgs};
+use crate::args::{AdapterArgs, CourseArgs, PretrainArgs, SftArgs, TokenizerArgs};
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
 use course::{Course, Outcome};
 
 pub(crate) use course::Stop;
+pub(crate) use verifier::train as verifier;
 
 /// Columns of a head of a model from nothing.
 const HEAD_DIM: usize = 32;
@@ -98,22 +100,18 @@ pub(crate) fn sft(
     out: &Path,
     stop: &Stop,
 ) -> Result<u8, CommandError> {
-    let held = if args.half { Held::Half } else { Held::Whole };
+    let held = held(&args.adapter);
     let folder = model_folder(&args.model);
     let checkpoint = checkpoint::read(&folder, held)?;
     let tokenizer = Tokenizer::read(&folder)?;
     tokenizer.check(checkpoint.decoder.shape.vocabulary)?;
     let data = rows::read(printer, &args.data, &tokenizer, args.last_turn_only)?;
-    let (rows, held_out) = rows::hold_out(data, args.held_out, &args.split_by, args.course.seed)?;
-    let mut decoder = checkpoint.decoder;
-    if let Some(rank) = args.lora {
-        decoder.adapter =
-            Some(Adapter::fresh(&decoder.shape, &decoder.layout, lora(args, rank)?, args.course.seed));
-    }
+    let (rows, held_out) = rows::hold_out(data, &args.held_out, args.course.seed)?;
+    let decoder = adapted(checkpoint.decoder, &args.adapter, args.course.seed)?;
     let course = Course {
         printer,
         cores,
-        settings: settings(&args.course, if args.lora.is_some() { 1e-3 } else { 1e-4 })?,
+        settings: settings(&args.course, if args.adapter.lora.is_some() { 1e-3 } else { 1e-4 })?,
         pace: (&args.course).into(),
         out,
         resume: args.run.resume,
@@ -148,13 +146,27 @@ fn small(args: &PretrainArgs, tokenizer: &Tokenizer) -> Architecture {
         rope: Rope::plain(10_000.0, HEAD_DIM),
         context: args.course.context.max(4096),
         tied: true,
+        classes: None,
         qkv_bias: true,
         out_bias: false,
         init_range: 0.02,
     }
 }
 
-fn lora(args: &SftArgs, rank: usize) -> Result<AdapterShape, CommandError> {
+fn held(args: &AdapterArgs) -> Held {
+    if args.half { Held::Half } else { Held::Whole }
+}
+
+/// The decoder with the adapter that is wished for, if one is.
+fn adapted(mut decoder: Decoder, args: &AdapterArgs, seed: u64) -> Result<Decoder, CommandError> {
+    if let Some(rank) = args.lora {
+        let shape = adapter_shape(args, rank)?;
+        decoder.adapter = Some(Adapter::fresh(&decoder.shape, &decoder.layout, shape, seed));
+    }
+    Ok(decoder)
+}
+
+fn adapter_shape(args: &AdapterArgs, rank: usize) -> Result<AdapterShape, CommandError> {
     let targets = if args.lora_targets.is_empty() {
         TARGETS.map(str::to_owned).to_vec()
     } else {

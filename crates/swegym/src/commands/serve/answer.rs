@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use swegym_core::calls::text as call_text;
 use swegym_core::chat::{Message, ToolCall};
 use swegym_core::wire::openai::message_json;
-use swegym_train::generation::{Drawn, End, Progress, Request};
+use swegym_train::generation::{Drawn, End, Progress};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::question::{Kind, Question};
@@ -29,8 +29,7 @@ struct Answer {
 
 /// Answers in one document.
 pub(super) async fn whole(served: &Served, question: &Question) -> Result<Value, Refusal> {
-    let receivers: Vec<_> =
-        (0..question.count).map(|nth| served.engine.ask(nth_request(question, nth))).collect();
+    let receivers: Vec<_> = (0..question.count).map(|nth| ask(served, question, nth)).collect();
     let mut choices = Vec::new();
     let mut usage = Usage::of(question);
     for (index, receiver) in receivers.into_iter().enumerate() {
@@ -38,7 +37,7 @@ pub(super) async fn whole(served: &Served, question: &Question) -> Result<Value,
         usage.add(&answer);
         choices.push(choice(served, question, index, &answer));
     }
-    let mut document = head(served, question, "");
+    let mut document = head(question, "");
     document.insert("choices".into(), Value::Array(choices));
     document.insert("usage".into(), usage.to_json());
     if question.token_ids {
@@ -62,7 +61,7 @@ pub(super) fn stream(served: Arc<Served>, question: Question) -> Response {
 }
 
 async fn send_pieces(served: &Served, question: &Question, sender: &UnboundedSender<String>) {
-    let created = head(served, question, ".chunk");
+    let created = head(question, ".chunk");
     let piece = |choice: Value| {
         let mut document = created.clone();
         document.insert("choices".into(), json!([choice]));
@@ -72,8 +71,7 @@ async fn send_pieces(served: &Served, question: &Question, sender: &UnboundedSen
         Kind::Chat => json!({"index": index, "delta": {"content": text}, "finish_reason": null}),
         Kind::Completion => json!({"index": index, "text": text, "finish_reason": null}),
     };
-    let receivers: Vec<_> =
-        (0..question.count).map(|nth| served.engine.ask(nth_request(question, nth))).collect();
+    let receivers: Vec<_> = (0..question.count).map(|nth| ask(served, question, nth)).collect();
     let mut usage = Usage::of(question);
     for (index, receiver) in receivers.into_iter().enumerate() {
         if question.kind == Kind::Chat {
@@ -110,11 +108,11 @@ async fn send_pieces(served: &Served, question: &Question, sender: &UnboundedSen
     _ = sender.send("[DONE]".to_owned());
 }
 
-/// The requests for several answers differ in their seeds alone.
-fn nth_request(question: &Question, nth: usize) -> Request {
+/// Asks for one of several answers, which differ in their seeds alone.
+fn ask(served: &Served, question: &Question, nth: usize) -> UnboundedReceiver<Progress> {
     let mut request = question.request.clone();
     request.drawing.seed = request.drawing.seed.wrapping_add(nth as u64);
-    request
+    served.engine.ask(request, question.policy.adapter.clone())
 }
 
 /// Takes one answer in until it ends, by itself or by a stop word.
@@ -161,7 +159,7 @@ async fn collect(
     Ok(answer)
 }
 
-fn head(served: &Served, question: &Question, suffix: &str) -> Map<String, Value> {
+fn head(question: &Question, suffix: &str) -> Map<String, Value> {
     let (prefix, object) = match question.kind {
         Kind::Chat => ("chatcmpl", "chat.completion"),
         Kind::Completion => ("cmpl", "text_completion"),
@@ -171,7 +169,10 @@ fn head(served: &Served, question: &Question, suffix: &str) -> Map<String, Value
     document.insert("id".into(), json!(format!("{prefix}-{:016x}", rand::random::<u64>())));
     document.insert("object".into(), json!(format!("{object}{suffix}")));
     document.insert("created".into(), json!(jiff::Timestamp::now().as_second()));
-    document.insert("model".into(), json!(served.name));
+    let policy = &question.policy;
+    document.insert("model".into(), json!(policy.name));
+    // Which weights these words are from: a trainer needs to know.
+    document.insert("system_fingerprint".into(), json!(format!("{}@{}", policy.name, policy.generation)));
     document
 }
 

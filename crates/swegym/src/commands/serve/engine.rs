@@ -5,13 +5,21 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
 use rayon::ThreadPool;
+use swegym_train::adapter::Adapter;
 use swegym_train::decoder::Decoder;
 use swegym_train::generation::{Generator, Limits, Progress, Request, Ticket};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+/// A request on its way to the thread that computes.
+struct Asked {
+    request: Request,
+    adapter: Option<Arc<Adapter>>,
+    asker: UnboundedSender<Progress>,
+}
+
 /// A generator on a thread of its own.
 pub(super) struct Engine {
-    requests: mpsc::Sender<(Request, UnboundedSender<Progress>)>,
+    requests: mpsc::Sender<Asked>,
     counters: Arc<Counters>,
 }
 
@@ -51,12 +59,13 @@ impl Engine {
         Ok(Self { requests, counters })
     }
 
-    /// Asks; what happens comes through the receiver. Dropping it gives up.
-    pub(super) fn ask(&self, request: Request) -> UnboundedReceiver<Progress> {
-        let (sender, receiver) = unbounded_channel();
+    /// Asks the model with an adapter, if one is given; what happens comes
+    /// through the receiver. Dropping it gives up.
+    pub(super) fn ask(&self, request: Request, adapter: Option<Arc<Adapter>>) -> UnboundedReceiver<Progress> {
+        let (asker, receiver) = unbounded_channel();
         self.counters.waiting.fetch_add(1, Ordering::Relaxed);
         // The thread ends with the engine alone; then nobody waits either.
-        _ = self.requests.send((request, sender));
+        _ = self.requests.send(Asked { request, adapter, asker });
         receiver
     }
 
@@ -73,11 +82,7 @@ impl Engine {
     }
 }
 
-fn compute(
-    mut generator: Generator,
-    inbox: &mpsc::Receiver<(Request, UnboundedSender<Progress>)>,
-    counters: &Counters,
-) {
+fn compute(mut generator: Generator, inbox: &mpsc::Receiver<Asked>, counters: &Counters) {
     let mut askers: HashMap<Ticket, (usize, UnboundedSender<Progress>)> = HashMap::new();
     loop {
         // With nothing to do, sleep until somebody asks.
@@ -87,9 +92,9 @@ fn compute(
         } else {
             None
         };
-        for (request, asker) in first.into_iter().chain(inbox.try_iter()) {
+        for Asked { request, adapter, asker } in first.into_iter().chain(inbox.try_iter()) {
             let len = request.prompt.len();
-            askers.insert(generator.submit(request), (len, asker));
+            askers.insert(generator.submit_to(request, adapter), (len, asker));
         }
         for progress in generator.step() {
             tell(&mut generator, &mut askers, counters, progress);

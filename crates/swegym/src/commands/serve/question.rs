@@ -1,12 +1,12 @@
 //! What a request asks for: its prompt as tokens, and how to answer.
 
-use axum::http::StatusCode;
 use serde_json::Value;
 use swegym_core::calls::text;
 use swegym_core::chat::{Message, Tool};
 use swegym_core::wire::openai::{read_message, read_tool};
 use swegym_train::generation::{Drawing, Request};
 
+use super::policies::Policy;
 use super::{Refusal, Served};
 
 /// Which of the two protocols.
@@ -20,6 +20,8 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Question {
     pub(super) kind: Kind,
+    /// Who is asked.
+    pub(super) policy: Policy,
     pub(super) request: Request,
     /// Words that end the answer, and are not part of it.
     pub(super) stops: Vec<String>,
@@ -40,6 +42,10 @@ impl Question {
         let tools: Result<Vec<Tool>, _> = list(&body, "tools").iter().map(read_tool).collect();
         let tools = tools.map_err(|e| Refusal::bad(e.to_string()))?;
         let tools = if body["tool_choice"] == "none" { Vec::new() } else { tools };
+        let policy = served.policies.pick(body["model"].as_str())?;
+        if served.classes.is_some() {
+            return Err(Refusal::bad("this model has a head of classes and cannot write; ask /v1/score"));
+        }
         let prompt = prompt_of(served, kind, &body, &tools)?;
         let asked = ["max_completion_tokens", "max_tokens"].iter().find_map(|key| body[*key].as_u64());
         let room = served.context.saturating_sub(prompt.len());
@@ -67,6 +73,7 @@ impl Question {
         let echo = kind == Kind::Completion && body["echo"] == true;
         Ok(Self {
             kind,
+            policy,
             request: Request {
                 prompt,
                 max_new,
@@ -95,11 +102,6 @@ pub(super) fn prompt_of(
     body: &Value,
     tools: &[Tool],
 ) -> Result<Vec<u32>, Refusal> {
-    let model = body["model"].as_str().unwrap_or(&served.name);
-    if model != served.name {
-        let message = format!("the model `{model}` does not exist; `{}` is served", served.name);
-        return Err(Refusal { status: StatusCode::NOT_FOUND, code: "model_not_found", message });
-    }
     let prompt = match kind {
         Kind::Chat => chat_prompt(served, body, tools)?,
         Kind::Completion => plain_prompt(served, &body["prompt"])?,

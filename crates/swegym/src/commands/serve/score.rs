@@ -3,79 +3,87 @@
 
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
-use swegym_train::generation::{Drawing, Progress, Request};
+use swegym_train::conversation::Conversation;
+use swegym_train::generation::Progress;
+use swegym_train::packing::Overlong;
+use swegym_train::verifier::{Answer, Case, LABELS, PATCH, TRAJECTORY, Verifier, request, share};
 
+use super::policies::Policy;
 use super::question::{Kind, prompt_of};
 use super::{Refusal, Served};
 
-/// The labels where a request names none: that the attempt resolves its
-/// instance, and that it does not (paper, section 4.1).
-const LABELS: [&str; 2] = ["YES", "NO"];
-
-/// What becomes of inputs that are longer than the model's context.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Overlong {
-    /// They get no score.
-    Refuse,
-    /// Their middle is left out.
-    Cut,
-}
-
-/// Answers a request for a score.
+/// Answers a request for a score: of an `attempt`, put into the verifier's own
+/// question, or of a question that the request asks itself.
 pub(super) async fn score(served: &Served, body: &[u8]) -> Result<Value, Refusal> {
     let body: Value =
         serde_json::from_slice(body).map_err(|e| Refusal::bad(format!("the body is not JSON: {e}")))?;
-    let kind = if body["messages"].is_array() { Kind::Chat } else { Kind::Completion };
-    let mut prompt = prompt_of(served, kind, &body, &[])?;
-    let labels = labels(served, &body)?;
-    let overlong = match body["overlong"].as_str() {
-        None | Some("refuse") => Overlong::Refuse,
-        Some("cut") => Overlong::Cut,
-        Some(other) => return Err(Refusal::bad(format!("`overlong` is refuse or cut, not `{other}`"))),
+    let policy = served.policies.pick(body["model"].as_str())?;
+    let verifier = verifier_of(served, &policy, &body)?;
+    let labels = labels(served, &verifier, &body)?;
+    let bad = |e: swegym_train::verifier::VerifierError| Refusal::bad(e.to_string());
+    let question = if body["attempt"].is_object() {
+        let attempt = Conversation::read(&body["attempt"].to_string());
+        let Conversation { messages, tools, patch, .. } =
+            attempt.map_err(|e| Refusal::bad(format!("`attempt`: {e}")))?;
+        verifier.question(&served.tokenizer, &Case { messages, tools, patch }).map_err(bad)?
+    } else {
+        let kind = if body["messages"].is_array() { Kind::Chat } else { Kind::Completion };
+        verifier.fit(prompt_of(served, kind, &body, &[])?)
     };
-    let len = prompt.len();
-    let mut flag = Value::Null;
-    if len >= served.context {
-        if overlong == Overlong::Refuse {
-            return Ok(document(served, None, &Map::new(), &json!("refused"), len));
-        }
-        let half = (served.context - 1) / 2;
-        prompt.drain(half..len - half);
-        flag = json!("cut");
-    }
-    let request = Request {
-        prompt,
-        max_new: 1,
-        drawing: Drawing { temperature: 0.0, ..Drawing::default() },
-        ends: Vec::new(),
-        alternatives: 0,
-        watched: labels.iter().map(|(_, id)| *id).collect(),
-        prompt_logprobs: false,
+    let len = question.len;
+    let Some(ids) = question.ids else {
+        return Ok(document(&policy, None, &Map::new(), &json!("refused"), len));
     };
-    let mut receiver = served.engine.ask(request);
+    let flag = if ids.len() < len { json!("cut") } else { Value::Null };
+    let asked = request(ids, labels.iter().map(|(_, id)| *id).collect());
+    let mut receiver = served.engine.ask(asked, policy.adapter.clone());
     while let Some(progress) = receiver.recv().await {
         let Progress::Token { token, .. } = progress else { continue };
         let logprobs = labels.iter().zip(&token.watched);
         let logprobs: Map<String, Value> =
             logprobs.map(|((label, _), l)| (label.clone(), json!(l))).collect();
-        return Ok(document(served, Some(share(&token.watched)), &logprobs, &flag, len));
+        return Ok(document(&policy, Some(share(&token.watched)), &logprobs, &flag, len));
     }
     let message = "the engine has stopped".to_owned();
     Err(Refusal { status: StatusCode::SERVICE_UNAVAILABLE, code: "stopped", message })
 }
 
-/// The first label's probability among all labels.
-fn share(logprobs: &[f32]) -> f64 {
-    let first = f64::from(logprobs[0]);
-    1.0 / logprobs.iter().map(|&l| (f64::from(l) - first).exp()).sum::<f64>()
+/// The policy's own way to judge; or, for a model that was not trained to, the
+/// usual question. Requests may ask for another treatment of long questions.
+fn verifier_of(served: &Served, policy: &Policy, body: &Value) -> Result<Verifier, Refusal> {
+    let template = if body["shown"] == "patch" { PATCH } else { TRAJECTORY };
+    let usual = || Verifier {
+        template: template.to_owned(),
+        labels: LABELS.map(str::to_owned),
+        answer: if served.classes.is_some() { Answer::Class } else { Answer::Label },
+        overlong: Overlong::Drop,
+        context: served.context,
+    };
+    let mut verifier = policy.verifier.clone().unwrap_or_else(usual);
+    // Room for the label.
+    verifier.context = verifier.context.min(served.context - 1);
+    match body["overlong"].as_str() {
+        None => {}
+        Some("refuse") => verifier.overlong = Overlong::Drop,
+        Some("cut") => verifier.overlong = Overlong::Cut,
+        Some(other) => return Err(Refusal::bad(format!("`overlong` is refuse or cut, not `{other}`"))),
+    }
+    Ok(verifier)
 }
 
-fn labels(served: &Served, body: &Value) -> Result<Vec<(String, u32)>, Refusal> {
+/// The labels with the tokens, or classes, that stand for them.
+fn labels(served: &Served, verifier: &Verifier, body: &Value) -> Result<Vec<(String, u32)>, Refusal> {
     let named: Vec<String> = match &body["labels"] {
-        Value::Null => LABELS.map(str::to_owned).to_vec(),
+        Value::Null => {
+            let ids = verifier.ids(&served.tokenizer).map_err(|e| Refusal::bad(e.to_string()))?;
+            return Ok(verifier.labels.iter().cloned().zip(ids).collect());
+        }
         Value::Array(labels) => labels.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         _ => Vec::new(),
     };
+    if verifier.answer == Answer::Class {
+        return Err(Refusal::bad("this verifier answers with classes; `labels` cannot be chosen"));
+    }
     if named.len() < 2 {
         return Err(Refusal::bad("`labels` must be a list of two or more texts"));
     }
@@ -90,25 +98,15 @@ fn labels(served: &Served, body: &Value) -> Result<Vec<(String, u32)>, Refusal> 
 }
 
 fn document(
-    served: &Served,
+    policy: &Policy,
     score: Option<f64>,
     logprobs: &Map<String, Value>,
     overlong: &Value,
     prompt_tokens: usize,
 ) -> Value {
     json!({
-        "object": "score", "model": served.name, "score": score, "logprobs": logprobs, "overlong": overlong,
+        "object": "score", "model": policy.name, "generation": policy.generation, "score": score,
+        "logprobs": logprobs, "overlong": overlong,
         "usage": {"prompt_tokens": prompt_tokens, "total_tokens": prompt_tokens},
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::share;
-
-    #[test]
-    fn a_score_is_the_first_labels_share() {
-        assert!((share(&[0.25f32.ln(), 0.5f32.ln()]) - 1.0 / 3.0).abs() < 1e-6);
-        assert!((share(&[-800.0, -801.0]) - 1.0 / (1.0 + (-1f64).exp())).abs() < 1e-9);
-    }
 }

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
+use swegym_train::conversation::Refused;
 use swegym_train::token_file::{self, TokenFileError};
 use swegym_train::tokenizer::Tokenizer;
 use swegym_train::tokens::{self, TokenRow};
 
+use crate::args::HeldOutArgs;
 use crate::error::CommandError;
 use crate::printer::Printer;
 
@@ -39,28 +41,43 @@ fn conversations(
     tokenizer: &Tokenizer,
     last_turn_only: bool,
 ) -> Result<Vec<TokenRow>, CommandError> {
-    let text = std::fs::read_to_string(path).map_err(|e| CommandError::file("read", path, &e))?;
+    let text = read_text(path)?;
     let (rows, refused) = tokens::conversations(tokenizer, &text, last_turn_only)?;
+    complain(printer, path, rows.len(), &refused)?;
+    Ok(rows)
+}
+
+pub(super) fn read_text(path: &Path) -> Result<String, CommandError> {
+    std::fs::read_to_string(path).map_err(|e| CommandError::file("read", path, &e))
+}
+
+/// Names the lines that cannot be used; fails where none can.
+pub(super) fn complain(
+    printer: Printer,
+    path: &Path,
+    used: usize,
+    refused: &[Refused],
+) -> Result<(), CommandError> {
     for (line, problem) in refused.iter().take(5) {
         printer.say(&format!("warning: {}:{line}: left out: {problem}", path.display()));
     }
     if refused.len() > 5 {
         printer.say(&format!("warning: {}: {} more are left out", path.display(), refused.len() - 5));
     }
-    if let (true, Some((line, problem))) = (rows.is_empty(), refused.first()) {
+    if let (0, Some((line, problem))) = (used, refused.first()) {
         let message = format!("{}: no line can be used; line {line}: {problem}", path.display());
         return Err(CommandError::usage(message, "each line has `messages`, as `swegym export` writes them"));
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// Splits whole instances or repositories off, never rows of one.
 pub(super) fn hold_out(
     rows: Vec<TokenRow>,
-    share: f64,
-    by: &str,
+    args: &HeldOutArgs,
     seed: u64,
 ) -> Result<(Vec<TokenRow>, Vec<TokenRow>), CommandError> {
+    let (share, by) = (args.held_out, args.split_by.as_str());
     if share <= 0.0 {
         return Ok((rows, Vec::new()));
     }
