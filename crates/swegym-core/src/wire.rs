@@ -166,6 +166,12 @@ impl Wire {
         }
     }
 
+    /// Which weights answered, where the endpoint tells (`system_fingerprint`).
+    #[must_use]
+    pub fn fingerprint(self, body: &[u8]) -> Option<String> {
+        self.whole(body).ok()?.get("system_fingerprint")?.as_str().map(str::to_owned)
+    }
+
     /// The document; a stream is put together first.
     fn whole(self, body: &[u8]) -> Result<Value, WireError> {
         if stream::is_stream(body) {

@@ -73,10 +73,14 @@ pub enum TokenFileError {
     },
 }
 
-fn schema() -> SchemaRef {
+fn schema(columns: Columns) -> SchemaRef {
     let list = |name: &str, item: DataType, nullable: bool| {
         Field::new(name, DataType::List(Arc::new(Field::new("item", item, true))), nullable)
     };
+    if columns == Columns::Labels {
+        let names = ["input_ids", "labels"];
+        return Arc::new(Schema::new(names.map(|name| list(name, DataType::Int32, false)).to_vec()));
+    }
     Arc::new(Schema::new(vec![
         list("input_ids", DataType::Int32, false),
         list("loss_mask", DataType::Boolean, false),
@@ -90,9 +94,22 @@ fn schema() -> SchemaRef {
     ]))
 }
 
+/// The label of a token that is not learnt, as PyTorch's losses have it.
+const IGNORED: i32 = -100;
+
+/// Which columns a file has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Columns {
+    /// Ours.
+    All,
+    /// `input_ids` and `labels`, which TRL takes as they are.
+    Labels,
+}
+
 /// Writes rows as they come.
 pub struct TokenWriter {
     path: PathBuf,
+    columns: Columns,
     writer: ArrowWriter<File>,
     waiting: Vec<TokenRow>,
     written: usize,
@@ -104,6 +121,19 @@ impl TokenWriter {
     /// # Errors
     /// It cannot be made.
     pub fn create(path: &Path) -> Result<Self, TokenFileError> {
+        Self::begin(path, Columns::All)
+    }
+
+    /// Begins a file for trainers that want `labels`, with -100 where nothing
+    /// is learnt, and no other column beside the tokens.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn with_labels(path: &Path) -> Result<Self, TokenFileError> {
+        Self::begin(path, Columns::Labels)
+    }
+
+    fn begin(path: &Path, columns: Columns) -> Result<Self, TokenFileError> {
         let failed = |problem: String| TokenFileError::Io { verb: "write", path: path.to_owned(), problem };
         let version = KeyValue::new(VERSION_KEY.to_owned(), VERSION.to_string());
         let properties = WriterProperties::builder()
@@ -111,9 +141,9 @@ impl TokenWriter {
             .set_key_value_metadata(Some(vec![version]))
             .build();
         let file = File::create(path).map_err(|e| failed(e.to_string()))?;
-        let writer =
-            ArrowWriter::try_new(file, schema(), Some(properties)).map_err(|e| failed(e.to_string()))?;
-        Ok(Self { path: path.to_owned(), writer, waiting: Vec::new(), written: 0 })
+        let writer = ArrowWriter::try_new(file, schema(columns), Some(properties))
+            .map_err(|e| failed(e.to_string()))?;
+        Ok(Self { path: path.to_owned(), columns, writer, waiting: Vec::new(), written: 0 })
     }
 
     /// Adds a row.
@@ -141,7 +171,11 @@ impl TokenWriter {
 
     fn flush(&mut self) -> Result<(), TokenFileError> {
         let failed = |problem: String| TokenFileError::Io { verb: "write", path: self.path.clone(), problem };
-        let batch = batch_of(&self.waiting).map_err(|e| failed(e.to_string()))?;
+        let batch = match self.columns {
+            Columns::All => batch_of(&self.waiting),
+            Columns::Labels => labels_of(&self.waiting),
+        };
+        let batch = batch.map_err(|e| failed(e.to_string()))?;
         self.waiting.clear();
         self.writer.write(&batch).map_err(|e| failed(e.to_string()))
     }
@@ -177,7 +211,19 @@ fn batch_of(rows: &[TokenRow]) -> Result<RecordBatch, arrow_schema::ArrowError> 
         Arc::new(attempt.finish()),
         Arc::new(policy.finish()),
     ];
-    RecordBatch::try_new(schema(), columns)
+    RecordBatch::try_new(schema(Columns::All), columns)
+}
+
+fn labels_of(rows: &[TokenRow]) -> Result<RecordBatch, arrow_schema::ArrowError> {
+    let mut ids = ListBuilder::new(Int32Builder::new());
+    let mut labels = ListBuilder::new(Int32Builder::new());
+    for row in rows {
+        let learnt = row.input_ids.iter().zip(row.loss_weights());
+        ids.append_value(row.input_ids.iter().map(|&id| Some(id as i32)));
+        labels
+            .append_value(learnt.map(|(&id, weight)| Some(if weight == 0.0 { IGNORED } else { id as i32 })));
+    }
+    RecordBatch::try_new(schema(Columns::Labels), vec![Arc::new(ids.finish()), Arc::new(labels.finish())])
 }
 
 fn check(path: &Path, row: usize, of: &TokenRow) -> Result<(), TokenFileError> {

@@ -8,6 +8,7 @@ use swegym_core::chat::{Message, Tool};
 use thiserror::Error;
 
 use crate::conversation::{Conversation, Refused, each};
+use crate::mask::Mask;
 use crate::template::TemplateError;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 
@@ -53,21 +54,6 @@ impl TokenRow {
     /// How many tokens are learnt.
     pub fn learnt(&self) -> usize {
         self.loss_mask.iter().filter(|&&learnt| learnt).count()
-    }
-}
-
-/// Which of an assistant's turns are learnt.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Mask {
-    /// Only the last turn.
-    pub last_only: bool,
-    /// Turns that are not learnt, counting assistants' messages from 0.
-    pub skip: Vec<usize>,
-}
-
-impl Mask {
-    fn learns(&self, turn: usize, turns: usize) -> bool {
-        (!self.last_only || turn + 1 == turns) && !self.skip.contains(&turn)
     }
 }
 

@@ -5,9 +5,10 @@ use serde_json::Value;
 use swegym_core::chat::{Message, Role, Tool, ToolCall};
 use swegym_core::wire::openai::{read_message, read_tool};
 use swegym_train::corpus;
+use swegym_train::mask::Mask;
 use swegym_train::template::{Template, TemplateError};
 use swegym_train::tokenizer::{Tokenizer, TokenizerError};
-use swegym_train::tokens::{Mask, row_of};
+use swegym_train::tokens::row_of;
 
 fn specials() -> Vec<(&'static str, String)> {
     vec![("bos_token", "<bos>".to_owned()), ("eos_token", "<eos>".to_owned())]

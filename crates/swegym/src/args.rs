@@ -2,6 +2,7 @@
 
 mod bench;
 mod dev;
+mod export;
 mod train;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 
 pub(crate) use bench::Scenario;
 pub(crate) use dev::DevModelArgs;
+pub(crate) use export::ExportArgs;
 pub(crate) use train::{
     AdapterArgs, CourseArgs, HeldOutArgs, PretrainArgs, ServeArgs, SftArgs, TokenizerArgs, TrainVerb,
     VerifierArgs,
@@ -364,7 +366,7 @@ pub(crate) enum Verb {
     /// Rates and means of a rollout with intervals, by repository and by why attempts ended
     Metrics(MetricsArgs),
     /// Write a rollout's attempts as training data: messages and tools, JSON Lines
-    Export(ExportArgs),
+    Export(Box<ExportArgs>),
     /// Train tokenizers and models on this machine
     Train {
         #[command(subcommand)]
@@ -508,25 +510,6 @@ pub(crate) struct MetricsArgs {
     /// Folder of the other's evaluation
     #[arg(long, value_name = "DIR", requires = "against")]
     pub(crate) against_evaluation: Option<PathBuf>,
-}
-
-/// Which attempts, in which form.
-#[derive(Debug, Clone, ClapArgs)]
-pub(crate) struct ExportArgs {
-    /// Folder of a rollout
-    pub(crate) run: PathBuf,
-    /// File to write
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: PathBuf,
-    /// How calls are written: native, text [default: as they travelled]
-    #[arg(long, value_name = "FORM")]
-    pub(crate) calls: Option<String>,
-    /// Folder of the rollout's evaluation [default: the rollout's own, with --evaluate]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) evaluation: Option<PathBuf>,
-    /// Only attempts that resolve their instance
-    #[arg(long)]
-    pub(crate) resolved: bool,
 }
 
 #[derive(Debug, Clone, Subcommand)]

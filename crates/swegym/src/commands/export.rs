@@ -1,66 +1,196 @@
-//! Records as training frameworks read them: OpenAI messages and tools, a row
-//! an attempt.
+//! Records as training frameworks read them: conversations, token files, or a
+//! folder with everything that another machine needs to train.
+
+mod bundle;
+mod import;
+mod messages;
+mod tokens;
 
 use std::collections::HashMap;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
-use swegym_core::calls::text;
-use swegym_core::chat::{CallForm, Message};
-use swegym_core::wire::openai::{message_json, tool_json};
-use swegym_core::{StopReason, Trajectory};
+use serde_json::{Value, json};
+use swegym_core::Trajectory;
+use swegym_core::chat::CallForm;
+use swegym_core::record::RecordEvent;
+use swegym_train::mask::{Blemish, Mask, blemished};
 
 use crate::args::ExportArgs;
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
 
-/// Writes every finished attempt of a run.
+/// Where rows go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Messages,
+    Tokens,
+    Bundle(bundle::Framework),
+}
+
+impl Target {
+    fn named(word: &str) -> Option<Self> {
+        match word {
+            "messages" => Some(Self::Messages),
+            "tokens" => Some(Self::Tokens),
+            other => bundle::Framework::named(other).map(Self::Bundle),
+        }
+    }
+}
+
+/// A finished attempt that is wanted.
+struct Chosen {
+    events: Vec<RecordEvent>,
+    attempt: Trajectory,
+    resolved: Option<bool>,
+    mask: Mask,
+}
+
+/// Which attempts are wanted, and what of them.
+struct Choice {
+    blemishes: Vec<Blemish>,
+    form: Option<CallForm>,
+    resolved_only: bool,
+    last_only: bool,
+}
+
+/// How many attempts became what.
+#[derive(Debug, Default)]
+struct Counts {
+    written: usize,
+    unfinished: usize,
+    unresolved: usize,
+}
+
+/// Writes what was asked for.
 pub(crate) fn run(printer: Printer, args: &ExportArgs) -> Result<u8, CommandError> {
+    if let Some(checkpoint) = &args.import {
+        return import::run(printer, checkpoint, args);
+    }
+    let target = Target::named(&args.to).ok_or_else(|| {
+        let hint = "messages, tokens, trl, torchtune or verl";
+        CommandError::usage(format!("nothing is exported to `{}`", args.to), hint)
+    })?;
+    let source = args.run.as_deref().ok_or_else(|| {
+        CommandError::usage("nothing to export was named", "give the folder of a rollout, or token files")
+    })?;
+    let choice = choice(args)?;
+    match target {
+        Target::Messages => {
+            let mut written = Written::begin(&args.out)?;
+            let counts = each(source, args, &choice, |chosen| {
+                let form = choice.form.unwrap_or(chosen.attempt.head.calls);
+                written.line(&messages::row(&chosen.attempt, chosen.resolved, form, &chosen.mask.skip))
+            })?;
+            written.finish()?;
+            finish(printer, &counts, args, &json!({}))
+        }
+        Target::Tokens => {
+            let (counts, made) = tokens::write(printer, source, args, &choice, &args.out)?;
+            finish(printer, &counts, args, &made)
+        }
+        Target::Bundle(framework) => bundle::write(printer, framework, source, args, &choice),
+    }
+}
+
+fn choice(args: &ExportArgs) -> Result<Choice, CommandError> {
     let form = args.calls.as_deref().map(|word| {
         CallForm::parse(word)
             .ok_or_else(|| CommandError::usage(format!("there is no form `{word}`"), "native or text"))
     });
-    let form = form.transpose()?;
-    let verdicts = verdicts(args.evaluation.as_deref().unwrap_or(&args.run))?;
-    let records = records(&args.run)?;
-    // Beside its place until it is whole: rows of a large run need not fit in memory.
-    let partial = args.out.with_extension("partial");
-    let failed = |e: std::io::Error| CommandError::file("write", &partial, &e);
-    let mut out = BufWriter::new(std::fs::File::create(&partial).map_err(failed)?);
-    let (mut written, mut unfinished, mut unresolved) = (0, 0, 0);
-    for path in &records {
-        let attempt = super::show::read(path)?;
+    let blemish = |word: &String| {
+        let names = Blemish::ALL.map(Blemish::name).join(", ");
+        Blemish::named(word).ok_or_else(|| CommandError::usage(format!("there are no turns `{word}`"), names))
+    };
+    Ok(Choice {
+        blemishes: args.skip_turns.iter().map(blemish).collect::<Result<_, _>>()?,
+        form: form.transpose()?,
+        resolved_only: args.resolved,
+        last_only: args.last_turn_only,
+    })
+}
+
+/// Gives every finished attempt that is wanted to `take`, one at a time: runs
+/// may be larger than memory.
+fn each(
+    run: &Path,
+    args: &ExportArgs,
+    choice: &Choice,
+    mut take: impl FnMut(Chosen) -> Result<(), CommandError>,
+) -> Result<Counts, CommandError> {
+    let verdicts = verdicts(args.evaluation.as_deref().unwrap_or(run))?;
+    let mut counts = Counts::default();
+    for path in records(run)? {
+        let events = super::show::events(&path)?;
+        let attempt = super::show::fold(&path, &events)?;
         if !attempt.is_over() {
-            unfinished += 1;
+            counts.unfinished += 1;
             continue;
         }
         let key = (attempt.head.instance_id.to_string(), u64::from(attempt.head.attempt));
         let resolved = verdicts.get(&key).copied();
-        if args.resolved && resolved != Some(true) {
-            unresolved += 1;
+        if choice.resolved_only && resolved != Some(true) {
+            counts.unresolved += 1;
             continue;
         }
-        let row = row(&attempt, resolved, form.unwrap_or(attempt.head.calls));
-        writeln!(out, "{row}").map_err(failed)?;
-        written += 1;
+        let mask = Mask { last_only: choice.last_only, skip: blemished(&attempt, &choice.blemishes) };
+        take(Chosen { events, attempt, resolved, mask })?;
+        counts.written += 1;
     }
-    out.flush().map_err(failed)?;
-    if written == 0 {
-        std::fs::remove_file(&partial).map_err(failed)?;
+    if counts.written == 0 {
         return Err(CommandError::nothing(
-            format!("`{}` has no attempt to write", args.run.display()),
+            format!("`{}` has no attempt to write", run.display()),
             "name the folder of a rollout; with --resolved, one that is evaluated",
         ));
     }
-    std::fs::rename(&partial, &args.out).map_err(|e| CommandError::file("write", &args.out, &e))?;
-    let value =
+    Ok(counts)
+}
+
+/// Lines beside their place until they are whole.
+struct Written {
+    place: PathBuf,
+    partial: PathBuf,
+    out: BufWriter<std::fs::File>,
+}
+
+impl Written {
+    fn begin(place: &Path) -> Result<Self, CommandError> {
+        let partial = place.with_extension("partial");
+        let file = std::fs::File::create(&partial).map_err(|e| CommandError::file("write", &partial, &e))?;
+        Ok(Self { place: place.to_owned(), partial, out: BufWriter::new(file) })
+    }
+
+    fn line(&mut self, row: &Value) -> Result<(), CommandError> {
+        writeln!(self.out, "{row}").map_err(|e| CommandError::file("write", &self.partial, &e))
+    }
+
+    fn finish(mut self) -> Result<(), CommandError> {
+        self.out.flush().map_err(|e| CommandError::file("write", &self.partial, &e))?;
+        std::fs::rename(&self.partial, &self.place).map_err(|e| CommandError::file("write", &self.place, &e))
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        // After a failure; once it is in its place nothing is left here.
+        _ = std::fs::remove_file(&self.partial);
+    }
+}
+
+fn finish(printer: Printer, counts: &Counts, args: &ExportArgs, more: &Value) -> Result<u8, CommandError> {
+    let Counts { written, unfinished, unresolved } = *counts;
+    let mut value =
         json!({"written": written, "unfinished": unfinished, "unresolved": unresolved, "out": args.out});
-    let table = vec![
+    let mut table = vec![
         ["written", "unfinished", "unresolved"].map(str::to_owned).to_vec(),
         [written, unfinished, unresolved].map(|n: usize| n.to_string()).to_vec(),
     ];
+    for (key, number) in more.as_object().into_iter().flatten() {
+        value[key] = number.clone();
+        table[0].push(key.clone());
+        table[1].push(number.to_string());
+    }
     printer.result(&value, &table);
     Ok(exit::DONE)
 }
@@ -107,30 +237,4 @@ pub(crate) fn verdicts(run: &Path) -> Result<HashMap<(String, u64), bool>, Comma
         verdicts.insert((id, attempt), row["resolved"] == true);
     }
     Ok(verdicts)
-}
-
-fn row(attempt: &Trajectory, resolved: Option<bool>, form: CallForm) -> Value {
-    let head = &attempt.head;
-    let messages: Vec<Message> = match form {
-        // A call that is no JSON can only be shown in the form it came in.
-        CallForm::Text => text::conversation(&attempt.messages, &head.tools, text::INSTRUCTIONS)
-            .unwrap_or_else(|_| attempt.messages.clone()),
-        CallForm::Native => attempt.messages.clone(),
-    };
-    let mut row = Map::new();
-    row.insert("instance_id".into(), json!(head.instance_id.as_str()));
-    row.insert("attempt".into(), json!(head.attempt));
-    row.insert("messages".into(), messages.iter().map(message_json).collect());
-    if form == CallForm::Native {
-        row.insert("tools".into(), head.tools.iter().map(tool_json).collect());
-    }
-    row.insert("resolved".into(), json!(resolved));
-    row.insert("exit_status".into(), json!(attempt.stop.map(StopReason::as_str)));
-    // A limit of ours ended it: whoever trains decides whether that is a lesson.
-    row.insert("mask".into(), json!(attempt.stop.is_none_or(StopReason::is_budget)));
-    row.insert("model".into(), json!(head.model));
-    row.insert("scaffold".into(), json!(head.scaffold));
-    row.insert("temperature".into(), json!(head.sampling.temperature));
-    row.insert("test_result".into(), json!({"git_patch": attempt.patch}));
-    Value::Object(row)
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use swegym_core::chat::Role;
 use swegym_core::format::record;
+use swegym_core::record::RecordEvent;
 use swegym_core::trajectory::stuck::Stuck;
 use swegym_core::trajectory::{Action, Step};
 use swegym_core::{StopReason, Trajectory};
@@ -56,12 +57,20 @@ pub(crate) fn trajectory(printer: Printer, args: &ShowTrajectoryArgs) -> Result<
 
 /// Reads a record into an attempt.
 pub(crate) fn read(path: &Path) -> Result<Trajectory, CommandError> {
+    fold(path, &events(path)?)
+}
+
+/// Reads a record's events.
+pub(crate) fn events(path: &Path) -> Result<Vec<RecordEvent>, CommandError> {
     let bytes = std::fs::read(path).map_err(|e| CommandError::file("read", path, &e))?;
-    let name = path.to_string_lossy();
-    let record = record::read(&name, &String::from_utf8_lossy(&bytes))?;
-    Trajectory::fold(&record.into_events()).map_err(|e| {
+    Ok(record::read(&path.to_string_lossy(), &String::from_utf8_lossy(&bytes))?.into_events())
+}
+
+/// Makes an attempt of a record's events.
+pub(crate) fn fold(path: &Path, events: &[RecordEvent]) -> Result<Trajectory, CommandError> {
+    Trajectory::fold(events).map_err(|e| {
         CommandError::usage(
-            format!("`{name}` holds no attempt: {e}"),
+            format!("`{}` holds no attempt: {e}", path.display()),
             "records lie in a run's trajectories/<instance_id>/<attempt>.jsonl",
         )
     })

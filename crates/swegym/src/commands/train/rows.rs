@@ -35,7 +35,8 @@ pub(super) fn read(
     Ok(rows)
 }
 
-fn conversations(
+/// The conversations of a file as rows of tokens.
+pub(crate) fn conversations(
     printer: Printer,
     path: &Path,
     tokenizer: &Tokenizer,

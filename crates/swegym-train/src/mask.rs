@@ -1,0 +1,79 @@
+//! Which of an attempt's turns are learnt.
+
+use swegym_core::Trajectory;
+use swegym_core::trajectory::Step;
+
+/// Which of an assistant's turns are learnt.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mask {
+    /// Only the last turn.
+    pub last_only: bool,
+    /// Turns that are not learnt, counting assistants' messages from 0.
+    pub skip: Vec<usize>,
+}
+
+impl Mask {
+    /// Whether a turn of so many is learnt.
+    pub fn learns(&self, turn: usize, turns: usize) -> bool {
+        (!self.last_only || turn + 1 == turns) && !self.skip.contains(&turn)
+    }
+}
+
+/// A kind of turn that is no lesson (SWE-Lego's turn masks; reference/training.md, 2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blemish {
+    /// A tool refused the call: no such file, no such text, no such argument.
+    Errors,
+    /// The answer could not be read as a call.
+    Malformed,
+    /// The same call with the same answer as the turn before, or a loop that
+    /// was pointed out.
+    Loops,
+}
+
+impl Blemish {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Errors, Self::Malformed, Self::Loops];
+
+    /// Its name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Errors => "errors",
+            Self::Malformed => "malformed",
+            Self::Loops => "loops",
+        }
+    }
+
+    /// By its name in settings.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|blemish| blemish.name() == word)
+    }
+
+    fn marks(self, step: &Step, before: Option<&Step>) -> bool {
+        match self {
+            Self::Errors => step.actions.iter().any(swegym_core::trajectory::Action::is_error),
+            Self::Malformed => step.problem.is_some(),
+            Self::Loops => {
+                let said = |step: &Step| -> Vec<(String, String, String)> {
+                    let told = |a: &swegym_core::trajectory::Action| {
+                        (a.call.name.clone(), a.call.arguments.clone(), a.observation.clone())
+                    };
+                    step.actions.iter().map(told).collect()
+                };
+                let again =
+                    before.is_some_and(|before| !step.actions.is_empty() && said(before) == said(step));
+                again || !step.nudges.is_empty()
+            }
+        }
+    }
+}
+
+/// The turns of an attempt, from 0, that have one of some blemishes.
+pub fn blemished(attempt: &Trajectory, blemishes: &[Blemish]) -> Vec<usize> {
+    let steps = attempt.steps.iter().enumerate();
+    let bad = |(index, step): &(usize, &Step)| {
+        let before = index.checked_sub(1).map(|before| &attempt.steps[before]);
+        blemishes.iter().any(|blemish| blemish.marks(step, before))
+    };
+    steps.filter(bad).map(|(index, _)| index).collect()
+}

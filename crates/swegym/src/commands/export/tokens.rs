@@ -1,0 +1,143 @@
+//! Attempts as token files: with the ids that were sampled where the record
+//! holds them, rendered by the model's template where it does not.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use swegym_core::Trajectory;
+use swegym_core::chat::{CallForm, Role};
+use swegym_train::conversation::Conversation;
+use swegym_train::recorded::{self, Turn};
+use swegym_train::token_file::TokenWriter;
+use swegym_train::tokenizer::Tokenizer;
+use swegym_train::tokens::{TokenRow, row_of};
+
+use super::{Choice, Chosen, Counts, each, messages};
+use crate::args::ExportArgs;
+use crate::error::CommandError;
+use crate::printer::Printer;
+
+/// Where the tokens of attempts came from.
+#[derive(Debug, Default)]
+struct Sources {
+    sampled: usize,
+    rendered: usize,
+    refused: usize,
+    rows: usize,
+}
+
+/// Writes the token file of a run. Says how many attempts had their tokens
+/// recorded.
+pub(super) fn write(
+    printer: Printer,
+    run: &Path,
+    args: &ExportArgs,
+    choice: &Choice,
+    out: &Path,
+) -> Result<(Counts, Value), CommandError> {
+    let tokenizer = tokenizer(args)?;
+    let partial = out.with_extension("partial");
+    let mut writer = TokenWriter::create(&partial)?;
+    let mut sources = Sources::default();
+    let taken = if run.is_file() {
+        conversations(printer, &tokenizer, run, choice, &mut sources, &mut writer)
+    } else {
+        each(run, args, choice, |chosen| {
+            for row in rows(printer, &tokenizer, choice, &chosen, &mut sources)? {
+                writer.push(row)?;
+            }
+            Ok(())
+        })
+    };
+    let counts = match taken {
+        Ok(counts) => counts,
+        Err(error) => {
+            // What there is of the file is of no use.
+            _ = std::fs::remove_file(&partial);
+            return Err(error);
+        }
+    };
+    sources.rows = writer.finish()?;
+    std::fs::rename(&partial, out).map_err(|e| CommandError::file("write", out, &e))?;
+    let Sources { sampled, rendered, refused, rows } = sources;
+    Ok((counts, json!({"rows": rows, "sampled": sampled, "rendered": rendered, "refused": refused})))
+}
+
+pub(super) fn tokenizer(args: &ExportArgs) -> Result<Tokenizer, CommandError> {
+    let folder = args.model.as_ref().ok_or_else(|| {
+        CommandError::usage("tokens need a tokenizer", "--model names the folder that holds the model's")
+    })?;
+    Ok(Tokenizer::read(&crate::commands::train::model_folder(folder))?)
+}
+
+/// The conversations of a file, as `export` writes them.
+fn conversations(
+    printer: Printer,
+    tokenizer: &Tokenizer,
+    path: &Path,
+    choice: &Choice,
+    sources: &mut Sources,
+    writer: &mut TokenWriter,
+) -> Result<Counts, CommandError> {
+    let rows = crate::commands::train::conversations(printer, path, tokenizer, choice.last_only)?;
+    sources.rendered = rows.len();
+    let counts = Counts { written: rows.len(), ..Counts::default() };
+    rows.into_iter().try_for_each(|row| writer.push(row))?;
+    Ok(counts)
+}
+
+fn rows(
+    printer: Printer,
+    tokenizer: &Tokenizer,
+    choice: &Choice,
+    chosen: &Chosen,
+    sources: &mut Sources,
+) -> Result<Vec<TokenRow>, CommandError> {
+    let attempt = &chosen.attempt;
+    let about = || Conversation {
+        instance_id: attempt.head.instance_id.to_string(),
+        repo: None,
+        attempt: attempt.head.attempt,
+        model: Some(attempt.head.model.clone()),
+        ..Conversation::default()
+    };
+    let turns = recorded::turns(&chosen.events).ok().flatten();
+    if let Some(turns) = turns.filter(|turns| belong(tokenizer, turns, attempt)) {
+        sources.sampled += 1;
+        let named = |row: TokenRow| {
+            let policy = row.policy.clone();
+            let row = row.about(about());
+            TokenRow { policy: policy.or(row.policy.clone()), ..row }
+        };
+        return Ok(recorded::rows(&turns, &chosen.mask).into_iter().map(named).collect());
+    }
+    let form = choice.form.unwrap_or(attempt.head.calls);
+    let conversation = messages::conversation(attempt, form);
+    let tools = if form == CallForm::Native { attempt.head.tools.as_slice() } else { &[] };
+    match row_of(tokenizer, &conversation, tools, &chosen.mask) {
+        Ok(row) => {
+            sources.rendered += 1;
+            Ok(vec![row.about(about())])
+        }
+        Err(problem) => {
+            sources.refused += 1;
+            let head = &attempt.head;
+            printer.say(&format!("warning: {} attempt {}: {problem}", head.instance_id, head.attempt));
+            Ok(Vec::new())
+        }
+    }
+}
+
+/// Whether recorded ids are of this tokenizer: they say what the record says.
+/// Another model's ids would train noise.
+fn belong(tokenizer: &Tokenizer, turns: &[Turn], attempt: &Trajectory) -> bool {
+    let ids = turns.iter().flat_map(|turn| turn.prompt.iter().chain(&turn.answer));
+    if ids.into_iter().any(|&id| id as usize >= tokenizer.len()) {
+        return false;
+    }
+    let said = attempt.messages.iter().filter(|message| message.role == Role::Assistant);
+    turns.iter().zip(said).all(|(turn, message)| {
+        let text = tokenizer.decode(&turn.answer);
+        text.contains(message.content.trim())
+    })
+}
