@@ -27,17 +27,47 @@ fn a_model_from_nothing_learns_a_teachers_attempt_by_heart_and_resolves_the_inst
     let done: Value = serde_json::from_str(&gym.must(&[&learn[..], &["--json"]].concat())).unwrap();
     assert!(done["loss"].as_f64().unwrap() < 0.02, "{done}");
     assert!(gym.read("policy/report.html").contains("<polyline"));
+    let events = std::fs::metadata(gym.path("policy/tensorboard/events.out.tfevents.0000000000.swegym"));
+    assert!(events.unwrap().len() > 150 * 100);
 
     let words = ["serve", "--model", "policy", "--name", "pupil", "--listen", "127.0.0.1:0"];
     let served = listen(&gym, &words);
     let ask =
         ["--model", "pupil", "--endpoint", &served.address, "--tool-calls", "text", "--temperature", "0"];
     let flags = ["--instances", "one.jsonl", "--scaffold", "codeact", "--evaluate", "--out", "pupil"];
-    gym.must(&[&["rollout"][..], &flags, &ask].concat());
+    gym.must(&[&["rollout", "--capture-tokens"][..], &flags, &ask].concat());
     let attempt = result(&gym, "pupil", 0);
     assert_eq!(attempt["exit_status"], "submitted", "{attempt}");
     let report = &rows(&gym.read("pupil/reports.jsonl"))[0];
     assert!(report["instance_id"] == id(&gym).as_str() && report["resolved"] == true, "{report}");
+
+    // Its own tokens train it on; what was sampled is what is scored.
+    let tokens =
+        ["export", "pupil", "--to", "tokens", "--model", "policy", "--out", "pupil.parquet", "--json"];
+    let made: Value = serde_json::from_str(&gym.must(&tokens)).unwrap();
+    assert_eq!(
+        (&made["sampled"], &made["rendered"], &made["rows"]),
+        (&json!(1), &json!(0), &json!(1)),
+        "{made}"
+    );
+    let again =
+        ["train", "sft", "--model", "policy", "--data", "pupil.parquet", "--out", "again", "--context"];
+    gym.must(&[&again[..], &["8192", "--steps", "1", "--batch", "1"]].concat());
+    let first: Value = serde_json::from_str(gym.read("again/metrics.jsonl").lines().next().unwrap()).unwrap();
+    let (_, sampled) = logprobs(&gym, "pupil.parquet");
+    assert!((first["loss"].as_f64().unwrap() + sampled).abs() < 1e-6, "{first} and {sampled}");
+}
+
+/// Learnt tokens of a token file, and their mean log-probability when they were sampled.
+fn logprobs(gym: &Gym, file: &str) -> (usize, f64) {
+    let (mut learnt, mut total) = (0, 0.0);
+    swegym_train::token_file::read(&gym.path(file), |row| {
+        learnt += row.learnt();
+        total += row.logprobs.iter().flatten().map(|&l| f64::from(l)).sum::<f64>();
+        Ok::<(), swegym_train::token_file::TokenFileError>(())
+    })
+    .unwrap();
+    (learnt, total / learnt as f64)
 }
 
 fn counted(count: usize) -> String {
@@ -250,6 +280,122 @@ fn the_endpoint_speaks_the_protocol() {
     assert_eq!(ask(&served.address, "/v1/nothing", None).0, 404);
     let metrics = ask(&served.address, "/metrics", None).1;
     assert!(metrics.contains("\nswegym_answers_total "), "{metrics}");
+}
+
+/// Attempts at counting, the right ones resolved.
+fn attempts() -> String {
+    let row = |i: usize| {
+        let (asked, resolved) = (i / 2 % 8 + 2, i.is_multiple_of(2));
+        let said = if resolved { counted(asked) } else { "9 9 9".to_owned() };
+        let messages = json!([
+            {"role": "user", "content": format!("count to {asked}")},
+            {"role": "assistant", "content": said},
+        ]);
+        json!({"instance_id": format!("count-{}", i / 2), "messages": messages, "resolved": resolved})
+    };
+    (0..64).map(|i| row(i).to_string() + "\n").collect()
+}
+
+#[test]
+fn a_verifier_is_trained_served_and_scores_attempts() {
+    let gym = model();
+    gym.write("attempts.jsonl", &attempts());
+    gym.write("question.jinja", "{% for turn in turns %}{{ turn.text }} {% endfor %}");
+    let learn = ["train", "verifier", "--model", "base", "--data", "attempts.jsonl", "--held-out", "0.2"];
+    let flags = ["--template", "question.jinja", "--context", "128", "--batch", "4", "--rate", "4e-3"];
+    let course = [&learn[..], &flags].concat();
+    gym.must(&[&course[..], &["--epochs", "30", "--out", "judge"]].concat());
+    let done = gym.must(
+        &[&course[..], &["--answer", "class", "--epochs", "30", "--out", "classes", "--json"]].concat(),
+    );
+    let done: Value = serde_json::from_str(&done).unwrap();
+    assert!(done["loss"].as_f64().unwrap() < 0.3, "{done}");
+    for model in ["judge", "classes"] {
+        let served = listen(&gym, &["serve", "--model", model, "--listen", "127.0.0.1:0"]);
+        let models: Value = serde_json::from_str(&ask(&served.address, "/v1/models", None).1).unwrap();
+        assert_eq!(models["data"][0]["verifier"], true, "{models}");
+        let score = |line: &str| {
+            let body = json!({"attempt": serde_json::from_str::<Value>(line).unwrap()});
+            let (status, text) = ask(&served.address, "/v1/score", Some(&body));
+            let verdict: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(status, 200, "{verdict}");
+            verdict["score"].as_f64().unwrap()
+        };
+        let lines = gym.read("attempts.jsonl");
+        let scores: Vec<f64> = lines.lines().take(16).map(score).collect();
+        for (right, wrong) in scores.iter().step_by(2).zip(scores.iter().skip(1).step_by(2)) {
+            assert!(right > wrong, "{model}: {scores:?}");
+        }
+        let chat = json!({"messages": [{"role": "user", "content": "count to 3"}]});
+        let (status, text) = ask(&served.address, "/v1/chat/completions", Some(&chat));
+        assert_eq!(status == 200, model == "judge", "{text}");
+    }
+    let refused = |arguments: &[&str], words: &str| {
+        let output = gym.run(&[&course[..], &["--out", "no"], arguments].concat());
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains(words) && text.contains("hint: "), "{text}");
+    };
+    refused(&["--labels", "YES"], "1 labels were given");
+    refused(&["--labels", "YES,YES"], "begin with the same token");
+    refused(&["--overlong", "window"], "a question is not `window` where it is too long");
+    refused(&["--answer", "class", "--lora", "4"], "an adapter has no head of its own");
+    let resolved = gym.read("attempts.jsonl").replace("false", "true");
+    gym.write("attempts.jsonl", &resolved);
+    refused(&[], "64 resolved and 0 unresolved attempts teach no difference");
+    gym.write("attempts.jsonl", &resolved.replace("true", "null"));
+    refused(&[], "nobody knows whether it is resolved");
+}
+
+#[test]
+fn adapters_are_swapped_while_a_model_is_served() {
+    let gym = model();
+    let learn = |says: &str, out: &str| {
+        let row = |i: usize| {
+            let of = gym.read("rows.jsonl").lines().nth(i).unwrap().replace(&counted(i + 1), says);
+            of + "\n"
+        };
+        gym.write("says.jsonl", &(0..39).map(row).collect::<String>());
+        let data = ["train", "sft", "--model", "base", "--data", "says.jsonl", "--lora", "8", "--out", out];
+        gym.must(
+            &[&data[..], &["--context", "128", "--batch", "2", "--steps", "60", "--rate", "1e-2"]].concat(),
+        );
+    };
+    learn("1 2 3", "three");
+    learn("9 9", "nines");
+    let words = ["serve", "--model", "base", "--adapter", "pupil=three", "--hot-swap", "--listen"];
+    let served = listen(&gym, &[&words[..], &["127.0.0.1:0"]].concat());
+    let chat = |model: &str| {
+        let body = json!({
+            "model": model, "messages": [{"role": "user", "content": "count to 3"}], "temperature": 0,
+            "max_tokens": 12,
+        });
+        let (status, text) = ask(&served.address, "/v1/chat/completions", Some(&body));
+        (status, serde_json::from_str::<Value>(&text).unwrap())
+    };
+    let swap = |path: &str, body: Value| {
+        let (status, text) = ask(&served.address, path, Some(&body));
+        (status, serde_json::from_str::<Value>(&text).unwrap())
+    };
+    let said = |answer: &Value| answer["choices"][0]["message"]["content"].as_str().unwrap().to_owned();
+    let (_, first) = chat("pupil");
+    assert_eq!((said(&first).as_str(), &first["system_fingerprint"]), ("1 2 3", &json!("pupil@1")));
+    assert_ne!(said(&chat("base").1), "1 2 3");
+    let place = gym.path("nines");
+    let (status, loaded) = swap("/v1/load_lora_adapter", json!({"lora_name": "pupil", "lora_path": place}));
+    assert_eq!((status, &loaded["generation"]), (200, &json!(2)), "{loaded}");
+    let (_, second) = chat("pupil");
+    assert_eq!((said(&second).as_str(), &second["system_fingerprint"]), ("9 9", &json!("pupil@2")));
+    let (status, refused) =
+        swap("/v1/load_lora_adapter", json!({"lora_name": "pupil", "lora_path": gym.path("no")}));
+    assert_eq!(status, 400, "{refused}");
+    assert_eq!(said(&chat("pupil").1), "9 9", "what cannot be read changes nothing");
+    assert_eq!(swap("/v1/unload_lora_adapter", json!({"lora_name": "pupil"})).0, 200);
+    assert_eq!(chat("pupil").0, 404);
+    assert_eq!(swap("/v1/unload_lora_adapter", json!({"lora_name": "pupil"})).0, 404);
+
+    let fixed = listen(&gym, &["serve", "--model", "base", "--listen", "127.0.0.1:0"]);
+    let body = json!({"lora_name": "pupil", "lora_path": place});
+    assert_eq!(ask(&fixed.address, "/v1/load_lora_adapter", Some(&body)).0, 403);
 }
 
 #[test]

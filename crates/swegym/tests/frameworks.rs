@@ -3,6 +3,8 @@
 //! `cargo test -p swegym --test frameworks -- --ignored`
 //! (`SWEGYM_TEST_PYTHON` names a Python that has the packages already).
 
+#![expect(clippy::disallowed_methods, reason = "a test starts its peers")]
+
 mod common;
 
 use std::path::{Path, PathBuf};
@@ -30,7 +32,6 @@ fn model() -> Gym {
     gym
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test starts its peers")]
 fn run(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let told =

@@ -2,6 +2,7 @@
 
 mod course;
 mod curves;
+mod events;
 mod rows;
 mod verifier;
 

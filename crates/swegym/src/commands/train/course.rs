@@ -1,6 +1,7 @@
 //! A training run: its folder, its steps, its checkpoints.
 //!
-//! `training.json` says how it began, `metrics.jsonl` what each step found,
+//! `training.json` says how it began, `metrics.jsonl` what each step found
+//! (`tensorboard/` the same, for TensorBoard),
 //! `checkpoints/` where it can go on, `model/` what came out of it.
 
 use std::fs::{self, File};
@@ -17,6 +18,7 @@ use swegym_train::trainer::{Measured, Settings, StepReport, Trainer};
 use tokio::sync::watch;
 
 use super::curves;
+use super::events::{self, Events};
 use crate::args::CourseArgs;
 use crate::error::CommandError;
 use crate::exit;
@@ -80,13 +82,26 @@ impl Outcome {
 
 /// What a run knows while it goes.
 struct Going {
-    metrics: File,
+    metrics: Metrics,
     bar: ProgressBar,
     last: Option<Measured>,
     best: Option<(f64, u64)>,
     worse: u32,
     tokens: usize,
     begun: Instant,
+}
+
+/// What is measured, for people and programs.
+struct Metrics {
+    lines: File,
+    events: Events,
+}
+
+impl Metrics {
+    fn add(&mut self, row: &Value) -> std::io::Result<()> {
+        writeln!(self.lines, "{row}")?;
+        self.events.add(row)
+    }
 }
 
 impl Course<'_> {
@@ -165,7 +180,7 @@ impl Course<'_> {
                 let line = json!({
                     "step": step, "held_out_loss": found.loss, "held_out_accuracy": found.accuracy,
                 });
-                writeln!(going.metrics, "{line}")?;
+                going.metrics.add(&line)?;
                 if going.best.is_none_or(|(best, _)| found.loss < best) {
                     (going.best, going.worse) = (Some((found.loss, step)), 0);
                     if self.pace.patience.is_some() {
@@ -196,14 +211,14 @@ impl Course<'_> {
             "tokens": measured.tokens, "learnt": measured.learnt, "rate": rate, "gradient": norm,
             "tokens_per_second": per_second,
         });
-        writeln!(going.metrics, "{line}")?;
+        going.metrics.add(&line)?;
         going.bar.set_position(*step);
         going.bar.set_message(format!("loss {:.4}  {per_second:.0} tokens/s", measured.loss));
         Ok(())
     }
 
     /// Makes the folder, or finds where to go on in it; gives its metrics.
-    fn open(&self, trainer: &mut Trainer, rows: usize, held_out: usize) -> Result<File, CommandError> {
+    fn open(&self, trainer: &mut Trainer, rows: usize, held_out: usize) -> Result<Metrics, CommandError> {
         let failed = |action: &'static str, path: &Path| {
             let path = path.to_owned();
             move |e: std::io::Error| CommandError::file(action, &path, &e)
@@ -236,7 +251,9 @@ impl Course<'_> {
             self.printer.say(&format!("going on after step {step}"));
         }
         checkpoint::write_synced(&metrics, kept.as_bytes())?;
-        File::options().append(true).open(&metrics).map_err(failed("write", &metrics))
+        let lines = File::options().append(true).open(&metrics).map_err(failed("write", &metrics))?;
+        let events = Events::begin(self.out, &kept).map_err(failed("write", &self.out.join(events::FILE)))?;
+        Ok(Metrics { lines, events })
     }
 
     fn checkpoint(&self, step: u64) -> PathBuf {
