@@ -5,6 +5,8 @@
 //! says into how many pieces a call may split itself.
 
 pub(crate) mod attention;
+#[cfg(test)]
+mod gradients;
 mod isa;
 pub(crate) use isa::widest as isa_widest;
 pub(crate) mod loss;
