@@ -46,6 +46,12 @@ impl Family {
     }
 }
 
+/// Largest of any size; the largest published vocabularies are a quarter of it.
+const MOST: usize = 1 << 20;
+
+/// Largest `head_dim`; the published models have 64 to 256.
+pub(crate) const MOST_HEAD_DIM: usize = 512;
+
 /// The sizes of a decoder, and which of the family's variations it has.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Architecture {
@@ -155,8 +161,14 @@ impl Architecture {
         if self.kv_heads == 0 || !self.heads.is_multiple_of(self.kv_heads) {
             return refuse(format!("{} heads cannot share {} key heads", self.heads, self.kv_heads));
         }
-        if !self.head_dim.is_multiple_of(2) {
-            return refuse(format!("head_dim {} is odd; rotary positions need pairs", self.head_dim));
+        let wide = [self.width, self.inner, self.heads, self.head_dim, self.layers, self.outputs()];
+        let most = wide.iter().chain([&self.vocabulary, &self.kv_heads]).copied().max().unwrap_or(0);
+        // So that no product of sizes overflows.
+        if most > MOST || self.head_dim > MOST_HEAD_DIM || self.query_width() > MOST {
+            return refuse(format!("a size of {most}, or heads of {}, are too large", self.head_dim));
+        }
+        if self.head_dim == 0 || !self.head_dim.is_multiple_of(2) {
+            return refuse(format!("head_dim {} is not even; rotary positions need pairs", self.head_dim));
         }
         Ok(())
     }

@@ -17,6 +17,9 @@ use thiserror::Error;
 const OPEN: char = '\u{F8F0}';
 const CLOSE: char = '\u{F8F1}';
 
+/// Instructions that one rendering may take; a conversation of 200 turns takes some ten thousand.
+const FUEL: u64 = 20_000_000;
+
 /// A chat template that was read once.
 #[derive(Debug, Clone)]
 pub struct Template {
@@ -60,6 +63,8 @@ impl Template {
     /// It is not Jinja.
     pub fn new(source: &str, specials: &[(&str, String)]) -> Result<Self, TemplateError> {
         let mut jinja = Environment::new();
+        // A template comes with a model from anywhere: it may not run for ever.
+        jinja.set_fuel(Some(FUEL));
         jinja.set_trim_blocks(true);
         jinja.set_lstrip_blocks(true);
         jinja.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
@@ -132,14 +137,33 @@ impl Template {
         }
         let mut rendered = Rendered { text: whole, turns: Vec::new() };
         for index in turns {
-            let before = self.render_marked(&messages[..index], tools, true)?;
-            let after = self.render_marked(&messages[..=index], tools, false)?;
-            if !after.starts_with(&before) || !rendered.text.starts_with(&after) {
+            let (after, said) = self.render_turn(messages, tools, index)?;
+            if !rendered.text.starts_with(&after) {
                 return Err(TemplateError::Rewrites(index));
             }
-            rendered.turns.push((index, before.len()..after.len()));
+            rendered.turns.push((index, said));
         }
         Ok(rendered)
+    }
+
+    /// The text up to the end of one assistant's message, as the template has
+    /// it when that is the last, and where in it the message stands.
+    ///
+    /// # Errors
+    /// The template fails, or changes what stood there when the model was asked.
+    pub fn render_turn(
+        &self,
+        messages: &[Message],
+        tools: &[Tool],
+        index: usize,
+    ) -> Result<(String, std::ops::Range<usize>), TemplateError> {
+        let before = self.render(&messages[..index], tools, true)?;
+        let after = self.render(&messages[..=index], tools, false)?;
+        if !after.starts_with(&before) {
+            return Err(TemplateError::Rewrites(index));
+        }
+        let said = before.len()..after.len();
+        Ok((after, said))
     }
 }
 

@@ -4,11 +4,12 @@
 //! model's own template, or from ids that were recorded when they were sampled;
 //! those are used as they are and never tokenised again.
 
-use swegym_core::chat::{Message, Tool};
+use swegym_core::chat::{Message, Role, Tool};
 use thiserror::Error;
 
 use crate::conversation::{Conversation, Refused, each};
 use crate::mask::Mask;
+use crate::recorded::{self, Turn};
 use crate::template::TemplateError;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 
@@ -46,9 +47,10 @@ impl TokenRow {
 
     /// The row with what is known of the attempt that it came from.
     #[must_use]
-    pub fn about(self, of: Conversation) -> Self {
-        let Conversation { instance_id, repo, attempt, model: policy, .. } = of;
-        Self { instance_id, repo, attempt, policy, ..self }
+    pub fn about(self, of: &Conversation) -> Self {
+        let Conversation { instance_id, repo, attempt, model, .. } = of;
+        let (instance_id, repo, policy) = (instance_id.clone(), repo.clone(), model.clone());
+        Self { instance_id, repo, attempt: *attempt, policy, ..self }
     }
 
     /// How many tokens are learnt.
@@ -103,6 +105,37 @@ pub fn row_of(
     Ok(TokenRow { input_ids: ids, loss_mask, turns: Some(turns), ..TokenRow::default() })
 }
 
+/// As [`row_of`]; but where the template rewrites what came before (stock
+/// templates of thinking models drop earlier thoughts), several rows: each
+/// turn is learnt after what the model read when it said it. Turns whose
+/// beginnings agree share a row.
+///
+/// # Errors
+/// As [`row_of`], or the template changes even the last message.
+pub fn rows_of(
+    tokenizer: &Tokenizer,
+    messages: &[Message],
+    tools: &[Tool],
+    mask: &Mask,
+) -> Result<Vec<TokenRow>, TokensError> {
+    match row_of(tokenizer, messages, tools, mask) {
+        Err(TokensError::Template(TemplateError::Rewrites(_))) => {}
+        row => return Ok(vec![row?]),
+    }
+    let template = tokenizer.template.as_ref().ok_or(TokensError::NoTemplate)?;
+    let said = messages.iter().enumerate().filter(|(_, m)| m.role == Role::Assistant);
+    let turn = |(index, _): (usize, &Message)| -> Result<Turn, TokensError> {
+        let (text, said) = template.render_turn(messages, tools, index)?;
+        let (mut prompt, places) = tokenizer.encode_with_places(&text)?;
+        let mut answer = prompt.split_off(places.partition_point(|(start, _)| *start < said.start));
+        let end = answer.iter().rposition(|&id| tokenizer.is_special(id) && is_end(tokenizer, id));
+        answer.truncate(end.map_or(answer.len(), |end| end + 1));
+        Ok(Turn { prompt, answer, logprobs: None, policy: None })
+    };
+    let turns: Vec<Turn> = said.map(turn).collect::<Result<_, _>>()?;
+    Ok(recorded::rows(&turns, mask))
+}
+
 /// Tokens that end a turn: those that end an answer, and what a template
 /// writes to close a message.
 fn is_end(tokenizer: &Tokenizer, id: u32) -> bool {
@@ -123,9 +156,10 @@ pub fn conversations(
     if tokenizer.template.is_none() {
         return Err(TokensError::NoTemplate);
     }
-    Ok(each(text, |of| {
+    let (rows, refused) = each(text, |of| {
         let mask = Mask { last_only, skip: of.skip_turns.clone() };
-        let row = row_of(tokenizer, &of.messages, &of.tools, &mask).map_err(|e| e.to_string())?;
-        Ok(row.about(of))
-    }))
+        let rows = rows_of(tokenizer, &of.messages, &of.tools, &mask).map_err(|e| e.to_string())?;
+        Ok(rows.into_iter().map(|row| row.about(&of)).collect::<Vec<_>>())
+    });
+    Ok((rows.into_iter().flatten().collect(), refused))
 }

@@ -295,6 +295,13 @@ impl Trainer {
         Ok(measure(&packs, &outcomes))
     }
 
+    /// The rows that a step learns from, in the order in which it reads them;
+    /// steps count from 0.
+    pub fn rows_of(&self, step: u64) -> Vec<usize> {
+        let packs = self.packs_of(step);
+        packs.iter().flat_map(|&pack| &self.packs[pack]).map(|&index| self.sequences[index].row).collect()
+    }
+
     /// The packs of a step: each epoch in an order of its own, the last step of
     /// an epoch with what is left.
     fn packs_of(&self, step: u64) -> Vec<usize> {

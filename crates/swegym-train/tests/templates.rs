@@ -8,7 +8,7 @@ use swegym_train::corpus;
 use swegym_train::mask::Mask;
 use swegym_train::template::{Template, TemplateError};
 use swegym_train::tokenizer::{Tokenizer, TokenizerError};
-use swegym_train::tokens::row_of;
+use swegym_train::tokens::{TokenRow, row_of, rows_of};
 
 fn specials() -> Vec<(&'static str, String)> {
     vec![("bos_token", "<bos>".to_owned()), ("eos_token", "<eos>".to_owned())]
@@ -105,12 +105,47 @@ fn a_template_that_rewrites_what_came_before_is_refused() {
 }
 
 #[test]
+fn where_a_template_drops_earlier_thoughts_each_turn_is_learnt_after_what_it_read() {
+    let template = "{% for m in messages %}{% if m.role == 'assistant' and not loop.last %}<|im_start|>assistant\n{{ m.content.split('|')[1] }}<|im_end|>\n{% else %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+    let tokenizer = tokenizer(Some(template));
+    let messages = [
+        Message::of(Role::User, "hello"),
+        Message::of(Role::Assistant, "thought|first"),
+        Message::of(Role::User, "and"),
+        Message::of(Role::Assistant, "idea|second"),
+    ];
+    let rows = rows_of(&tokenizer, &messages, &[], &Mask::default()).expect("rows");
+    let told = |row: &TokenRow| {
+        let part = |learnt: bool| -> Vec<u32> {
+            row.input_ids
+                .iter()
+                .zip(&row.loss_mask)
+                .filter(|(_, l)| **l == learnt)
+                .map(|(id, _)| *id)
+                .collect()
+        };
+        (tokenizer.decode(&part(false)), tokenizer.decode(&part(true)))
+    };
+    let told: Vec<(String, String)> = rows.iter().map(told).collect();
+    let expected = [
+        ("user\nhello\nassistant\n", "thought|first"),
+        ("user\nhello\nassistant\nfirst\nuser\nand\nassistant\n", "idea|second"),
+    ];
+    assert_eq!(told, expected.map(|(read, said)| (read.to_owned(), said.to_owned())));
+    assert!(rows.iter().all(|row| row.input_ids.last() == tokenizer.end.as_ref()));
+}
+
+#[test]
 fn templates_that_fail_say_why() {
     let error = Template::new("{% for %}", &[]).expect_err("no Jinja").to_string();
     assert!(error.starts_with("the chat template does not parse: "), "{error}");
     let template = Template::new("a\n{{ raise_exception('roles must alternate') }}", &[]).expect("Jinja");
     let error = template.render(&conversation(), &[], false).expect_err("it refuses").to_string();
     assert_eq!(error, "the chat template does not render: roles must alternate (line 2)");
+    let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}{% endfor %}{% endfor %}{% endfor %}";
+    let endless = Template::new(endless, &[]).expect("Jinja");
+    let error = endless.render(&conversation(), &[], false).expect_err("it never ends").to_string();
+    assert!(error.contains("ran out of fuel"), "{error}");
     let text = "hello ".repeat(9);
     let lacking = corpus::train_tokenizer(&[text], 300, &[], Some("<|turn_end|>{{ messages }}"));
     let error = lacking.expect_err("a token that is not there").to_string();

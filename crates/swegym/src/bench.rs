@@ -98,8 +98,8 @@ async fn measure(
 ) -> Result<(), CommandError> {
     match scenario {
         Scenario::Grade { logs, .. } => return grade::measure(&settings, *logs, cases),
-        Scenario::Train { peer, steps, .. } => {
-            return train::measure(&settings, printer, peer.as_deref(), *steps, cases);
+        Scenario::Train { peer, steps, only, .. } => {
+            return train::measure(&settings, printer, peer.as_deref(), *steps, only.as_deref(), cases);
         }
         Scenario::Generate { peer, .. } => {
             return train::measure_generation(&settings, printer, peer.as_deref(), cases);

@@ -146,6 +146,44 @@ fn a_run_that_is_killed_again_and_again_ends_with_the_weights_of_an_unbroken_one
     assert!(drafts <= kills, "what a kill leaves is hidden and bounded");
 }
 
+#[test]
+fn a_run_stops_without_a_better_loss_and_keeps_the_best() {
+    let gym = model();
+    // What is held out counts backwards: the better the rest is learnt, the worse.
+    let row = |i: usize| {
+        let (repo, numbers) =
+            if i < 30 { ("up", counted(i % 9 + 3)) } else { ("down", "9 8 7 6 5 4".to_owned()) };
+        let messages = json!([
+            {"role": "user", "content": "count"}, {"role": "assistant", "content": numbers},
+        ]);
+        json!({"instance_id": format!("{repo}-{i}"), "repo": repo, "messages": messages}).to_string() + "\n"
+    };
+    gym.write("both.jsonl", &(0..60).map(row).collect::<String>());
+    let data = ["train", "sft", "--model", "base", "--data", "both.jsonl", "--context", "128", "--json"];
+    let course = ["--held-out", "0.5", "--split-by", "repo", "--patience", "2", "--measure-every", "2"];
+    let flags =
+        ["--rate", "1e-2", "--epochs", "60", "--batch", "2", "--schedule", "constant", "--out", "run"];
+    let done = gym.must(&[&data[..], &course, &flags].concat());
+    let done: Value = serde_json::from_str(&done).unwrap();
+    assert_eq!(done["stopped"], "no better loss", "{done}");
+    let metrics = rows(&gym.read("run/metrics.jsonl"));
+    let held_out: Vec<(f64, u64)> = metrics
+        .iter()
+        .filter_map(|row| Some((row["held_out_loss"].as_f64()?, row["step"].as_u64()?)))
+        .collect();
+    let best = held_out.iter().fold((f64::MAX, 0), |best, of| if of.0 < best.0 { *of } else { best });
+    assert_eq!((&done["held_out_loss"], &done["steps"]), (&json!(best.0), &json!(best.1)), "{held_out:?}");
+    assert!(held_out.len() as u64 * 2 == best.1 + 4, "{held_out:?}");
+    // One repository is learnt, the other is not.
+    let about: Value = serde_json::from_str(&gym.read("run/training.json")).unwrap();
+    assert_eq!((&about["rows"], &about["held_out"]), (&json!(30), &json!(30)), "{about}");
+    let one = ["--held-out", "0.5", "--split-by", "repo", "--out", "no"];
+    gym.write("one.jsonl", &(0..30).map(row).collect::<String>());
+    let output = gym.run(&[&["train", "sft", "--model", "base", "--data", "one.jsonl"][..], &one].concat());
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("all rows are of one repo; none can be held out"), "{text}");
+}
+
 /// Asks over a real socket; gives status and body.
 fn ask(address: &str, path: &str, body: Option<&Value>) -> (u16, String) {
     use std::io::{Read as _, Write as _};

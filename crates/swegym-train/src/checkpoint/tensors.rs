@@ -26,9 +26,17 @@ pub(super) fn read_model(
     shape: &Architecture,
     layout: &Layout,
 ) -> Result<(Vec<f32>, Precision), CheckpointError> {
+    let files = shards(folder)?;
+    // Before memory is asked for: config.json may say anything.
+    let bytes: u64 = files.iter().filter_map(|path| path.metadata().ok()).map(|about| about.len()).sum();
+    let described: usize = layout.tensors.iter().map(|t| t.shape.iter().product::<usize>()).sum();
+    if described as u64 > bytes / 2 {
+        let problem = format!("it describes {described} numbers; the files have {bytes} bytes");
+        return Err(malformed(&folder.join("config.json"), problem));
+    }
     let mut numbers = vec![0f32; layout.len];
     let harmless = |name: &str| is_harmless(name, shape);
-    let precision = fill(folder, &shards(folder)?, &layout.tensors, harmless, &mut numbers)?;
+    let precision = fill(folder, &files, &layout.tensors, harmless, &mut numbers)?;
     Ok((numbers, precision))
 }
 

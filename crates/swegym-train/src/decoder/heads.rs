@@ -3,6 +3,7 @@
 //! position, and the order that attention reads.
 
 use super::workspace::Angles;
+use crate::architecture::MOST_HEAD_DIM;
 use crate::ops::isa_widest as widest;
 use crate::ops::math::dot;
 use crate::ops::rows::{turn, turn_back};
@@ -169,9 +170,6 @@ fn place_body(
         unsafe { places.values.slice(first, dim) }.copy_from_slice(&row[from..from + dim]);
     }
 }
-
-/// Largest `head_dim`; the published models have 64 to 256.
-pub(super) const MOST_HEAD_DIM: usize = 512;
 
 /// Gradients of heads, in the order of attention: queries as in [`Places`],
 /// keys and values both `[kv][tokens][head_dim]`.

@@ -37,12 +37,15 @@ pub(crate) enum Scenario {
     },
     /// The engine's training: tokens a second and memory, against PyTorch
     Train {
-        /// A Python that has torch and transformers [default: one is made, which takes gigabytes]
+        /// A Python that has torch, transformers and trl [default: one is made, which takes gigabytes]
         #[arg(long, value_name = "PYTHON")]
         peer: Option<PathBuf>,
         /// Optimiser steps of each case
         #[arg(long, default_value_t = 6)]
         steps: usize,
+        /// Only cases whose name holds this
+        #[arg(long, value_name = "WORDS")]
+        only: Option<String>,
         #[command(flatten)]
         install: InstallArgs,
     },

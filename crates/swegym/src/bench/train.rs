@@ -1,6 +1,9 @@
 //! The engine against PyTorch on this machine's processor: the same model, the
 //! same tokens, the same number of threads, one after the other.
 
+mod data;
+mod peers;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -55,10 +58,12 @@ pub(super) fn measure(
     printer: Printer,
     python: Option<&Path>,
     steps: usize,
+    only: Option<&str>,
     cases: &mut Vec<Case>,
 ) -> Result<(), CommandError> {
     let peer = Peer::open(settings, printer, python)?;
-    for (name, shape, batch, context, threads) in TRAINING {
+    let wanted = |name: &str| only.is_none_or(|word| name.contains(word));
+    for (name, shape, batch, context, threads) in TRAINING.into_iter().filter(|case| wanted(case.0)) {
         let decoder = decoder(shape);
         let model = peer.model(&decoder)?;
         let rows = tokens(batch * (steps + WARM), context + 1, decoder.shape.vocabulary);
@@ -91,6 +96,13 @@ pub(super) fn measure(
                 against: "the same".to_owned(),
             });
         }
+    }
+    // Last, since they leave memory behind.
+    if wanted(peers::CURVE) {
+        peers::curve(&peer, cases)?;
+    }
+    if wanted(peers::PREPARATION) {
+        peers::preparation(&peer, cases)?;
     }
     Ok(())
 }
@@ -252,13 +264,13 @@ impl Peer {
         if let Some(python) = python {
             return Ok(Self { python: python.to_owned(), folder });
         }
-        printer.say("the peer: torch and transformers, some gigabytes");
+        printer.say("the peer: torch, transformers and trl, some gigabytes");
         let place = folder.join("python").to_string_lossy().into_owned();
         let limit = Duration::from_secs(3600);
         tool::run(&settings.install.python, ["-m", "venv", &place], limit).map_err(|e| host_error(&e))?;
         let python = folder.join("python/bin/python");
         let install = ["-m", "pip", "install", "--quiet", "--index-url", &settings.index_url];
-        let packages = ["torch", "transformers", "numpy"];
+        let packages = ["torch", "transformers", "trl", "datasets", "numpy"];
         tool::run(&python, install.iter().chain(&packages), limit).map_err(|e| host_error(&e))?;
         Ok(Self { python, folder })
     }

@@ -10,7 +10,7 @@ use swegym_train::conversation::Conversation;
 use swegym_train::recorded::{self, Turn};
 use swegym_train::token_file::TokenWriter;
 use swegym_train::tokenizer::Tokenizer;
-use swegym_train::tokens::{TokenRow, row_of};
+use swegym_train::tokens::{TokenRow, rows_of};
 
 use super::{Choice, Chosen, Counts, each, messages};
 use crate::args::ExportArgs;
@@ -94,7 +94,7 @@ fn rows(
     sources: &mut Sources,
 ) -> Result<Vec<TokenRow>, CommandError> {
     let attempt = &chosen.attempt;
-    let about = || Conversation {
+    let about = Conversation {
         instance_id: attempt.head.instance_id.to_string(),
         repo: None,
         attempt: attempt.head.attempt,
@@ -106,7 +106,7 @@ fn rows(
         sources.sampled += 1;
         let named = |row: TokenRow| {
             let policy = row.policy.clone();
-            let row = row.about(about());
+            let row = row.about(&about);
             TokenRow { policy: policy.or(row.policy.clone()), ..row }
         };
         return Ok(recorded::rows(&turns, &chosen.mask).into_iter().map(named).collect());
@@ -114,10 +114,10 @@ fn rows(
     let form = choice.form.unwrap_or(attempt.head.calls);
     let conversation = messages::conversation(attempt, form);
     let tools = if form == CallForm::Native { attempt.head.tools.as_slice() } else { &[] };
-    match row_of(tokenizer, &conversation, tools, &chosen.mask) {
-        Ok(row) => {
+    match rows_of(tokenizer, &conversation, tools, &chosen.mask) {
+        Ok(rows) => {
             sources.rendered += 1;
-            Ok(vec![row.about(about())])
+            Ok(rows.into_iter().map(|row| row.about(&about)).collect())
         }
         Err(problem) => {
             sources.refused += 1;

@@ -117,7 +117,7 @@ fn judged(
             let (messages, tools) = (std::mem::take(&mut of.messages), std::mem::take(&mut of.tools));
             let case = Case { messages, tools, patch: std::mem::take(&mut of.patch) };
             let row = verifier.row(tokenizer, &case, label).map_err(|e| e.to_string())?;
-            Ok(row.map(|row| (label, row.about(of))))
+            Ok(row.map(|row| (label, row.about(&of))))
         });
         rows::complain(printer, path, found.len(), &refused)?;
         for row in found {
