@@ -37,7 +37,7 @@ pub(super) fn curve(peer: &Peer, cases: &mut Vec<Case>) -> Result<(), CommandErr
         packing: true,
         batch: 2,
         steps: Some(STEPS),
-        rate: 2e-3,
+        rate: 5e-4,
         schedule: Shape::Cosine,
         ..TrainSettings::default()
     };
