@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use swegym_core::{Fault, Instance, Prediction};
+use swegym_tasks::micro::World;
 use swegym_tasks::package::PackageSpec;
 use swegym_tasks::synth::Synthesis;
 
 use crate::build::Built;
 use crate::context::Context;
 use crate::rollout::{IDLE_MEMORY, RolloutPlan};
-use crate::{build, evaluate, rollout, synth, validate};
+use crate::{build, evaluate, micro, rollout, synth, validate};
 
 /// One piece of work with a stable name.
 #[derive(Debug, Clone)]
@@ -33,6 +34,15 @@ pub enum JobKind {
         /// Its sites and seed.
         synthesis: Arc<Synthesis>,
         /// Which mutant.
+        number: u32,
+    },
+    /// Make one repository of the micro gym.
+    Micro {
+        /// The image that all of them stand on.
+        ground: Arc<str>,
+        /// Which world.
+        world: Arc<World>,
+        /// Which of its tasks.
         number: u32,
     },
     /// Run an instance's tests without and with its gold patch.
@@ -97,6 +107,7 @@ impl Job {
             JobKind::Synth { built, synthesis, number } => {
                 synth::synth(context, built, synthesis, *number).await
             }
+            JobKind::Micro { ground, world, number } => micro::micro(context, ground, world, *number).await,
             JobKind::Validate { instance, repeats } => validate::validate(context, instance, *repeats).await,
             JobKind::Evaluate { instance, prediction, attempt } => {
                 evaluate::evaluate(context, instance, prediction, *attempt).await

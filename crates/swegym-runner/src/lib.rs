@@ -12,6 +12,7 @@ pub mod dispatcher;
 pub mod evaluate;
 pub mod foundation;
 pub mod job;
+pub mod micro;
 pub mod replay;
 pub mod rollout;
 pub mod run_dir;

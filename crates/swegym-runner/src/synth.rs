@@ -251,7 +251,7 @@ fn instance(
 /// The script by which other harnesses run the tests, with the reference's
 /// markers (reference/grading.md, section 4.4). Our own evaluation runs the
 /// command itself and needs no markers.
-fn eval_script(plan: &TestPlan) -> String {
+pub(crate) fn eval_script(plan: &TestPlan) -> String {
     let command: Vec<String> = plan.command.iter().map(|w| shell_quote(w)).collect();
     format!(
         "#!/bin/bash\nset -uxo pipefail\ncd {WORKDIR}\n: '>>>>> Start Test Output'\n{}\nSWEBENCH_TEST_EXIT_CODE=$?\n\

@@ -33,25 +33,41 @@ pub async fn validate(context: &Context, instance: &Instance, repeats: u32) -> R
     let mut before = Vec::new();
     let mut after = Vec::new();
     for _ in 0..repeats {
-        let sandbox = start(context, &image).await?;
-        let run = run_tests(context, &sandbox, &plan).await?;
-        stop(sandbox).await?;
-        if let Some(reason) = unusable(&run, &plan) {
-            return Ok(dropped(reason, json!({"side": "before"})));
+        for (side, gold, runs) in
+            [("before", "", &mut before), ("after", instance.gold_patch.as_str(), &mut after)]
+        {
+            match tested(context, &image, &plan, gold, &instance.test_patch).await? {
+                Err(refused) => return Ok(refused),
+                Ok(run) => match unusable(&run, &plan) {
+                    Some(reason) => return Ok(dropped(reason, json!({"side": side}))),
+                    None => runs.push(run),
+                },
+            }
         }
-        before.push(run);
-        let sandbox = start(context, &image).await?;
-        if let Err(words) = apply_patch(&sandbox, &instance.gold_patch).await? {
-            return Ok(dropped("gold_does_not_apply", json!({"said": words})));
-        }
-        let run = run_tests(context, &sandbox, &plan).await?;
-        stop(sandbox).await?;
-        if let Some(reason) = unusable(&run, &plan) {
-            return Ok(dropped(reason, json!({"side": "after"})));
-        }
-        after.push(run);
     }
     Ok(judge(instance, &plan, &before, &after))
+}
+
+/// One run of the tests, the hidden ones among them, after a patch; or what an
+/// instance is dropped for whose patches do not apply.
+async fn tested(
+    context: &Context,
+    image: &Image,
+    plan: &TestPlan,
+    gold: &str,
+    tests: &str,
+) -> Result<Result<TestRun, JobResult>, Fault> {
+    let sandbox = start(context, image).await?;
+    for (patch, reason) in [(gold, "gold_does_not_apply"), (tests, "test_patch_does_not_apply")] {
+        if !patch.trim().is_empty()
+            && let Err(words) = apply_patch(&sandbox, patch).await?
+        {
+            return Ok(Err(dropped(reason, json!({"said": words}))));
+        }
+    }
+    let run = run_tests(context, &sandbox, plan).await?;
+    stop(sandbox).await?;
+    Ok(Ok(run))
 }
 
 async fn leak(context: &Context, image: &Image) -> Result<Option<String>, Fault> {

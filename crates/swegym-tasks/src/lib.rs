@@ -9,6 +9,7 @@
 
 pub mod dataset;
 pub mod index;
+pub mod micro;
 pub mod package;
 pub mod recipe;
 pub mod synth;

@@ -110,6 +110,28 @@ pub(crate) struct DrawArgs {
     pub(crate) candidates: u32,
 }
 
+/// Which repositories of the micro gym are made.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct MicroArgs {
+    /// Repositories; a few of a hundred come to nothing
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub(crate) count: u32,
+    /// What they are for: train, validation, test; no two share a repository
+    #[arg(long, default_value = "train")]
+    pub(crate) split: String,
+    /// Seed within the split
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Families of functions: arithmetic, list, text, truth, table, choice [default: all]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) families: Vec<String>,
+    /// Levels of difficulty, 1 to 3 [default: all]
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    pub(crate) levels: Vec<u8>,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
 /// What is graded, by which rules, and where the verdicts go.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct GradeArgs {
@@ -312,6 +334,8 @@ pub(crate) enum Verb {
         #[command(flatten)]
         run: RunArgs,
     },
+    /// Make small repositories with bugs from a seed: candidates of the micro gym
+    Micro(MicroArgs),
     /// Keep the instances whose tests fail before and pass after the gold patch, every time
     Validate {
         /// Instances (SWE-bench rows, JSON Lines)

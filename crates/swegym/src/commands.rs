@@ -51,6 +51,11 @@ pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) 
                 &stage::synth(&session, &images, draw.seed, draw.candidates, &folder, mode).await?,
             )
         }
+        Verb::Micro(args) => {
+            let session = open(none).await?;
+            let (folder, mode) = place(&session, "micro", args.run.clone());
+            finish(printer, &stage::micro(&session, &args, &folder, mode).await?)
+        }
         Verb::Validate { instances, repeats, keep_unknown_fields, run } => {
             let session = open(none).await?;
             let (folder, mode) = place(&session, "validate", run);

@@ -3,6 +3,7 @@
 
 mod build;
 mod evaluate;
+mod micro;
 mod rollout;
 mod synth;
 mod validate;
@@ -23,6 +24,7 @@ use crate::session::Session;
 
 pub(crate) use build::build;
 pub(crate) use evaluate::{Predictions, evaluate};
+pub(crate) use micro::micro;
 pub(crate) use rollout::rollout;
 pub(crate) use synth::synth;
 pub(crate) use validate::validate;

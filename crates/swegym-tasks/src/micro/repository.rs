@@ -1,0 +1,378 @@
+//! A repository of the micro gym: modules, functions, tests, and an issue.
+
+use std::fmt::Write as _;
+
+use rand::Rng;
+use rand::seq::{IndexedRandom as _, SliceRandom as _};
+use rand_chacha::ChaCha8Rng;
+
+use super::World;
+use super::formula::{self, Family, Formula, Kind};
+use crate::synth::mutation::diff;
+
+/// Modules of a repository, and functions of each.
+const MODULES: usize = 3;
+const FUNCTIONS: usize = 2;
+
+/// Calls that each test makes.
+const CALLS: usize = 3;
+
+/// Names of modules. None says what is in it.
+const MODULE_NAMES: [&str; 16] = [
+    "core", "shop", "desk", "mill", "port", "farm", "dock", "lab", "yard", "barn", "cave", "reef", "gate",
+    "moor", "dune", "cove",
+];
+
+/// Names of functions: short, and each means nothing here.
+const FUNCTION_NAMES: [&str; 48] = [
+    "amber", "basil", "cedar", "delta", "ember", "fable", "grove", "hazel", "index", "jolly", "karma",
+    "lemon", "maple", "night", "ocean", "piano", "quilt", "river", "solar", "tiger", "umbra", "violet",
+    "willow", "xenon", "yacht", "zebra", "acorn", "birch", "coral", "daisy", "eagle", "frost", "ghost",
+    "honey", "ivory", "jewel", "koala", "lotus", "mango", "nylon", "olive", "pearl", "quartz", "robin",
+    "storm", "tulip", "ultra", "vapor",
+];
+
+/// A function of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Function {
+    /// The module's name, without `.py`.
+    pub module: &'static str,
+    /// Its own name.
+    pub name: &'static str,
+    /// What it should do.
+    pub formula: Formula,
+    /// Which phrasing its docstring has.
+    pub phrasing: usize,
+}
+
+/// A call of a function, and what it gives, as Python writes both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The arguments as written.
+    pub arguments: String,
+    /// The right value.
+    pub right: String,
+    /// The broken function's value, where the function is broken.
+    pub wrong: String,
+}
+
+/// The values of every function's calls: what only Python can tell.
+pub type Tests = Vec<Vec<Call>>;
+
+/// What Python is asked to learn the values: a program that prints one line of
+/// JSON, `[[[right, wrong], …], …]`, a list of calls for each function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// The program.
+    pub program: String,
+}
+
+/// A drawn task, before its values are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MicroTask {
+    /// `micro__<split>-<seed>-<number>`.
+    pub instance_id: String,
+    /// Level of difficulty.
+    pub level: u8,
+    /// All functions in the order of their files.
+    pub functions: Vec<Function>,
+    /// Which of them is broken.
+    pub broken: usize,
+    /// What it returns instead.
+    pub mistake: String,
+    /// Arguments of the calls of each function.
+    pub arguments: Vec<Vec<String>>,
+    /// Which wording the issue has.
+    wording: usize,
+}
+
+pub(super) fn draw(world: &World, number: u32, rng: &mut ChaCha8Rng) -> MicroTask {
+    let level = *world.levels.choose(rng).unwrap_or(&1);
+    let mut modules = MODULE_NAMES.to_vec();
+    let mut names = FUNCTION_NAMES.to_vec();
+    modules.shuffle(rng);
+    names.shuffle(rng);
+    let broken = rng.random_range(0..MODULES * FUNCTIONS);
+    let pick = |rng: &mut ChaCha8Rng| *world.families.choose(rng).unwrap_or(&Family::Arithmetic);
+    let family = pick(rng);
+    let mut functions: Vec<Function> = Vec::new();
+    for index in 0..MODULES * FUNCTIONS {
+        let of = if index == broken || level > 2 && index == (broken + 2) % (MODULES * FUNCTIONS) {
+            family
+        } else {
+            pick(rng)
+        };
+        // Each function of a repository does something else.
+        let formula = loop {
+            let formula = formula::draw(of, level > 1 && rng.random_bool(0.6), rng);
+            if functions.iter().all(|f| f.formula.code != formula.code) {
+                break formula;
+            }
+        };
+        let phrasing = rng.random_range(0..2);
+        functions.push(Function {
+            module: modules[index / FUNCTIONS],
+            name: names[index],
+            formula,
+            phrasing,
+        });
+    }
+    let mistake = functions[broken].formula.mistakes.choose(rng).cloned().unwrap_or_default();
+    // More calls than tests make: some will not tell right from wrong.
+    let arguments = functions.iter().map(|f| (0..4 * CALLS).map(|_| arguments(f, rng)).collect()).collect();
+    MicroTask {
+        instance_id: format!("micro__{}-{}-{number}", world.split.name(), world.seed),
+        level,
+        functions,
+        broken,
+        mistake,
+        arguments,
+        wording: rng.random_range(0..3),
+    }
+}
+
+fn arguments(function: &Function, rng: &mut ChaCha8Rng) -> String {
+    let of = |(_, kind): &(&str, Kind)| kind.draw(rng);
+    function.formula.parameters.iter().map(of).collect::<Vec<_>>().join(", ")
+}
+
+impl Function {
+    fn text(&self, code: &str) -> String {
+        let parameters: Vec<&str> = self.formula.parameters.iter().map(|(name, _)| *name).collect();
+        let words = &self.formula.words[self.phrasing];
+        format!(
+            "def {}({}):\n    \"\"\"Return {words}.\"\"\"\n    return {code}\n",
+            self.name,
+            parameters.join(", ")
+        )
+    }
+}
+
+impl MicroTask {
+    /// The function that is broken.
+    #[must_use]
+    pub fn culprit(&self) -> &Function {
+        &self.functions[self.broken]
+    }
+
+    /// The modules as they stand: with the mistake, or without.
+    #[must_use]
+    pub fn modules(&self, broken: bool) -> Vec<(String, String)> {
+        let mut modules: Vec<(String, String)> = Vec::new();
+        for (index, function) in self.functions.iter().enumerate() {
+            let code = if broken && index == self.broken { &self.mistake } else { &function.formula.code };
+            let path = format!("{}.py", function.module);
+            match modules.last_mut().filter(|(last, _)| *last == path) {
+                Some((_, text)) => text.push_str(&format!("\n\n{}", function.text(code))),
+                None => modules.push((path, function.text(code))),
+            }
+        }
+        modules
+    }
+
+    /// The program that tells what every call gives.
+    #[must_use]
+    pub fn probe(&self) -> Probe {
+        let mut program = String::from(
+            "import json\ndef value(f, *a):\n    try:\n        return repr(f(*a))\n    except Exception as e:\n        return None\nout = []\n",
+        );
+        for (index, function) in self.functions.iter().enumerate() {
+            let parameters: Vec<&str> = function.formula.parameters.iter().map(|(name, _)| *name).collect();
+            let parameters = parameters.join(", ");
+            let wrong = if index == self.broken { &self.mistake } else { &function.formula.code };
+            _ = writeln!(
+                program,
+                "r, w = lambda {parameters}: {}, lambda {parameters}: {wrong}",
+                function.formula.code
+            );
+            let calls = self.arguments[index].iter().map(|a| format!("[value(r, {a}), value(w, {a})]"));
+            _ = writeln!(program, "out.append([{}])", calls.collect::<Vec<_>>().join(", "));
+        }
+        program.push_str("print(json.dumps(out))\n");
+        Probe { program }
+    }
+
+    /// Reads what the program printed. Nothing if the mistake is none: no call
+    /// tells the two apart.
+    #[must_use]
+    pub fn tests(&self, printed: &str) -> Option<Tests> {
+        let values: Vec<Vec<[Option<String>; 2]>> = serde_json::from_str(printed.trim()).ok()?;
+        let mut tests = Tests::new();
+        for (index, values) in values.iter().enumerate() {
+            let mut calls: Vec<Call> = Vec::new();
+            for (arguments, [right, wrong]) in self.arguments[index].iter().zip(values) {
+                let Some(right) = right.clone() else { continue };
+                let wrong = wrong.clone().unwrap_or_else(|| "an error".to_owned());
+                let call = Call { arguments: arguments.clone(), right, wrong };
+                if calls.iter().all(|known| known.arguments != call.arguments) {
+                    calls.push(call);
+                }
+            }
+            if index == self.broken {
+                // What tells right from wrong comes first.
+                calls.sort_by_key(|call| call.right == call.wrong);
+                calls.first().filter(|call| call.right != call.wrong)?;
+            }
+            calls.truncate(CALLS);
+            tests.push((!calls.is_empty()).then_some(calls)?);
+        }
+        Some(tests)
+    }
+
+    /// The tests that everybody sees: of all functions but the broken one.
+    #[must_use]
+    pub fn visible_tests(&self, tests: &Tests) -> String {
+        let others = (0..self.functions.len()).filter(|index| *index != self.broken);
+        self.test_file("TestAll", &others.collect::<Vec<_>>(), tests)
+    }
+
+    /// The tests that decide.
+    #[must_use]
+    pub fn hidden_tests(&self, tests: &Tests) -> String {
+        self.test_file("TestIssue", &[self.broken], tests)
+    }
+
+    fn test_file(&self, class: &str, indices: &[usize], tests: &Tests) -> String {
+        let mut modules: Vec<&str> = indices.iter().map(|index| self.functions[*index].module).collect();
+        modules.dedup();
+        let mut text = String::from("import unittest\n\n");
+        modules.iter().for_each(|module| _ = writeln!(text, "import {module}"));
+        _ = write!(text, "\n\nclass {class}(unittest.TestCase):");
+        for &index in indices {
+            let function = &self.functions[index];
+            _ = write!(text, "\n    def test_{}(self):\n", function.name);
+            for Call { arguments, right, .. } in &tests[index] {
+                let call = format!("{}.{}({arguments})", function.module, function.name);
+                _ = writeln!(text, "        self.assertEqual({call}, {right})");
+            }
+        }
+        text
+    }
+
+    /// Tests by the names that unittest gives them: must flip, must hold.
+    #[must_use]
+    pub fn test_ids(&self) -> (Vec<String>, Vec<String>) {
+        let held = self.functions.iter().enumerate().filter(|(index, _)| *index != self.broken);
+        (
+            vec![format!("test_issue.TestIssue.test_{}", self.culprit().name)],
+            held.map(|(_, function)| format!("test_all.TestAll.test_{}", function.name)).collect(),
+        )
+    }
+
+    /// The patch that mends it.
+    #[must_use]
+    pub fn gold_patch(&self) -> String {
+        let changed =
+            self.modules(true).into_iter().zip(self.modules(false)).find(|(old, new)| old.1 != new.1);
+        changed.map_or_else(String::new, |((path, old), (_, new))| diff(&path, &old, &new))
+    }
+
+    /// The patch that adds the tests that decide.
+    #[must_use]
+    pub fn test_patch(&self, tests: &Tests) -> String {
+        let text = self.hidden_tests(tests);
+        let lines: String = text.lines().map(|line| format!("+{line}\n")).collect();
+        let count = text.lines().count();
+        format!(
+            "diff --git a/test_issue.py b/test_issue.py\nnew file mode 100644\n--- /dev/null\n+++ b/test_issue.py\n@@ -0,0 +1,{count} @@\n{lines}"
+        )
+    }
+
+    /// What a user reports.
+    #[must_use]
+    pub fn issue(&self, tests: &Tests) -> String {
+        let function = self.culprit();
+        let (module, name) = (function.module, function.name);
+        let Call { arguments, right, wrong } = &tests[self.broken][0];
+        // The other phrasing than the docstring's.
+        let words = &function.formula.words[1 - function.phrasing];
+        match (self.level, self.wording) {
+            (1, 0) => format!("{name}({arguments}) in {module}.py gives {wrong}. It should give {right}."),
+            (1, 1) => format!(
+                "Wrong result of {name} in {module}.py: {name}({arguments}) is {wrong}, expected {right}."
+            ),
+            (1, _) => format!("{module}.py: {name}({arguments}) should be {right}, but it is {wrong}."),
+            (2, 0) => format!(
+                "A function in {module}.py should give {words}. For ({arguments}) it gives {wrong}, not {right}."
+            ),
+            (2, 1) => format!(
+                "{module}.py is wrong: I want {words}, and for ({arguments}) I get {wrong} where {right} is right."
+            ),
+            (2, _) => format!(
+                "I use {module}.py to get {words}. With ({arguments}) the result is {wrong}; it should be {right}."
+            ),
+            (_, 0) => {
+                format!("One function should give {words}. For ({arguments}) it gives {wrong}, not {right}.")
+            }
+            (_, 1) => format!("I want {words}, and for ({arguments}) I get {wrong} where {right} is right."),
+            (_, _) => format!(
+                "When I ask for {words} with ({arguments}), the result is {wrong}; it should be {right}."
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Split;
+    use super::*;
+    use swegym_core::Patch;
+
+    fn world(split: Split, levels: &[u8]) -> World {
+        World { split, seed: 3, families: Family::ALL.to_vec(), levels: levels.to_vec() }
+    }
+
+    /// As Python would answer, for tests without one: right and wrong differ.
+    fn answered(task: &MicroTask) -> Tests {
+        let value = |index: usize| {
+            [Some("1".to_owned()), Some(if index == task.broken { "2" } else { "1" }.to_owned())]
+        };
+        let of = |(index, calls): (usize, &Vec<String>)| vec![value(index); calls.len()];
+        let values: Vec<_> = task.arguments.iter().enumerate().map(of).collect();
+        task.tests(&serde_json::to_string(&values).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_number_is_one_task_and_splits_share_none() {
+        let of = |split| -> Vec<MicroTask> { (0..40).map(|n| world(split, &[1, 2, 3]).task(n)).collect() };
+        assert_eq!(of(Split::Train), of(Split::Train));
+        let texts = |split| -> Vec<_> { of(split).iter().map(|task| task.modules(true)).collect() };
+        let (train, test) = (texts(Split::Train), texts(Split::Test));
+        assert!(train.iter().all(|text| !test.contains(text)));
+    }
+
+    #[test]
+    fn a_task_as_people_see_it() {
+        let task = world(Split::Train, &[2]).task(5);
+        let tests = answered(&task);
+        let modules: String =
+            task.modules(true).into_iter().map(|(path, text)| format!("# {path}\n{text}\n")).collect();
+        let shown = [
+            task.issue(&tests),
+            modules,
+            task.visible_tests(&tests),
+            task.gold_patch(),
+            task.test_patch(&tests),
+            format!("{:?}", task.test_ids()),
+        ];
+        insta::assert_snapshot!(shown.join("\n----\n"));
+    }
+
+    #[test]
+    fn patches_parse_and_change_one_line() {
+        for number in 0..200 {
+            let task = world(Split::Test, &[1, 2, 3]).task(number);
+            let gold = Patch::parse(&task.gold_patch()).unwrap();
+            assert_eq!((gold.files.len(), gold.changed_lines()), (1, 2), "{}", task.gold_patch());
+            assert!(Patch::parse(&task.test_patch(&answered(&task))).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_mistake_that_no_call_shows_is_no_task() {
+        let task = world(Split::Train, &[1]).task(0);
+        let same: Vec<Vec<[&str; 2]>> =
+            task.arguments.iter().map(|calls| vec![["1", "1"]; calls.len()]).collect();
+        assert_eq!(task.tests(&serde_json::to_string(&same).unwrap()), None);
+    }
+}

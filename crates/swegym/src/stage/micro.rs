@@ -1,0 +1,76 @@
+//! A seed to instances of the micro gym.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use swegym_runner::job::JobKind;
+use swegym_runner::run_dir::Open;
+use swegym_runner::{Job, micro};
+use swegym_tasks::micro::{Family, LEVELS, Split, World};
+
+use super::{Done, Stage};
+use crate::args::MicroArgs;
+use crate::error::CommandError;
+use crate::session::Session;
+
+/// Draws repositories; writes `candidates.jsonl`, `bugs.jsonl` and `dropped.jsonl`.
+pub(crate) async fn micro(
+    session: &Session,
+    args: &MicroArgs,
+    folder: &Path,
+    open: Open,
+) -> Result<Done, CommandError> {
+    let world = Arc::new(world(args)?);
+    let known = Map::from_iter([
+        ("split".to_owned(), json!(world.split.name())),
+        ("seed".to_owned(), json!(world.seed)),
+        ("count".to_owned(), json!(args.count)),
+        ("families".to_owned(), world.families.iter().map(|f| json!(f.name())).collect()),
+        ("levels".to_owned(), json!(world.levels)),
+    ]);
+    let stage = Stage {
+        session,
+        verb: "micro",
+        folder,
+        open,
+        settings: known,
+        free: Map::new(),
+        aside: None,
+        inputs: Vec::new(),
+    };
+    let ground: Arc<str> = micro::ground(&stage.context()).await?.into();
+    let job = |number: u32| Job {
+        name: format!("{}-{}-{number}", world.split.name(), world.seed),
+        kind: JobKind::Micro { ground: Arc::clone(&ground), world: Arc::clone(&world), number },
+    };
+    let ran = stage.run((0..args.count).map(job).collect()).await?;
+    let part = |outcome: &str, key: &str| -> Vec<Value> {
+        ran.values(outcome).map(|(_, value)| value[key].clone()).collect()
+    };
+    ran.write_lines("candidates.jsonl", part("candidate", "instance"))?;
+    ran.write_lines("bugs.jsonl", part("candidate", "bug"))?;
+    ran.write_lines("dropped.jsonl", part("equivalent", "bug"))?;
+    ran.close(session)
+}
+
+fn world(args: &MicroArgs) -> Result<World, CommandError> {
+    let split = Split::named(&args.split).ok_or_else(|| {
+        let names = Split::ALL.map(Split::name).join(", ");
+        CommandError::usage(format!("there is no split `{}`", args.split), names)
+    })?;
+    let family = |word: &String| {
+        let names = Family::ALL.map(Family::name).join(", ");
+        Family::named(word).ok_or_else(|| CommandError::usage(format!("there is no family `{word}`"), names))
+    };
+    let families: Vec<Family> = if args.families.is_empty() {
+        Family::ALL.to_vec()
+    } else {
+        args.families.iter().map(family).collect::<Result<_, _>>()?
+    };
+    let levels = if args.levels.is_empty() { (1..=LEVELS).collect() } else { args.levels.clone() };
+    if let Some(odd) = levels.iter().find(|level| !(1..=LEVELS).contains(*level)) {
+        return Err(CommandError::usage(format!("there is no level {odd}"), format!("1 to {LEVELS}")));
+    }
+    Ok(World { split, seed: args.seed, families, levels })
+}

@@ -1,0 +1,61 @@
+//! The micro gym from a seed to verdicts: its instances are ordinary ones.
+
+mod common;
+
+use common::{Gym, rows};
+use serde_json::Value;
+
+#[test]
+fn what_is_drawn_is_valid_and_the_same_again() {
+    let gym = Gym::new();
+    let draw = |seed: &str, split: &str, out: &str| {
+        gym.must(&["micro", "--count", "18", "--seed", seed, "--split", split, "--out", out]);
+        rows(&gym.read(&format!("{out}/candidates.jsonl")))
+    };
+    let drawn = draw("7", "train", "train");
+    assert!(drawn.len() > 14, "{} of 18", drawn.len());
+    assert_eq!(drawn, draw("7", "train", "again"), "images and commits included");
+    let patches =
+        |rows: &[Value]| -> Vec<String> { rows.iter().map(|row| row["patch"].to_string()).collect() };
+    let test = draw("7", "test", "test");
+    assert!(patches(&test).iter().all(|patch| !patches(&drawn).contains(patch)));
+    let levels: std::collections::HashSet<String> =
+        drawn.iter().map(|row| row["difficulty"].to_string()).collect();
+    assert_eq!(levels.len(), 3, "{levels:?}");
+
+    gym.must(&["validate", "--instances", "train/candidates.jsonl", "--repeats", "1", "--out", "valid"]);
+    assert_eq!(
+        rows(&gym.read("valid/instances.jsonl")).len(),
+        drawn.len(),
+        "{}",
+        gym.read("valid/dropped.jsonl")
+    );
+    // What everybody sees passes before: only hidden tests tell.
+    assert!(drawn.iter().all(|row| row["test_patch"].as_str().unwrap().contains("test_issue.py")));
+    let flags = ["--instances", "valid/instances.jsonl", "--evaluate"];
+    gym.must(&[&["rollout", "--scaffold", "gold", "--out", "gold"][..], &flags].concat());
+    assert!(rows(&gym.read("gold/reports.jsonl")).iter().all(|report| report["resolved"] == true));
+    gym.must(&[&["rollout", "--scaffold", "noisy-expert", "--out", "teacher"][..], &flags].concat());
+    let reports = rows(&gym.read("teacher/reports.jsonl"));
+    let resolved = reports.iter().filter(|report| report["resolved"] == true).count();
+    assert!(resolved > 0 && resolved < reports.len(), "a teacher that is sometimes wrong: {resolved}");
+}
+
+#[test]
+fn families_and_levels_are_chosen() {
+    let gym = Gym::new();
+    gym.must(&["micro", "--count", "8", "--families", "text,table", "--levels", "1", "--out", "run"]);
+    for row in rows(&gym.read("run/candidates.jsonl")) {
+        assert!(["micro/text", "micro/table"].contains(&row["repo"].as_str().unwrap()), "{row}");
+        assert_eq!(row["difficulty"], "level 1");
+    }
+    for (flags, words) in [
+        (["--families", "music"], "there is no family `music`"),
+        (["--levels", "9"], "there is no level 9"),
+        (["--split", "dev"], "there is no split `dev`"),
+    ] {
+        let output = gym.run(&[&["micro", "--out", "no"][..], &flags].concat());
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(text.contains(words) && text.contains("hint: "), "{text}");
+    }
+}
