@@ -91,7 +91,7 @@ pub async fn micro(context: &Context, ground: &str, world: &World, number: u32) 
     let commit = must_run(&sandbox, &commit_script(), "committing").await?.trim().to_owned();
     let layer = sandbox.snapshot(Extent::Image).await.map_err(|e: SandboxError| e.to_fault())?;
     stop(sandbox).await?;
-    let instance = instance(context, &task, &tests, image.with_layer(layer), commit)?;
+    let instance = instance(context, &task, &tests, &image.with_layer(layer), commit)?;
     let row: Value = serde_json::from_str(&instances::write_row(&instance)).unwrap_or_default();
     Ok(JobResult { outcome: "candidate".into(), value: json!({"instance": row, "bug": about}) })
 }
@@ -100,10 +100,10 @@ fn instance(
     context: &Context,
     task: &MicroTask,
     tests: &Tests,
-    image: Image,
+    image: &Image,
     commit: String,
 ) -> Result<Instance, Fault> {
-    let digest = context.host.store().save_image(&image).map_err(|e| SandboxError::from(e).to_fault())?;
+    let digest = context.host.store().save_image(image).map_err(|e| SandboxError::from(e).to_fault())?;
     let internal = |e: swegym_core::id::IdError| Fault::new(Boundary::Internal, "bad_id", e.to_string());
     let (fail_to_pass, pass_to_pass) = task.test_ids();
     Ok(Instance {
