@@ -15,6 +15,7 @@ pub mod metrics;
 mod needles;
 pub mod parser;
 pub mod reading;
+pub mod selection;
 pub mod semantics;
 pub mod text;
 pub mod witness;

@@ -9,6 +9,7 @@ pub mod architecture;
 pub mod checkpoint;
 pub mod conversation;
 pub mod corpus;
+pub mod curation;
 pub mod decoder;
 pub mod generation;
 pub mod gradient;

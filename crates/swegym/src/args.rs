@@ -1,6 +1,7 @@
 //! What can be typed. The doc comments are the help texts.
 
 mod bench;
+mod curate;
 mod dev;
 mod export;
 mod train;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 pub(crate) use bench::Scenario;
+pub(crate) use curate::CurateArgs;
 pub(crate) use dev::DevModelArgs;
 pub(crate) use export::ExportArgs;
 pub(crate) use train::{
@@ -391,6 +393,8 @@ pub(crate) enum Verb {
     Metrics(MetricsArgs),
     /// Write a rollout's attempts as training data: messages and tools, JSON Lines
     Export(Box<ExportArgs>),
+    /// Choose what is learnt from of evaluated rollouts: token files and a data card
+    Curate(Box<CurateArgs>),
     /// Train tokenizers and models on this machine
     Train {
         #[command(subcommand)]

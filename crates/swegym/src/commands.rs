@@ -1,5 +1,6 @@
 //! One file a verb.
 
+mod curate;
 mod dataset;
 pub(crate) mod dev;
 mod doctor;
@@ -85,6 +86,7 @@ pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) 
         Verb::Report { runs, resume: _ } => report::run(printer, &runs),
         Verb::Show { verb: ShowVerb::Trajectory(args) } => show::trajectory(printer, &args),
         Verb::Metrics(args) => metrics::run(printer, &args),
+        Verb::Curate(args) => curate::run(printer, &args),
         Verb::Export(args) => export::run(printer, &args),
         Verb::Serve(args) => serve::run(printer, settings(none)?.run.cores, &args).await,
         Verb::Train { verb } => {

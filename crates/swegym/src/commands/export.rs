@@ -21,6 +21,8 @@ use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
 
+pub(crate) use tokens::rows as token_rows;
+
 /// Where rows go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Target {
@@ -45,6 +47,18 @@ struct Chosen {
     attempt: Trajectory,
     resolved: Option<bool>,
     mask: Mask,
+}
+
+/// An attempt that rows are made of, and what of it is learnt.
+pub(crate) struct Taken<'a> {
+    pub(crate) events: &'a [RecordEvent],
+    pub(crate) attempt: &'a Trajectory,
+    pub(crate) mask: Mask,
+}
+
+/// The row of an attempt as a conversation.
+pub(crate) fn conversation_row(attempt: &Trajectory, resolved: Option<bool>, form: CallForm) -> Value {
+    messages::row(attempt, resolved, form, &[])
 }
 
 /// Which attempts are wanted, and what of them.
@@ -94,18 +108,28 @@ pub(crate) fn run(printer: Printer, args: &ExportArgs) -> Result<u8, CommandErro
     }
 }
 
-fn choice(args: &ExportArgs) -> Result<Choice, CommandError> {
-    let form = args.calls.as_deref().map(|word| {
+/// The form of calls that a flag names.
+pub(crate) fn call_form(word: Option<&str>) -> Result<Option<CallForm>, CommandError> {
+    let form = word.map(|word| {
         CallForm::parse(word)
             .ok_or_else(|| CommandError::usage(format!("there is no form `{word}`"), "native or text"))
     });
+    form.transpose()
+}
+
+/// The kinds of turns that a flag names.
+pub(crate) fn blemishes(words: &[String]) -> Result<Vec<Blemish>, CommandError> {
     let blemish = |word: &String| {
         let names = Blemish::ALL.map(Blemish::name).join(", ");
         Blemish::named(word).ok_or_else(|| CommandError::usage(format!("there are no turns `{word}`"), names))
     };
+    words.iter().map(blemish).collect()
+}
+
+fn choice(args: &ExportArgs) -> Result<Choice, CommandError> {
     Ok(Choice {
-        blemishes: args.skip_turns.iter().map(blemish).collect::<Result<_, _>>()?,
-        form: form.transpose()?,
+        blemishes: blemishes(&args.skip_turns)?,
+        form: call_form(args.calls.as_deref())?,
         resolved_only: args.resolved,
         last_only: args.last_turn_only,
     })

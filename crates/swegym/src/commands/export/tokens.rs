@@ -10,9 +10,9 @@ use swegym_train::conversation::Conversation;
 use swegym_train::recorded::{self, Turn};
 use swegym_train::token_file::TokenWriter;
 use swegym_train::tokenizer::Tokenizer;
-use swegym_train::tokens::{TokenRow, rows_of};
+use swegym_train::tokens::{TokenRow, TokensError, rows_of};
 
-use super::{Choice, Chosen, Counts, each, messages};
+use super::{Choice, Chosen, Counts, Taken, each, messages};
 use crate::args::ExportArgs;
 use crate::error::CommandError;
 use crate::printer::Printer;
@@ -43,8 +43,22 @@ pub(super) fn write(
         conversations(printer, &tokenizer, run, choice, &mut sources, &mut writer)
     } else {
         each(run, args, choice, |chosen| {
-            for row in rows(printer, &tokenizer, choice, &chosen, &mut sources)? {
-                writer.push(row)?;
+            let Chosen { events, attempt, mask, .. } = chosen;
+            let taken = Taken { events: &events, attempt: &attempt, mask };
+            match rows(&tokenizer, choice.form, &taken) {
+                Ok((rows, source)) => {
+                    match source {
+                        Source::Sampled => sources.sampled += 1,
+                        Source::Rendered => sources.rendered += 1,
+                    }
+                    rows.into_iter().try_for_each(|row| writer.push(row))?;
+                }
+                Err(problem) => {
+                    sources.refused += 1;
+                    let head = &attempt.head;
+                    let which = format!("{} attempt {}", head.instance_id, head.attempt);
+                    printer.say(&format!("warning: {which}: {problem}"));
+                }
             }
             Ok(())
         })
@@ -86,14 +100,22 @@ fn conversations(
     Ok(counts)
 }
 
-fn rows(
-    printer: Printer,
+/// Where an attempt's tokens came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// They are those that were sampled.
+    Sampled,
+    /// They were rendered by the model's template.
+    Rendered,
+}
+
+/// The rows of an attempt.
+pub(crate) fn rows(
     tokenizer: &Tokenizer,
-    choice: &Choice,
-    chosen: &Chosen,
-    sources: &mut Sources,
-) -> Result<Vec<TokenRow>, CommandError> {
-    let attempt = &chosen.attempt;
+    form: Option<CallForm>,
+    taken: &Taken<'_>,
+) -> Result<(Vec<TokenRow>, Source), TokensError> {
+    let Taken { events, attempt, mask } = taken;
     let about = Conversation {
         instance_id: attempt.head.instance_id.to_string(),
         repo: None,
@@ -101,31 +123,20 @@ fn rows(
         model: Some(attempt.head.model.clone()),
         ..Conversation::default()
     };
-    let turns = recorded::turns(&chosen.events).ok().flatten();
+    let turns = recorded::turns(events).ok().flatten();
     if let Some(turns) = turns.filter(|turns| belong(tokenizer, turns, attempt)) {
-        sources.sampled += 1;
         let named = |row: TokenRow| {
             let policy = row.policy.clone();
             let row = row.about(&about);
             TokenRow { policy: policy.or(row.policy.clone()), ..row }
         };
-        return Ok(recorded::rows(&turns, &chosen.mask).into_iter().map(named).collect());
+        return Ok((recorded::rows(&turns, mask).into_iter().map(named).collect(), Source::Sampled));
     }
-    let form = choice.form.unwrap_or(attempt.head.calls);
+    let form = form.unwrap_or(attempt.head.calls);
     let conversation = messages::conversation(attempt, form);
     let tools = if form == CallForm::Native { attempt.head.tools.as_slice() } else { &[] };
-    match rows_of(tokenizer, &conversation, tools, &chosen.mask) {
-        Ok(rows) => {
-            sources.rendered += 1;
-            Ok(rows.into_iter().map(|row| row.about(&about)).collect())
-        }
-        Err(problem) => {
-            sources.refused += 1;
-            let head = &attempt.head;
-            printer.say(&format!("warning: {} attempt {}: {problem}", head.instance_id, head.attempt));
-            Ok(Vec::new())
-        }
-    }
+    let rows = rows_of(tokenizer, &conversation, tools, mask)?;
+    Ok((rows.into_iter().map(|row| row.about(&about)).collect(), Source::Rendered))
 }
 
 /// Whether recorded ids are of this tokenizer: they say what the record says.

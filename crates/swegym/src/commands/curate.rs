@@ -1,0 +1,202 @@
+//! Attempts to data: rejection sampling, caps, splits, and a card that says
+//! what became of every attempt.
+
+mod card;
+mod pool;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use swegym_train::curation::{Curated, Ladder, Rank, Reason, Rules, balanced, curate, ladder};
+use swegym_train::token_file::TokenWriter;
+
+use crate::args::CurateArgs;
+use crate::error::CommandError;
+use crate::exit;
+use crate::printer::Printer;
+use pool::Pool;
+
+/// Curates the attempts of some runs.
+pub(crate) fn run(printer: Printer, args: &CurateArgs) -> Result<u8, CommandError> {
+    let rules = rules(args)?;
+    let pool = Pool::read(printer, args)?;
+    let Curated { mut kept, dropped } = curate(&pool.candidates, &rules);
+    if args.verifier {
+        kept = balanced(&pool.candidates, &kept, args.negatives, args.pairs, args.seed);
+    }
+    if kept.is_empty() {
+        return Err(nothing(&pool, &dropped, args));
+    }
+    std::fs::create_dir_all(&args.out).map_err(|e| CommandError::file("make the folder", &args.out, &e))?;
+    let groups = |index: &usize| pool.group(*index, &args.held_out.split_by);
+    let held = held_out(args, &kept.iter().map(groups).collect::<BTreeSet<String>>())?;
+    let (held_out, train): (Vec<usize>, Vec<usize>) =
+        kept.iter().copied().partition(|index| held.contains(&groups(index)));
+    let mut files = vec![("train", train.clone())];
+    if !held_out.is_empty() {
+        files.push(("held_out", held_out));
+    }
+    let by = Ladder::named(&args.ladder_by).ok_or_else(|| {
+        let message = format!("there is no ladder by `{}`", args.ladder_by);
+        CommandError::usage(message, "random, distinct or repo")
+    })?;
+    let mut shares = args.ladder.clone();
+    shares.sort_by(f64::total_cmp);
+    let names: Vec<String> = shares.iter().map(|share| format!("train-{:.0}", share * 100.0)).collect();
+    let steps = ladder(&pool.candidates, &train, by, &shares, args.seed);
+    files.extend(names.iter().map(String::as_str).zip(steps));
+
+    let mut written = Vec::new();
+    for (name, indices) in &files {
+        written.push(if args.verifier {
+            conversations(&pool, args, name, indices)?
+        } else {
+            rows(&pool, args, name, indices)?
+        });
+    }
+    let card = card::make(&pool, &rules, args, &kept, &dropped, &written);
+    card::write(&args.out, &card, &pool, &dropped)?;
+    let table = card["files"].as_array().into_iter().flatten().map(|file| {
+        let number = |key: &str| file[key].to_string();
+        vec![
+            file["file"].as_str().unwrap_or_default().to_owned(),
+            number("attempts"),
+            number("instances"),
+            number("tokens"),
+        ]
+    });
+    let head = ["file", "attempts", "instances", "tokens"].map(str::to_owned).to_vec();
+    printer.result(&card, &std::iter::once(head).chain(table).collect::<Vec<_>>());
+    printer.say(&format!(
+        "{} of {} attempts; why not the others: {}",
+        kept.len(),
+        pool.candidates.len(),
+        args.out.join("card.md").display()
+    ));
+    Ok(exit::DONE)
+}
+
+/// Why nothing is left, by the commonest reason.
+fn nothing(pool: &Pool, dropped: &[(usize, Reason)], args: &CurateArgs) -> CommandError {
+    let counts = card::reasons(dropped);
+    let told: Vec<String> = counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    let message = format!("none of {} attempts is left: {}", pool.candidates.len(), told.join(", "));
+    let hint = if args.verifier {
+        "a verifier needs instances with both outcomes: more attempts an instance, or --pairs and --keep"
+    } else if counts.contains_key("not_tested") {
+        "evaluate the runs first (rollout --evaluate)"
+    } else {
+        "sample more attempts, or keep more: --outcome, --keep, --band, --max-tokens"
+    };
+    CommandError::nothing(message, hint)
+}
+
+fn rules(args: &CurateArgs) -> Result<Rules, CommandError> {
+    let unknown = |what: &str, word: &str, known: &str| {
+        CommandError::usage(format!("there is no {what} `{word}`"), known.to_owned())
+    };
+    let resolved = match args.outcome.as_deref() {
+        None if args.verifier => None,
+        None | Some("resolved") => Some(true),
+        Some("unresolved") => Some(false),
+        Some("any") => None,
+        Some(other) => return Err(unknown("outcome", other, "resolved, unresolved or any")),
+    };
+    let kinds = ["loops", "empty", "limits"];
+    if let Some(odd) = args.keep.iter().find(|word| !kinds.contains(&word.as_str())) {
+        return Err(unknown("kind of attempts", odd, "loops, empty, limits"));
+    }
+    // A verifier must see the failures that policies make.
+    let keeps = |word: &str| args.verifier || args.keep.iter().any(|kept| kept == word);
+    let rank = Rank::named(&args.rank)
+        .ok_or_else(|| unknown("rank", &args.rank, &Rank::ALL.map(Rank::name).join(", ")))?;
+    if rank == Rank::Score && args.scores.is_empty() {
+        return Err(CommandError::usage("--rank score needs scores", "name their files with --scores"));
+    }
+    let band = match args.band.as_slice() {
+        [] => None,
+        [low, high] if low < high => Some((*low, *high)),
+        _ => {
+            return Err(CommandError::usage(
+                "a band has two bounds",
+                "--band 0,1 leaves out what is always or never resolved",
+            ));
+        }
+    };
+    Ok(Rules {
+        resolved,
+        keep_loops: keeps("loops"),
+        keep_empty: keeps("empty"),
+        keep_masked: keeps("limits"),
+        most_tokens: args.max_tokens,
+        band,
+        distinct: args.distinct,
+        per_instance: args.cap,
+        per_repo: args.per_repo,
+        rank,
+        seed: args.seed,
+    })
+}
+
+/// Instances or repositories that are held out, never single attempts.
+fn held_out(args: &CurateArgs, groups: &BTreeSet<String>) -> Result<BTreeSet<String>, CommandError> {
+    use rand::SeedableRng as _;
+    use rand::seq::SliceRandom as _;
+    let (share, by) = (args.held_out.held_out, &args.held_out.split_by);
+    if !["instance", "repo"].contains(&by.as_str()) {
+        return Err(CommandError::usage(format!("nothing is split by `{by}`"), "instance or repo"));
+    }
+    if share <= 0.0 {
+        return Ok(BTreeSet::new());
+    }
+    if groups.len() < 2 {
+        let message = format!("all attempts are of one {by}; none can be held out");
+        return Err(CommandError::usage(message, "give more runs, or leave --held-out away"));
+    }
+    let mut order: Vec<&String> = groups.iter().collect();
+    order.shuffle(&mut rand_chacha::ChaCha8Rng::seed_from_u64(args.seed));
+    let count = ((order.len() as f64 * share).round() as usize).clamp(1, order.len() - 1);
+    Ok(order[..count].iter().map(|group| (*group).clone()).collect())
+}
+
+/// Writes a token file; gives what the card says of it.
+fn rows(pool: &Pool, args: &CurateArgs, name: &str, indices: &[usize]) -> Result<Value, CommandError> {
+    let file = format!("{name}.parquet");
+    let path = args.out.join(&file);
+    let mut writer = TokenWriter::create(&path)?;
+    let (mut tokens, mut learnt) = (0, 0);
+    for &index in indices {
+        for row in pool.rows(index)? {
+            tokens += row.input_ids.len();
+            learnt += row.learnt();
+            writer.push(row)?;
+        }
+    }
+    let rows = writer.finish()?;
+    Ok(json!({
+        "file": file, "attempts": indices.len(), "instances": pool.instances(indices), "rows": rows,
+        "tokens": tokens, "learnt_tokens": learnt,
+    }))
+}
+
+/// Writes conversations with their outcomes, for a verifier.
+fn conversations(
+    pool: &Pool,
+    args: &CurateArgs,
+    name: &str,
+    indices: &[usize],
+) -> Result<Value, CommandError> {
+    let file = format!("{name}.jsonl");
+    let path = args.out.join(&file);
+    let mut text = String::new();
+    for &index in indices {
+        text += &format!("{}\n", pool.conversation(index)?);
+    }
+    swegym_train::checkpoint::write_synced(&path, text.as_bytes())?;
+    let resolved = indices.iter().filter(|&&index| pool.candidates[index].resolved == Some(true)).count();
+    let tokens: usize = indices.iter().map(|&index| pool.candidates[index].tokens).sum();
+    Ok(json!({
+        "file": file, "attempts": indices.len(), "instances": pool.instances(indices),
+        "resolved": resolved, "unresolved": indices.len() - resolved, "tokens": tokens,
+    }))
+}

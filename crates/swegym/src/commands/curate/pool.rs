@@ -1,0 +1,205 @@
+//! All attempts of some runs: what is known of each, and its rows when they
+//! are wanted. Conversations stay on disk.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use swegym_core::StopReason;
+use swegym_core::chat::CallForm;
+use swegym_core::trajectory::stuck::Stuck;
+use swegym_train::curation::Candidate;
+use swegym_train::mask::{Blemish, Mask, blemished};
+use swegym_train::tokenizer::Tokenizer;
+use swegym_train::tokens::TokenRow;
+
+use crate::args::CurateArgs;
+use crate::commands::export::{self, Taken};
+use crate::commands::show;
+use crate::error::CommandError;
+use crate::printer::Printer;
+
+/// What a card counts beside what rules look at.
+#[derive(Debug, Clone)]
+pub(super) struct About {
+    pub(super) record: PathBuf,
+    pub(super) model: String,
+    pub(super) scaffold: String,
+    pub(super) temperature: String,
+}
+
+/// The attempts.
+pub(super) struct Pool {
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) about: Vec<About>,
+    /// Attempts that did not end.
+    pub(super) unfinished: usize,
+    /// Attempts that no rows can be made of, with the reason.
+    pub(super) unusable: Vec<String>,
+    tokenizer: Tokenizer,
+    form: Option<CallForm>,
+    blemishes: Vec<Blemish>,
+    last_only: bool,
+}
+
+impl Pool {
+    pub(super) fn read(printer: Printer, args: &CurateArgs) -> Result<Self, CommandError> {
+        let tokenizer = Tokenizer::read(&crate::commands::train::model_folder(&args.model))?;
+        let mut pool = Self {
+            candidates: Vec::new(),
+            about: Vec::new(),
+            unfinished: 0,
+            unusable: Vec::new(),
+            tokenizer,
+            form: export::call_form(args.calls.as_deref())?,
+            blemishes: export::blemishes(&args.skip_turns)?,
+            last_only: args.last_turn_only,
+        };
+        let scores = scores(&args.scores)?;
+        let mut sets = BTreeSet::new();
+        for run in &args.runs {
+            let set = run.display().to_string();
+            if !sets.insert(set.clone()) {
+                return Err(CommandError::usage(format!("`{set}` is named twice"), "name each run once"));
+            }
+            pool.add(run, &set, &scores)?;
+        }
+        if pool.candidates.is_empty() {
+            let message = format!("the runs have no finished attempt ({} did not end)", pool.unfinished);
+            return Err(CommandError::nothing(message, "name folders of rollouts; go on with --resume"));
+        }
+        let scaffolds: BTreeSet<&str> = pool.about.iter().map(|about| about.scaffold.as_str()).collect();
+        if scaffolds.len() > 1 && !args.verifier {
+            let names = scaffolds.into_iter().collect::<Vec<_>>().join(", ");
+            printer.say(&format!(
+                "warning: the runs are of several scaffolds ({names}); what one says is no lesson for another"
+            ));
+        }
+        Ok(pool)
+    }
+
+    fn add(
+        &mut self,
+        run: &Path,
+        set: &str,
+        scores: &HashMap<(String, u32), f64>,
+    ) -> Result<(), CommandError> {
+        let verdicts = export::verdicts(run)?;
+        for record in export::records(run)? {
+            let events = show::events(&record)?;
+            let attempt = show::fold(&record, &events)?;
+            if !attempt.is_over() {
+                self.unfinished += 1;
+                continue;
+            }
+            let head = &attempt.head;
+            let taken = Taken { events: &events, attempt: &attempt, mask: self.mask(&attempt) };
+            let rows = match export::token_rows(&self.tokenizer, self.form, &taken) {
+                Ok((rows, _)) => rows,
+                Err(problem) => {
+                    self.unusable.push(format!("{} attempt {}: {problem}", head.instance_id, head.attempt));
+                    continue;
+                }
+            };
+            let id = head.instance_id.to_string();
+            let result = result_of(run, &id, head.attempt);
+            let repo = result["repo"].as_str().map_or_else(|| repo_of(&id), str::to_owned);
+            let key = (id.clone(), head.attempt);
+            self.candidates.push(Candidate {
+                resolved: verdicts.get(&(id.clone(), u64::from(head.attempt))).copied(),
+                instance_id: id,
+                repo,
+                set: set.to_owned(),
+                attempt: head.attempt,
+                exit_status: attempt.stop.map_or("", StopReason::as_str).to_owned(),
+                turns: attempt.steps.iter().filter(|step| !step.actions.is_empty()).count(),
+                tokens: rows.iter().map(|row| row.input_ids.len()).sum(),
+                stuck: Stuck::Trailing3.holds(&attempt.steps),
+                masked: attempt.stop.is_some_and(StopReason::is_budget),
+                patch: attempt.patch.clone(),
+                score: scores.get(&key).copied(),
+            });
+            self.about.push(About {
+                record,
+                model: head.model.clone(),
+                scaffold: head.scaffold.clone(),
+                temperature: head.sampling.temperature.map_or_else(|| "default".into(), |t| t.to_string()),
+            });
+        }
+        Ok(())
+    }
+
+    fn mask(&self, attempt: &swegym_core::Trajectory) -> Mask {
+        Mask { last_only: self.last_only, skip: blemished(attempt, &self.blemishes) }
+    }
+
+    /// The rows of an attempt.
+    pub(super) fn rows(&self, index: usize) -> Result<Vec<TokenRow>, CommandError> {
+        let record = &self.about[index].record;
+        let events = show::events(record)?;
+        let attempt = show::fold(record, &events)?;
+        let taken = Taken { events: &events, attempt: &attempt, mask: self.mask(&attempt) };
+        let (rows, _) = export::token_rows(&self.tokenizer, self.form, &taken)?;
+        let repo = &self.candidates[index].repo;
+        Ok(rows.into_iter().map(|row| TokenRow { repo: Some(repo.clone()), ..row }).collect())
+    }
+
+    /// The conversation of an attempt with its outcome.
+    pub(super) fn conversation(&self, index: usize) -> Result<Value, CommandError> {
+        let attempt = show::read(&self.about[index].record)?;
+        let form = self.form.unwrap_or(attempt.head.calls);
+        let candidate = &self.candidates[index];
+        let mut row = export::conversation_row(&attempt, candidate.resolved, form);
+        row["repo"] = candidate.repo.clone().into();
+        row["set"] = candidate.set.clone().into();
+        Ok(row)
+    }
+
+    /// What an attempt is held out with.
+    pub(super) fn group(&self, index: usize, by: &str) -> String {
+        let candidate = &self.candidates[index];
+        if by == "repo" { candidate.repo.clone() } else { candidate.instance_id.clone() }
+    }
+
+    pub(super) fn instances(&self, indices: &[usize]) -> usize {
+        indices.iter().map(|&index| &self.candidates[index].instance_id).collect::<BTreeSet<_>>().len()
+    }
+
+    /// How many of some attempts have each value of something.
+    pub(super) fn count(&self, indices: &[usize], of: impl Fn(usize) -> String) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for &index in indices {
+            *counts.entry(of(index)).or_insert(0) += 1;
+        }
+        counts
+    }
+}
+
+/// The result of an attempt, where the run keeps it.
+fn result_of(run: &Path, id: &str, attempt: u32) -> Value {
+    let path = run.join("results").join(format!("{id}.{attempt}.json"));
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// By SWE-bench's custom: `owner__name-number`.
+fn repo_of(id: &str) -> String {
+    id.rsplit_once('-').map_or(id, |(repo, _)| repo).replace("__", "/")
+}
+
+fn scores(files: &[PathBuf]) -> Result<HashMap<(String, u32), f64>, CommandError> {
+    let mut scores = HashMap::new();
+    for path in files {
+        let text = std::fs::read_to_string(path).map_err(|e| CommandError::file("read", path, &e))?;
+        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let row: Value = serde_json::from_str(line).unwrap_or_default();
+            let id = row["instance_id"].as_str().ok_or_else(|| {
+                let message = format!("{}:{}: not a line of scores", path.display(), index + 1);
+                CommandError::usage(message, "a line is {\"instance_id\", \"attempt\", \"score\"}")
+            })?;
+            let attempt = row["attempt"].as_u64().unwrap_or(0) as u32;
+            scores.extend(row["score"].as_f64().map(|score| ((id.to_owned(), attempt), score)));
+        }
+    }
+    Ok(scores)
+}

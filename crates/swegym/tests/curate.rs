@@ -1,0 +1,109 @@
+//! Rejection sampling over the command line: evaluated attempts become token
+//! files and conversations, with a card that accounts for each.
+
+mod common;
+
+use std::collections::HashSet;
+
+use common::{Gym, rows};
+use serde_json::{Value, json};
+use swegym_train::token_file::{self, TokenFileError};
+use swegym_train::tokens::TokenRow;
+
+/// Attempts of a noisy teacher, and a tokenizer of what it says.
+fn taught() -> Gym {
+    let gym = Gym::new();
+    gym.must(&["micro", "--count", "9", "--levels", "1", "--out", "drawn"]);
+    let flags = ["--instances", "drawn/candidates.jsonl", "--scaffold", "noisy-expert", "--attempts", "4"];
+    gym.must(&[&["rollout", "--evaluate", "--out", "teacher"][..], &flags].concat());
+    gym.must(&["export", "teacher", "--calls", "text", "--out", "teacher.jsonl"]);
+    let text = |row: &Value| row["messages"].as_array().unwrap().clone();
+    let lines = rows(&gym.read("teacher.jsonl"));
+    let said = lines.iter().take(6).flat_map(text).map(|m| json!({"text": m["content"]}).to_string() + "\n");
+    gym.write("text.jsonl", &said.collect::<String>());
+    gym.must(&["train", "tokenizer", "--text", "text.jsonl", "--vocabulary", "600", "--out", "tokenizer"]);
+    gym
+}
+
+fn tokens(gym: &Gym, file: &str) -> Vec<TokenRow> {
+    let mut found = Vec::new();
+    token_file::read(&gym.path(file), |row| {
+        found.push(row);
+        Ok::<(), TokenFileError>(())
+    })
+    .unwrap();
+    found
+}
+
+#[test]
+fn attempts_become_data_and_each_is_accounted_for() {
+    let gym = taught();
+    let reports = rows(&gym.read("teacher/reports.jsonl"));
+    let attempts = reports.len() as u64;
+    let resolved = |id: &str, attempt: u32| {
+        reports.iter().any(|r| r["instance_id"] == id && r["attempt"] == attempt && r["resolved"] == true)
+    };
+    let curate = ["curate", "teacher", "--model", "tokenizer", "--calls", "text"];
+    let flags =
+        ["--cap", "2", "--held-out", "0.3", "--ladder", "0.5,1", "--skip-turns", "errors", "--out", "data"];
+    gym.must(&[&curate[..], &flags].concat());
+    let (train, held_out) = (tokens(&gym, "data/train.parquet"), tokens(&gym, "data/held_out.parquet"));
+    let all: Vec<&TokenRow> = train.iter().chain(&held_out).collect();
+    assert!(all.iter().all(|row| resolved(&row.instance_id, row.attempt) && row.learnt() > 0));
+    assert!(all.iter().all(|row| row.repo.as_deref().unwrap().starts_with("micro/")));
+    let ids =
+        |rows: &[TokenRow]| -> HashSet<String> { rows.iter().map(|row| row.instance_id.clone()).collect() };
+    assert!(!held_out.is_empty() && ids(&train).is_disjoint(&ids(&held_out)));
+    for id in ids(&train) {
+        assert!(train.iter().filter(|row| row.instance_id == id).count() <= 2);
+    }
+    let half = tokens(&gym, "data/train-50.parquet");
+    assert!(half.len() == train.len().div_ceil(2) && half.iter().all(|row| train.contains(row)));
+    assert_eq!(tokens(&gym, "data/train-100.parquet"), train);
+    let card: Value = serde_json::from_str(&gym.read("data/card.json")).unwrap();
+    let left_out: u64 = card["left_out"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
+    assert_eq!((card["attempts"].as_u64(), card["kept"].as_u64()), (Some(attempts), Some(all.len() as u64)));
+    assert_eq!(left_out + all.len() as u64, attempts, "{card}");
+    assert_eq!(rows(&gym.read("data/dropped.jsonl")).len() as u64, left_out);
+    assert!(gym.read("data/card.md").contains("| unresolved |"));
+
+    // Pairs for a verifier, within instances.
+    gym.must(&[&curate[..], &["--verifier", "--pairs", "1", "--out", "judged"]].concat());
+    let judged = rows(&gym.read("judged/train.jsonl"));
+    let by = |id: &Value, outcome: bool| {
+        judged.iter().filter(|row| row["instance_id"] == *id && row["resolved"] == outcome).count()
+    };
+    assert!(!judged.is_empty());
+    for row in &judged {
+        assert_eq!((by(&row["instance_id"], true), by(&row["instance_id"], false)), (1, 1), "{row}");
+    }
+
+    // The data trains.
+    let source = ["train", "pretrain", "--text", "text.jsonl", "--tokenizer", "tokenizer", "--out", "base"];
+    gym.must(&[&source[..], &["--width", "32", "--layers", "1", "--context", "64", "--steps", "1"]].concat());
+    let sft = ["train", "sft", "--model", "base", "--data", "data/train.parquet", "--out", "policy"];
+    gym.must(&[&sft[..], &["--context", "8192", "--steps", "1", "--batch", "1"]].concat());
+
+    let refused = |arguments: &[&str], words: &str| {
+        let output = gym.run(&[&curate[..], &["--out", "no"], arguments].concat());
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains(words) && text.contains("hint: "), "{text}");
+    };
+    refused(&["--band", "0.99,1"], "attempts is left: ");
+    refused(&["--rank", "luck"], "there is no rank `luck`");
+    refused(&["--rank", "score"], "--rank score needs scores");
+    refused(&["--keep", "everything"], "there is no kind of attempts `everything`");
+    refused(&["teacher"], "`teacher` is named twice");
+    gym.must(&[
+        "rollout",
+        "--instances",
+        "drawn/candidates.jsonl",
+        "--scaffold",
+        "gold",
+        "--out",
+        "untested",
+    ]);
+    let output = gym.run(&["curate", "untested", "--model", "tokenizer", "--calls", "text", "--out", "no"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("not_tested") && text.contains("hint: evaluate the runs first"), "{text}");
+}
