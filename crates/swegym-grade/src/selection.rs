@@ -302,6 +302,9 @@ mod tests {
     }
 
     proptest! {
+        // Each case draws bootstraps.
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
         #[test]
         fn rates_are_means_over_all_subsets(attempts in attempts(), k in 1..9usize) {
             let subsets = all_subsets(&attempts, k);

@@ -4,6 +4,7 @@ mod bench;
 mod curate;
 mod dev;
 mod export;
+mod select;
 mod train;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ pub(crate) use bench::Scenario;
 pub(crate) use curate::CurateArgs;
 pub(crate) use dev::DevModelArgs;
 pub(crate) use export::ExportArgs;
+pub(crate) use select::{ScoreArgs, SelectArgs};
 pub(crate) use train::{
     AdapterArgs, CourseArgs, HeldOutArgs, PretrainArgs, ServeArgs, SftArgs, TokenizerArgs, TrainVerb,
     VerifierArgs,
@@ -395,6 +397,10 @@ pub(crate) enum Verb {
     Export(Box<ExportArgs>),
     /// Choose what is learnt from of evaluated rollouts: token files and a data card
     Curate(Box<CurateArgs>),
+    /// Let a verifier score the attempts of rollouts
+    Score(ScoreArgs),
+    /// Choose the best of several attempts at each instance; Pass@K and Best@K
+    Select(SelectArgs),
     /// Train tokenizers and models on this machine
     Train {
         #[command(subcommand)]

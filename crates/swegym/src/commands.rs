@@ -7,9 +7,12 @@ mod doctor;
 mod export;
 pub(crate) mod grade;
 mod metrics;
+mod policy;
 mod quickstart;
 mod replay;
 mod report;
+mod score;
+mod select;
 mod serve;
 mod show;
 mod store;
@@ -87,6 +90,11 @@ pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) 
         Verb::Show { verb: ShowVerb::Trajectory(args) } => show::trajectory(printer, &args),
         Verb::Metrics(args) => metrics::run(printer, &args),
         Verb::Curate(args) => curate::run(printer, &args),
+        Verb::Score(args) => {
+            let cores = settings(none)?.run.cores;
+            tokio::task::block_in_place(|| score::run(printer, cores, &args))
+        }
+        Verb::Select(args) => select::run(printer, &args),
         Verb::Export(args) => export::run(printer, &args),
         Verb::Serve(args) => serve::run(printer, settings(none)?.run.cores, &args).await,
         Verb::Train { verb } => {

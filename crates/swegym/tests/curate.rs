@@ -107,3 +107,79 @@ fn attempts_become_data_and_each_is_accounted_for() {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("not_tested") && text.contains("hint: evaluate the runs first"), "{text}");
 }
+
+#[test]
+fn attempts_are_scored_and_the_best_are_chosen() {
+    let gym = taught();
+    let source = ["train", "pretrain", "--text", "text.jsonl", "--tokenizer", "tokenizer", "--out", "base"];
+    gym.must(&[&source[..], &["--width", "32", "--layers", "1", "--context", "64", "--steps", "1"]].concat());
+    gym.must(&["export", "teacher", "--calls", "text", "--out", "attempts.jsonl"]);
+    let learn = ["train", "verifier", "--model", "base", "--data", "attempts.jsonl", "--out", "judge"];
+    let course =
+        ["--shown", "patch", "--context", "600", "--overlong", "cut", "--epochs", "1", "--batch", "4"];
+    gym.must(&[&learn[..], &course].concat());
+    gym.must(&["score", "teacher", "--verifier", "judge", "--out", "scores.jsonl"]);
+    let reports = rows(&gym.read("teacher/reports.jsonl"));
+    let scores = rows(&gym.read("scores.jsonl"));
+    assert_eq!(scores.len(), reports.len());
+    assert!(scores.iter().all(|row| (0.0..=1.0).contains(&row["score"].as_f64().unwrap())));
+
+    // Scores that know the truth: Best@K is Pass@K, and what is handed in is resolved.
+    let truth = reports.iter().map(|report| {
+        let score = u8::from(report["resolved"] == true);
+        json!({"instance_id": report["instance_id"], "attempt": report["attempt"], "score": score})
+            .to_string()
+            + "\n"
+    });
+    gym.write("truth.jsonl", &truth.collect::<String>());
+    let told = gym.must(&["select", "teacher", "--scores", "truth.jsonl", "--out", "chosen", "--json"]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    for at in told["ways"]["verifier"].as_array().unwrap() {
+        assert!(
+            (at["best"]["mean"].as_f64().unwrap() - at["pass"]["mean"].as_f64().unwrap()).abs() < 1e-9,
+            "{at}"
+        );
+    }
+    assert_eq!((&told["auc"], &told["auc_within"]), (&json!(1.0), &json!(1.0)));
+    let one = &told["ways"]["random"][0]["best"]["mean"];
+    assert!(told["ways"]["random"].as_array().unwrap().iter().all(|at| at["best"]["mean"] == *one));
+    gym.must(&[
+        "evaluate",
+        "--instances",
+        "drawn/candidates.jsonl",
+        "--predictions",
+        "chosen/predictions.jsonl",
+        "--out",
+        "again",
+    ]);
+    let again = rows(&gym.read("again/reports.jsonl"));
+    let resolved = again.iter().filter(|report| report["resolved"] == true).count() as f64;
+    let last = told["ways"]["verifier"].as_array().unwrap().last().unwrap();
+    assert!(
+        (resolved / again.len() as f64 - last["best"]["mean"].as_f64().unwrap()).abs() < 1e-9,
+        "{again:?}"
+    );
+    assert!(gym.read("chosen/report.html").contains("<polyline class=\"pass\""));
+
+    let refused = |arguments: &[&str], words: &str| {
+        let output = gym.run(&[&["select", "teacher", "--out", "no"][..], arguments].concat());
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains(words) && text.contains("hint: "), "{text}");
+    };
+    refused(&[], "no attempt has a score");
+    refused(&["--by", "majority", "--k", "9"], "no instance has 9 tested attempts; the most is 4");
+    refused(&["--by", "luck"], "nothing chooses by `luck`");
+    let output = gym.run(&["score", "teacher", "--verifier", "base", "--out", "no.jsonl"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("`base` is no verifier"), "{text}");
+    // A score that is missing comes last, and is said.
+    let partial: String = gym.read("truth.jsonl").lines().skip(1).map(|line| format!("{line}\n")).collect();
+    gym.write("partial.jsonl", &partial);
+    let output = gym.run(&["select", "teacher", "--scores", "partial.jsonl", "--out", "partly"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.success()
+            && text.contains("1 of 32 attempts have no score: they come after all others"),
+        "{text}"
+    );
+}

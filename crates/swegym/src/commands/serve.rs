@@ -19,10 +19,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
-use swegym_train::checkpoint::{self, Held};
 use swegym_train::generation::Limits;
 use swegym_train::tokenizer::Tokenizer;
 
+use super::policy::{self, Loaded};
 use crate::args::ServeArgs;
 use crate::error::CommandError;
 use crate::exit;
@@ -90,13 +90,7 @@ pub(crate) async fn run(printer: Printer, cores: usize, args: &ServeArgs) -> Res
 }
 
 fn open(cores: usize, args: &ServeArgs) -> Result<Served, CommandError> {
-    let folder = super::train::model_folder(&args.model);
-    let (decoder, tokenizer) = if folder.join("adapter_config.json").is_file() {
-        adapted(&folder)?
-    } else {
-        (checkpoint::read(&folder, Held::Whole)?.decoder, Tokenizer::read(&folder)?)
-    };
-    tokenizer.check(decoder.shape.vocabulary)?;
+    let Loaded { decoder, tokenizer, folder } = policy::load(&args.model)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(cores).build();
     let pool = pool.map_err(|e| CommandError::from(std::io::Error::other(e)))?;
     let context = decoder.shape.context;
@@ -122,23 +116,6 @@ fn open(cores: usize, args: &ServeArgs) -> Result<Served, CommandError> {
         queue: args.queue + args.at_once,
         begun: jiff::Timestamp::now().as_second(),
     })
-}
-
-/// An adapter's folder stands for the model that it adapts.
-fn adapted(folder: &std::path::Path) -> Result<(swegym_train::decoder::Decoder, Tokenizer), CommandError> {
-    let path = folder.join("adapter_config.json");
-    let text = std::fs::read_to_string(&path).map_err(|e| CommandError::file("read", &path, &e))?;
-    let config: Value = serde_json::from_str(&text).unwrap_or_default();
-    let base = config["base_model_name_or_path"].as_str().unwrap_or_default();
-    let base = std::path::Path::new(base);
-    if !base.join("config.json").is_file() {
-        let message = format!("the model that `{}` adapts is not at `{}`", folder.display(), base.display());
-        return Err(CommandError::usage(message, "put the model there, or mend base_model_name_or_path"));
-    }
-    let mut decoder = checkpoint::read(base, Held::Whole)?.decoder;
-    decoder.adapter = Some(checkpoint::read_adapter(folder, &decoder)?);
-    let own = folder.join("tokenizer.json").is_file();
-    Ok((decoder, Tokenizer::read(if own { folder } else { base })?))
 }
 
 fn router(served: Arc<Served>) -> Router {

@@ -1,0 +1,100 @@
+//! A verifier's scores of a rollout's attempts: one pass over each, nothing
+//! sampled.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use serde_json::json;
+use swegym_core::calls::text;
+use swegym_core::chat::CallForm;
+use swegym_train::generation::{Generator, Limits};
+use swegym_train::verifier::{Case, Question, Verifier, judge};
+
+use super::{export, policy, show};
+use crate::args::ScoreArgs;
+use crate::error::CommandError;
+use crate::exit;
+use crate::printer::Printer;
+
+/// Attempts that are judged together: neighbours are of one instance, and what
+/// their questions begin with alike is read once.
+const TOGETHER: usize = 64;
+
+/// Scores every finished attempt.
+pub(crate) fn run(printer: Printer, cores: usize, args: &ScoreArgs) -> Result<u8, CommandError> {
+    let loaded = policy::load(&args.verifier)?;
+    let verifier = Verifier::read(&loaded.folder)?.ok_or_else(|| {
+        let message = format!("`{}` is no verifier: it has no verifier.json", args.verifier.display());
+        CommandError::usage(message, "train one with `swegym train verifier`")
+    })?;
+    let tokenizer = loaded.tokenizer;
+    let ids = verifier.ids(&tokenizer)?;
+    let verifier = Verifier { context: verifier.context.min(loaded.decoder.shape.context - 1), ..verifier };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(cores).build();
+    let pool = Arc::new(pool.map_err(|e| CommandError::from(std::io::Error::other(e)))?);
+    let mut generator = Generator::new(Arc::new(loaded.decoder), pool, Limits::default());
+
+    let partial = args.out.with_extension("partial");
+    let failed = |e: std::io::Error| CommandError::file("write", &partial, &e);
+    let mut out = std::fs::File::create(&partial).map_err(failed)?;
+    let (mut scored, mut refused, mut cut) = (0, 0, 0);
+    for run in &args.runs {
+        for records in export::records(run)?.chunks(TOGETHER) {
+            let (mut heads, mut questions) = (Vec::new(), Vec::new());
+            for record in records {
+                let attempt = show::read(record)?;
+                if !attempt.is_over() {
+                    continue;
+                }
+                questions.push(question(&verifier, &tokenizer, &attempt)?);
+                heads.push(attempt.head);
+            }
+            for (head, judgement) in heads.iter().zip(judge(&mut generator, questions, ids)) {
+                let overlong = match (judgement.overlong, judgement.score) {
+                    (false, _) => None,
+                    (true, Some(_)) => Some("cut"),
+                    (true, None) => Some("refused"),
+                };
+                scored += usize::from(judgement.score.is_some());
+                refused += usize::from(judgement.score.is_none());
+                cut += usize::from(overlong == Some("cut"));
+                let line = json!({
+                    "instance_id": head.instance_id.as_str(), "attempt": head.attempt, "set": run,
+                    "score": judgement.score, "overlong": overlong, "tokens": judgement.tokens,
+                    "verifier": args.verifier,
+                });
+                writeln!(out, "{line}").map_err(failed)?;
+            }
+        }
+    }
+    drop(out);
+    if scored + refused == 0 {
+        std::fs::remove_file(&partial).map_err(failed)?;
+        return Err(CommandError::nothing("the runs have no finished attempt", "name folders of rollouts"));
+    }
+    std::fs::rename(&partial, &args.out).map_err(|e| CommandError::file("write", &args.out, &e))?;
+    let value = json!({"scored": scored, "refused": refused, "cut": cut, "out": args.out});
+    let table = vec![
+        ["scored", "too long", "cut"].map(str::to_owned).to_vec(),
+        [scored, refused, cut].map(|n| n.to_string()).to_vec(),
+    ];
+    printer.result(&value, &table);
+    Ok(exit::DONE)
+}
+
+/// The question about an attempt, as its export would ask it: with calls in
+/// the form in which they travelled.
+fn question(
+    verifier: &Verifier,
+    tokenizer: &swegym_train::tokenizer::Tokenizer,
+    attempt: &swegym_core::Trajectory,
+) -> Result<Question, CommandError> {
+    let tools = &attempt.head.tools;
+    let messages = match attempt.head.calls {
+        CallForm::Text => text::conversation(&attempt.messages, tools, text::INSTRUCTIONS)
+            .unwrap_or_else(|_| attempt.messages.clone()),
+        CallForm::Native => attempt.messages.clone(),
+    };
+    let case = Case { messages, tools: tools.clone(), patch: attempt.patch.clone() };
+    Ok(verifier.question(tokenizer, &case)?)
+}

@@ -1,0 +1,249 @@
+//! Best of N: which attempt of each instance is handed in, and what choosing
+//! is worth, by every K and against what needs no verifier.
+
+mod page;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use serde_json::{Value, json};
+use swegym_core::Prediction;
+use swegym_grade::selection::{
+    AtK, Group, LogFit, Rate, Scored, auc, auc_within, calibration_error, curve, log_fit, paper_best_at_k,
+    reliability,
+};
+use swegym_train::checkpoint::write_synced;
+
+use super::{export, show};
+use crate::args::SelectArgs;
+use crate::error::CommandError;
+use crate::exit;
+use crate::printer::Printer;
+
+/// An attempt that can be chosen.
+struct Attempt {
+    patch: String,
+    model: String,
+    turns: usize,
+    resolved: bool,
+    score: Option<f64>,
+}
+
+/// What chooses. The word is the one of `--by`.
+const WAYS: [&str; 4] = ["verifier", "shortest", "majority", "random"];
+
+/// Chooses among the attempts of a run.
+pub(crate) fn run(printer: Printer, args: &SelectArgs) -> Result<u8, CommandError> {
+    if !WAYS[..3].contains(&args.by.as_str()) {
+        return Err(CommandError::usage(format!("nothing chooses by `{}`", args.by), WAYS[..3].join(", ")));
+    }
+    let instances = read(printer, args)?;
+    let scored = args.by == "verifier" || !args.scores.is_empty();
+    let ways: Vec<&str> = WAYS.into_iter().filter(|way| scored || *way != "verifier").collect();
+    let curves: BTreeMap<&str, Vec<AtK>> =
+        ways.iter().map(|way| (*way, curve(&groups(&instances, way)))).collect();
+    let groups = groups(&instances, "verifier");
+    let all: Vec<Scored> = groups.iter().flatten().copied().collect();
+    let of = if scored { "verifier" } else { "shortest" };
+    let fit = fit(&curves[of], |at| at.best.mean);
+    let value = json!({
+        "run": args.run, "instances": instances.len(), "attempts": all.len(),
+        "without_a_score": scored.then(|| all.iter().filter(|a| a.score.is_none()).count()),
+        "ways": curves.iter().map(|(way, curve)| (*way, curve_json(curve))).collect::<BTreeMap<_, _>>(),
+        "paper_estimate": (1..=curves[of].len()).map(|k| paper_best_at_k(&groups, k).map(|(mean, spread)| json!({"k": k, "mean": mean, "spread": spread}))).collect::<Vec<_>>(),
+        "auc": scored.then(|| auc(&all)), "auc_within": scored.then(|| auc_within(&groups)),
+        "calibration_error": scored.then(|| calibration_error(&all)),
+        "reliability": reliability(&all).iter().map(|b| json!({"attempts": b.count, "score": b.score, "resolved": b.resolved})).collect::<Vec<_>>(),
+        "fit": fit.map(|f| json!({"slope": f.slope, "offset": f.offset, "r_squared": f.r_squared})),
+    });
+    std::fs::create_dir_all(&args.out).map_err(|e| CommandError::file("make the folder", &args.out, &e))?;
+    write_synced(&args.out.join("predictions.jsonl"), chosen(&instances, &args.by).as_bytes())?;
+    write_synced(&args.out.join("selection.json"), format!("{value:#}\n").as_bytes())?;
+    write_synced(&args.out.join("report.html"), page::render(&value)?.as_bytes())?;
+    printer.result(&value, &table(&curves, of));
+    if let Some(words) = scored.then(|| quality(&value)) {
+        printer.say(&words);
+    }
+    printer.say(&format!("page: {}", args.out.join("report.html").display()));
+    Ok(exit::DONE)
+}
+
+/// Attempts by instance, each with as many.
+fn read(printer: Printer, args: &SelectArgs) -> Result<BTreeMap<String, Vec<Attempt>>, CommandError> {
+    let scores = scores(&args.scores)?;
+    let verdicts = export::verdicts(args.evaluation.as_deref().unwrap_or(&args.run))?;
+    if verdicts.is_empty() {
+        let message = format!("nobody has tested the attempts of `{}`", args.run.display());
+        return Err(CommandError::nothing(message, "rollout --evaluate, or name their --evaluation"));
+    }
+    let mut instances: BTreeMap<String, Vec<Attempt>> = BTreeMap::new();
+    let (mut scaffolds, mut untested) = (std::collections::BTreeSet::new(), 0);
+    for record in export::records(&args.run)? {
+        let attempt = show::read(&record)?;
+        let key = (attempt.head.instance_id.to_string(), u64::from(attempt.head.attempt));
+        let Some(&resolved) = verdicts.get(&key).filter(|_| attempt.is_over()) else {
+            untested += 1;
+            continue;
+        };
+        scaffolds.insert(attempt.head.scaffold.clone());
+        instances.entry(key.0.clone()).or_default().push(Attempt {
+            score: scores.get(&key).copied(),
+            patch: attempt.patch,
+            model: attempt.head.model,
+            turns: attempt.steps.len(),
+            resolved,
+        });
+    }
+    if scaffolds.len() > 1 {
+        let names = scaffolds.into_iter().collect::<Vec<_>>().join(", ");
+        let message = format!("the attempts are of several scaffolds: {names}");
+        return Err(CommandError::usage(message, "choose among the attempts of one; make a run of each"));
+    }
+    let most = instances.values().map(Vec::len).max().unwrap_or(0);
+    let k = args.k.unwrap_or(most);
+    if k > most || k == 0 {
+        let message = format!("no instance has {k} tested attempts; the most is {most}");
+        return Err(CommandError::nothing(message, "choose a smaller --k, or roll out more attempts"));
+    }
+    let all = instances.len();
+    instances.retain(|_, attempts| attempts.len() >= k);
+    instances.values_mut().for_each(|attempts| attempts.truncate(k));
+    if instances.len() < all || untested > 0 {
+        printer.say(&format!(
+            "{untested} attempts are not tested; {} of {all} instances have fewer than {k} that are, and count nowhere",
+            all - instances.len()
+        ));
+    }
+    if k == 1 {
+        printer.say("one attempt an instance leaves nothing to choose");
+    }
+    let missing = instances.values().flatten().filter(|a| a.score.is_none()).count();
+    if args.by == "verifier" {
+        let count: usize = instances.values().map(Vec::len).sum();
+        if missing == count {
+            return Err(CommandError::nothing(
+                "no attempt has a score",
+                "name their file with --scores; see `swegym score`",
+            ));
+        }
+        if missing > 0 {
+            printer.say(&format!("{missing} of {count} attempts have no score: they come after all others"));
+        }
+    }
+    let resolved = instances.values().flatten().filter(|a| a.resolved).count();
+    if resolved == 0 || resolved == instances.values().map(Vec::len).sum::<usize>() {
+        let what = if resolved == 0 { "no attempt" } else { "every attempt" };
+        printer.say(&format!("{what} is resolved: nothing tells one way of choosing from another"));
+    }
+    Ok(instances)
+}
+
+/// Scores by instance and attempt; the mean where several files have one.
+fn scores(files: &[std::path::PathBuf]) -> Result<HashMap<(String, u64), f64>, CommandError> {
+    let mut sums: HashMap<(String, u64), (f64, f64)> = HashMap::new();
+    for path in files {
+        for row in lines(path)? {
+            let Some(score) = row["score"].as_f64() else { continue };
+            let key = (
+                row["instance_id"].as_str().unwrap_or_default().to_owned(),
+                row["attempt"].as_u64().unwrap_or(0),
+            );
+            let (sum, count) = sums.entry(key).or_default();
+            (*sum, *count) = (*sum + score, *count + 1.0);
+        }
+    }
+    Ok(sums.into_iter().map(|(key, (sum, count))| (key, sum / count)).collect())
+}
+
+fn lines(path: &Path) -> Result<Vec<Value>, CommandError> {
+    let text = std::fs::read_to_string(path).map_err(|e| CommandError::file("read", path, &e))?;
+    let row = |(index, line): (usize, &str)| {
+        serde_json::from_str(line).map_err(|e| {
+            let message = format!("{}:{}: not a line of scores: {e}", path.display(), index + 1);
+            CommandError::usage(message, "make the file again with `swegym score`")
+        })
+    };
+    text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(row).collect()
+}
+
+/// What a way of choosing thinks of each attempt of an instance.
+fn thoughts(attempts: &[Attempt], way: &str) -> Vec<Option<f64>> {
+    let same = |of: &Attempt| attempts.iter().filter(|other| other.patch == of.patch).count() as f64;
+    let think = |of: &Attempt| match way {
+        "verifier" => of.score,
+        "shortest" => Some(-(of.turns as f64)),
+        // Counted over all attempts that are chosen among, for every K. Nothing
+        // to hand in is no majority.
+        "majority" => (!of.patch.trim().is_empty()).then(|| same(of)),
+        _ => Some(0.0),
+    };
+    attempts.iter().map(think).collect()
+}
+
+fn groups(instances: &BTreeMap<String, Vec<Attempt>>, way: &str) -> Vec<Group> {
+    let group = |attempts: &Vec<Attempt>| {
+        let thoughts = thoughts(attempts, way);
+        attempts.iter().zip(thoughts).map(|(of, score)| Scored { score, resolved: of.resolved }).collect()
+    };
+    instances.values().map(group).collect()
+}
+
+/// The predictions that are handed in, one an instance.
+fn chosen(instances: &BTreeMap<String, Vec<Attempt>>, way: &str) -> String {
+    let best = |(id, attempts): (&String, &Vec<Attempt>)| {
+        let thoughts = thoughts(attempts, way);
+        let worth = |i: usize| thoughts[i].unwrap_or(f64::NEG_INFINITY);
+        // The first of equals.
+        let first = (0..attempts.len()).reduce(|a, b| if worth(b) > worth(a) { b } else { a })?;
+        Some(Prediction {
+            instance_id: swegym_core::InstanceId::new(id.clone()).ok()?,
+            model_name_or_path: attempts[first].model.clone(),
+            model_patch: Some(attempts[first].patch.clone()),
+        })
+    };
+    swegym_core::format::predictions::write(&instances.iter().filter_map(best).collect::<Vec<_>>())
+}
+
+fn fit(curve: &[AtK], of: impl Fn(&AtK) -> f64) -> Option<LogFit> {
+    log_fit(&curve.iter().map(|at| (at.k as f64, 100.0 * of(at))).collect::<Vec<_>>())
+}
+
+fn curve_json(curve: &[AtK]) -> Value {
+    let rate = |rate: &Rate| json!({"mean": rate.mean, "low": rate.interval.0, "high": rate.interval.1});
+    curve
+        .iter()
+        .map(|at| {
+            json!({
+                "k": at.k, "pass": rate(&at.pass), "best": rate(&at.best), "gain": rate(&at.gain),
+                "conversion": at.conversion.as_ref().map(rate),
+            })
+        })
+        .collect()
+}
+
+fn table(curves: &BTreeMap<&str, Vec<AtK>>, of: &str) -> Vec<Vec<String>> {
+    let percent = |x: f64| format!("{:.1}", 100.0 * x);
+    let mut head = vec!["K".to_owned(), "Pass@K".to_owned()];
+    head.extend(WAYS.iter().filter(|way| curves.contains_key(*way)).map(|way| format!("Best@K {way}")));
+    head.extend(["gain 95 %".to_owned(), "conversion".to_owned()]);
+    let mut table = vec![head];
+    for (index, at) in curves[of].iter().enumerate() {
+        let mut row = vec![at.k.to_string(), percent(at.pass.mean)];
+        let found = WAYS.iter().filter_map(|way| curves.get(way));
+        row.extend(found.map(|curve| percent(curve[index].best.mean)));
+        row.push(format!("{} to {}", percent(at.gain.interval.0), percent(at.gain.interval.1)));
+        row.push(at.conversion.map_or("-".to_owned(), |c| format!("{:.2}", c.mean)));
+        table.push(row);
+    }
+    table
+}
+
+fn quality(value: &Value) -> String {
+    let number = |key: &str| value[key].as_f64().map_or("-".to_owned(), |x| format!("{x:.3}"));
+    format!(
+        "scores: AUC {}, within instances {}, calibration error {}",
+        number("auc"),
+        number("auc_within"),
+        number("calibration_error")
+    )
+}
