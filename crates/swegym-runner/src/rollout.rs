@@ -54,6 +54,8 @@ pub struct RolloutPlan {
     pub seed: u64,
     /// Share of a noisy expert's attempts that go wrong.
     pub noise: f64,
+    /// Whether teachers say nothing, and edit by line.
+    pub terse: bool,
     /// Test each answer at once, in a fresh box.
     pub evaluates: bool,
     /// Attempts at once.
@@ -277,7 +279,7 @@ async fn teach(
             files.insert(path, shown.output.stdout_text());
         }
     }
-    let lesson = teacher::Lesson { instance, workspace: WORKDIR, files };
+    let lesson = teacher::Lesson { instance, workspace: WORKDIR, files, terse: plan.terse };
     let script = match plan.scaffold {
         Scaffold::NoisyExpert => teacher::noisy_expert(&lesson, plan.seed, number, plan.noise),
         _ => teacher::gold(&lesson),

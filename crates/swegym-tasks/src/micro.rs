@@ -9,6 +9,7 @@
 //! Which splits a seed belongs to is part of every draw: no repository of one
 //! split is drawn in another.
 
+mod corpus;
 pub mod formula;
 pub mod repository;
 
@@ -74,9 +75,20 @@ impl World {
     /// The task of a number: the same one for the same world, ever.
     #[must_use]
     pub fn task(&self, number: u32) -> MicroTask {
-        let text = format!("micro@1 {} {} {number}", self.split.name(), self.seed);
+        repository::draw(self, number, &mut self.chances("micro@1", number))
+    }
+
+    /// A text to pre-train on: another repository than any task's.
+    #[must_use]
+    pub fn document(&self, number: u32) -> String {
+        let mut rng = self.chances("micro-text@1", number);
+        let task = repository::draw(self, number, &mut rng);
+        corpus::document(&task, &mut rng)
+    }
+
+    fn chances(&self, what: &str, number: u32) -> ChaCha8Rng {
+        let text = format!("{what} {} {} {number}", self.split.name(), self.seed);
         let seed = u64::from_str_radix(&Digest::of(text.as_bytes()).hex()[..16], 16).unwrap_or(self.seed);
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        repository::draw(self, number, &mut rng)
+        ChaCha8Rng::seed_from_u64(seed)
     }
 }

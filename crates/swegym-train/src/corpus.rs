@@ -10,6 +10,7 @@ use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Tokenizer as Inner};
 
+use crate::conversation::Conversation;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use crate::tokens::TokenRow;
 
@@ -58,26 +59,65 @@ pub enum CorpusError {
 ///
 /// # Errors
 /// A file cannot be read, or a line has no text.
-pub fn documents(files: &[PathBuf]) -> Result<Vec<String>, CorpusError> {
+pub fn documents(files: &[PathBuf]) -> Result<Vec<Document>, CorpusError> {
     let mut documents = Vec::new();
     for path in files {
         let bytes = std::fs::read(path).map_err(|source| CorpusError::Io { path: path.clone(), source })?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if path.extension().is_none_or(|ending| ending != "jsonl") {
-            documents.push(text);
+            documents.push(Document::Text(text));
             continue;
         }
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let failed = |problem: String| CorpusError::Line { path: path.clone(), line: index + 1, problem };
             let row: Value =
                 serde_json::from_str(line).map_err(|e| failed(format!("not valid JSON: {e}")))?;
-            let text =
-                row["text"].as_str().ok_or_else(|| failed("the field `text` is missing".to_owned()))?;
-            documents.push(text.to_owned());
+            documents.push(match row["text"].as_str() {
+                Some(text) => Document::Text(text.to_owned()),
+                None if row["messages"].is_array() => {
+                    Document::Conversation(Box::new(Conversation::read(line).map_err(failed)?))
+                }
+                None => return Err(failed("neither `text` nor `messages` is there".to_owned())),
+            });
         }
     }
-    documents.retain(|text| !text.is_empty());
+    documents.retain(|document| !document.is_empty());
     if documents.is_empty() { Err(CorpusError::Empty) } else { Ok(documents) }
+}
+
+/// What a model or a tokenizer is made of.
+#[derive(Debug, Clone)]
+pub enum Document {
+    /// Plain text.
+    Text(String),
+    /// A conversation, which the model reads as its chat template renders it.
+    Conversation(Box<Conversation>),
+}
+
+impl Document {
+    /// Its words alone.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Conversation(of) => {
+                of.messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n")
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.words().is_empty()
+    }
+
+    fn rendered(&self, tokenizer: &Tokenizer) -> Result<String, CorpusError> {
+        match (self, &tokenizer.template) {
+            (Self::Text(text), _) => Ok(text.clone()),
+            (Self::Conversation(of), Some(template)) => {
+                Ok(template.render(&of.messages, &of.tools, false).map_err(TokenizerError::from)?)
+            }
+            (Self::Conversation(_), None) => Ok(self.words()),
+        }
+    }
 }
 
 /// Trains byte-level BPE. `special` are further tokens that are never split.
@@ -135,13 +175,13 @@ pub fn train_tokenizer(
 /// The tokenizer refuses a text.
 pub fn rows(
     tokenizer: &Tokenizer,
-    documents: &[String],
+    documents: &[Document],
     context: usize,
 ) -> Result<Vec<TokenRow>, CorpusError> {
     use rayon::prelude::*;
     let ends: Vec<u32> = tokenizer.id(END_OF_TEXT).or(tokenizer.end).into_iter().collect();
-    let encoded: Result<Vec<Vec<u32>>, TokenizerError> =
-        documents.par_iter().map(|document| tokenizer.encode(document)).collect();
+    let encode = |document: &Document| Ok(tokenizer.encode(&document.rendered(tokenizer)?)?);
+    let encoded: Result<Vec<Vec<u32>>, CorpusError> = documents.par_iter().map(encode).collect();
     let stream: Vec<u32> = encoded?.into_iter().flat_map(|ids| ids.into_iter().chain(ends.clone())).collect();
     // Each row begins with the token that the one before ended with.
     let row = |first: usize| {

@@ -129,6 +129,9 @@ pub(crate) struct MicroArgs {
     /// Families of functions: arithmetic, list, text, truth, table, choice [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) families: Vec<String>,
+    /// Write so many texts to pre-train a policy on to this file, and no instances
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "resume"])]
+    pub(crate) text: Option<PathBuf>,
     /// Levels of difficulty, 1 to 3 [default: all]
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub(crate) levels: Vec<u8>,
@@ -291,6 +294,9 @@ pub(crate) struct RolloutArgs {
     /// Share of the noisy expert's attempts that go wrong
     #[arg(long, value_name = "SHARE", default_value_t = 0.4)]
     pub(crate) noise: f64,
+    /// Teachers say nothing and edit by line, as small policies can
+    #[arg(long)]
+    pub(crate) terse: bool,
     /// Carry fields along that the format does not have
     #[arg(long)]
     pub(crate) keep_unknown_fields: bool,

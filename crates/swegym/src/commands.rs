@@ -56,6 +56,9 @@ pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) 
             )
         }
         Verb::Micro(args) => {
+            if let Some(path) = &args.text {
+                return stage::micro_text(printer, &args, path);
+            }
             let session = open(none).await?;
             let (folder, mode) = place(&session, "micro", args.run.clone());
             finish(printer, &stage::micro(&session, &args, &folder, mode).await?)

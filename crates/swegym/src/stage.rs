@@ -24,7 +24,7 @@ use crate::session::Session;
 
 pub(crate) use build::build;
 pub(crate) use evaluate::{Predictions, evaluate};
-pub(crate) use micro::micro;
+pub(crate) use micro::{micro, micro_text};
 pub(crate) use rollout::rollout;
 pub(crate) use synth::synth;
 pub(crate) use validate::validate;

@@ -102,7 +102,7 @@ mod tests {
         let files = BTreeMap::from([("f.py".to_owned(), "a\nb".to_owned())]);
         let of = |patch: &str, files: &BTreeMap<String, String>| {
             let instance = instance(patch);
-            let lesson = Lesson { instance: &instance, workspace: "/t", files: files.clone() };
+            let lesson = Lesson { instance: &instance, workspace: "/t", files: files.clone(), terse: false };
             of(&lesson).into_iter().map(|r| r.calls[0].1.clone()).collect::<Vec<_>>()
         };
         assert_eq!(

@@ -170,11 +170,11 @@ const TEXT: [Operation; 12] = [
     op(
         Text,
         Text,
-        "{a}.replace(' ', '_')",
+        "{a}.replace(\" \", \"_\")",
         ["{a} with underscores for blanks", "{a} with each blank an underscore"],
     ),
-    op(Text, Text, "{a}.replace(' ', '')", ["{a} without blanks", "{a} with its blanks taken out"]),
-    op(Text, Text, "{a} + '!'", ["{a} with an exclamation mark", "{a} followed by an exclamation mark"]),
+    op(Text, Text, "{a}.replace(\" \", \"\")", ["{a} without blanks", "{a} with its blanks taken out"]),
+    op(Text, Text, "{a} + \"!\"", ["{a} with an exclamation mark", "{a} followed by an exclamation mark"]),
     op(
         Text,
         Text,
@@ -212,13 +212,13 @@ const TABLE: [Operation; 10] = [
     op(
         Table,
         Number,
-        "{a}.get('q', {k})",
+        "{a}.get(\"q\", {k})",
         ["what {a} has under q, or {k}", "the value of q in {a}, {k} if there is none"],
     ),
     op(
         Table,
         Number,
-        "{a}.get('t', {k})",
+        "{a}.get(\"t\", {k})",
         ["what {a} has under t, or {k}", "the value of t in {a}, {k} if there is none"],
     ),
     op(

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use swegym_train::adapter::{Adapter, AdapterShape, TARGETS};
 use swegym_train::architecture::{Architecture, Family};
 use swegym_train::checkpoint::{self, Held, Precision};
-use swegym_train::corpus;
+use swegym_train::corpus::{self, Document};
 use swegym_train::decoder::Decoder;
 use swegym_train::packing::Overlong;
 use swegym_train::rope::Rope;
@@ -36,18 +36,19 @@ const HEAD_DIM: usize = 32;
 /// Trains a tokenizer.
 pub(crate) fn tokenizer(printer: Printer, args: &TokenizerArgs) -> Result<u8, CommandError> {
     let documents = corpus::documents(&args.text)?;
+    let words: Vec<String> = documents.iter().map(Document::words).collect();
     let read = |path: &std::path::PathBuf| {
         std::fs::read_to_string(path).map_err(|e| CommandError::file("read", path, &e))
     };
     let template = args.template.as_ref().map(read).transpose()?;
-    let tokenizer = corpus::train_tokenizer(&documents, args.vocabulary, &args.special, template.as_deref())?;
+    let tokenizer = corpus::train_tokenizer(&words, args.vocabulary, &args.special, template.as_deref())?;
     checkpoint::replace_folder(&args.out, |draft| {
         tokenizer
             .files()
             .iter()
             .try_for_each(|(name, bytes)| checkpoint::write_synced(&draft.join(name), bytes))
     })?;
-    let characters: usize = documents.iter().map(String::len).sum();
+    let characters: usize = words.iter().map(String::len).sum();
     let tokens: usize =
         corpus::rows(&tokenizer, &documents, 1 << 20)?.iter().map(|r| r.input_ids.len()).sum();
     let per_token = characters as f64 / tokens as f64;

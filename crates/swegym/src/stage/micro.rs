@@ -12,6 +12,8 @@ use swegym_tasks::micro::{Family, LEVELS, Split, World};
 use super::{Done, Stage};
 use crate::args::MicroArgs;
 use crate::error::CommandError;
+use crate::exit;
+use crate::printer::Printer;
 use crate::session::Session;
 
 /// Draws repositories; writes `candidates.jsonl`, `bugs.jsonl` and `dropped.jsonl`.
@@ -52,6 +54,18 @@ pub(crate) async fn micro(
     ran.write_lines("bugs.jsonl", part("candidate", "bug"))?;
     ran.write_lines("dropped.jsonl", part("equivalent", "bug"))?;
     ran.close(session)
+}
+
+/// Writes texts to pre-train on.
+pub(crate) fn micro_text(printer: Printer, args: &MicroArgs, path: &Path) -> Result<u8, CommandError> {
+    let world = world(args)?;
+    let line = |number: u32| json!({"text": world.document(number)}).to_string() + "\n";
+    let text: String = (0..args.count).map(line).collect();
+    swegym_sandbox::store::write_whole(path, text.as_bytes())
+        .map_err(|e| CommandError::file("write", path, &e))?;
+    let table = vec![vec!["texts".to_owned()], vec![args.count.to_string()]];
+    printer.result(&json!({"texts": args.count, "out": path}), &table);
+    Ok(exit::DONE)
 }
 
 fn world(args: &MicroArgs) -> Result<World, CommandError> {

@@ -182,6 +182,7 @@ fn plan(session: &Session, args: &RolloutArgs, budget: &Arc<Budget>) -> Result<R
         hints: args.hints,
         seed: args.seed,
         noise: args.noise,
+        terse: args.terse,
         evaluates: args.evaluate,
         concurrent,
         turns: Semaphore::new(session.settings.run.cores * TURNS_PER_CORE),
@@ -308,7 +309,11 @@ fn identity(
     ]);
     settings.extend(plan.limits.to_map());
     if plan.scaffold.is_teacher() {
-        settings.extend([("seed".to_owned(), json!(plan.seed)), ("noise".to_owned(), json!(plan.noise))]);
+        settings.extend([
+            ("seed".to_owned(), json!(plan.seed)),
+            ("noise".to_owned(), json!(plan.noise)),
+            ("terse".to_owned(), json!(plan.terse)),
+        ]);
     }
     let mut inputs = Vec::new();
     for name in ["system.txt", "task.txt", "text_tools.txt", "messages.toml"] {

@@ -1,0 +1,58 @@
+//! Text to pre-train a policy on: repositories as they should be, read line by
+//! line, and questions about them. No issue, no mistake, no task is in it.
+
+use std::fmt::Write as _;
+
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
+
+use super::repository::MicroTask;
+
+/// Questions after each listing.
+const QUESTIONS: usize = 4;
+
+/// A repository as `grep -n` lists it, then what to look up in it: by name, by
+/// the docstring's words or by others, each with the line that answers.
+pub(super) fn document(task: &MicroTask, rng: &mut ChaCha8Rng) -> String {
+    let mut text = String::new();
+    let mut modules = task.modules(false);
+    modules.sort();
+    for (path, module) in &modules {
+        for (index, line) in module.lines().enumerate() {
+            _ = writeln!(text, "{path}:{}:{line}", index + 1);
+        }
+    }
+    let mut order: Vec<usize> = (0..task.functions.len()).collect();
+    order.shuffle(rng);
+    for (nth, index) in order.into_iter().take(QUESTIONS).enumerate() {
+        let function = &task.functions[index];
+        let asked = match nth % 3 {
+            0 => function.name.to_owned(),
+            1 => function.formula.words[1 - function.phrasing].clone(),
+            _ => function.formula.words[function.phrasing].clone(),
+        };
+        let path = format!("{}.py", function.module);
+        let line = format!("    return {}", function.formula.code);
+        let module = modules.iter().find(|(known, _)| *known == path).map_or("", |(_, module)| module);
+        let number = module.lines().position(|found| found == line).map_or(0, |at| at + 1);
+        _ = writeln!(text, "{asked}? {path}:{number}:{line}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Family, Split, World};
+
+    #[test]
+    fn a_listing_with_questions_and_no_mistake() {
+        let world =
+            World { split: Split::Train, seed: 1, families: Family::ALL.to_vec(), levels: vec![1, 2, 3] };
+        let text = world.document(4);
+        insta::assert_snapshot!(text);
+        assert_eq!(text, world.document(4));
+        for number in 0..50 {
+            assert!(!world.document(number).contains(":0:"), "every line is found");
+        }
+    }
+}
