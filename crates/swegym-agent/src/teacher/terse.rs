@@ -22,7 +22,7 @@ pub(super) fn replies(lesson: &Lesson<'_>, course: Course, rng: &mut ChaCha8Rng)
         Course::Resolves => replies.extend(edits.iter().map(Line::write)),
         Course::LeavesHalf => replies.extend(edits.iter().take(edits.len() / 2).map(Line::write)),
         Course::ChangesTheWrongThing => {
-            replies.extend(edits.first().map(|edit| wrong(lesson, edit, rng).write()))
+            replies.extend(edits.first().map(|edit| wrong(lesson, edit, rng).write()));
         }
         Course::RunsInCircles => replies.extend(std::iter::repeat_n(shell("", READ), 11)),
         Course::GivesUp => {}
