@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use swegym_core::Trajectory;
-use swegym_core::chat::CallForm;
 use swegym_core::record::RecordEvent;
 use swegym_train::mask::{Blemish, Mask, blemished};
 
@@ -21,6 +20,7 @@ use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
 
+pub(crate) use messages::{Form, conversation};
 pub(crate) use tokens::rows as token_rows;
 
 /// Where rows go.
@@ -57,14 +57,14 @@ pub(crate) struct Taken<'a> {
 }
 
 /// The row of an attempt as a conversation.
-pub(crate) fn conversation_row(attempt: &Trajectory, resolved: Option<bool>, form: CallForm) -> Value {
+pub(crate) fn conversation_row(attempt: &Trajectory, resolved: Option<bool>, form: &Form) -> Value {
     messages::row(attempt, resolved, form, &[])
 }
 
 /// Which attempts are wanted, and what of them.
 struct Choice {
     blemishes: Vec<Blemish>,
-    form: Option<CallForm>,
+    form: Form,
     resolved_only: bool,
     last_only: bool,
 }
@@ -94,8 +94,8 @@ pub(crate) fn run(printer: Printer, args: &ExportArgs) -> Result<u8, CommandErro
         Target::Messages => {
             let mut written = Written::begin(&args.out)?;
             let counts = each(source, args, &choice, |chosen| {
-                let form = choice.form.unwrap_or(chosen.attempt.head.calls);
-                written.line(&messages::row(&chosen.attempt, chosen.resolved, form, &chosen.mask.skip))
+                let skip = &chosen.mask.skip;
+                written.line(&messages::row(&chosen.attempt, chosen.resolved, &choice.form, skip))
             })?;
             written.finish()?;
             finish(printer, &counts, args, &json!({}))
@@ -106,15 +106,6 @@ pub(crate) fn run(printer: Printer, args: &ExportArgs) -> Result<u8, CommandErro
         }
         Target::Bundle(framework) => bundle::write(printer, framework, source, args, &choice),
     }
-}
-
-/// The form of calls that a flag names.
-pub(crate) fn call_form(word: Option<&str>) -> Result<Option<CallForm>, CommandError> {
-    let form = word.map(|word| {
-        CallForm::parse(word)
-            .ok_or_else(|| CommandError::usage(format!("there is no form `{word}`"), "native or text"))
-    });
-    form.transpose()
 }
 
 /// The kinds of turns that a flag names.
@@ -129,7 +120,7 @@ pub(crate) fn blemishes(words: &[String]) -> Result<Vec<Blemish>, CommandError> 
 fn choice(args: &ExportArgs) -> Result<Choice, CommandError> {
     Ok(Choice {
         blemishes: blemishes(&args.skip_turns)?,
-        form: call_form(args.calls.as_deref())?,
+        form: Form::of(args.calls.as_deref(), args.prompts.as_deref())?,
         resolved_only: args.resolved,
         last_only: args.last_turn_only,
     })

@@ -5,11 +5,10 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use serde_json::json;
-use swegym_core::calls::text;
-use swegym_core::chat::CallForm;
 use swegym_train::generation::{Generator, Limits};
 use swegym_train::verifier::{Case, Question, Verifier, judge};
 
+use super::export::Form;
 use super::{export, policy, show};
 use crate::args::ScoreArgs;
 use crate::error::CommandError;
@@ -89,12 +88,7 @@ fn question(
     tokenizer: &swegym_train::tokenizer::Tokenizer,
     attempt: &swegym_core::Trajectory,
 ) -> Result<Question, CommandError> {
-    let tools = &attempt.head.tools;
-    let messages = match attempt.head.calls {
-        CallForm::Text => text::conversation(&attempt.messages, tools, text::INSTRUCTIONS)
-            .unwrap_or_else(|_| attempt.messages.clone()),
-        CallForm::Native => attempt.messages.clone(),
-    };
-    let case = Case { messages, tools: tools.clone(), patch: attempt.patch.clone() };
+    let messages = export::conversation(attempt, &Form::of(None, None)?);
+    let case = Case { messages, tools: attempt.head.tools.clone(), patch: attempt.patch.clone() };
     Ok(verifier.question(tokenizer, &case)?)
 }

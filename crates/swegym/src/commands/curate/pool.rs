@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use swegym_core::StopReason;
-use swegym_core::chat::CallForm;
 use swegym_core::trajectory::stuck::Stuck;
 use swegym_train::curation::Candidate;
 use swegym_train::mask::{Blemish, Mask, blemished};
@@ -14,7 +13,7 @@ use swegym_train::tokenizer::Tokenizer;
 use swegym_train::tokens::TokenRow;
 
 use crate::args::CurateArgs;
-use crate::commands::export::{self, Taken};
+use crate::commands::export::{self, Form, Taken};
 use crate::commands::show;
 use crate::error::CommandError;
 use crate::printer::Printer;
@@ -37,7 +36,7 @@ pub(super) struct Pool {
     /// Attempts that no rows can be made of, with the reason.
     pub(super) unusable: Vec<String>,
     tokenizer: Tokenizer,
-    form: Option<CallForm>,
+    form: Form,
     blemishes: Vec<Blemish>,
     last_only: bool,
 }
@@ -51,7 +50,7 @@ impl Pool {
             unfinished: 0,
             unusable: Vec::new(),
             tokenizer,
-            form: export::call_form(args.calls.as_deref())?,
+            form: Form::of(args.calls.as_deref(), args.prompts.as_deref())?,
             blemishes: export::blemishes(&args.skip_turns)?,
             last_only: args.last_turn_only,
         };
@@ -94,7 +93,7 @@ impl Pool {
             }
             let head = &attempt.head;
             let taken = Taken { events: &events, attempt: &attempt, mask: self.mask(&attempt) };
-            let rows = match export::token_rows(&self.tokenizer, self.form, &taken) {
+            let rows = match export::token_rows(&self.tokenizer, &self.form, &taken) {
                 Ok((rows, _)) => rows,
                 Err(problem) => {
                     self.unusable.push(format!("{} attempt {}: {problem}", head.instance_id, head.attempt));
@@ -139,7 +138,7 @@ impl Pool {
         let events = show::events(record)?;
         let attempt = show::fold(record, &events)?;
         let taken = Taken { events: &events, attempt: &attempt, mask: self.mask(&attempt) };
-        let (rows, _) = export::token_rows(&self.tokenizer, self.form, &taken)?;
+        let (rows, _) = export::token_rows(&self.tokenizer, &self.form, &taken)?;
         let repo = &self.candidates[index].repo;
         Ok(rows.into_iter().map(|row| TokenRow { repo: Some(repo.clone()), ..row }).collect())
     }
@@ -147,9 +146,8 @@ impl Pool {
     /// The conversation of an attempt with its outcome.
     pub(super) fn conversation(&self, index: usize) -> Result<Value, CommandError> {
         let attempt = show::read(&self.about[index].record)?;
-        let form = self.form.unwrap_or(attempt.head.calls);
         let candidate = &self.candidates[index];
-        let mut row = export::conversation_row(&attempt, candidate.resolved, form);
+        let mut row = export::conversation_row(&attempt, candidate.resolved, &self.form);
         row["repo"] = candidate.repo.clone().into();
         row["set"] = candidate.set.clone().into();
         Ok(row)

@@ -1,29 +1,72 @@
 //! Attempts as conversations: OpenAI messages and tools, a row an attempt.
 
+use std::path::Path;
+
 use serde_json::{Map, Value, json};
 use swegym_core::calls::text;
 use swegym_core::chat::{CallForm, Message};
 use swegym_core::wire::openai::{message_json, tool_json};
 use swegym_core::{StopReason, Trajectory};
 
-/// The conversation of an attempt with its calls in one form.
-pub(super) fn conversation(attempt: &Trajectory, form: CallForm) -> Vec<Message> {
-    match form {
-        // A call that is no JSON can only be shown in the form it came in.
-        CallForm::Text => text::conversation(&attempt.messages, &attempt.head.tools, text::INSTRUCTIONS)
-            .unwrap_or_else(|_| attempt.messages.clone()),
-        CallForm::Native => attempt.messages.clone(),
+use crate::error::CommandError;
+
+/// How conversations are shown.
+#[derive(Debug, Clone)]
+pub(crate) struct Form {
+    /// How calls are written; as they travelled where nothing is said.
+    pub(crate) calls: Option<CallForm>,
+    /// What introduces tools where calls are text and were not.
+    pub(crate) instructions: String,
+}
+
+impl Form {
+    /// From the flags `--calls` and `--prompts`.
+    pub(crate) fn of(calls: Option<&str>, prompts: Option<&Path>) -> Result<Self, CommandError> {
+        let calls = calls.map(|word| {
+            CallForm::parse(word)
+                .ok_or_else(|| CommandError::usage(format!("there is no form `{word}`"), "native or text"))
+        });
+        let own = prompts.map(|folder| folder.join("text_tools.txt")).filter(|path| path.is_file());
+        let read = |path: std::path::PathBuf| {
+            std::fs::read_to_string(&path).map_err(|e| CommandError::file("read", &path, &e))
+        };
+        let instructions = own.map(read).transpose()?.unwrap_or_else(|| text::INSTRUCTIONS.to_owned());
+        Ok(Self { calls: calls.transpose()?, instructions })
+    }
+
+    /// The form of an attempt's calls.
+    pub(crate) fn calls(&self, attempt: &Trajectory) -> CallForm {
+        self.calls.unwrap_or(attempt.head.calls)
     }
 }
 
+/// The conversation of an attempt in a form.
+pub(crate) fn conversation(attempt: &Trajectory, form: &Form) -> Vec<Message> {
+    if form.calls(attempt) == CallForm::Native {
+        return attempt.messages.clone();
+    }
+    // A call that is no JSON can only be shown in the form it came in.
+    let mut told = text::conversation(&attempt.messages, &attempt.head.tools, &form.instructions)
+        .unwrap_or_else(|_| attempt.messages.clone());
+    // Where calls travelled as text, the model was told so in words that the
+    // record has.
+    let sent = serde_json::from_str::<Value>(&attempt.last_request).unwrap_or_default();
+    let system =
+        sent.pointer("/messages/0").filter(|m| m["role"] == "system" && attempt.head.calls == CallForm::Text);
+    if let (Some(told), Some(sent)) = (told.first_mut(), system.and_then(|m| m["content"].as_str())) {
+        sent.clone_into(&mut told.content);
+    }
+    told
+}
+
 /// The row of an attempt. `skip` are the turns that are not to be learnt.
-pub(super) fn row(attempt: &Trajectory, resolved: Option<bool>, form: CallForm, skip: &[usize]) -> Value {
+pub(super) fn row(attempt: &Trajectory, resolved: Option<bool>, form: &Form, skip: &[usize]) -> Value {
     let head = &attempt.head;
     let mut row = Map::new();
     row.insert("instance_id".into(), json!(head.instance_id.as_str()));
     row.insert("attempt".into(), json!(head.attempt));
     row.insert("messages".into(), conversation(attempt, form).iter().map(message_json).collect());
-    if form == CallForm::Native {
+    if form.calls(attempt) == CallForm::Native {
         row.insert("tools".into(), head.tools.iter().map(tool_json).collect());
     }
     if !skip.is_empty() {

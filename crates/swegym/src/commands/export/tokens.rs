@@ -12,7 +12,7 @@ use swegym_train::token_file::TokenWriter;
 use swegym_train::tokenizer::Tokenizer;
 use swegym_train::tokens::{TokenRow, TokensError, rows_of};
 
-use super::{Choice, Chosen, Counts, Taken, each, messages};
+use super::{Choice, Chosen, Counts, Form, Taken, each, messages};
 use crate::args::ExportArgs;
 use crate::error::CommandError;
 use crate::printer::Printer;
@@ -45,7 +45,7 @@ pub(super) fn write(
         each(run, args, choice, |chosen| {
             let Chosen { events, attempt, mask, .. } = chosen;
             let taken = Taken { events: &events, attempt: &attempt, mask };
-            match rows(&tokenizer, choice.form, &taken) {
+            match rows(&tokenizer, &choice.form, &taken) {
                 Ok((rows, source)) => {
                     match source {
                         Source::Sampled => sources.sampled += 1,
@@ -112,7 +112,7 @@ pub(crate) enum Source {
 /// The rows of an attempt.
 pub(crate) fn rows(
     tokenizer: &Tokenizer,
-    form: Option<CallForm>,
+    form: &Form,
     taken: &Taken<'_>,
 ) -> Result<(Vec<TokenRow>, Source), TokensError> {
     let Taken { events, attempt, mask } = taken;
@@ -132,9 +132,9 @@ pub(crate) fn rows(
         };
         return Ok((recorded::rows(&turns, mask).into_iter().map(named).collect(), Source::Sampled));
     }
-    let form = form.unwrap_or(attempt.head.calls);
     let conversation = messages::conversation(attempt, form);
-    let tools = if form == CallForm::Native { attempt.head.tools.as_slice() } else { &[] };
+    let native = form.calls(attempt) == CallForm::Native;
+    let tools = if native { attempt.head.tools.as_slice() } else { &[] };
     let rows = rows_of(tokenizer, &conversation, tools, mask)?;
     Ok((rows.into_iter().map(|row| row.about(&about)).collect(), Source::Rendered))
 }
