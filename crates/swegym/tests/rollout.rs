@@ -352,3 +352,23 @@ fn many_attempts_need_no_setting_of_the_shell() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(!gym.read("many/events.jsonl").contains("job_failed"), "an attempt had to be tried again");
 }
+
+#[test]
+fn an_export_shows_the_words_that_the_model_was_told() {
+    let gym = gym();
+    std::fs::create_dir(gym.path("prompts")).unwrap();
+    gym.write("prompts/text_tools.txt", "There are tools.\n{tools}\nCall them so.");
+    let exported = |name: &str, calls: &str, flags: &[&str]| -> Value {
+        let (run, _) = play(&gym, name, &[finish()], &["--tool-calls", calls, "--prompts", "prompts"]);
+        let out = format!("{name}.jsonl");
+        gym.must(&[&["export", &run, "--calls", "text", "--out", &out][..], flags].concat());
+        rows(&gym.read(&out))[0]["messages"].clone()
+    };
+    // What travelled as text is shown as it travelled; the rest as it would have.
+    let told = exported("told", "text", &[]);
+    let shown = exported("shown", "native", &["--prompts", "prompts"]);
+    assert!(told[0]["content"].as_str().unwrap().trim_end().ends_with("Call them so."), "{told}");
+    assert_eq!(told[0], shown[0]);
+    let usual = exported("usual", "native", &[]);
+    assert!(usual[0]["content"].as_str().unwrap().contains("<IMPORTANT>"), "{usual}");
+}
