@@ -8,8 +8,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::repository::MicroTask;
 
-/// Questions after each listing.
-const QUESTIONS: usize = 4;
+/// Questions after each listing. Looking up is what a small policy learns last,
+/// so there is much of it.
+const QUESTIONS: usize = 12;
 
 /// A repository as `grep -n` lists it, then what to look up in it: by name, by
 /// the docstring's words or by others, each with the line that answers.
@@ -22,12 +23,13 @@ pub(super) fn document(task: &MicroTask, rng: &mut ChaCha8Rng) -> String {
             _ = writeln!(text, "{path}:{}:{line}", index + 1);
         }
     }
-    let mut order: Vec<usize> = (0..task.functions.len()).collect();
+    let mut order: Vec<(usize, usize)> =
+        (0..task.functions.len()).flat_map(|index| (0..3).map(move |way| (index, way))).collect();
     order.shuffle(rng);
-    for (nth, index) in order.into_iter().take(QUESTIONS).enumerate() {
+    for (index, way) in order.into_iter().take(QUESTIONS) {
         let function = &task.functions[index];
-        let asked = match nth % 3 {
-            0 => function.name.to_owned(),
+        let asked = match way {
+            0 => format!("def {}", function.name),
             1 => function.formula.words[1 - function.phrasing].clone(),
             _ => function.formula.words[function.phrasing].clone(),
         };
