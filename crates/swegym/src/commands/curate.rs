@@ -29,7 +29,8 @@ pub(crate) fn run(printer: Printer, args: &CurateArgs) -> Result<u8, CommandErro
     }
     std::fs::create_dir_all(&args.out).map_err(|e| CommandError::file("make the folder", &args.out, &e))?;
     let groups = |index: &usize| pool.group(*index, &args.held_out.split_by);
-    let held = held_out(args, &kept.iter().map(groups).collect::<BTreeSet<String>>())?;
+    let all: BTreeSet<String> = kept.iter().map(groups).collect();
+    let held = super::train::held_groups(all, &args.held_out, args.seed)?;
     let (held_out, train): (Vec<usize>, Vec<usize>) =
         kept.iter().copied().partition(|index| held.contains(&groups(index)));
     let mut files = vec![("train", train.clone())];
@@ -136,27 +137,6 @@ fn rules(args: &CurateArgs) -> Result<Rules, CommandError> {
         rank,
         seed: args.seed,
     })
-}
-
-/// Instances or repositories that are held out, never single attempts.
-fn held_out(args: &CurateArgs, groups: &BTreeSet<String>) -> Result<BTreeSet<String>, CommandError> {
-    use rand::SeedableRng as _;
-    use rand::seq::SliceRandom as _;
-    let (share, by) = (args.held_out.held_out, &args.held_out.split_by);
-    if !["instance", "repo"].contains(&by.as_str()) {
-        return Err(CommandError::usage(format!("nothing is split by `{by}`"), "instance or repo"));
-    }
-    if share <= 0.0 {
-        return Ok(BTreeSet::new());
-    }
-    if groups.len() < 2 {
-        let message = format!("all attempts are of one {by}; none can be held out");
-        return Err(CommandError::usage(message, "give more runs, or leave --held-out away"));
-    }
-    let mut order: Vec<&String> = groups.iter().collect();
-    order.shuffle(&mut rand_chacha::ChaCha8Rng::seed_from_u64(args.seed));
-    let count = ((order.len() as f64 * share).round() as usize).clamp(1, order.len() - 1);
-    Ok(order[..count].iter().map(|group| (*group).clone()).collect())
 }
 
 /// Writes a token file; gives what the card says of it.

@@ -1,6 +1,7 @@
 //! Rows to train on, from conversations and token files, and what of them is
 //! held out.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use rand::SeedableRng as _;
@@ -78,29 +79,37 @@ pub(super) fn hold_out(
     args: &HeldOutArgs,
     seed: u64,
 ) -> Result<(Vec<TokenRow>, Vec<TokenRow>), CommandError> {
-    let (share, by) = (args.held_out, args.split_by.as_str());
-    if share <= 0.0 {
-        return Ok((rows, Vec::new()));
-    }
-    let key = |row: &TokenRow| match by {
+    let key = |row: &TokenRow| match args.split_by.as_str() {
         // An instance's name begins with its repository's.
         "repo" => row.repo.clone().unwrap_or_else(|| {
             row.instance_id.rsplit_once('-').map_or(row.instance_id.clone(), |(repo, _)| repo.to_owned())
         }),
         _ => row.instance_id.clone(),
     };
+    let held = held_groups(rows.iter().map(key).collect(), args, seed)?;
+    Ok(rows.into_iter().partition(|row| !held.contains(&key(row))))
+}
+
+/// Which groups are held out.
+pub(crate) fn held_groups(
+    groups: BTreeSet<String>,
+    args: &HeldOutArgs,
+    seed: u64,
+) -> Result<BTreeSet<String>, CommandError> {
+    let (share, by) = (args.held_out, args.split_by.as_str());
     if !["instance", "repo"].contains(&by) {
         return Err(CommandError::usage(format!("nothing is split by `{by}`"), "instance or repo"));
     }
-    let mut groups: Vec<String> = rows.iter().map(key).collect();
-    groups.sort_unstable();
-    groups.dedup();
+    if share <= 0.0 {
+        return Ok(BTreeSet::new());
+    }
     if groups.len() < 2 {
         let message = format!("all rows are of one {by}; none can be held out");
         return Err(CommandError::usage(message, "give more data, or leave --held-out away"));
     }
+    let mut groups: Vec<String> = groups.into_iter().collect();
     groups.shuffle(&mut rand_chacha::ChaCha8Rng::seed_from_u64(seed));
     let count = ((groups.len() as f64 * share).round() as usize).clamp(1, groups.len() - 1);
-    let held: std::collections::HashSet<&String> = groups[..count].iter().collect();
-    Ok(rows.into_iter().partition(|row| !held.contains(&key(row))))
+    groups.truncate(count);
+    Ok(groups.into_iter().collect())
 }
