@@ -3,11 +3,13 @@
 //! Jinja with trimmed blocks, Python's methods on values, `tojson` in Python's
 //! spelling, and `{% generation %}` blocks, which mark what a model wrote.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use minijinja::value::Kwargs;
 use minijinja::{Environment, ErrorKind, Value as JinjaValue};
 use serde_json::{Map, Value};
+use swegym_core::calls::text;
 use swegym_core::chat::{Message, Tool};
 use swegym_core::wire::openai::{message_json, tool_json};
 use thiserror::Error;
@@ -39,6 +41,9 @@ pub enum TemplateError {
     /// The template fails on this conversation, or refuses it.
     #[error("the chat template does not render: {0}")]
     Render(String),
+    /// A call has no form in a template without tools.
+    #[error("a call cannot be written as text: {0}")]
+    Call(String),
     /// What was rendered for the first messages is not how the whole begins.
     #[error(
         "the chat template rewrites what came before message {0}: what is trained would not be what was sampled"
@@ -84,6 +89,25 @@ impl Template {
     /// Whether the template has a place for tools.
     pub fn knows_tools(&self) -> bool {
         self.source.contains("tools")
+    }
+
+    /// A conversation as this template can hold it: where it has no place for
+    /// tools, they and their calls are told in text, and nothing is lost.
+    ///
+    /// # Errors
+    /// A call cannot be written as text.
+    pub fn suited<'a>(
+        &self,
+        messages: &'a [Message],
+        tools: &'a [Tool],
+    ) -> Result<(Cow<'a, [Message]>, &'a [Tool]), TemplateError> {
+        let called = messages.iter().any(|m| !m.calls.is_empty() || m.call_id.is_some());
+        if self.knows_tools() || (tools.is_empty() && !called) {
+            return Ok((Cow::Borrowed(messages), tools));
+        }
+        let told = text::conversation(messages, tools, text::INSTRUCTIONS);
+        let told = told.map_err(|e| TemplateError::Call(e.to_string()))?;
+        Ok((Cow::Owned(told), &[]))
     }
 
     /// Special tokens that the template writes itself.

@@ -86,7 +86,8 @@ pub fn row_of(
     mask: &Mask,
 ) -> Result<TokenRow, TokensError> {
     let template = tokenizer.template.as_ref().ok_or(TokensError::NoTemplate)?;
-    let rendered = template.render_turns(messages, tools)?;
+    let (messages, tools) = template.suited(messages, tools)?;
+    let rendered = template.render_turns(&messages, tools)?;
     let (ids, places) = tokenizer.encode_with_places(&rendered.text)?;
     let mut turns = vec![-1i32; ids.len()];
     let mut loss_mask = vec![false; ids.len()];
@@ -123,9 +124,10 @@ pub fn rows_of(
         row => return Ok(vec![row?]),
     }
     let template = tokenizer.template.as_ref().ok_or(TokensError::NoTemplate)?;
+    let (messages, tools) = template.suited(messages, tools)?;
     let said = messages.iter().enumerate().filter(|(_, m)| m.role == Role::Assistant);
     let turn = |(index, _): (usize, &Message)| -> Result<Turn, TokensError> {
-        let (text, said) = template.render_turn(messages, tools, index)?;
+        let (text, said) = template.render_turn(&messages, tools, index)?;
         let (mut prompt, places) = tokenizer.encode_with_places(&text)?;
         let mut answer = prompt.split_off(places.partition_point(|(start, _)| *start < said.start));
         let end = answer.iter().rposition(|&id| tokenizer.is_special(id) && is_end(tokenizer, id));

@@ -136,6 +136,22 @@ fn where_a_template_drops_earlier_thoughts_each_turn_is_learnt_after_what_it_rea
 }
 
 #[test]
+fn a_template_without_a_place_for_tools_has_calls_told_in_text() {
+    let tokenizer = tokenizer(None);
+    let arguments = "{\"command\": \"ls\"}".to_owned();
+    let call = ToolCall { id: "1".to_owned(), name: "run".to_owned(), arguments };
+    let answer = Message::answer(&call, "a.py");
+    let messages = [
+        Message::of(Role::System, "s"),
+        Message::of(Role::User, "hello"),
+        Message::assistant("", vec![call]),
+        answer,
+    ];
+    let told = "<function=run>\n<parameter=command>ls</parameter>\n</function>|end";
+    assert_eq!(learnt(&tokenizer, &Mask::default(), &messages), [told]);
+}
+
+#[test]
 fn templates_that_fail_say_why() {
     let error = Template::new("{% for %}", &[]).expect_err("no Jinja").to_string();
     assert!(error.starts_with("the chat template does not parse: "), "{error}");

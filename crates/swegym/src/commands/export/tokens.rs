@@ -8,6 +8,7 @@ use swegym_core::Trajectory;
 use swegym_core::chat::{CallForm, Role};
 use swegym_train::conversation::Conversation;
 use swegym_train::recorded::{self, Turn};
+use swegym_train::template::Template;
 use swegym_train::token_file::TokenWriter;
 use swegym_train::tokenizer::Tokenizer;
 use swegym_train::tokens::{TokenRow, TokensError, rows_of};
@@ -132,6 +133,10 @@ pub(crate) fn rows(
         };
         return Ok((recorded::rows(&turns, mask).into_iter().map(named).collect(), Source::Sampled));
     }
+    // A model without a place for tools was, or will be, told of them in text.
+    let has_place = tokenizer.template.as_ref().is_none_or(Template::knows_tools);
+    let text = Form { calls: Some(CallForm::Text), ..(*form).clone() };
+    let form = if form.calls.is_none() && !has_place { &text } else { form };
     let conversation = messages::conversation(attempt, form);
     let native = form.calls(attempt) == CallForm::Native;
     let tools = if native { attempt.head.tools.as_slice() } else { &[] };

@@ -1,7 +1,6 @@
 //! What a request asks for: its prompt as tokens, and how to answer.
 
 use serde_json::Value;
-use swegym_core::calls::text;
 use swegym_core::chat::{Message, Tool};
 use swegym_core::wire::openai::{read_message, read_tool};
 use swegym_train::generation::{Drawing, Request};
@@ -126,16 +125,8 @@ fn chat_prompt(served: &Served, body: &Value, tools: &[Tool]) -> Result<Vec<u32>
     let template = served.tokenizer.template.as_ref();
     let template =
         template.ok_or_else(|| Refusal::bad("the model has no chat template; use /v1/completions"))?;
-    let called = messages.iter().any(|m| !m.calls.is_empty() || m.call_id.is_some());
-    let rendered = if template.knows_tools() || (tools.is_empty() && !called) {
-        template.render(&messages, tools, true)
-    } else {
-        // The template has no place for tools: they are told in text.
-        let told = text::conversation(&messages, tools, text::INSTRUCTIONS);
-        let told = told.map_err(|e| Refusal::bad(format!("a call cannot be written as text: {e}")))?;
-        template.render(&told, &[], true)
-    };
-    let rendered = rendered.map_err(|e| Refusal::bad(e.to_string()))?;
+    let suited = template.suited(&messages, tools).map_err(|e| Refusal::bad(e.to_string()))?;
+    let rendered = template.render(&suited.0, suited.1, true).map_err(|e| Refusal::bad(e.to_string()))?;
     served.tokenizer.encode(&rendered).map_err(|e| Refusal::bad(e.to_string()))
 }
 
