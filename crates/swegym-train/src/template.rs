@@ -105,7 +105,7 @@ impl Template {
         if self.knows_tools() || (tools.is_empty() && !called) {
             return Ok((Cow::Borrowed(messages), tools));
         }
-        let told = text::conversation(messages, tools, text::INSTRUCTIONS);
+        let told = text::conversation(&text::broken_as_words(messages), tools, text::INSTRUCTIONS);
         let told = told.map_err(|e| TemplateError::Call(e.to_string()))?;
         Ok((Cow::Owned(told), &[]))
     }

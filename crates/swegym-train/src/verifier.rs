@@ -210,9 +210,8 @@ impl Verifier {
         jinja.set_trim_blocks(true);
         jinja.set_lstrip_blocks(true);
         jinja.add_template("question", &self.template).map_err(failed)?;
-        // A call that is no JSON cannot be told as text; the words around it can.
-        let told = text::conversation(&case.messages, &[], "");
-        let told = told.unwrap_or_else(|_| case.messages.clone());
+        let words = text::broken_as_words(&case.messages);
+        let told = text::conversation(&words, &[], "").unwrap_or(words);
         let mut turns = Vec::new();
         for message in told.iter().filter(|m| m.role != Role::System) {
             let (number, role) = (turns.len() + 1, message.role.as_str());

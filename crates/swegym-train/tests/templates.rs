@@ -149,6 +149,13 @@ fn a_template_without_a_place_for_tools_has_calls_told_in_text() {
     ];
     let told = "<function=run>\n<parameter=command>ls</parameter>\n</function>|end";
     assert_eq!(learnt(&tokenizer, &Mask::default(), &messages), [told]);
+    // What nothing could carry out is told as it was written.
+    let broken =
+        ToolCall { id: "2".to_owned(), name: "run".to_owned(), arguments: "{\"command\": ".to_owned() };
+    let answer = Message::answer(&broken, "this is no JSON");
+    let messages = [Message::of(Role::User, "hello"), Message::assistant("So.", vec![broken]), answer];
+    let told = "So.\n\n<function=run>\n{\"command\": |end";
+    assert_eq!(learnt(&tokenizer, &Mask::default(), &messages), [told]);
 }
 
 #[test]

@@ -245,6 +245,20 @@ pub fn conversation(
     Ok(texts)
 }
 
+/// The same conversation with calls that are no JSON as words: what a model
+/// wrote stays in what is told, though nothing could carry it out.
+#[must_use]
+pub fn broken_as_words(messages: &[Message]) -> Vec<Message> {
+    let mut told = one_call_each(messages);
+    for message in &mut told {
+        let Some(call) = message.calls.first().filter(|call| render(call).is_err()) else { continue };
+        let words = format!("{}\n\n{OPEN}{}>\n{}", message.content, call.name, call.arguments);
+        words.trim_start().clone_into(&mut message.content);
+        message.calls.clear();
+    }
+    told
+}
+
 /// What an assistant said and called, as one text.
 ///
 /// # Errors

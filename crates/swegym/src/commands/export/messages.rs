@@ -45,9 +45,8 @@ pub(crate) fn conversation(attempt: &Trajectory, form: &Form) -> Vec<Message> {
     if form.calls(attempt) == CallForm::Native {
         return attempt.messages.clone();
     }
-    // A call that is no JSON can only be shown in the form it came in.
-    let mut told = text::conversation(&attempt.messages, &attempt.head.tools, &form.instructions)
-        .unwrap_or_else(|_| attempt.messages.clone());
+    let words = text::broken_as_words(&attempt.messages);
+    let mut told = text::conversation(&words, &attempt.head.tools, &form.instructions).unwrap_or(words);
     // Where calls travelled as text, the model was told so in words that the
     // record has.
     let sent = serde_json::from_str::<Value>(&attempt.last_request).unwrap_or_default();
