@@ -1,6 +1,6 @@
 //! What we write for other trainers trains there, and comes back. Gigabytes of
-//! PyTorch are installed for it, so it runs when asked:
-//! `cargo test -p swegym --test frameworks -- --ignored`
+//! PyTorch are installed for it, so it is a command of its own, outside CI:
+//! `cargo test -p swegym --features frameworks --test frameworks`
 //! (`SWEGYM_TEST_PYTHON` names a Python that has the packages already).
 
 #![expect(clippy::disallowed_methods, reason = "a test starts its peers")]
@@ -98,19 +98,16 @@ fn trains(framework: &str, more: &[&str], told_before: &str, made: &str) {
 }
 
 #[test]
-#[ignore = "installs gigabytes; see the first lines of this file"]
 fn trl_trains_on_our_rows() {
     trains("trl", &[], "'loss': ", "there/model");
 }
 
 #[test]
-#[ignore = "installs gigabytes; see the first lines of this file"]
 fn trl_trains_an_adapter_on_our_rows() {
     trains("trl", &["--lora", "4"], "'loss': ", "there/model");
 }
 
 #[test]
-#[ignore = "installs gigabytes; see the first lines of this file"]
 fn torchtune_trains_on_our_rows() {
     trains("torchtune", &[], "Loss: ", "there/model/epoch_1");
 }
