@@ -26,10 +26,10 @@ pub fn write_synced(path: &Path, content: &[u8]) -> Result<(), CheckpointError> 
 ///
 /// # Errors
 /// `fill` failed, or the folder cannot be replaced.
-pub fn replace_folder(
+pub fn replace_folder<E: From<CheckpointError>>(
     folder: &Path,
-    fill: impl FnOnce(&Path) -> Result<(), CheckpointError>,
-) -> Result<(), CheckpointError> {
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
     let parent = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(|e| CheckpointError::io("make the folder", parent, e))?;
     let draft = tempfile::Builder::new()
@@ -44,10 +44,12 @@ pub fn replace_folder(
         renameat_with(CWD, draft.path(), CWD, folder, RenameFlags::EXCHANGE)
             .map_err(|e| CheckpointError::io("replace", folder, e.into()))?;
         sync_folder(parent)?;
-        return draft.close().map_err(|e| CheckpointError::io("remove what was replaced by", folder, e));
+        return draft
+            .close()
+            .map_err(|e| CheckpointError::io("remove what was replaced by", folder, e).into());
     }
     fs::rename(draft.keep(), folder).map_err(|e| CheckpointError::io("write", folder, e))?;
-    sync_folder(parent)
+    Ok(sync_folder(parent)?)
 }
 
 fn sync_folder(folder: &Path) -> Result<(), CheckpointError> {

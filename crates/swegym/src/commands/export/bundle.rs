@@ -98,20 +98,11 @@ pub(super) fn write(
 ) -> Result<u8, CommandError> {
     let model = model(args)?;
     framework.check(&model.shape)?;
-    let mut outcome: Result<(Value, usize), CommandError> = Ok((Value::Null, 0));
-    replace_folder(&args.out, |draft| {
-        outcome = fill(printer, framework, source, args, choice, (&model, draft));
-        match &outcome {
-            Ok(_) => Ok(()),
-            // Only to have the draft removed; the error itself is given below.
-            Err(error) => Err(swegym_train::checkpoint::CheckpointError::Malformed {
-                path: draft.to_owned(),
-                problem: error.message.clone(),
-            }),
-        }
-    })
-    .or_else(|error| if outcome.is_err() { Ok(()) } else { Err(error) })?;
-    let (made, weighted) = outcome?;
+    let (mut made, mut weighted) = (Value::Null, 0);
+    replace_folder(&args.out, |draft| -> Result<(), CommandError> {
+        (made, weighted) = fill(printer, framework, source, args, choice, (&model, draft))?;
+        Ok(())
+    })?;
     if weighted > 0 {
         printer.say(&format!(
             "warning: {weighted} rows weigh their tokens; {} learns or leaves a token, and nothing between",

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use swegym_train::checkpoint::{self, CheckpointError, Precision};
+use swegym_train::checkpoint::{self, Precision};
 use swegym_train::decoder::Decoder;
 use swegym_train::tokens::TokenRow;
 use swegym_train::trainer::{Measured, Settings, StepReport, Trainer};
@@ -271,18 +271,7 @@ impl Course<'_> {
 
     fn save(&self, trainer: &mut Trainer) -> Result<(), CommandError> {
         let place = self.checkpoint(trainer.done());
-        let mut failed = None;
-        checkpoint::replace_folder(&place, |draft| {
-            trainer.save(draft).map_err(|e| match e {
-                swegym_train::trainer::TrainError::Checkpoint(e) => e,
-                other => {
-                    let problem = other.to_string();
-                    failed = Some(other);
-                    CheckpointError::Malformed { path: draft.to_owned(), problem }
-                }
-            })
-        })
-        .map_err(|e| failed.take().map_or_else(|| e.into(), CommandError::from))
+        Ok(checkpoint::replace_folder(&place, |draft| trainer.save(draft))?)
     }
 
     /// Keeps the last checkpoint and the best.
