@@ -160,8 +160,13 @@ impl Scaffold {
 }
 
 impl Prompts {
+    /// The name that stands for texts of a few words instead of a folder: for
+    /// policies of a few million parameters, which need not be told what every
+    /// record shows them.
+    pub const TERSE: &'static str = "terse";
+
     /// Our texts, but for those that the folder has: `system.txt`, `task.txt`,
-    /// `text_tools.txt`, `messages.toml`.
+    /// `text_tools.txt`, `messages.toml`. [`Prompts::TERSE`] is no folder.
     ///
     /// # Errors
     /// In words, with the file.
@@ -182,6 +187,12 @@ impl Prompts {
                 (include_str!("../prompts/bash.system.txt"), include_str!("../prompts/bash.task.txt"))
             }
         };
+        let terse = folder.is_some_and(Self::is_terse);
+        let (folder, system, task, text_tools) = if terse {
+            (None, include_str!("../prompts/terse.system.txt"), include_str!("../prompts/terse.task.txt"), "")
+        } else {
+            (folder, system, task, text::INSTRUCTIONS)
+        };
         let own = |name: &str| -> Result<Option<String>, String> {
             let Some(path) = folder.map(|f| f.join(name)) else { return Ok(None) };
             match std::fs::read_to_string(&path) {
@@ -197,13 +208,19 @@ impl Prompts {
         let prompts = Self {
             system: own("system.txt")?.unwrap_or_else(|| system.to_owned()),
             task: own("task.txt")?.unwrap_or_else(|| task.to_owned()),
-            text_tools: own("text_tools.txt")?.unwrap_or_else(|| text::INSTRUCTIONS.to_owned()),
+            text_tools: own("text_tools.txt")?.unwrap_or_else(|| text_tools.to_owned()),
             catalogue,
         };
         for (name, template) in [("system.txt", &prompts.system), ("task.txt", &prompts.task)] {
             Environment::new().template_from_str(template).map_err(|e| format!("{name}: {e:#}"))?;
         }
         Ok(prompts)
+    }
+
+    /// Whether a folder is none, but the name of the terse texts.
+    #[must_use]
+    pub fn is_terse(folder: &Path) -> bool {
+        folder == Path::new(Self::TERSE)
     }
 
     /// The first two messages: the rules, and the task.

@@ -206,6 +206,67 @@ pub fn auc_within(groups: &[Group]) -> Option<f64> {
     (!each.is_empty()).then(|| each.iter().sum::<f64>() / each.len() as f64)
 }
 
+/// How a score becomes a probability: the logistic curve over its logit that
+/// fits best (Platt 1999). It never changes which of two scores is higher.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Calibration {
+    /// What the logit is multiplied with; not negative.
+    pub slope: f64,
+    /// What is added.
+    pub offset: f64,
+}
+
+impl Calibration {
+    /// Fits attempts whose outcomes are known; they should be none of those
+    /// that are calibrated. `None` where only one outcome occurs.
+    #[must_use]
+    pub fn fit(attempts: &[Scored]) -> Option<Self> {
+        let points: Vec<(f64, f64)> = attempts
+            .iter()
+            .filter_map(|a| Some((logit(a.score?), f64::from(u8::from(a.resolved)))))
+            .collect();
+        let resolved = points.iter().filter(|point| point.1 > 0.5).count();
+        if resolved == 0 || resolved == points.len() {
+            return None;
+        }
+        // Newton's method; a faint pull towards no change keeps it from running
+        // away where scores tell the outcomes apart without an error.
+        const PULL: f64 = 1e-2;
+        let (mut slope, mut offset) = (1.0, 0.0);
+        for _ in 0..100 {
+            let (mut ga, mut gb) = (PULL * (slope - 1.0), PULL * offset);
+            let (mut aa, mut ab, mut bb) = (PULL, 0.0, PULL);
+            for (x, y) in &points {
+                let p = 1.0 / (1.0 + (-(slope * x + offset)).exp());
+                let w = p * (1.0 - p);
+                (ga, gb) = (ga + (p - y) * x, gb + p - y);
+                (aa, ab, bb) = (aa + w * x * x, ab + w * x, bb + w);
+            }
+            let determinant = aa * bb - ab * ab;
+            let (da, db) = ((bb * ga - ab * gb) / determinant, (aa * gb - ab * ga) / determinant);
+            // Far from the minimum a whole step may jump over it.
+            let length = (da * da + db * db).sqrt();
+            let step = if length > 1.0 { 1.0 / length } else { 1.0 };
+            (slope, offset) = (slope - step * da, offset - step * db);
+            if length < 1e-9 {
+                break;
+            }
+        }
+        Some(Self { slope: slope.max(0.0), offset })
+    }
+
+    /// The probability that a score stands for.
+    #[must_use]
+    pub fn apply(self, score: f64) -> f64 {
+        1.0 / (1.0 + (-(self.slope * logit(score) + self.offset)).exp())
+    }
+}
+
+fn logit(score: f64) -> f64 {
+    let score = score.clamp(1e-9, 1.0 - 1e-9);
+    (score / (1.0 - score)).ln()
+}
+
 /// A bin of a reliability diagram.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bin {
@@ -284,6 +345,33 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn calibration_finds_the_curve_and_keeps_the_order() {
+        // Outcomes drawn with probability p, scored with another curve over it.
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let draw = |rng: &mut ChaCha8Rng| {
+            let p = rng.random_range(0.02..0.98f64);
+            let score = 1.0 / (1.0 + (-(3.0 * logit(p) + 2.0)).exp());
+            Scored { score: Some(score), resolved: rng.random_bool(p) }
+        };
+        let known: Vec<Scored> = (0..4000).map(|_| draw(&mut rng)).collect();
+        let fresh: Vec<Scored> = (0..4000).map(|_| draw(&mut rng)).collect();
+        let found = Calibration::fit(&known).unwrap();
+        assert!(
+            (found.slope - 1.0 / 3.0).abs() < 0.03 && (found.offset + 2.0 / 3.0).abs() < 0.1,
+            "{found:?}"
+        );
+        let told: Vec<Scored> =
+            fresh.iter().map(|a| Scored { score: a.score.map(|s| found.apply(s)), ..*a }).collect();
+        assert!(calibration_error(&fresh).unwrap() > 0.1 && calibration_error(&told).unwrap() < 0.03);
+        assert_eq!(auc(&fresh), auc(&told));
+        // One outcome alone says nothing; a perfect order does not run away.
+        assert_eq!(Calibration::fit(&[Scored { score: Some(0.2), resolved: true }]), None);
+        let perfect: Vec<Scored> =
+            (0..20).map(|i| Scored { score: Some(f64::from(i) / 20.0), resolved: i > 9 }).collect();
+        assert!(Calibration::fit(&perfect).unwrap().slope.is_finite());
+    }
 
     /// All subsets of K attempts, one after another.
     fn all_subsets(attempts: &[Scored], k: usize) -> Vec<Vec<Scored>> {

@@ -92,8 +92,15 @@ pub async fn micro(context: &Context, ground: &str, world: &World, number: u32) 
     let layer = sandbox.snapshot(Extent::Image).await.map_err(|e: SandboxError| e.to_fault())?;
     stop(sandbox).await?;
     let instance = instance(context, &task, &tests, &image.with_layer(layer), commit)?;
-    let row: Value = serde_json::from_str(&instances::write_row(&instance)).unwrap_or_default();
-    Ok(JobResult { outcome: "candidate".into(), value: json!({"instance": row, "bug": about}) })
+    let example = Instance {
+        test_patch: task.example_patch(&tests),
+        fail_to_pass: vec![MicroTask::EXAMPLE.to_owned()],
+        ..instance.clone()
+    };
+    let row =
+        |of: &Instance| -> Value { serde_json::from_str(&instances::write_row(of)).unwrap_or_default() };
+    let value = json!({"instance": row(&instance), "example": row(&example), "bug": about});
+    Ok(JobResult { outcome: "candidate".into(), value })
 }
 
 fn instance(

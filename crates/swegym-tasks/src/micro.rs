@@ -13,6 +13,7 @@ mod corpus;
 pub mod formula;
 pub mod repository;
 
+pub use corpus::Exchange;
 pub use formula::Family;
 pub use repository::{Call, Function, MicroTask, Probe, Tests};
 
@@ -75,15 +76,15 @@ impl World {
     /// The task of a number: the same one for the same world, ever.
     #[must_use]
     pub fn task(&self, number: u32) -> MicroTask {
-        repository::draw(self, number, &mut self.chances("micro@1", number))
+        repository::draw(self, number, &mut self.chances("micro@2", number))
     }
 
-    /// A text to pre-train on: another repository than any task's.
+    /// Questions to pre-train on, about another repository than any task's.
     #[must_use]
-    pub fn document(&self, number: u32) -> String {
-        let mut rng = self.chances("micro-text@1", number);
+    pub fn exchanges(&self, number: u32) -> Vec<Exchange> {
+        let mut rng = self.chances("micro-text@2", number);
         let task = repository::draw(self, number, &mut rng);
-        corpus::document(&task, &mut rng)
+        corpus::exchanges(&task, &mut rng)
     }
 
     fn chances(&self, what: &str, number: u32) -> ChaCha8Rng {

@@ -11,8 +11,9 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Tokenizer as Inner};
 
 use crate::conversation::Conversation;
+use crate::mask::Mask;
 use crate::tokenizer::{Tokenizer, TokenizerError};
-use crate::tokens::TokenRow;
+use crate::tokens::{TokenRow, TokensError, row_of};
 
 /// The template that tokenizers of ours come with: ChatML, without anything
 /// that the conversation does not say.
@@ -50,6 +51,9 @@ pub enum CorpusError {
     /// The tokenizer cannot be trained, or refuses a text.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+    /// A conversation gives no row.
+    #[error(transparent)]
+    Tokens(#[from] TokensError),
     /// A vocabulary that cannot hold what it must.
     #[error("a vocabulary of {0} is too small: 256 bytes and the special tokens need {1}")]
     Vocabulary(usize, usize),
@@ -168,8 +172,18 @@ pub fn train_tokenizer(
     Ok(Tokenizer::from_files(Path::new("the new tokenizer"), files)?)
 }
 
+/// What is learnt of conversations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Learnt {
+    /// Every token; they are cut like any other text.
+    All,
+    /// The assistant's turns, as in fine-tuning; each is a row of its own. What
+    /// cannot be foretold (names, what is asked) teaches a small model nothing.
+    Answers,
+}
+
 /// Documents one after another, each ended, cut into rows of `context` tokens
-/// and one to predict. Every token is learnt.
+/// and one to predict. Every token of a text is learnt.
 ///
 /// # Errors
 /// The tokenizer refuses a text.
@@ -177,16 +191,27 @@ pub fn rows(
     tokenizer: &Tokenizer,
     documents: &[Document],
     context: usize,
+    learnt: Learnt,
 ) -> Result<Vec<TokenRow>, CorpusError> {
     use rayon::prelude::*;
+    let (whole, cut): (Vec<&Document>, Vec<&Document>) = documents
+        .iter()
+        .partition(|document| learnt == Learnt::Answers && matches!(document, Document::Conversation(_)));
     let ends: Vec<u32> = tokenizer.id(END_OF_TEXT).or(tokenizer.end).into_iter().collect();
-    let encode = |document: &Document| Ok(tokenizer.encode(&document.rendered(tokenizer)?)?);
-    let encoded: Result<Vec<Vec<u32>>, CorpusError> = documents.par_iter().map(encode).collect();
+    let encode = |document: &&Document| Ok(tokenizer.encode(&document.rendered(tokenizer)?)?);
+    let encoded: Result<Vec<Vec<u32>>, CorpusError> = cut.par_iter().map(encode).collect();
     let stream: Vec<u32> = encoded?.into_iter().flat_map(|ids| ids.into_iter().chain(ends.clone())).collect();
     // Each row begins with the token that the one before ended with.
     let row = |first: usize| {
         let input_ids = stream[first..stream.len().min(first + context + 1)].to_vec();
         TokenRow { loss_mask: vec![true; input_ids.len()], input_ids, ..TokenRow::default() }
     };
-    Ok((0..stream.len().saturating_sub(1)).step_by(context).map(row).collect())
+    let mut rows: Vec<TokenRow> = (0..stream.len().saturating_sub(1)).step_by(context).map(row).collect();
+    let answers = |document: &&Document| match document {
+        Document::Conversation(of) => Ok(row_of(tokenizer, &of.messages, &of.tools, &Mask::default())?),
+        Document::Text(_) => Ok(TokenRow::default()),
+    };
+    let answers: Result<Vec<TokenRow>, CorpusError> = whole.par_iter().map(answers).collect();
+    rows.extend(answers?);
+    Ok(rows)
 }

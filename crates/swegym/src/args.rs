@@ -4,6 +4,7 @@ mod bench;
 mod curate;
 mod dev;
 mod export;
+mod improve;
 mod select;
 mod train;
 
@@ -15,9 +16,10 @@ pub(crate) use bench::Scenario;
 pub(crate) use curate::CurateArgs;
 pub(crate) use dev::DevModelArgs;
 pub(crate) use export::ExportArgs;
+pub(crate) use improve::{ImproveArgs, Memory, PaperArgs, Start};
 pub(crate) use select::{ScoreArgs, SelectArgs};
 pub(crate) use train::{
-    AdapterArgs, CourseArgs, HeldOutArgs, PretrainArgs, ServeArgs, SftArgs, TokenizerArgs, TrainVerb,
+    AdapterArgs, CourseArgs, HeldOutArgs, PretrainArgs, ServeArgs, SftArgs, Size, TokenizerArgs, TrainVerb,
     VerifierArgs,
 };
 
@@ -273,7 +275,8 @@ pub(crate) struct RolloutArgs {
     /// Attempts at once; memory may allow fewer
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) concurrent: usize,
-    /// Folder with texts of your own: system.txt, task.txt, text_tools.txt, messages.toml
+    /// Folder with texts of your own: system.txt, task.txt, text_tools.txt, messages.toml; or terse:
+    /// few words, and teachers that say none and edit by line, as small policies can
     #[arg(long, value_name = "DIR")]
     pub(crate) prompts: Option<PathBuf>,
     /// Tell what was discussed before the fix
@@ -294,9 +297,6 @@ pub(crate) struct RolloutArgs {
     /// Share of the noisy expert's attempts that go wrong
     #[arg(long, value_name = "SHARE", default_value_t = 0.4)]
     pub(crate) noise: f64,
-    /// Teachers say nothing and edit by line, as small policies can
-    #[arg(long)]
-    pub(crate) terse: bool,
     /// Carry fields along that the format does not have
     #[arg(long)]
     pub(crate) keep_unknown_fields: bool,
@@ -399,6 +399,10 @@ pub(crate) enum Verb {
     },
     /// Rates and means of a rollout with intervals, by repository and by why attempts ended
     Metrics(MetricsArgs),
+    /// Reproduce the paper's tables and figures on the micro gym
+    Paper(PaperArgs),
+    /// Improve a policy in rounds: sample, grade, curate, train, measure
+    Improve(Box<ImproveArgs>),
     /// Write a rollout's attempts as training data: messages and tools, JSON Lines
     Export(Box<ExportArgs>),
     /// Choose what is learnt from of evaluated rollouts: token files and a data card

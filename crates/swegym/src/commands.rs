@@ -1,22 +1,26 @@
 //! One file a verb.
 
-mod curate;
+mod base;
+pub(crate) mod curate;
 mod dataset;
 pub(crate) mod dev;
 mod doctor;
-mod export;
+pub(crate) mod export;
 pub(crate) mod grade;
-mod metrics;
+mod gym;
+pub(crate) mod improve;
+pub(crate) mod metrics;
+mod paper;
 mod policy;
 mod quickstart;
 mod replay;
 mod report;
-mod score;
-mod select;
-mod serve;
+pub(crate) mod score;
+pub(crate) mod select;
+pub(crate) mod serve;
 mod show;
 mod store;
-mod train;
+pub(crate) mod train;
 mod unreadable;
 
 use serde_json::json;
@@ -98,8 +102,13 @@ pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) 
             tokio::task::block_in_place(|| score::run(printer, cores, &args))
         }
         Verb::Select(args) => select::run(printer, &args),
+        Verb::Paper(args) => paper::run(&open(none).await?, &args).await,
+        Verb::Improve(args) => improve::run(&open(none).await?, &args).await,
         Verb::Export(args) => export::run(printer, &args),
         Verb::Serve(args) => serve::run(printer, settings(none)?.run.cores, &args).await,
+        Verb::Train { verb: TrainVerb::Base(args) } => {
+            base::make(&open(none).await?, args.size, args.run).await
+        }
         Verb::Train { verb } => {
             let settings = settings(none)?;
             // Training computes all the time: it has a thread of its own.
@@ -129,6 +138,7 @@ fn learn(printer: Printer, settings: &Settings, verb: &TrainVerb) -> Result<u8, 
         TrainVerb::Sft(args) => {
             train::sft(printer, settings.run.cores, args, &place("sft", &args.run), &stop)
         }
+        TrainVerb::Base(_) => unreachable!("it opens a session of its own"),
         TrainVerb::Verifier(args) => {
             train::verifier(printer, settings.run.cores, args, &place("verifier", &args.run), &stop)
         }

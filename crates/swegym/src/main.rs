@@ -14,7 +14,9 @@ mod progress;
 mod report;
 mod session;
 mod settings;
+mod sheet;
 mod stage;
+mod workshop;
 
 use std::process::ExitCode;
 

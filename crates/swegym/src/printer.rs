@@ -15,17 +15,24 @@ pub(crate) struct Printer {
     json: bool,
     quiet: bool,
     progress: bool,
+    /// Results are for whoever runs the verb, not for the terminal.
+    inner: bool,
 }
 
 impl Printer {
     pub(crate) fn new(json: bool, quiet: bool, environment: &Environment) -> Self {
         let terminal = std::io::stderr().is_terminal() && !environment.dumb_terminal;
-        Self { json, quiet, progress: terminal && !quiet }
+        Self { json, quiet, progress: terminal && !quiet, inner: false }
     }
 
     /// Whether progress bars make sense.
     pub(crate) fn shows_progress(self) -> bool {
         self.progress
+    }
+
+    /// The printer of a step of something larger: progress and errors alone.
+    pub(crate) fn inner(self) -> Self {
+        Self { quiet: true, inner: true, ..self }
     }
 
     /// Words for people.
@@ -43,6 +50,9 @@ impl Printer {
 
     /// A result: the value for machines, the table for people.
     pub(crate) fn result(self, value: &Value, table: &[Vec<String>]) {
+        if self.inner {
+            return;
+        }
         let text = if self.json { format!("{value:#}") } else { render(table) };
         // `swegym … | head` closes the pipe early; that is its right.
         let _ = writeln!(std::io::stdout(), "{text}");
@@ -52,6 +62,9 @@ impl Printer {
 impl Printer {
     /// A result that people read as text rather than as a table.
     pub(crate) fn document(self, value: &Value, text: &str) {
+        if self.inner {
+            return;
+        }
         let text = if self.json { format!("{value:#}") } else { text.to_owned() };
         let _ = writeln!(std::io::stdout(), "{text}");
     }

@@ -31,6 +31,16 @@ impl Session {
         Ok(Self { settings, printer, host, stop: listen_for_stop() })
     }
 
+    /// The same for a step of something larger.
+    pub(crate) fn inner(&self) -> Self {
+        Self {
+            settings: self.settings.clone(),
+            printer: self.printer.inner(),
+            host: self.host.clone(),
+            stop: self.stop.clone(),
+        }
+    }
+
     /// The context of a run in this folder.
     pub(crate) fn context(&self, run_folder: &Path) -> Context {
         let index = Index::new(&self.settings.index_url, self.settings.exclude_newer.clone());

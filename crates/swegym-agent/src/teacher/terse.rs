@@ -1,7 +1,7 @@
-//! A teacher of few words, for policies of few parameters: it reads every line
-//! with its number, and writes whole lines by their numbers. What must be
-//! copied is a path, a number and an expression (reference/micro-gym.md:
-//! copying is what small models learn last).
+//! A teacher of few words, for policies of few parameters: it reads what the
+//! issue names, each line with its number, and writes whole lines by their
+//! numbers. What must be copied is a path, a number and an expression
+//! (reference/micro-gym.md: copying is what small models learn last).
 
 use rand::Rng as _;
 use rand::seq::IndexedRandom as _;
@@ -11,20 +11,21 @@ use swegym_core::Patch;
 use super::{Course, Lesson, finish, shell};
 use crate::model::scripted::ScriptedReply;
 
-/// Reads all modules, each line with its file and number.
-const READ: &str = "grep -n '' *.py --exclude='test_*'";
+/// Lines below a `def` that are read with it.
+const BODY: usize = 2;
 
 /// What an attempt does on its course.
 pub(super) fn replies(lesson: &Lesson<'_>, course: Course, rng: &mut ChaCha8Rng) -> Vec<ScriptedReply> {
-    let mut replies = vec![shell("", READ)];
     let edits = edits(lesson);
+    let look = shell("", &reading(lesson, edits.first()));
+    let mut replies = vec![look.clone()];
     match course {
         Course::Resolves => replies.extend(edits.iter().map(Line::write)),
         Course::LeavesHalf => replies.extend(edits.iter().take(edits.len() / 2).map(Line::write)),
         Course::ChangesTheWrongThing => {
             replies.extend(edits.first().map(|edit| wrong(lesson, edit, rng).write()));
         }
-        Course::RunsInCircles => replies.extend(std::iter::repeat_n(shell("", READ), 11)),
+        Course::RunsInCircles => replies.extend(std::iter::repeat_n(look, 11)),
         Course::GivesUp => {}
     }
     replies.push(finish(""));
@@ -45,6 +46,30 @@ impl Line {
         let text = self.text.replace('\\', "\\\\").replace('\'', "'\\''");
         shell("", &format!("sed -i '{}c\\{text}' {}", self.number, self.path))
     }
+}
+
+/// The command that reads what the issue names: the function that is to be
+/// edited if it is named, else its file, else every module here.
+fn reading(lesson: &Lesson<'_>, edit: Option<&Line>) -> String {
+    let issue = &lesson.instance.problem_statement;
+    let named = |name: &str| {
+        let mut words = issue.split(|c: char| !c.is_alphanumeric() && c != '_');
+        words.any(|word| word == name)
+    };
+    if let Some(edit) = edit {
+        let text = lesson.files.get(&edit.path).map_or("", String::as_str);
+        // The function whose head is above the line, and near.
+        let lines: Vec<&str> = text.lines().take(edit.number).collect();
+        let above = lines.iter().rev().take(BODY + 1);
+        let head = above.filter_map(|line| line.trim_start().strip_prefix("def ")?.split('(').next()).next();
+        if let Some(name) = head.filter(|name| named(name)) {
+            return format!("grep -n -A{BODY} 'def {name}' *.py");
+        }
+        if issue.contains(&edit.path) {
+            return format!("grep -n . {}", edit.path);
+        }
+    }
+    "grep -n . *.py --exclude='test_*'".to_owned()
 }
 
 /// The gold patch line by line, where it replaces lines one by one; nothing

@@ -17,11 +17,10 @@ const FUNCTIONS: usize = 2;
 /// Calls that each test makes.
 const CALLS: usize = 3;
 
-/// Names of modules. None says what is in it.
-const MODULE_NAMES: [&str; 16] = [
-    "core", "shop", "desk", "mill", "port", "farm", "dock", "lab", "yard", "barn", "cave", "reef", "gate",
-    "moor", "dune", "cove",
-];
+/// Names of modules. None says what is in it, and what tells them apart is one
+/// token wherever they stand: copying is what small policies learn last
+/// (reference/micro-gym.md).
+const MODULE_NAMES: [&str; MODULES] = ["part1", "part2", "part3"];
 
 /// Names of functions: short, and each means nothing here.
 const FUNCTION_NAMES: [&str; 48] = [
@@ -88,9 +87,7 @@ pub struct MicroTask {
 
 pub(super) fn draw(world: &World, number: u32, rng: &mut ChaCha8Rng) -> MicroTask {
     let level = *world.levels.choose(rng).unwrap_or(&1);
-    let mut modules = MODULE_NAMES.to_vec();
     let mut names = FUNCTION_NAMES.to_vec();
-    modules.shuffle(rng);
     names.shuffle(rng);
     let broken = rng.random_range(0..MODULES * FUNCTIONS);
     let pick = |rng: &mut ChaCha8Rng| *world.families.choose(rng).unwrap_or(&Family::Arithmetic);
@@ -111,7 +108,7 @@ pub(super) fn draw(world: &World, number: u32, rng: &mut ChaCha8Rng) -> MicroTas
         };
         let phrasing = rng.random_range(0..2);
         functions.push(Function {
-            module: modules[index / FUNCTIONS],
+            module: MODULE_NAMES[index / FUNCTIONS],
             name: names[index],
             formula,
             phrasing,
@@ -137,7 +134,7 @@ fn arguments(function: &Function, rng: &mut ChaCha8Rng) -> String {
 }
 
 impl Function {
-    fn text(&self, code: &str) -> String {
+    pub(super) fn text(&self, code: &str) -> String {
         let parameters: Vec<&str> = self.formula.parameters.iter().map(|(name, _)| *name).collect();
         let words = &self.formula.words[self.phrasing];
         format!(
@@ -232,6 +229,30 @@ impl MicroTask {
         self.test_file("TestIssue", &[self.broken], tests)
     }
 
+    /// A test made of what the issue says and nothing else: its example. Where
+    /// the issue names no function, any function may be meant that it may be
+    /// about.
+    #[must_use]
+    pub fn example_patch(&self, tests: &Tests) -> String {
+        let function = self.culprit();
+        let Call { arguments, right, .. } = &tests[self.broken][0];
+        let modules = if self.level > 2 { MODULE_NAMES.to_vec() } else { vec![function.module] };
+        let mut text = String::from("import unittest\n\n");
+        modules.iter().for_each(|module| _ = writeln!(text, "import {module}"));
+        text.push_str("\n\nclass TestExample(unittest.TestCase):\n    def test_example(self):\n");
+        if self.level == 1 {
+            let call = format!("{}.{}({arguments})", function.module, function.name);
+            _ = writeln!(text, "        self.assertEqual({call}, {right})");
+        } else {
+            _ = write!(
+                text,
+                "        found = []\n        for module in ({},):\n            for function in vars(module).values():\n                try:\n                    found.append(function({arguments}))\n                except Exception:\n                    pass\n        self.assertIn({right}, found)\n",
+                modules.join(", ")
+            );
+        }
+        new_file("test_example.py", &text)
+    }
+
     fn test_file(&self, class: &str, indices: &[usize], tests: &Tests) -> String {
         let mut modules: Vec<&str> = indices.iter().map(|index| self.functions[*index].module).collect();
         modules.dedup();
@@ -248,6 +269,9 @@ impl MicroTask {
         }
         text
     }
+
+    /// The name of the test of [`MicroTask::example_patch`].
+    pub const EXAMPLE: &'static str = "test_example.TestExample.test_example";
 
     /// Tests by the names that unittest gives them: must flip, must hold.
     #[must_use]
@@ -271,11 +295,7 @@ impl MicroTask {
     #[must_use]
     pub fn test_patch(&self, tests: &Tests) -> String {
         let text = self.hidden_tests(tests);
-        let lines: String = text.lines().map(|line| format!("+{line}\n")).collect();
-        let count = text.lines().count();
-        format!(
-            "diff --git a/test_issue.py b/test_issue.py\nnew file mode 100644\n--- /dev/null\n+++ b/test_issue.py\n@@ -0,0 +1,{count} @@\n{lines}"
-        )
+        new_file("test_issue.py", &text)
     }
 
     /// What a user reports.
@@ -287,16 +307,18 @@ impl MicroTask {
         // The other phrasing than the docstring's.
         let words = &function.formula.words[1 - function.phrasing];
         match (self.level, self.wording) {
-            (1, 0) => format!("{name}({arguments}) in {module}.py gives {wrong}. It should give {right}."),
+            (1, 0) => format!("In {module}.py {name}({arguments}) gives {wrong}. It should give {right}."),
             (1, 1) => format!(
-                "Wrong result of {name} in {module}.py: {name}({arguments}) is {wrong}, expected {right}."
+                "The result of {name} in {module}.py is wrong: {name}({arguments}) is {wrong}, expected {right}."
             ),
-            (1, _) => format!("{module}.py: {name}({arguments}) should be {right}, but it is {wrong}."),
+            (1, _) => {
+                format!("I use {module}.py, and {name}({arguments}) should be {right}, but it is {wrong}.")
+            }
             (2, 0) => format!(
                 "A function in {module}.py should give {words}. For ({arguments}) it gives {wrong}, not {right}."
             ),
             (2, 1) => format!(
-                "{module}.py is wrong: I want {words}, and for ({arguments}) I get {wrong} where {right} is right."
+                "The file {module}.py is wrong: I want {words}, and for ({arguments}) I get {wrong} where {right} is right."
             ),
             (2, _) => format!(
                 "I use {module}.py to get {words}. With ({arguments}) the result is {wrong}; it should be {right}."
@@ -310,6 +332,15 @@ impl MicroTask {
             ),
         }
     }
+}
+
+/// The patch that adds a file.
+fn new_file(path: &str, text: &str) -> String {
+    let lines: String = text.lines().map(|line| format!("+{line}\n")).collect();
+    let count = text.lines().count();
+    format!(
+        "diff --git a/{path} b/{path}\nnew file mode 100644\n--- /dev/null\n+++ b/{path}\n@@ -0,0 +1,{count} @@\n{lines}"
+    )
 }
 
 #[cfg(test)]
@@ -353,6 +384,7 @@ mod tests {
             task.visible_tests(&tests),
             task.gold_patch(),
             task.test_patch(&tests),
+            task.example_patch(&tests),
             format!("{:?}", task.test_ids()),
         ];
         insta::assert_snapshot!(shown.join("\n----\n"));

@@ -54,7 +54,7 @@ pub(crate) struct CurateArgs {
     /// How calls are rendered: native, text [default: as they travelled]
     #[arg(long, value_name = "FORM")]
     pub(crate) calls: Option<String>,
-    /// Folder of prompts (`rollout --prompts`), whose text_tools.txt introduces tools where calls become text
+    /// As `rollout --prompts`: its text_tools.txt introduces tools where calls become text
     #[arg(long, value_name = "DIR")]
     pub(crate) prompts: Option<PathBuf>,
     #[command(flatten)]

@@ -22,7 +22,7 @@ pub(crate) struct ExportArgs {
     /// How calls are written: native, text [default: as they travelled]
     #[arg(long, value_name = "FORM")]
     pub(crate) calls: Option<String>,
-    /// Folder of prompts (`rollout --prompts`), whose text_tools.txt introduces tools where calls become text
+    /// As `rollout --prompts`: its text_tools.txt introduces tools where calls become text
     #[arg(long, value_name = "DIR")]
     pub(crate) prompts: Option<PathBuf>,
     /// Folder of the rollout's evaluation [default: the rollout's own, with --evaluate]

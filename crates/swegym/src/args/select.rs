@@ -32,7 +32,20 @@ pub(crate) struct SelectArgs {
     /// Choose among so many attempts of each instance, the first ones [default: all]
     #[arg(long, value_name = "K")]
     pub(crate) k: Option<usize>,
-    /// What chooses the predictions that are written: verifier, shortest, majority
+    /// The same attempts evaluated against tests that anybody can make (`micro`'s
+    /// examples.jsonl, or tests that a model wrote): for a hybrid choice
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tests: Option<PathBuf>,
+    /// Share of an instance's attempts, the best scored, that a hybrid choice is among
+    #[arg(long, value_name = "SHARE", default_value_t = 0.75)]
+    pub(crate) gate: f64,
+    /// Another evaluated rollout, to learn from what scores are worth
+    #[arg(long, value_name = "RUN", requires = "calibrate_scores")]
+    pub(crate) calibrate: Option<PathBuf>,
+    /// Its scores
+    #[arg(long, value_name = "FILE", requires = "calibrate")]
+    pub(crate) calibrate_scores: Vec<PathBuf>,
+    /// What chooses the predictions that are written: verifier, hybrid, shortest, majority
     #[arg(long, value_name = "BY", default_value = "verifier")]
     pub(crate) by: String,
     /// Folder to write: predictions, figures and a page

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Subcommand};
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 use super::RunArgs;
 
@@ -12,10 +12,33 @@ pub(crate) enum TrainVerb {
     Tokenizer(TokenizerArgs),
     /// Train a small model from nothing on text
     Pretrain(Box<PretrainArgs>),
+    /// Make the micro gym's base policy again, from nothing
+    Base(BaseArgs),
     /// Train a model on conversations or token files: supervised fine-tuning
     Sft(Box<SftArgs>),
     /// Train a model to say how likely an attempt resolves its instance
     Verifier(Box<VerifierArgs>),
+}
+
+/// Which base policy is made.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct BaseArgs {
+    /// Its size
+    #[arg(long, value_enum, default_value_t = Size::Large)]
+    pub(crate) size: Size,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// Sizes of the micro gym's base policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Size {
+    /// 64 columns, 2 layers.
+    Small,
+    /// 96 columns, 3 layers.
+    Medium,
+    /// 128 columns, 4 layers.
+    Large,
 }
 
 /// What a tokenizer is made of.
@@ -44,6 +67,9 @@ pub(crate) struct PretrainArgs {
     /// Text: .jsonl files with `text` in each line, or any other file whole
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub(crate) text: Vec<PathBuf>,
+    /// Of conversations, learn the assistant's turns alone
+    #[arg(long)]
+    pub(crate) answers_only: bool,
     /// Folder of the tokenizer
     #[arg(long, value_name = "DIR")]
     pub(crate) tokenizer: PathBuf,

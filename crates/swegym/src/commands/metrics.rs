@@ -53,7 +53,7 @@ pub(crate) fn run(printer: Printer, args: &MetricsArgs) -> Result<u8, CommandErr
 }
 
 /// Finished attempts of a run, and how many broke.
-fn load(run: &Path, evaluation: Option<&Path>) -> Result<(Vec<Attempt>, usize), CommandError> {
+pub(crate) fn load(run: &Path, evaluation: Option<&Path>) -> Result<(Vec<Attempt>, usize), CommandError> {
     let folder = run.join("results");
     let entries = std::fs::read_dir(&folder).map_err(|e| CommandError::file("read the run", &folder, &e))?;
     let mut files: Vec<_> = entries.flatten().map(|e| e.path()).collect();
@@ -112,7 +112,7 @@ fn row(name: &str, attempts: usize, metrics: &Metrics) -> Vec<String> {
     ]
 }
 
-fn to_json(attempts: usize, metrics: &Metrics) -> Value {
+pub(crate) fn to_json(attempts: usize, metrics: &Metrics) -> Value {
     let estimate = |e: &Option<Estimate>| {
         e.map(|e| json!({"mean": e.mean, "low": e.interval.0, "high": e.interval.1, "spread": e.paper_spread, "attempts": e.attempts}))
     };
@@ -127,7 +127,7 @@ fn to_json(attempts: usize, metrics: &Metrics) -> Value {
     })
 }
 
-fn comparison_json(found: &Comparison) -> Value {
+pub(crate) fn comparison_json(found: &Comparison) -> Value {
     json!({
         "instances": found.instances, "difference": found.difference, "p_value": found.p_value,
         "better": found.better, "worse": found.worse,

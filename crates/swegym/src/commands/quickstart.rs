@@ -1,4 +1,7 @@
-//! The main job, once, on real packages.
+//! The main job, once: tasks from real packages, then the whole method on the
+//! micro gym.
+
+mod method;
 
 use std::path::Path;
 
@@ -7,8 +10,11 @@ use serde_json::json;
 use swegym_core::format::instances::UnknownFields;
 use swegym_runner::run_dir::Open;
 
+use method::Learnt;
+
 use crate::args::{Args, DrawArgs, RolloutArgs, RunArgs, Verb};
 use crate::error::CommandError;
+use crate::printer::render;
 use crate::report;
 use crate::session::Session;
 use crate::stage::{self, Done, Predictions};
@@ -35,7 +41,7 @@ pub(crate) async fn run(
     }
     let packages: Vec<String> =
         if packages.is_empty() { PACKAGES.map(str::to_owned).to_vec() } else { packages.to_vec() };
-    let say = |number: u32, text: &str| session.printer.say(&format!("[{number}/6] {text}"));
+    let say = |number: u32, text: &str| session.printer.say(&format!("[{number}/7] {text}"));
 
     say(1, &format!("build: images of {}", packages.join(", ")));
     let built = stage::build(session, &packages, &folder.join("build"), Open::Any).await?;
@@ -78,8 +84,11 @@ pub(crate) async fn run(
         return Ok(attempts.exit);
     }
 
-    say(6, "report");
-    finish(session, &folder)?;
+    say(6, "the method in miniature, on the micro gym: teach, tune, measure, choose");
+    let learnt = method::learn(session, &folder.join("gym")).await?;
+
+    say(7, "report");
+    finish(session, &folder, &learnt)?;
     Ok(worst)
 }
 
@@ -110,12 +119,13 @@ fn stop_unless_useful(done: &Done, wanted: &str, otherwise: &str) -> Result<(), 
     ))
 }
 
-fn finish(session: &Session, folder: &Path) -> Result<(), CommandError> {
+fn finish(session: &Session, folder: &Path, learnt: &Learnt) -> Result<(), CommandError> {
     let summary = report::Summary::load(&[folder.to_owned()])?;
     let page = summary.write_page(folder)?;
-    session
-        .printer
-        .result(&json!({"run": folder, "report": page, "summary": summary.to_json()}), &summary.table());
-    session.printer.say(&format!("page: {}", page.display()));
+    let value = json!({"run": folder, "report": page, "summary": summary.to_json(), "method": learnt.value});
+    // Two tables of different columns: the tasks, and what was learnt.
+    let text = format!("{}\n\n{}", render(&summary.table()), render(&learnt.table));
+    session.printer.document(&value, &text);
+    session.printer.say(&format!("pages: {} and {}", page.display(), learnt.page.display()));
     Ok(())
 }

@@ -9,8 +9,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 use swegym_core::Prediction;
 use swegym_grade::selection::{
-    AtK, Group, LogFit, Rate, Scored, auc, auc_within, calibration_error, curve, log_fit, paper_best_at_k,
-    reliability,
+    AtK, Calibration, Group, LogFit, Rate, Scored, auc, auc_within, calibration_error, curve, log_fit,
+    paper_best_at_k, reliability,
 };
 use swegym_train::checkpoint::write_synced;
 
@@ -27,24 +27,36 @@ struct Attempt {
     turns: usize,
     resolved: bool,
     score: Option<f64>,
+    /// Tests of the repository that it breaks, and tests made for the issue
+    /// that it passes.
+    tested: Option<(usize, usize)>,
 }
 
 /// What chooses. The word is the one of `--by`.
-const WAYS: [&str; 4] = ["verifier", "shortest", "majority", "random"];
+const WAYS: [&str; 5] = ["verifier", "hybrid", "shortest", "majority", "random"];
 
 /// Chooses among the attempts of a run.
 pub(crate) fn run(printer: Printer, args: &SelectArgs) -> Result<u8, CommandError> {
-    if !WAYS[..3].contains(&args.by.as_str()) {
-        return Err(CommandError::usage(format!("nothing chooses by `{}`", args.by), WAYS[..3].join(", ")));
+    if !WAYS[..4].contains(&args.by.as_str()) {
+        return Err(CommandError::usage(format!("nothing chooses by `{}`", args.by), WAYS[..4].join(", ")));
+    }
+    if args.by == "hybrid" && args.tests.is_none() {
+        let hint = "evaluate the rollout against tests of your own, and name the folder with --tests";
+        return Err(CommandError::usage("a hybrid choice needs tests", hint));
     }
     let instances = read(printer, args)?;
     let scored = args.by == "verifier" || !args.scores.is_empty();
-    let ways: Vec<&str> = WAYS.into_iter().filter(|way| scored || *way != "verifier").collect();
+    let has = |way: &&str| match *way {
+        "verifier" => scored,
+        "hybrid" => args.tests.is_some(),
+        _ => true,
+    };
+    let ways: Vec<&str> = WAYS.into_iter().filter(has).collect();
     let curves: BTreeMap<&str, Vec<AtK>> =
-        ways.iter().map(|way| (*way, curve(&groups(&instances, way)))).collect();
-    let groups = groups(&instances, "verifier");
+        ways.iter().map(|way| (*way, curve(&groups(&instances, way, args.gate)))).collect();
+    let groups = groups(&instances, "verifier", args.gate);
     let all: Vec<Scored> = groups.iter().flatten().copied().collect();
-    let of = if scored { "verifier" } else { "shortest" };
+    let of = ways.iter().find(|way| **way == args.by).copied().unwrap_or(ways[0]);
     let fit = fit(&curves[of], |at| at.best.mean);
     let value = json!({
         "run": args.run, "instances": instances.len(), "attempts": all.len(),
@@ -57,7 +69,7 @@ pub(crate) fn run(printer: Printer, args: &SelectArgs) -> Result<u8, CommandErro
         "fit": fit.map(|f| json!({"slope": f.slope, "offset": f.offset, "r_squared": f.r_squared})),
     });
     std::fs::create_dir_all(&args.out).map_err(|e| CommandError::file("make the folder", &args.out, &e))?;
-    write_synced(&args.out.join("predictions.jsonl"), chosen(&instances, &args.by).as_bytes())?;
+    write_synced(&args.out.join("predictions.jsonl"), chosen(&instances, args).as_bytes())?;
     write_synced(&args.out.join("selection.json"), format!("{value:#}\n").as_bytes())?;
     write_synced(&args.out.join("report.html"), page::render(&value)?.as_bytes())?;
     printer.result(&value, &table(&curves, of));
@@ -70,7 +82,12 @@ pub(crate) fn run(printer: Printer, args: &SelectArgs) -> Result<u8, CommandErro
 
 /// Attempts by instance, each with as many.
 fn read(printer: Printer, args: &SelectArgs) -> Result<BTreeMap<String, Vec<Attempt>>, CommandError> {
-    let scores = scores(&args.scores)?;
+    let mut scores = scores(&args.scores)?;
+    if let Some(known) = &args.calibrate {
+        let fit = calibration(known, &args.calibrate_scores)?;
+        scores.values_mut().for_each(|score| *score = fit.apply(*score));
+    }
+    let tests = args.tests.as_deref().map(tested).transpose()?.unwrap_or_default();
     let verdicts = export::verdicts(args.evaluation.as_deref().unwrap_or(&args.run))?;
     if verdicts.is_empty() {
         let message = format!("nobody has tested the attempts of `{}`", args.run.display());
@@ -88,6 +105,7 @@ fn read(printer: Printer, args: &SelectArgs) -> Result<BTreeMap<String, Vec<Atte
         scaffolds.insert(attempt.head.scaffold.clone());
         instances.entry(key.0.clone()).or_default().push(Attempt {
             score: scores.get(&key).copied(),
+            tested: tests.get(&key).copied(),
             patch: attempt.patch,
             model: attempt.head.model,
             turns: attempt.steps.len(),
@@ -155,19 +173,54 @@ fn scores(files: &[std::path::PathBuf]) -> Result<HashMap<(String, u64), f64>, C
     Ok(sums.into_iter().map(|(key, (sum, count))| (key, sum / count)).collect())
 }
 
+/// What another run's outcomes say about the worth of scores.
+fn calibration(run: &Path, files: &[std::path::PathBuf]) -> Result<Calibration, CommandError> {
+    let (scores, verdicts) = (scores(files)?, export::verdicts(run)?);
+    let known: Vec<Scored> = verdicts
+        .iter()
+        .map(|(key, resolved)| Scored { score: scores.get(key).copied(), resolved: *resolved })
+        .collect();
+    Calibration::fit(&known).ok_or_else(|| {
+        let message = format!("`{}` has no scored attempts of both outcomes", run.display());
+        CommandError::nothing(message, "calibrate with a run that was evaluated, and with its own scores")
+    })
+}
+
+/// By instance and attempt: tests of the repository that broke, tests made for
+/// the issue that pass.
+type Tested = HashMap<(String, u64), (usize, usize)>;
+
+/// By an evaluation's reports: tests that held before and do not any more, and
+/// tests that were to pass and do.
+fn tested(run: &Path) -> Result<Tested, CommandError> {
+    let mut tested = HashMap::new();
+    for row in lines(&run.join("reports.jsonl"))? {
+        let id = row["instance_id"].as_str().unwrap_or_default().to_owned();
+        let attempt = row.get("attempt").and_then(Value::as_u64).unwrap_or(0);
+        let count = |path: &str| row.pointer(path).and_then(Value::as_array).map(Vec::len);
+        let broken = count("/tests_status/PASS_TO_PASS/failure");
+        let passed = count("/tests_status/FAIL_TO_PASS/success");
+        tested.insert((id, attempt), (broken.unwrap_or(usize::MAX), passed.unwrap_or(0)));
+    }
+    Ok(tested)
+}
+
 fn lines(path: &Path) -> Result<Vec<Value>, CommandError> {
     let text = std::fs::read_to_string(path).map_err(|e| CommandError::file("read", path, &e))?;
     let row = |(index, line): (usize, &str)| {
         serde_json::from_str(line).map_err(|e| {
-            let message = format!("{}:{}: not a line of scores: {e}", path.display(), index + 1);
-            CommandError::usage(message, "make the file again with `swegym score`")
+            let message = format!("{}:{}: not valid JSON: {e}", path.display(), index + 1);
+            CommandError::usage(message, "make the file again with `swegym score` or `swegym evaluate`")
         })
     };
     text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(row).collect()
 }
 
 /// What a way of choosing thinks of each attempt of an instance.
-fn thoughts(attempts: &[Attempt], way: &str) -> Vec<Option<f64>> {
+fn thoughts(attempts: &[Attempt], way: &str, gate: f64) -> Vec<Option<f64>> {
+    if way == "hybrid" {
+        return hybrid(attempts, gate).into_iter().map(|place| Some(place as f64)).collect();
+    }
     let same = |of: &Attempt| attempts.iter().filter(|other| other.patch == of.patch).count() as f64;
     let think = |of: &Attempt| match way {
         "verifier" => of.score,
@@ -180,18 +233,37 @@ fn thoughts(attempts: &[Attempt], way: &str) -> Vec<Option<f64>> {
     attempts.iter().map(think).collect()
 }
 
-fn groups(instances: &BTreeMap<String, Vec<Attempt>>, way: &str) -> Vec<Group> {
+/// Each attempt's place, the best having the highest (R2E-Gym's order): the
+/// verifier's favourites first; among them those that break least, pass most
+/// tests made for the issue, and are scored highest. Equals share a place.
+fn hybrid(attempts: &[Attempt], gate: f64) -> Vec<usize> {
+    let score = |of: &Attempt| of.score.unwrap_or(f64::NEG_INFINITY);
+    let mut scores: Vec<f64> = attempts.iter().map(score).collect();
+    scores.sort_by(|a, b| b.total_cmp(a));
+    let admitted = ((gate * attempts.len() as f64).ceil() as usize).clamp(1, attempts.len().max(1));
+    let least = scores.get(admitted - 1).copied().unwrap_or(f64::NEG_INFINITY);
+    let worth = |of: &Attempt| {
+        // Nothing handed in breaks nothing; it is no answer all the same.
+        let answered = !of.patch.trim().is_empty();
+        let (broken, passed) = of.tested.unwrap_or((usize::MAX, 0));
+        (score(of) >= least, answered, std::cmp::Reverse(broken), passed)
+    };
+    let order = |a: &Attempt, b: &Attempt| worth(a).cmp(&worth(b)).then(score(a).total_cmp(&score(b)));
+    attempts.iter().map(|a| attempts.iter().filter(|b| order(b, a).is_lt()).count()).collect()
+}
+
+fn groups(instances: &BTreeMap<String, Vec<Attempt>>, way: &str, gate: f64) -> Vec<Group> {
     let group = |attempts: &Vec<Attempt>| {
-        let thoughts = thoughts(attempts, way);
+        let thoughts = thoughts(attempts, way, gate);
         attempts.iter().zip(thoughts).map(|(of, score)| Scored { score, resolved: of.resolved }).collect()
     };
     instances.values().map(group).collect()
 }
 
 /// The predictions that are handed in, one an instance.
-fn chosen(instances: &BTreeMap<String, Vec<Attempt>>, way: &str) -> String {
+fn chosen(instances: &BTreeMap<String, Vec<Attempt>>, args: &SelectArgs) -> String {
     let best = |(id, attempts): (&String, &Vec<Attempt>)| {
-        let thoughts = thoughts(attempts, way);
+        let thoughts = thoughts(attempts, &args.by, args.gate);
         let worth = |i: usize| thoughts[i].unwrap_or(f64::NEG_INFINITY);
         // The first of equals.
         let first = (0..attempts.len()).reduce(|a, b| if worth(b) > worth(a) { b } else { a })?;

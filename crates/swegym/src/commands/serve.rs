@@ -10,6 +10,7 @@ mod question;
 mod score;
 mod text;
 
+use std::future::IntoFuture as _;
 use std::sync::Arc;
 
 use axum::Router;
@@ -87,6 +88,37 @@ pub(crate) async fn run(printer: Printer, cores: usize, args: &ServeArgs) -> Res
     };
     axum::serve(listener, app).with_graceful_shutdown(stopped).await?;
     Ok(exit::DONE)
+}
+
+/// A server within a pipeline, at an address of its own choice.
+pub(crate) struct Local {
+    /// Where it answers.
+    pub(crate) endpoint: String,
+    stop: tokio::sync::oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+/// Serves a model until [`Local::stop`].
+pub(crate) async fn start(cores: usize, args: &ServeArgs) -> Result<Local, CommandError> {
+    let served = tokio::task::block_in_place(|| open(cores, args))?;
+    let listener = tokio::net::TcpListener::bind(&args.listen).await?;
+    let endpoint = format!("http://{}/v1", listener.local_addr()?);
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let until = async move {
+        // Whoever drops the server wants it to stop as well.
+        _ = stopped.await;
+    };
+    let app = router(Arc::new(served));
+    let task = tokio::spawn(axum::serve(listener, app).with_graceful_shutdown(until).into_future());
+    Ok(Local { endpoint, stop, task })
+}
+
+impl Local {
+    /// Answers what is under way, and ends.
+    pub(crate) async fn stop(self) -> Result<(), CommandError> {
+        _ = self.stop.send(());
+        Ok(self.task.await.map_err(std::io::Error::other)??)
+    }
 }
 
 fn open(cores: usize, args: &ServeArgs) -> Result<Served, CommandError> {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use swegym_train::adapter::{Adapter, AdapterShape, TARGETS};
 use swegym_train::architecture::{Architecture, Family};
 use swegym_train::checkpoint::{self, Held, Precision};
-use swegym_train::corpus::{self, Document};
+use swegym_train::corpus::{self, Document, Learnt};
 use swegym_train::decoder::Decoder;
 use swegym_train::packing::Overlong;
 use swegym_train::rope::Rope;
@@ -50,7 +50,7 @@ pub(crate) fn tokenizer(printer: Printer, args: &TokenizerArgs) -> Result<u8, Co
     })?;
     let characters: usize = words.iter().map(String::len).sum();
     let tokens: usize =
-        corpus::rows(&tokenizer, &documents, 1 << 20)?.iter().map(|r| r.input_ids.len()).sum();
+        corpus::rows(&tokenizer, &documents, 1 << 20, Learnt::All)?.iter().map(|r| r.input_ids.len()).sum();
     let per_token = characters as f64 / tokens as f64;
     let value = json!({"out": args.out, "tokens": tokenizer.len(), "bytes_per_token": per_token});
     let table = vec![
@@ -77,7 +77,8 @@ pub(crate) fn pretrain(
         None => small(args, &tokenizer),
     };
     tokenizer.check(shape.vocabulary)?;
-    let rows = corpus::rows(&tokenizer, &corpus::documents(&args.text)?, args.course.context)?;
+    let learnt = if args.answers_only { Learnt::Answers } else { Learnt::All };
+    let rows = corpus::rows(&tokenizer, &corpus::documents(&args.text)?, args.course.context, learnt)?;
     let decoder = Decoder::fresh(shape, args.course.seed);
     let course = Course {
         printer,
@@ -152,7 +153,8 @@ fn small(args: &PretrainArgs, tokenizer: &Tokenizer) -> Architecture {
         classes: None,
         qkv_bias: true,
         out_bias: false,
-        init_range: 0.02,
+        // Nguyen and Salazar (2019), "small init"; 0.02 from about 1000 columns on.
+        init_range: (0.4 / args.width as f32).sqrt(),
     }
 }
 

@@ -16,7 +16,9 @@ use crate::exit;
 use crate::printer::Printer;
 use crate::session::Session;
 
-/// Draws repositories; writes `candidates.jsonl`, `bugs.jsonl` and `dropped.jsonl`.
+/// Draws repositories; writes `candidates.jsonl`, `bugs.jsonl`, `dropped.jsonl`,
+/// and `examples.jsonl`: the same instances with tests that anybody can make of
+/// the issue and the visible tests, for a hybrid selection.
 pub(crate) async fn micro(
     session: &Session,
     args: &MicroArgs,
@@ -51,15 +53,21 @@ pub(crate) async fn micro(
         ran.values(outcome).map(|(_, value)| value[key].clone()).collect()
     };
     ran.write_lines("candidates.jsonl", part("candidate", "instance"))?;
+    ran.write_lines("examples.jsonl", part("candidate", "example"))?;
     ran.write_lines("bugs.jsonl", part("candidate", "bug"))?;
     ran.write_lines("dropped.jsonl", part("equivalent", "bug"))?;
     ran.close(session)
 }
 
-/// Writes texts to pre-train on.
+/// Writes conversations to pre-train on.
 pub(crate) fn micro_text(printer: Printer, args: &MicroArgs, path: &Path) -> Result<u8, CommandError> {
     let world = world(args)?;
-    let line = |number: u32| json!({"text": world.document(number)}).to_string() + "\n";
+    let line = |number: u32| {
+        let turns = world.exchanges(number).into_iter().flat_map(|(asked, answered)| {
+            [json!({"role": "user", "content": asked}), json!({"role": "assistant", "content": answered})]
+        });
+        json!({"messages": turns.collect::<Vec<_>>()}).to_string() + "\n"
+    };
     let text: String = (0..args.count).map(line).collect();
     swegym_sandbox::store::write_whole(path, text.as_bytes())
         .map_err(|e| CommandError::file("write", path, &e))?;

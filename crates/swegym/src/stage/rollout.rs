@@ -182,7 +182,7 @@ fn plan(session: &Session, args: &RolloutArgs, budget: &Arc<Budget>) -> Result<R
         hints: args.hints,
         seed: args.seed,
         noise: args.noise,
-        terse: args.terse,
+        terse: args.prompts.as_deref().is_some_and(Prompts::is_terse),
         evaluates: args.evaluate,
         concurrent,
         turns: Semaphore::new(session.settings.run.cores * TURNS_PER_CORE),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
+use swegym_agent::scaffold::Prompts;
 use swegym_core::calls::text;
 use swegym_core::chat::{CallForm, Message};
 use swegym_core::wire::openai::{message_json, tool_json};
@@ -26,6 +27,9 @@ impl Form {
             CallForm::parse(word)
                 .ok_or_else(|| CommandError::usage(format!("there is no form `{word}`"), "native or text"))
         });
+        if prompts.is_some_and(Prompts::is_terse) {
+            return Ok(Self { calls: calls.transpose()?, instructions: String::new() });
+        }
         let own = prompts.map(|folder| folder.join("text_tools.txt")).filter(|path| path.is_file());
         let read = |path: std::path::PathBuf| {
             std::fs::read_to_string(&path).map_err(|e| CommandError::file("read", &path, &e))

@@ -1,0 +1,238 @@
+//! Rounds of self-improvement: sample, grade, curate, train, measure. Each
+//! round's data card, model and measurement stay; what is done is not done again.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use swegym_core::format::instances::{self, UnknownFields};
+use swegym_grade::metrics::{Attempt, Comparison, Metrics, compare, measure};
+use swegym_train::checkpoint::write_synced;
+
+use super::metrics;
+use crate::args::{ImproveArgs, Memory, Start};
+use crate::error::CommandError;
+use crate::exit;
+use crate::session::Session;
+use crate::sheet::{Line, Part, Sheet};
+use crate::workshop::Workshop;
+
+/// What a round left.
+pub(crate) struct Round {
+    /// Its policy.
+    pub(crate) model: PathBuf,
+    /// How it does on what it is measured with.
+    pub(crate) attempts: Vec<Attempt>,
+    /// Trajectories that it learnt; none for the first policy.
+    pub(crate) learnt: usize,
+}
+
+/// Improves a policy.
+pub(crate) async fn run(session: &Session, args: &ImproveArgs) -> Result<u8, CommandError> {
+    let folder = session.run_folder("improve", args.run.out.clone());
+    if !args.run.resume && folder.join("steps.jsonl").exists() {
+        return Err(CommandError::usage(
+            format!("`{}` already holds rounds", folder.display()),
+            "go on with them by --resume, or choose another folder with --out",
+        ));
+    }
+    apart(&args.instances, &args.measure)?;
+    let mut workshop = Workshop::open(session, &folder)?;
+    let say = |text: &str| session.printer.say(text);
+    let rounds = rounds(&mut workshop, args, "", say).await?;
+    let value = to_json(&rounds, workshop.seconds());
+    write_synced(&folder.join("improve.json"), format!("{value:#}\n").as_bytes())?;
+    let table = table(&rounds);
+    let page = page(&rounds, &table).write(&folder)?;
+    session.printer.result(&value, &table);
+    if let Some(found) = gain(&rounds) {
+        session.printer.say(&format!(
+            "the last round against the first policy: {:+.1} points on {} instances, p = {:.3}",
+            100.0 * found.difference,
+            found.instances,
+            found.p_value
+        ));
+    }
+    session.printer.say(&format!("page: {}", page.display()));
+    Ok(exit::DONE)
+}
+
+/// Takes the rounds in a workshop; `prefix` stands before the steps' names.
+pub(crate) async fn rounds(
+    workshop: &mut Workshop,
+    args: &ImproveArgs,
+    prefix: &str,
+    say: impl Fn(&str),
+) -> Result<Vec<Round>, CommandError> {
+    let ways = &args.ways;
+    let mut model = args.model.clone();
+    let mut rounds = vec![Round {
+        attempts: measured(workshop, args, prefix, 0, &model).await?,
+        model: model.clone(),
+        learnt: 0,
+    }];
+    say(&told(0, &rounds[0]));
+    let mut runs: Vec<PathBuf> = Vec::new();
+    for round in 1..=args.rounds {
+        let seed = (args.seed * 1000 + u64::from(round)).to_string();
+        let words = attempts(args, &args.instances, ways.attempts, &seed);
+        let sampled = workshop.ask(&format!("{prefix}sample-{round}"), &model, words).await?;
+        if ways.learn == Memory::Last {
+            runs.clear();
+        }
+        runs.push(sampled);
+
+        let mut words = vec!["curate".to_owned()];
+        words.extend(ways.mix.iter().chain(&runs).map(|run| run.display().to_string()));
+        words.extend(["--model".to_owned(), args.model.display().to_string()]);
+        words.extend(["--outcome".to_owned(), ways.outcome.clone(), "--seed".to_owned(), seed.clone()]);
+        if ways.cap > 0 {
+            words.extend(["--cap".to_owned(), ways.cap.to_string()]);
+        }
+        if !ways.skip_turns.is_empty() {
+            words.extend(["--skip-turns".to_owned(), ways.skip_turns.join(",")]);
+        }
+        words.extend(flags(&args.curate_flags));
+        let data = workshop.step(&format!("{prefix}data-{round}"), words).await?;
+
+        let from = if ways.from == Start::Base { &args.model } else { &model };
+        let mut words = ["train", "sft", "--model"].map(str::to_owned).to_vec();
+        words.extend([from.display().to_string(), "--data".to_owned()]);
+        words.extend([data.join("train.parquet").display().to_string(), "--seed".to_owned(), seed]);
+        words.extend(flags(&args.train_flags));
+        model = workshop.step(&format!("{prefix}model-{round}"), words).await?;
+        rounds.push(Round {
+            attempts: measured(workshop, args, prefix, round, &model).await?,
+            model: model.clone(),
+            learnt: learnt(&data)?,
+        });
+        say(&told(round, &rounds[rounds.len() - 1]));
+    }
+    Ok(rounds)
+}
+
+async fn measured(
+    workshop: &mut Workshop,
+    args: &ImproveArgs,
+    prefix: &str,
+    round: u32,
+    model: &Path,
+) -> Result<Vec<Attempt>, CommandError> {
+    // The same seed in every round: what differs is the policy.
+    let words = attempts(args, &args.measure, args.measure_attempts, &args.seed.to_string());
+    let run = workshop.ask(&format!("{prefix}measure-{round}"), model, words).await?;
+    Ok(metrics::load(&run, None)?.0)
+}
+
+fn attempts(args: &ImproveArgs, instances: &Path, count: u32, seed: &str) -> Vec<String> {
+    let mut words = ["rollout", "--evaluate", "--no-snapshots", "--instances"].map(str::to_owned).to_vec();
+    words.push(instances.display().to_string());
+    words.extend(["--attempts".to_owned(), count.to_string(), "--sampling-seed".to_owned(), seed.to_owned()]);
+    words.extend(["--temperature".to_owned(), args.ways.temperature.to_string()]);
+    words.extend(flags(&args.rollout_flags));
+    words
+}
+
+pub(crate) fn flags(text: &str) -> impl Iterator<Item = String> {
+    text.split_whitespace().map(str::to_owned)
+}
+
+/// Trajectories in a data card.
+pub(crate) fn learnt(data: &Path) -> Result<usize, CommandError> {
+    let path = data.join("card.json");
+    let text = std::fs::read_to_string(&path).map_err(|e| CommandError::file("read", &path, &e))?;
+    let card: Value = serde_json::from_str(&text).unwrap_or_default();
+    Ok(card.pointer("/files/0/attempts").and_then(Value::as_u64).unwrap_or(0) as usize)
+}
+
+/// Nothing may be learnt that is measured with.
+fn apart(learn: &Path, measure: &Path) -> Result<(), CommandError> {
+    let ids = |path: &Path| -> Result<Vec<String>, CommandError> {
+        let text = std::fs::read_to_string(path).map_err(|e| CommandError::file("read", path, &e))?;
+        let rows = instances::read(&path.to_string_lossy(), &text, UnknownFields::Keep)?;
+        Ok(rows.into_iter().map(|row| row.instance_id.to_string()).collect())
+    };
+    let learnt = ids(learn)?;
+    match ids(measure)?.iter().find(|id| learnt.contains(id)) {
+        None => Ok(()),
+        Some(id) => Err(CommandError::usage(
+            format!("`{id}` would be learnt from and measured with"),
+            "hold instances out: `dataset`, or `micro --split test`",
+        )),
+    }
+}
+
+/// The last round against the first policy, paired by instance.
+fn gain(rounds: &[Round]) -> Option<Comparison> {
+    let [first, .., last] = rounds else { return None };
+    compare(&last.attempts, &first.attempts)
+}
+
+fn told(round: u32, of: &Round) -> String {
+    let metrics = measure(&of.attempts);
+    let rate = metrics.resolve_rate.map_or("nothing tested".to_owned(), |rate| {
+        format!("{:.1} % ({:.1}–{:.1})", 100.0 * rate.mean, 100.0 * rate.interval.0, 100.0 * rate.interval.1)
+    });
+    format!("round {round}: resolves {rate} after {} trajectories", of.learnt)
+}
+
+/// A row a round.
+pub(crate) fn table(rounds: &[Round]) -> Vec<Vec<String>> {
+    let head = ["round", "learnt", "resolved", "95 %", "empty", "stuck", "turns"];
+    let row = |(index, round): (usize, &Round)| {
+        let Metrics { resolve_rate, empty_patch_rate, stuck_in_loop_rate, avg_turns, .. } =
+            measure(&round.attempts);
+        let percent = |x: f64| format!("{:.1}", 100.0 * x);
+        let mean = |e: Option<swegym_grade::metrics::Estimate>| e.map_or("-".into(), |e| percent(e.mean));
+        vec![
+            index.to_string(),
+            round.learnt.to_string(),
+            mean(resolve_rate),
+            resolve_rate
+                .map_or("-".into(), |e| format!("{}–{}", percent(e.interval.0), percent(e.interval.1))),
+            mean(empty_patch_rate),
+            mean(stuck_in_loop_rate),
+            avg_turns.map_or("-".into(), |e| format!("{:.1}", e.mean)),
+        ]
+    };
+    std::iter::once(head.map(str::to_owned).to_vec()).chain(rounds.iter().enumerate().map(row)).collect()
+}
+
+fn to_json(rounds: &[Round], seconds: f64) -> Value {
+    let row = |(index, round): (usize, &Round)| {
+        let mut value = metrics::to_json(round.attempts.len(), &measure(&round.attempts));
+        value["round"] = json!(index);
+        value["model"] = json!(round.model);
+        value["learnt"] = json!(round.learnt);
+        value
+    };
+    let gain = gain(rounds).map(|found| metrics::comparison_json(&found));
+    json!({"rounds": rounds.iter().enumerate().map(row).collect::<Vec<_>>(), "gain": gain, "seconds": seconds})
+}
+
+fn page(rounds: &[Round], table: &[Vec<String>]) -> Sheet {
+    let mut sheet = Sheet::new(
+        "Self-improvement",
+        "Each round samples attempts, grades them, learns from those that resolve, and is measured on \
+         instances that no round learns from. Bars are 95 % intervals over instances.",
+    );
+    let line = |name: &str, of: &dyn Fn(&Metrics) -> Option<swegym_grade::metrics::Estimate>| {
+        let point = |(index, round): (usize, &Round)| {
+            let found = of(&measure(&round.attempts))?;
+            let bar = (100.0 * found.interval.0, 100.0 * found.interval.1);
+            Some((index as f64, 100.0 * found.mean, Some(bar)))
+        };
+        Line { name: name.to_owned(), points: rounds.iter().enumerate().filter_map(point).collect() }
+    };
+    sheet.push(Part {
+        title: "Resolved, empty and stuck, in percent".to_owned(),
+        table: table.to_vec(),
+        lines: vec![
+            line("resolved", &|m| m.resolve_rate),
+            line("empty patch", &|m| m.empty_patch_rate),
+            line("stuck in a loop", &|m| m.stuck_in_loop_rate),
+        ],
+        across: "round".to_owned(),
+        ..Part::default()
+    });
+    sheet
+}

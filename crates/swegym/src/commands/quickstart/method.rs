@@ -1,0 +1,135 @@
+//! The method in miniature, on the micro gym: a teacher that mostly fails, a
+//! policy that learns from its successes, a verifier that chooses.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use swegym_grade::metrics::{Attempt, Metrics, measure};
+
+use crate::args::Size;
+use crate::commands::base::{self, FAMILIES, HELD_OUT};
+use crate::commands::gym::Gym;
+use crate::commands::{metrics, paper};
+use crate::error::CommandError;
+use crate::session::Session;
+use crate::sheet::{Line, Part, Sheet};
+use crate::workshop::Workshop;
+
+/// Tasks to learn from, to measure with, and of families that are held out.
+const TASKS: [u32; 3] = [400, 100, 60];
+
+/// Attempts at each task that are chosen among.
+const K: u32 = 8;
+
+/// What came out.
+pub(super) struct Learnt {
+    pub(super) value: Value,
+    pub(super) table: Vec<Vec<String>>,
+    /// A page with curves.
+    pub(super) page: std::path::PathBuf,
+}
+
+/// Teaches, tunes, measures, chooses; what an earlier attempt did in the folder counts.
+pub(super) async fn learn(session: &Session, folder: &Path) -> Result<Learnt, CommandError> {
+    let say = |text: &str| session.printer.say(&format!("      {text}"));
+    let base = base::unpack(&session.settings.home, Size::Large)?;
+    let mut gym = Gym::open(Workshop::open(session, folder)?)?;
+    say(&format!(
+        "tasks: {} to learn from, {} to measure with, {} of families held out",
+        TASKS[0], TASKS[1], TASKS[2]
+    ));
+    let train = gym.tasks("tasks-train", "train", FAMILIES, TASKS[0]).await?;
+    let test = gym.tasks("tasks-test", "test", FAMILIES, TASKS[1]).await?;
+    let held_out = gym.tasks("tasks-held-out", "test", HELD_OUT, TASKS[2]).await?;
+    say("teacher: four attempts at each task, most of which fail; curate: what resolves, two of a task");
+    let taught = gym.teach("teacher", &train, 4, paper::TEACHER_NOISE).await?;
+    let data = gym.data("data", &[&taught], &base, "--cap 2").await?;
+    say("policy: fine-tuned on them, and measured beside the one before");
+    let tuned = gym.tune("tuned", &base, &data.join("train.parquet"), 1, "--epochs 6").await?;
+    let before = gym.measure("zero-shot", &base, &test, 2).await?;
+    let pool = gym.sample("pool", &tuned, &test, K, 12).await?;
+    let after = metrics::load(&pool, None)?.0;
+    let before_away = gym.measure("zero-shot-held-out", &base, &held_out, 2).await?;
+    let away = gym.measure("tuned-held-out", &tuned, &held_out, 2).await?;
+    say("verifier: learns from the policy's own attempts and the teacher's, and chooses among eight");
+    let own = gym.sample("own", &tuned, &train, 3, 11).await?;
+    let pairs = gym.data("pairs", &[&own, &taught], &base, "--verifier").await?;
+    let verifier = gym.verifier("verifier", &tuned, &pairs, 1, "--epochs 5").await?;
+    let scores = gym.score("scores.jsonl", &pool, &verifier).await?;
+    let tried = gym.try_examples("examples", &pool, &test).await?;
+    let found = gym.select("selection", &pool, &scores, &[("--tests", &tried)]).await?;
+
+    let policies = [
+        ("zero-shot", &before),
+        ("fine-tuned", &after),
+        ("zero-shot, families held out", &before_away),
+        ("fine-tuned, families held out", &away),
+    ];
+    let table = table(&policies, &found);
+    let page = page(&table, &found).write(folder)?;
+    let measured: serde_json::Map<String, Value> = policies
+        .iter()
+        .map(|(name, attempts)| ((*name).to_owned(), metrics::to_json(attempts.len(), &measure(attempts))))
+        .collect();
+    let value =
+        json!({"policies": measured, "selection": found, "seconds": gym.workshop.seconds(), "page": page});
+    Ok(Learnt { value, table, page })
+}
+
+fn table(policies: &[(&str, &Vec<Attempt>)], found: &Value) -> Vec<Vec<String>> {
+    let mut table =
+        vec![["", "resolved %", "95 %", "empty %", "stuck %", "turns"].map(str::to_owned).to_vec()];
+    let tell = |x: f64| format!("{:.1}", 100.0 * x);
+    for (name, attempts) in policies {
+        let Metrics { resolve_rate, empty_patch_rate, stuck_in_loop_rate, avg_turns, .. } = measure(attempts);
+        let mean = |e: Option<swegym_grade::metrics::Estimate>| e.map_or("-".to_owned(), |e| tell(e.mean));
+        table.push(vec![
+            (*name).to_owned(),
+            mean(resolve_rate),
+            resolve_rate
+                .map_or("-".to_owned(), |e| format!("{} to {}", tell(e.interval.0), tell(e.interval.1))),
+            mean(empty_patch_rate),
+            mean(stuck_in_loop_rate),
+            avg_turns.map_or("-".to_owned(), |e| format!("{:.1}", e.mean)),
+        ]);
+    }
+    for (way, what, name) in [
+        ("verifier", "best", "best of 8 by the verifier"),
+        ("hybrid", "best", "best of 8 by verifier and tests"),
+        ("verifier", "pass", "any of 8"),
+    ] {
+        let at = &found["ways"][way][K as usize - 1][what];
+        let number = |key: &str| at[key].as_f64().map_or("-".to_owned(), tell);
+        let mut row =
+            vec![name.to_owned(), number("mean"), format!("{} to {}", number("low"), number("high"))];
+        row.extend(std::iter::repeat_n(String::new(), 3));
+        table.push(row);
+    }
+    table
+}
+
+fn page(table: &[Vec<String>], found: &Value) -> Sheet {
+    let mut sheet = Sheet::new(
+        "The method in miniature",
+        "A policy of under a million parameters, pre-trained on text without a solved task, learns from the \
+         successes of a teacher that mostly fails; a verifier then chooses among its attempts.",
+    );
+    let line = |name: &str, way: &str, what: &str| {
+        let point = |at: &Value| Some((at["k"].as_f64()?, 100.0 * at[what]["mean"].as_f64()?, None));
+        let points = found["ways"][way].as_array().into_iter().flatten().filter_map(point).collect();
+        Line { name: name.to_owned(), points }
+    };
+    sheet.push(Part {
+        title: "Resolved, in percent".to_owned(),
+        table: table.to_vec(),
+        lines: vec![
+            line("any of K", "verifier", "pass"),
+            line("chosen by verifier and tests", "hybrid", "best"),
+            line("chosen by the verifier", "verifier", "best"),
+            line("chosen by chance", "random", "best"),
+        ],
+        across: "K".to_owned(),
+        ..Part::default()
+    });
+    sheet
+}

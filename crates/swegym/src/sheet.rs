@@ -1,0 +1,146 @@
+//! A page of tables and charts, whole in one file: what pipelines found.
+
+use std::path::{Path, PathBuf};
+
+use minijinja::{Environment, context};
+use swegym_train::checkpoint::write_synced;
+
+use crate::error::CommandError;
+
+const TEMPLATE: &str = include_str!("sheet/page.html");
+
+/// Width and height of a chart's plane.
+const PLANE: (f64, f64) = (440.0, 220.0);
+
+/// A page under construction.
+pub(crate) struct Sheet {
+    title: String,
+    lead: String,
+    parts: Vec<Part>,
+}
+
+/// A heading with what belongs under it.
+#[derive(Default)]
+pub(crate) struct Part {
+    /// The heading.
+    pub(crate) title: String,
+    /// What there is to say.
+    pub(crate) words: String,
+    /// Rows, the first of which is the head; none where there is no table.
+    pub(crate) table: Vec<Vec<String>>,
+    /// Lines of one chart; none where there is none.
+    pub(crate) lines: Vec<Line>,
+    /// What is to the right.
+    pub(crate) across: String,
+}
+
+/// A curve with its uncertainty.
+pub(crate) struct Line {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its points.
+    pub(crate) points: Vec<Point>,
+}
+
+/// Where along, how much, and between what.
+pub(crate) type Point = (f64, f64, Option<(f64, f64)>);
+
+impl Sheet {
+    pub(crate) fn new(title: &str, lead: impl Into<String>) -> Self {
+        Self { title: title.to_owned(), lead: lead.into(), parts: Vec::new() }
+    }
+
+    pub(crate) fn push(&mut self, part: Part) {
+        self.parts.push(part);
+    }
+
+    /// Writes `report.html` into a folder.
+    pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf, CommandError> {
+        let path = folder.join("report.html");
+        write_synced(&path, self.render()?.as_bytes())?;
+        Ok(path)
+    }
+
+    fn render(&self) -> Result<String, CommandError> {
+        let mut environment = Environment::new();
+        environment.add_template("page.html", TEMPLATE).map_err(std::io::Error::other)?;
+        let template = environment.get_template("page.html").map_err(std::io::Error::other)?;
+        let part = |part: &Part| {
+            let (head, rows) = part.table.split_first().map_or((None, &[][..]), |(h, rows)| (Some(h), rows));
+            context! { title => part.title, words => part.words, head, rows, chart => chart(part) }
+        };
+        let parts: Vec<_> = self.parts.iter().map(part).collect();
+        let page = context! {
+            title => self.title, lead => self.lead, parts, width => PLANE.0, height => PLANE.1,
+            version => env!("CARGO_PKG_VERSION"),
+        };
+        Ok(template.render(page).map_err(std::io::Error::other)?)
+    }
+}
+
+/// The chart of a part, in units of the plane.
+fn chart(part: &Part) -> Option<minijinja::Value> {
+    let points = || part.lines.iter().flat_map(|line| &line.points);
+    let widest = |of: &dyn Fn(&Point) -> [f64; 2]| {
+        points()
+            .map(of)
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), [a, b]| (low.min(a), high.max(b)))
+    };
+    points().next()?;
+    let (left, right) = widest(&|p| [p.0, p.0]);
+    let (low, high) = widest(&|p| p.2.map_or([p.1, p.1], |(low, high)| [low, high]));
+    let low = low.min(0.0);
+    let x = |at: f64| if right > left { (at - left) / (right - left) * PLANE.0 } else { PLANE.0 / 2.0 };
+    let y = |at: f64| (1.0 - (at - low) / (high - low).max(1e-9)) * PLANE.1;
+    let line = |(index, line): (usize, &Line)| {
+        let path: Vec<String> = line.points.iter().map(|p| format!("{:.1},{:.1}", x(p.0), y(p.1))).collect();
+        let bar = |p: &Point| {
+            let (low, high) = p.2?;
+            Some(
+                context! { x => format!("{:.1}", x(p.0)), low => format!("{:.1}", y(low)), high => format!("{:.1}", y(high)) },
+            )
+        };
+        let dots: Vec<_> = line
+            .points
+            .iter()
+            .map(|p| context! { x => format!("{:.1}", x(p.0)), y => format!("{:.1}", y(p.1)), tell => format!("{} at {}: {:.2}", line.name, p.0, p.1) })
+            .collect();
+        let bars: Vec<_> = line.points.iter().filter_map(bar).collect();
+        context! { name => line.name, way => index % 6, path => path.join(" "), bars, dots }
+    };
+    let lines: Vec<_> = part.lines.iter().enumerate().map(line).collect();
+    Some(context! {
+        lines, left => tell(left), right => tell(right), low => tell(low), high => tell(high), across => part.across,
+    })
+}
+
+fn tell(number: f64) -> String {
+    if number.fract() == 0.0 { format!("{number:.0}") } else { format!("{number:.1}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_and_charts_are_on_the_page_and_nothing_untrusted_is_code() {
+        let mut sheet = Sheet::new("Found", "Two <rounds>.");
+        sheet.push(Part {
+            title: "Resolved".to_owned(),
+            table: vec![
+                vec!["round".to_owned(), "%".to_owned()],
+                vec!["0".to_owned(), "<b>4</b>".to_owned()],
+            ],
+            lines: vec![Line {
+                name: "policy".to_owned(),
+                points: vec![(0.0, 4.0, Some((2.0, 6.0))), (1.0, 40.0, None)],
+            }],
+            across: "round".to_owned(),
+            ..Part::default()
+        });
+        sheet.push(Part { title: "Empty".to_owned(), ..Part::default() });
+        let page = sheet.render().unwrap();
+        assert!(page.contains("points=\"0.0,198.0 440.0,0.0\""), "{page}");
+        assert!(page.contains("&lt;rounds&gt;") && !page.contains("<b>4"), "{page}");
+    }
+}
