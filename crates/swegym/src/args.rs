@@ -134,6 +134,12 @@ pub(crate) struct MicroArgs {
     /// Write so many texts to pre-train a policy on to this file, and no instances
     #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "resume"])]
     pub(crate) text: Option<PathBuf>,
+    /// Write the gym's base policy to this folder, and no instances
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "resume", "text"])]
+    pub(crate) policy: Option<PathBuf>,
+    /// Its size
+    #[arg(long, value_enum, default_value_t = Size::Large, requires = "policy")]
+    pub(crate) size: Size,
     /// Levels of difficulty, 1 to 3 [default: all]
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub(crate) levels: Vec<u8>,

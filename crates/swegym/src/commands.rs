@@ -60,6 +60,9 @@ pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) 
             )
         }
         Verb::Micro(args) => {
+            if let Some(folder) = &args.policy {
+                return base::write(printer, args.size, folder);
+            }
             if let Some(path) = &args.text {
                 return stage::micro_text(printer, &args, path);
             }

@@ -12,6 +12,7 @@ use swegym_train::checkpoint::{replace_folder, write_synced};
 use crate::args::{RunArgs, Size};
 use crate::error::CommandError;
 use crate::exit;
+use crate::printer::Printer;
 use crate::session::Session;
 use crate::workshop::{HERE, Workshop};
 
@@ -104,11 +105,28 @@ pub(crate) fn unpack(home: &Path, size: Size) -> Result<PathBuf, CommandError> {
     if !folder.is_dir() {
         std::fs::create_dir_all(&policies)
             .map_err(|e| CommandError::file("make the folder", &policies, &e))?;
-        replace_folder(&folder, |draft| {
-            size.files().try_for_each(|(name, bytes)| write_synced(&draft.join(name), bytes))
-        })?;
+        place(size, &folder)?;
     }
     Ok(folder)
+}
+
+fn place(size: Size, folder: &Path) -> Result<(), CommandError> {
+    replace_folder(folder, |draft| {
+        size.files().try_for_each(|(name, bytes)| write_synced(&draft.join(name), bytes))
+    })?;
+    Ok(())
+}
+
+/// Writes it where the user wants it.
+pub(crate) fn write(printer: Printer, size: Size, folder: &Path) -> Result<u8, CommandError> {
+    if folder.exists() && !folder.join("config.json").is_file() {
+        let message = format!("`{}` is there, and is no model", folder.display());
+        return Err(CommandError::usage(message, "name a folder that is not there yet"));
+    }
+    place(size, folder)?;
+    let table = vec![vec!["policy".to_owned()], vec![folder.display().to_string()]];
+    printer.result(&json!({"policy": folder, "size": size.name()}), &table);
+    Ok(exit::DONE)
 }
 
 /// Makes it from nothing, bit for bit on processors with the same kernels.
