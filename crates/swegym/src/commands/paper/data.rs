@@ -60,9 +60,12 @@ pub(super) async fn scaling(study: &mut Study<'_>) -> Result<(), CommandError> {
     let length = format!("--steps {}", scale.steps);
     let mut lines = Vec::new();
     let mut table = vec![head(&["chosen", "share", "trajectories", "resolved % (95 %)"])];
-    for (by, flags) in [("random", ""), ("distinct", "--cap 1"), ("repo", "--cap 1")] {
-        let ladder =
-            format!("{flags} --ladder 0.25,0.5 --ladder-by {}", if by == "distinct" { "random" } else { by });
+    let arms = [("random", ""), ("distinct", "--cap 1"), ("repo", "--cap 1")];
+    for (by, flags) in &arms[..if scale.every { 3 } else { 1 }] {
+        let ladder = format!(
+            "{flags} --ladder 0.25,0.5 --ladder-by {}",
+            if *by == "distinct" { "random" } else { by }
+        );
         let data = study.gym.data(&format!("ladder-{by}"), &[&taught], &base, &ladder).await?;
         let all = improve::learnt(&data)?;
         let mut points = Vec::new();
@@ -79,11 +82,11 @@ pub(super) async fn scaling(study: &mut Study<'_>) -> Result<(), CommandError> {
             }
             let found = Found::percent(measure(&attempts).resolve_rate);
             let trajectories = part * all as f64;
-            table.push(vec![by.to_owned(), share.to_owned(), format!("{trajectories:.0}"), found.tell()]);
+            table.push(vec![(*by).to_owned(), share.to_owned(), format!("{trajectories:.0}"), found.tell()]);
             points.push((trajectories, found.value, found.interval));
         }
         let fit = log_fit(&points.iter().map(|p| (p.0, p.1)).collect::<Vec<_>>());
-        if let (Some(fit), "random") = (fit, by) {
+        if let (Some(fit), "random") = (fit, *by) {
             study.claim(
                 "Figure 7: points for each doubling of the data, at equal steps",
                 Found::plain(fit.slope * std::f64::consts::LN_2),
@@ -94,7 +97,7 @@ pub(super) async fn scaling(study: &mut Study<'_>) -> Result<(), CommandError> {
                 f.value >= 0.9
             });
         }
-        lines.push(Line { name: by.to_owned(), points });
+        lines.push(Line { name: (*by).to_owned(), points });
     }
     study.sheet.push(Part {
         title: "Figures 7 and 8: more data at equal optimiser steps".to_owned(),

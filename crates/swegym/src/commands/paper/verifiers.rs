@@ -97,7 +97,9 @@ pub(super) async fn curves(study: &mut Study<'_>, tuned: &Path) -> Result<Judged
         lines,
         across: "K".to_owned(),
     });
-    smaller(study, &pool, &found, &pairs).await?;
+    if scale.every {
+        smaller(study, &pool, &found, &pairs).await?;
+    }
     Ok(Judged { pool, own, tuned: tuned.to_owned(), mixed: found })
 }
 
@@ -170,12 +172,13 @@ pub(super) async fn ablation(study: &mut Study<'_>, judged: &Judged) -> Result<(
     };
     table.push(told("both", &judged.mixed));
     let mut best = Vec::new();
-    for (name, runs, flags, length) in [
+    let arms = [
         ("on-policy", vec![own.as_path()], "--verifier", ""),
         ("off-policy", vec![taught.as_path()], "--verifier", ""),
         ("off-policy-2x-failures", vec![taught.as_path()], "--verifier --negatives 2", ""),
         ("both-by-adapter", vec![own.as_path(), taught.as_path()], "--verifier", "--lora 16"),
-    ] {
+    ];
+    for (name, runs, flags, length) in arms {
         let pairs = study.gym.data(&format!("pairs-{name}"), &runs, &base, flags).await?;
         let length = format!("{} {length}", scale.judging);
         let verifier =
