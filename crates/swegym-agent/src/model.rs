@@ -1,5 +1,6 @@
 //! The seam between agents and models: one question, one answer.
 
+pub mod adapters;
 pub mod budget;
 pub mod endpoint;
 pub mod replayed;

@@ -32,6 +32,29 @@ pub(crate) struct Workshop {
     done: Vec<Value>,
 }
 
+/// A model that can be asked.
+#[derive(Debug, Clone)]
+pub(crate) enum Policy {
+    /// One of this machine, served within the process while it is asked.
+    Here(PathBuf),
+    /// One behind an endpoint.
+    There {
+        /// Its name.
+        name: String,
+        /// The address, up to `/v1`.
+        endpoint: String,
+    },
+}
+
+impl Policy {
+    fn name(&self) -> String {
+        match self {
+            Self::Here(model) => model.display().to_string(),
+            Self::There { name, .. } => name.clone(),
+        }
+    }
+}
+
 impl Workshop {
     /// Opens a folder; what an earlier attempt did there counts.
     pub(crate) fn open(session: &Session, folder: &Path) -> Result<Self, CommandError> {
@@ -62,25 +85,26 @@ impl Workshop {
         self.take(name, words.into_iter().map(Into::into).collect(), None).await
     }
 
-    /// A rollout whose model is one of this machine's, served meanwhile.
+    /// A rollout of a policy.
     pub(crate) async fn ask<T: Into<OsString>>(
         &mut self,
         name: &str,
-        model: &Path,
+        policy: &Policy,
         words: impl IntoIterator<Item = T>,
     ) -> Result<PathBuf, CommandError> {
-        self.take(name, words.into_iter().map(Into::into).collect(), Some(model)).await
+        self.take(name, words.into_iter().map(Into::into).collect(), Some(policy)).await
     }
 
     async fn take(
         &mut self,
         name: &str,
         words: Vec<OsString>,
-        model: Option<&Path>,
+        policy: Option<&Policy>,
     ) -> Result<PathBuf, CommandError> {
         let place = self.place(name);
         let mut told: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-        told.extend(model.map(|model| model.display().to_string()));
+        // Not where it is: an endpoint may have moved when a run is taken up.
+        told.extend(policy.map(Policy::name));
         if let Some(done) = self.done.iter().find(|step| step["step"] == name) {
             if done["words"] == json!(told) {
                 return Ok(place);
@@ -95,9 +119,13 @@ impl Workshop {
             return Err(interrupted());
         }
         let began = Instant::now();
-        let code = match model {
+        let code = match policy {
             None => self.run(words, &place).await?,
-            Some(model) => self.run_with(words, &place, model).await?,
+            Some(Policy::Here(model)) => self.run_with(words, &place, model).await?,
+            Some(Policy::There { name, endpoint }) => {
+                let there = ["--model", name, "--endpoint", endpoint].map(OsString::from);
+                self.run(words.into_iter().chain(there).collect(), &place).await?
+            }
         };
         if code == exit::INTERRUPTED {
             return Err(interrupted());

@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::toy::listen;
 use common::{Gym, rows};
 use serde_json::Value;
 
@@ -92,6 +93,34 @@ fn rounds_are_taken_up_where_they_were_cut() {
     assert!(String::from_utf8_lossy(&same.stderr).contains("learnt from and measured with"), "{same:?}");
     let odd = gym.run(&improve(&["--rounds", "1", "--out", "no", "--train", "--no-such-flag"]));
     assert!(!odd.status.success());
+}
+
+#[test]
+fn rounds_at_an_endpoint_hand_it_their_adapters() {
+    let gym = school();
+    let words = ["serve", "--model", "policy", "--name", "pupil", "--hot-swap", "--listen", "127.0.0.1:0"];
+    let server = listen(&gym, &words);
+    let lesson = format!("{LESSON} --lora 4");
+    let there = ["--endpoint", &server.address, "--policy", "pupil", "--rounds", "2", "--out", "there"];
+    let mut words = improve(&there);
+    *words.iter_mut().find(|word| **word == LESSON).unwrap() = &lesson;
+    gym.must(&words);
+    let found: Value = serde_json::from_str(&gym.read("there/improve.json")).unwrap();
+    assert_eq!(found["rounds"].as_array().unwrap().len(), 3);
+    let asked = gym.read("there/measure-2/run.json");
+    assert!(asked.contains("pupil-round-2"), "{asked}");
+    // Without an adapter there is nothing to hand over.
+    let refused = gym.run(&improve(&[
+        "--endpoint",
+        &server.address,
+        "--policy",
+        "pupil",
+        "--rounds",
+        "1",
+        "--out",
+        "no",
+    ]));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--lora"), "{refused:?}");
 }
 
 #[test]

@@ -18,6 +18,13 @@ pub(crate) struct ImproveArgs {
     /// Instances to measure with; none of them may be among the others
     #[arg(long, value_name = "FILE")]
     pub(crate) measure: PathBuf,
+    /// An endpoint that serves the policy under --policy and takes adapters by name (vLLM, SGLang,
+    /// `serve --hot-swap`); --train then needs --lora [default: the policy is served here]
+    #[arg(long, value_name = "URL", requires = "policy")]
+    pub(crate) endpoint: Option<String>,
+    /// The policy's name at the endpoint
+    #[arg(long, value_name = "NAME", requires = "endpoint")]
+    pub(crate) policy: Option<String>,
     /// Rounds
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) rounds: u32,

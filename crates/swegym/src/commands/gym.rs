@@ -9,7 +9,7 @@ use swegym_train::checkpoint::write_synced;
 
 use super::{base, improve, metrics};
 use crate::error::CommandError;
-use crate::workshop::Workshop;
+use crate::workshop::{Policy, Workshop};
 
 /// What fine-tuning is done with, but for how long.
 const TUNING: &str = "--context 1024 --batch 4 --rate 1e-3";
@@ -74,7 +74,7 @@ impl Gym {
         words.extend(["--attempts".to_owned(), attempts.to_string(), "--instances".to_owned()]);
         words.extend([instances(tasks), "--sampling-seed".to_owned(), seed.to_string()]);
         words.extend(improve::flags(base::AGENT));
-        self.workshop.ask(name, model, words).await
+        self.workshop.ask(name, &Policy::Here(model.to_owned()), words).await
     }
 
     /// The attempts of a run with their verdicts.

@@ -4,17 +4,19 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use swegym_agent::model::adapters::load_adapter;
 use swegym_core::format::instances::{self, UnknownFields};
 use swegym_grade::metrics::{Attempt, Comparison, Metrics, compare, measure};
 use swegym_train::checkpoint::write_synced;
 
-use super::metrics;
+use super::{metrics, train};
 use crate::args::{ImproveArgs, Memory, Start};
 use crate::error::CommandError;
 use crate::exit;
 use crate::session::Session;
+use crate::settings::Environment;
 use crate::sheet::{Line, Part, Sheet};
-use crate::workshop::Workshop;
+use crate::workshop::{Policy, Workshop};
 
 /// What a round left.
 pub(crate) struct Round {
@@ -65,8 +67,12 @@ pub(crate) async fn rounds(
 ) -> Result<Vec<Round>, CommandError> {
     let ways = &args.ways;
     let mut model = args.model.clone();
+    let mut policy = match (&args.endpoint, &args.policy) {
+        (Some(endpoint), Some(name)) => Policy::There { name: name.clone(), endpoint: endpoint.clone() },
+        _ => Policy::Here(model.clone()),
+    };
     let mut rounds = vec![Round {
-        attempts: measured(workshop, args, prefix, 0, &model).await?,
+        attempts: measured(workshop, args, prefix, 0, &policy).await?,
         model: model.clone(),
         learnt: 0,
     }];
@@ -75,7 +81,7 @@ pub(crate) async fn rounds(
     for round in 1..=args.rounds {
         let seed = (args.seed * 1000 + u64::from(round)).to_string();
         let words = attempts(args, &args.instances, ways.attempts, &seed);
-        let sampled = workshop.ask(&format!("{prefix}sample-{round}"), &model, words).await?;
+        let sampled = workshop.ask(&format!("{prefix}sample-{round}"), &policy, words).await?;
         if ways.learn == Memory::Last {
             runs.clear();
         }
@@ -100,8 +106,9 @@ pub(crate) async fn rounds(
         words.extend([data.join("train.parquet").display().to_string(), "--seed".to_owned(), seed]);
         words.extend(flags(&args.train_flags));
         model = workshop.step(&format!("{prefix}model-{round}"), words).await?;
+        policy = served(args, &model, round).await?;
         rounds.push(Round {
-            attempts: measured(workshop, args, prefix, round, &model).await?,
+            attempts: measured(workshop, args, prefix, round, &policy).await?,
             model: model.clone(),
             learnt: learnt(&data)?,
         });
@@ -110,16 +117,36 @@ pub(crate) async fn rounds(
     Ok(rounds)
 }
 
+/// The policy of a round, where it can be asked: an endpoint is handed the adapter.
+async fn served(args: &ImproveArgs, model: &Path, round: u32) -> Result<Policy, CommandError> {
+    let (Some(endpoint), Some(name)) = (&args.endpoint, &args.policy) else {
+        return Ok(Policy::Here(model.to_owned()));
+    };
+    let folder = train::model_folder(model);
+    if !folder.join("adapter_config.json").is_file() {
+        let message = format!("the endpoint takes adapters, and `{}` is none", folder.display());
+        return Err(CommandError::usage(message, "add --lora RANK to the flags of --train"));
+    }
+    let folder = folder.canonicalize().unwrap_or(folder);
+    let name = format!("{name}-round-{round}");
+    let key = Environment::variable("OPENAI_API_KEY");
+    load_adapter(endpoint, key.as_deref(), &name, &folder).await.map_err(|why| {
+        let message = format!("{endpoint} does not take the adapter of round {round}: {why}");
+        CommandError::usage(message, "let it load adapters: vLLM's --enable-lora, `serve --hot-swap`")
+    })?;
+    Ok(Policy::There { name, endpoint: endpoint.clone() })
+}
+
 async fn measured(
     workshop: &mut Workshop,
     args: &ImproveArgs,
     prefix: &str,
     round: u32,
-    model: &Path,
+    policy: &Policy,
 ) -> Result<Vec<Attempt>, CommandError> {
     // The same seed in every round: what differs is the policy.
     let words = attempts(args, &args.measure, args.measure_attempts, &args.seed.to_string());
-    let run = workshop.ask(&format!("{prefix}measure-{round}"), model, words).await?;
+    let run = workshop.ask(&format!("{prefix}measure-{round}"), policy, words).await?;
     Ok(metrics::load(&run, None)?.0)
 }
 

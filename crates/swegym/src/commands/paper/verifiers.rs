@@ -7,6 +7,7 @@ use serde_json::Value;
 use swegym_grade::selection::log_fit;
 
 use super::{Found, Study, head};
+use crate::commands::base::FAMILIES;
 use crate::error::CommandError;
 use crate::sheet::{Line, Part};
 
@@ -48,9 +49,10 @@ pub(super) async fn curves(study: &mut Study<'_>, tuned: &Path) -> Result<Judged
     let pairs = study.gym.data("pairs-mixed", &[&own, &taught], &base, "--verifier").await?;
     let verifier = study.gym.verifier("verifier-mixed", tuned, &pairs, 1, scale.judging).await?;
     let scores = study.gym.score("scores-mixed.jsonl", &pool, &verifier).await?;
-    // Scores are calibrated on tasks to learn from that the policy did again.
-    let again = study.gym.sample("own-again", tuned, &train, 1, 13).await?;
-    let known = study.gym.score("scores-again.jsonl", &again, &verifier).await?;
+    // What scores are worth shows on tasks that neither policy nor verifier has learnt.
+    let fresh = study.gym.tasks("tasks-validation", "validation", FAMILIES, scale.held_out).await?;
+    let again = study.gym.sample("validation", tuned, &fresh, 4, 13).await?;
+    let known = study.gym.score("scores-validation.jsonl", &again, &verifier).await?;
     let tried = study.gym.try_examples("examples", &pool, &test).await?;
     let more: [(&str, &Path); 3] =
         [("--tests", &tried), ("--calibrate", &again), ("--calibrate-scores", &known)];
