@@ -1,6 +1,6 @@
 //! What a rollout came to, and whether another one differs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
@@ -36,6 +36,11 @@ pub(crate) fn run(printer: Printer, args: &MetricsArgs) -> Result<u8, CommandErr
     value["by_exit_status"] = json!(by.get("exit status"));
     let mut words =
         format!("resolved of the attempts that were tested; {broke} broke on the way and count nowhere");
+    if let Some((tokens, cost)) = per_resolved(&attempts) {
+        value["per_resolved"] = json!({"tokens": tokens, "cost_usd": cost});
+        let money = cost.map_or(String::new(), |cost| format!(" and ${cost:.4}"));
+        words = format!("{words}\n{tokens:.0} tokens{money} for each resolved instance");
+    }
     if let Some(other) = &args.against {
         let (others, _) = load(other, args.against_evaluation.as_deref())?;
         let found = compare(&attempts, &others).ok_or_else(|| {
@@ -50,6 +55,20 @@ pub(crate) fn run(printer: Printer, args: &MetricsArgs) -> Result<u8, CommandErr
     printer.result(&value, &table);
     printer.say(&words);
     Ok(exit::DONE)
+}
+
+/// What all tested attempts used, failures included, for each instance that any
+/// of them resolves: tokens, and money where it is known of all.
+fn per_resolved(attempts: &[Attempt]) -> Option<(f64, Option<f64>)> {
+    let tested = || attempts.iter().filter(|attempt| attempt.resolved.is_some());
+    let resolved = tested().filter(|attempt| attempt.resolved == Some(true));
+    let instances: BTreeSet<&str> = resolved.map(|attempt| attempt.instance_id.as_str()).collect();
+    if instances.is_empty() {
+        return None;
+    }
+    let count = instances.len() as f64;
+    let cost: Option<f64> = tested().map(|attempt| attempt.cost_usd).sum();
+    Some((tested().map(|attempt| attempt.tokens).sum::<f64>() / count, cost.map(|cost| cost / count)))
 }
 
 /// Finished attempts of a run, and how many broke.
