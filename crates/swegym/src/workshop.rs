@@ -56,8 +56,15 @@ impl Policy {
 }
 
 impl Workshop {
-    /// Opens a folder; what an earlier attempt did there counts.
-    pub(crate) fn open(session: &Session, folder: &Path) -> Result<Self, CommandError> {
+    /// Opens a folder; what an earlier attempt did there counts, if it is to be
+    /// resumed.
+    pub(crate) fn open(session: &Session, folder: &Path, resume: bool) -> Result<Self, CommandError> {
+        if !resume && folder.join(DONE).exists() {
+            return Err(CommandError::usage(
+                format!("steps of an earlier run are in `{}`", folder.display()),
+                "go on with them by --resume, or choose another folder with --out",
+            ));
+        }
         std::fs::create_dir_all(folder).map_err(|e| CommandError::file("make the folder", folder, &e))?;
         let text = std::fs::read_to_string(folder.join(DONE)).unwrap_or_default();
         // A line that was cut by a crash is a step that is not done.
@@ -212,7 +219,7 @@ fn parse(words: Vec<OsString>) -> Result<Verb, CommandError> {
     })
 }
 
-fn interrupted() -> CommandError {
+pub(crate) fn interrupted() -> CommandError {
     let mut error = CommandError::nothing("interrupted", "go on with --resume and the same --out");
     error.exit = exit::INTERRUPTED;
     error

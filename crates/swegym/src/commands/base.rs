@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use swegym_core::Digest;
-use swegym_runner::run_dir::Open;
 use swegym_train::checkpoint::{replace_folder, write_synced};
 
 use crate::args::{RunArgs, Size};
@@ -131,14 +130,7 @@ pub(crate) fn write(printer: Printer, size: Size, folder: &Path) -> Result<u8, C
 /// Makes it from nothing, bit for bit on processors with the same kernels.
 pub(crate) async fn make(session: &Session, size: Size, run: RunArgs) -> Result<u8, CommandError> {
     let folder = session.run_folder("base", run.out);
-    let mode = if run.resume { Open::Resume } else { Open::New };
-    if mode == Open::New && folder.join("steps.jsonl").exists() {
-        return Err(CommandError::usage(
-            format!("`{}` already holds a base policy", folder.display()),
-            "go on with it by --resume, or choose another folder with --out",
-        ));
-    }
-    let mut workshop = Workshop::open(session, &folder)?;
+    let mut workshop = Workshop::open(session, &folder, run.resume)?;
     let say = |text: &str| session.printer.say(text);
     let text = |path: &Path| path.display().to_string();
 

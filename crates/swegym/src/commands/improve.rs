@@ -31,14 +31,8 @@ pub(crate) struct Round {
 /// Improves a policy.
 pub(crate) async fn run(session: &Session, args: &ImproveArgs) -> Result<u8, CommandError> {
     let folder = session.run_folder("improve", args.run.out.clone());
-    if !args.run.resume && folder.join("steps.jsonl").exists() {
-        return Err(CommandError::usage(
-            format!("`{}` already holds rounds", folder.display()),
-            "go on with them by --resume, or choose another folder with --out",
-        ));
-    }
     apart(&args.instances, &args.measure)?;
-    let mut workshop = Workshop::open(session, &folder)?;
+    let mut workshop = Workshop::open(session, &folder, args.run.resume)?;
     let say = |text: &str| session.printer.say(text);
     let rounds = rounds(&mut workshop, args, "", say).await?;
     let value = to_json(&rounds, workshop.seconds());

@@ -211,19 +211,11 @@ fn head(words: &[&str]) -> Vec<String> {
 /// Runs every study.
 pub(crate) async fn run(session: &Session, args: &PaperArgs) -> Result<u8, CommandError> {
     let folder = session.run_folder("paper", args.run.out.clone());
-    if !args.run.resume && folder.join("steps.jsonl").exists() {
-        return Err(CommandError::usage(
-            format!("`{}` already holds a reproduction", folder.display()),
-            "go on with it by --resume, or choose another folder with --out",
-        ));
-    }
     let say = |text: &str| session.printer.say(text);
-    let scale = Scale { seeds: args.seeds.unwrap_or(0), ..if args.fast { FAST } else { WHOLE } };
-    let scale = match scale.seeds {
-        0 => Scale { seeds: if args.fast { FAST } else { WHOLE }.seeds, ..scale },
-        _ => scale,
-    };
-    let mut study = open(session, &folder, scale, &say).await?;
+    let mut scale = if args.fast { FAST } else { WHOLE };
+    scale.seeds = args.seeds.unwrap_or(scale.seeds);
+    let workshop = Workshop::open(session, &folder, args.run.resume)?;
+    let mut study = open(session, workshop, scale, &say).await?;
     say("[1/5] fine-tuning: three sizes, caps, families that are held out (Tables 3 and 4)");
     let tuned = policies::sizes(&mut study).await?;
     policies::caps(&mut study).await?;
@@ -241,7 +233,7 @@ pub(crate) async fn run(session: &Session, args: &PaperArgs) -> Result<u8, Comma
 
 async fn open<'a>(
     session: &Session,
-    folder: &Path,
+    workshop: Workshop,
     scale: Scale,
     say: &'a dyn Fn(&str),
 ) -> Result<Study<'a>, CommandError> {
@@ -252,7 +244,7 @@ async fn open<'a>(
         .copied()
         .map(|size| Ok((size, base::unpack(home, size)?)))
         .collect::<Result<Vec<_>, CommandError>>()?;
-    let mut gym = Gym::open(Workshop::open(session, folder)?)?;
+    let mut gym = Gym::open(workshop)?;
     let train = gym.tasks("tasks-train", "train", FAMILIES, scale.train).await?;
     let test = gym.tasks("tasks-test", "test", FAMILIES, scale.test).await?;
     let held_out = gym.tasks("tasks-held-out", "test", HELD_OUT, scale.held_out).await?;

@@ -105,9 +105,7 @@ fn teacher(instances: &Path) -> RolloutArgs {
 
 fn stop_unless_useful(done: &Done, wanted: &str, otherwise: &str) -> Result<(), CommandError> {
     if done.exit == crate::exit::INTERRUPTED {
-        let mut error = CommandError::nothing("interrupted", "go on with --resume and the same --out");
-        error.exit = done.exit;
-        return Err(error);
+        return Err(crate::workshop::interrupted());
     }
     if done.counts.contains_key(wanted) {
         return Ok(());

@@ -33,7 +33,8 @@ pub(super) struct Learnt {
 pub(super) async fn learn(session: &Session, folder: &Path) -> Result<Learnt, CommandError> {
     let say = |text: &str| session.printer.say(&format!("      {text}"));
     let base = base::unpack(&session.settings.home, Size::Large)?;
-    let mut gym = Gym::open(Workshop::open(session, folder)?)?;
+    // The quickstart has asked already whether an earlier run is to go on.
+    let mut gym = Gym::open(Workshop::open(session, folder, true)?)?;
     say(&format!(
         "tasks: {} to learn from, {} to measure with, {} of families held out",
         TASKS[0], TASKS[1], TASKS[2]
