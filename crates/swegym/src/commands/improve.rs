@@ -198,24 +198,12 @@ fn told(round: u32, of: &Round) -> String {
 
 /// A row a round.
 pub(crate) fn table(rounds: &[Round]) -> Vec<Vec<String>> {
-    let head = ["round", "learnt", "resolved", "95 %", "empty", "stuck", "turns"];
+    let head = ["round", "learnt"].into_iter().chain(metrics::CELLS).map(str::to_owned).collect();
     let row = |(index, round): (usize, &Round)| {
-        let Metrics { resolve_rate, empty_patch_rate, stuck_in_loop_rate, avg_turns, .. } =
-            measure(&round.attempts);
-        let percent = |x: f64| format!("{:.1}", 100.0 * x);
-        let mean = |e: Option<swegym_grade::metrics::Estimate>| e.map_or("-".into(), |e| percent(e.mean));
-        vec![
-            index.to_string(),
-            round.learnt.to_string(),
-            mean(resolve_rate),
-            resolve_rate
-                .map_or("-".into(), |e| format!("{}–{}", percent(e.interval.0), percent(e.interval.1))),
-            mean(empty_patch_rate),
-            mean(stuck_in_loop_rate),
-            avg_turns.map_or("-".into(), |e| format!("{:.1}", e.mean)),
-        ]
+        let told = [index.to_string(), round.learnt.to_string()];
+        told.into_iter().chain(metrics::cells(&round.attempts)).collect()
     };
-    std::iter::once(head.map(str::to_owned).to_vec()).chain(rounds.iter().enumerate().map(row)).collect()
+    std::iter::once(head).chain(rounds.iter().enumerate().map(row)).collect()
 }
 
 fn to_json(rounds: &[Round], seconds: f64) -> Value {

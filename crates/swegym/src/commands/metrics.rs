@@ -131,6 +131,24 @@ fn row(name: &str, attempts: usize, metrics: &Metrics) -> Vec<String> {
     ]
 }
 
+/// What [`cells`] are about, in percent but for the turns.
+pub(crate) const CELLS: [&str; 5] = ["resolved %", "95 %", "empty %", "stuck %", "turns"];
+
+/// How some attempts did, as cells of a table.
+pub(crate) fn cells(attempts: &[Attempt]) -> [String; 5] {
+    let Metrics { resolve_rate, empty_patch_rate, stuck_in_loop_rate, avg_turns, .. } = measure(attempts);
+    let percent = |x: f64| format!("{:.1}", 100.0 * x);
+    let mean = |e: Option<Estimate>| e.map_or("-".to_owned(), |e| percent(e.mean));
+    let interval = |e: Estimate| format!("{} to {}", percent(e.interval.0), percent(e.interval.1));
+    [
+        mean(resolve_rate),
+        resolve_rate.map_or("-".to_owned(), interval),
+        mean(empty_patch_rate),
+        mean(stuck_in_loop_rate),
+        avg_turns.map_or("-".to_owned(), |e| format!("{:.1}", e.mean)),
+    ]
+}
+
 pub(crate) fn to_json(attempts: usize, metrics: &Metrics) -> Value {
     let estimate = |e: &Option<Estimate>| {
         e.map(|e| json!({"mean": e.mean, "low": e.interval.0, "high": e.interval.1, "spread": e.paper_spread, "attempts": e.attempts}))

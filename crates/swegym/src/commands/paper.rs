@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use swegym_grade::metrics::{Attempt, Estimate, estimate, measure};
+use swegym_grade::metrics::{Attempt, Estimate, estimate};
 use swegym_train::checkpoint::write_synced;
 
 use super::base::{self, FAMILIES, HELD_OUT};
 use super::gym::Gym;
+use super::metrics;
 use crate::args::{PaperArgs, Size};
 use crate::error::CommandError;
 use crate::exit;
@@ -189,20 +190,10 @@ fn resolved(attempt: &Attempt) -> Option<bool> {
     attempt.resolved
 }
 
-/// A table's row of a policy: empty, loops, turns, resolved.
+/// A table's row of a policy.
 fn row(name: &str, attempts: &[Attempt]) -> Vec<String> {
-    let of = measure(attempts);
-    let percent = |e: Option<Estimate>| e.map_or("-".to_owned(), |e| format!("{:.1}", 100.0 * e.mean));
-    vec![
-        name.to_owned(),
-        percent(of.empty_patch_rate),
-        percent(of.stuck_in_loop_rate),
-        of.avg_turns.map_or("-".to_owned(), |e| format!("{:.1}", e.mean)),
-        Found::percent(of.resolve_rate).tell(),
-    ]
+    std::iter::once(name.to_owned()).chain(metrics::cells(attempts)).collect()
 }
-
-const ROW: [&str; 5] = ["policy", "empty %", "stuck %", "turns", "resolved % (95 %)"];
 
 fn head(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()

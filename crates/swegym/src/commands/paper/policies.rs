@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use swegym_grade::metrics::{Attempt, measure};
 
-use super::{Found, ROW, Study, difference, head, resolved, row};
+use super::{Found, Study, difference, head, resolved, row};
 use crate::args::Size;
+use crate::commands::metrics::{CELLS, cells};
 use crate::error::CommandError;
 use crate::sheet::{Line, Part};
 
@@ -26,7 +27,7 @@ pub(super) async fn sizes(study: &mut Study<'_>) -> Result<PathBuf, CommandError
     let (test, held_out, taught, train) =
         (study.test.clone(), study.held_out.clone(), study.taught.clone(), study.base());
     let data = study.gym.data("data", &[&taught], &train, "--cap 2").await?.join("train.parquet");
-    let mut table = vec![head(&ROW)];
+    let mut table = vec![["policy"].into_iter().chain(CELLS).map(str::to_owned).collect::<Vec<_>>()];
     let (mut bars, mut last) = ([Vec::new(), Vec::new()], None);
     for (index, (size, base)) in study.bases.clone().into_iter().enumerate() {
         let name = size.name();
@@ -111,7 +112,8 @@ async fn headline(
 pub(super) async fn caps(study: &mut Study<'_>) -> Result<(), CommandError> {
     let scale = study.scale;
     let (test, taught, base) = (study.test.clone(), study.taught.clone(), study.base());
-    let mut table = vec![head(&["cap", "trajectories", "empty %", "resolved % (95 %)"])];
+    let mut table =
+        vec![head(&["cap", "trajectories"]).into_iter().chain(CELLS.map(str::to_owned)).collect::<Vec<_>>()];
     let mut arms: Vec<Vec<Attempt>> = Vec::new();
     let caps: &[&str] = if scale.every { &["1", "2", "none", "3"] } else { &["1", "2", "none"] };
     for &cap in caps {
@@ -124,9 +126,8 @@ pub(super) async fn caps(study: &mut Study<'_>) -> Result<(), CommandError> {
             let model = study.gym.tune(&step, &base, &file, seed, scale.tuning).await?;
             attempts.extend(study.gym.measure(&format!("{step}-test"), &model, &test, scale.measured).await?);
         }
-        let [_, empty, _, _, rate] = row(cap, &attempts).try_into().unwrap_or_default();
         let learnt = crate::commands::improve::learnt(&data)?.to_string();
-        table.push(vec![cap.to_owned(), learnt, empty, rate]);
+        table.push([cap.to_owned(), learnt].into_iter().chain(cells(&attempts)).collect());
         arms.push(attempts);
     }
     let gain = difference(&resolved, &arms[1], &arms[0]);

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use swegym_grade::metrics::{Attempt, Metrics, measure};
+use swegym_grade::metrics::{Attempt, measure};
 
 use crate::args::Size;
 use crate::commands::base::{self, FAMILIES, HELD_OUT};
@@ -78,22 +78,12 @@ pub(super) async fn learn(session: &Session, folder: &Path) -> Result<Learnt, Co
 }
 
 fn table(policies: &[(&str, &Vec<Attempt>)], found: &Value) -> Vec<Vec<String>> {
-    let mut table =
-        vec![["", "resolved %", "95 %", "empty %", "stuck %", "turns"].map(str::to_owned).to_vec()];
+    let head = [""].into_iter().chain(metrics::CELLS).map(str::to_owned).collect();
+    let row = |(name, attempts): &(&str, &Vec<Attempt>)| {
+        std::iter::once((*name).to_owned()).chain(metrics::cells(attempts)).collect()
+    };
+    let mut table: Vec<Vec<String>> = std::iter::once(head).chain(policies.iter().map(row)).collect();
     let tell = |x: f64| format!("{:.1}", 100.0 * x);
-    for (name, attempts) in policies {
-        let Metrics { resolve_rate, empty_patch_rate, stuck_in_loop_rate, avg_turns, .. } = measure(attempts);
-        let mean = |e: Option<swegym_grade::metrics::Estimate>| e.map_or("-".to_owned(), |e| tell(e.mean));
-        table.push(vec![
-            (*name).to_owned(),
-            mean(resolve_rate),
-            resolve_rate
-                .map_or("-".to_owned(), |e| format!("{} to {}", tell(e.interval.0), tell(e.interval.1))),
-            mean(empty_patch_rate),
-            mean(stuck_in_loop_rate),
-            avg_turns.map_or("-".to_owned(), |e| format!("{:.1}", e.mean)),
-        ]);
-    }
     for (way, what, name) in [
         ("verifier", "best", "best of 8 by the verifier"),
         ("hybrid", "best", "best of 8 by verifier and tests"),
