@@ -8,6 +8,7 @@
 //! Runtime types are not formats. How a type looks on disk is decided in
 //! [`mod@format`], one module a format, each with its version.
 
+pub mod admission;
 pub mod calls;
 pub mod chat;
 pub mod event;
@@ -23,6 +24,7 @@ pub mod status;
 pub mod trajectory;
 pub mod wire;
 
+pub use admission::Class;
 pub use fault::{Boundary, Fault};
 pub use id::{Digest, InstanceId, RunId};
 pub use instance::Instance;

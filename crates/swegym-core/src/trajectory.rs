@@ -1,10 +1,12 @@
 //! One attempt, as its record tells it: the conversation, the steps, the answer.
 
+pub mod conduct;
 pub mod stuck;
 
 use crate::chat::{Message, Role, ToolCall, Usage};
 use crate::record::{ActionReport, AttemptHead, RecordEvent};
-use crate::{Digest, Fault};
+use crate::{Class, Digest, Fault};
+use conduct::Conduct;
 
 /// Why an attempt ended. Nothing here says that something broke: that is a
 /// [`Fault`].
@@ -42,7 +44,7 @@ impl StopReason {
     ];
 
     /// Whether a limit of ours ended it rather than the model: such an attempt
-    /// is graded, and left out of training unless somebody asks for it.
+    /// is graded; what becomes of it else, [`Class`] says.
     #[must_use]
     pub fn is_budget(self) -> bool {
         matches!(
@@ -317,6 +319,14 @@ impl Trajectory {
             RecordEvent::Started(_) | RecordEvent::Refused { .. } | RecordEvent::Resumed { .. } => {}
         }
         Ok(())
+    }
+
+    /// What the attempt came to, if it is over: by its verdict, where there is
+    /// one, and by its conduct at a repository (`owner/name`).
+    #[must_use]
+    pub fn class(&self, repo: &str, resolved: Option<bool>) -> Option<Class> {
+        let cheated = !Conduct::sightings(&self.steps, repo).is_empty();
+        self.stop.map(|stop| Class::of(stop, resolved, cheated))
     }
 
     /// Whether nothing follows.

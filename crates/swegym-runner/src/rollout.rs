@@ -12,10 +12,11 @@ use swegym_agent::scaffold::Prompts;
 use swegym_agent::{Attempt, Limits, Model, Scaffold, teacher};
 use swegym_core::chat::{CallForm, Sampling};
 use swegym_core::record::{AttemptHead, RecordEvent};
+use swegym_core::trajectory::conduct::{Conduct, Sighting};
 use swegym_core::trajectory::stuck::Stuck;
 use swegym_core::trajectory::{FoldError, beginning};
 use swegym_core::wire::Wire;
-use swegym_core::{Boundary, Fault, Instance, Prediction, StopReason, Trajectory};
+use swegym_core::{Boundary, Class, Fault, Instance, Prediction, StopReason, Trajectory};
 use swegym_sandbox::store::LayerId;
 use swegym_sandbox::{EmbeddedSandbox, Image, Sandbox};
 use tokio::sync::Semaphore;
@@ -125,11 +126,14 @@ pub async fn rollout(
     };
     let mut value = summary(&done, instance);
     let mut outcome = value["exit_status"].as_str().unwrap_or_default().to_owned();
+    let mut resolved = None;
     if plan.evaluates {
         let graded = evaluate(context, instance, &prediction, attempt).await?;
         outcome = graded.outcome;
+        resolved = graded.value.get("resolved").and_then(Value::as_bool);
         value["report"] = graded.value;
     }
+    value["class"] = json!(done.class(&instance.repo, resolved).map(Class::as_str));
     Ok(JobResult { outcome, value })
 }
 
@@ -291,13 +295,16 @@ async fn teach(
 fn summary(done: &Trajectory, instance: &Instance) -> Value {
     let reason = done.stop.unwrap_or(StopReason::Interrupted);
     let stuck: Vec<_> = Stuck::ALL.into_iter().filter(|s| s.holds(&done.steps)).map(Stuck::name).collect();
+    let sighting =
+        |s: &Sighting| json!({"conduct": s.conduct.name(), "step": s.step, "evidence": s.evidence});
+    let conduct: Vec<_> = Conduct::sightings(&done.steps, &instance.repo).iter().map(sighting).collect();
     let turns = done.steps.iter().filter(|s| !s.actions.is_empty()).count();
     json!({
         "instance_id": done.head.instance_id.as_str(),
         "attempt": done.head.attempt,
         "repo": instance.repo,
         "exit_status": reason.as_str(),
-        "class": if reason.is_budget() { "budget" } else { "policy" },
+        "class": null,
         "scaffold": done.head.scaffold,
         "model": done.head.model,
         "temperature": done.head.sampling.temperature,
@@ -305,6 +312,7 @@ fn summary(done: &Trajectory, instance: &Instance) -> Value {
         "turns": turns,
         "malformed": done.steps.iter().filter(|s| s.problem.is_some()).count(),
         "stuck": stuck,
+        "conduct": conduct,
         "answers": done.answers,
         "prompt_tokens": done.usage.prompt_tokens,
         "completion_tokens": done.usage.completion_tokens,

@@ -2,7 +2,7 @@
 //! time limit and never with anything a task or a model wrote as the program.
 
 use std::ffi::OsStr;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -52,17 +52,34 @@ pub fn run<S: AsRef<OsStr>>(
     arguments: impl IntoIterator<Item = S>,
     limit: Duration,
 ) -> Result<Vec<u8>, ToolError> {
+    ask(program, arguments, Vec::new(), limit)
+}
+
+/// As [`run`], with something on the program's standard input. It need not read it.
+///
+/// # Errors
+/// As [`run`].
+pub fn ask<S: AsRef<OsStr>>(
+    program: impl AsRef<OsStr>,
+    arguments: impl IntoIterator<Item = S>,
+    input: Vec<u8>,
+    limit: Duration,
+) -> Result<Vec<u8>, ToolError> {
     let name = program.as_ref().to_string_lossy().into_owned();
     let start = |source| ToolError::Start { program: name.clone(), source };
     #[expect(clippy::disallowed_methods, reason = "this is the helper the ban points to")]
     let mut command = Command::new(&program);
     command
         .args(arguments)
-        .stdin(Stdio::null())
+        .stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
     let mut child = command.spawn().map_err(start)?;
+    // Ends with the program at the latest: then nobody holds the other end.
+    if let Some(mut stdin) = child.stdin.take() {
+        std::thread::spawn(move || stdin.write_all(&input));
+    }
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let collect = |pipe: Option<Box<dyn io::Read + Send>>| {
         std::thread::spawn(move || {
@@ -203,5 +220,9 @@ mod tests {
             Err(ToolError::Start { .. })
         ));
         assert_eq!(run("echo", ["a"], Duration::from_secs(5)).unwrap(), b"a\n");
+        let much = vec![b'x'; 1 << 20];
+        let limit = Duration::from_secs(5);
+        assert_eq!(ask("wc", ["-c"], much.clone(), limit).unwrap(), b"1048576\n");
+        assert_eq!(ask("true", [] as [&str; 0], much, limit).unwrap(), b"");
     }
 }

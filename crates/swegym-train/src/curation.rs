@@ -5,7 +5,7 @@
 //! given one reason, the first that applies:
 //!
 //! 1. what broke, or is not known to be resolved where that is asked for;
-//! 2. loops, empty patches, over-long ones, instances outside the band;
+//! 2. cheating, loops, empty patches, over-long ones, instances outside the band;
 //! 3. the same answer to the same instance said twice;
 //! 4. more of an instance, or of a repository, than is wanted.
 //!
@@ -40,6 +40,8 @@ pub struct Candidate {
     pub stuck: bool,
     /// A limit of ours ended it.
     pub masked: bool,
+    /// It looked where the answer may be lying about.
+    pub cheated: bool,
     /// Its patch.
     pub patch: String,
     /// A verifier's score, where there is one.
@@ -91,6 +93,8 @@ pub struct Rules {
     pub keep_empty: bool,
     /// Attempts that a limit of ours ended stay.
     pub keep_masked: bool,
+    /// Attempts that looked where the answer may be lying about stay.
+    pub keep_cheating: bool,
     /// Longest attempt, in tokens.
     pub most_tokens: Option<usize>,
     /// Only instances whose pass rate, over all tested attempts, lies strictly
@@ -115,6 +119,7 @@ impl Default for Rules {
             keep_loops: false,
             keep_empty: false,
             keep_masked: false,
+            keep_cheating: false,
             most_tokens: None,
             band: None,
             distinct: false,
@@ -135,6 +140,8 @@ pub enum Reason {
     Unresolved,
     /// It resolves its instance, and only others were wanted.
     Resolved,
+    /// It looked where the answer may be lying about.
+    Cheating,
     /// It ended in a loop.
     Loop,
     /// It changed nothing.
@@ -151,6 +158,8 @@ pub enum Reason {
     InstanceCap,
     /// There are others of its repository that come first.
     RepoCap,
+    /// Its set would have more than its share.
+    SetShare,
 }
 
 impl Reason {
@@ -160,6 +169,7 @@ impl Reason {
             Self::NotTested => "not_tested",
             Self::Unresolved => "unresolved",
             Self::Resolved => "resolved",
+            Self::Cheating => "cheating",
             Self::Loop => "loop",
             Self::EmptyPatch => "empty_patch",
             Self::Limit => "limit",
@@ -168,6 +178,7 @@ impl Reason {
             Self::Duplicate => "duplicate",
             Self::InstanceCap => "instance_cap",
             Self::RepoCap => "repo_cap",
+            Self::SetShare => "set_share",
         }
     }
 }
@@ -228,6 +239,31 @@ pub fn curate(candidates: &[Candidate], rules: &Rules) -> Curated {
     curated
 }
 
+/// Mixes sets in given shares: of what is kept, as much as all sets together can
+/// give in these proportions, chosen by the seed. Sets that are not named keep
+/// all they have.
+pub fn mix(candidates: &[Candidate], curated: &mut Curated, shares: &[(String, f64)], seed: u64) {
+    let mut kept = std::mem::take(&mut curated.kept);
+    kept.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    let of_set = |set: &str| kept.iter().filter(|&&index| candidates[index].set == set).count();
+    let whole = shares.iter().filter(|(_, share)| *share > 0.0);
+    let whole = whole.map(|(set, share)| of_set(set) as f64 / share).fold(f64::INFINITY, f64::min);
+    // Whole attempts: never more than the share, but for the error of the division.
+    let mut room: BTreeMap<&str, usize> =
+        shares.iter().map(|(set, share)| (set.as_str(), (whole * share + 1e-9) as usize)).collect();
+    for index in kept {
+        match room.get_mut(candidates[index].set.as_str()) {
+            Some(0) => curated.dropped.push((index, Reason::SetShare)),
+            room => {
+                curated.kept.push(index);
+                room.into_iter().for_each(|room| *room -= 1);
+            }
+        }
+    }
+    curated.kept.sort_by(|&a, &b| key(&candidates[a]).cmp(&key(&candidates[b])));
+    curated.dropped.sort_by(|(a, _), (b, _)| key(&candidates[*a]).cmp(&key(&candidates[*b])));
+}
+
 fn key(candidate: &Candidate) -> (&str, &str, u32) {
     (&candidate.instance_id, &candidate.set, candidate.attempt)
 }
@@ -258,6 +294,8 @@ fn alone(candidate: &Candidate, rules: &Rules, rates: &BTreeMap<&str, f64>) -> O
     };
     if outcome.is_some() {
         outcome
+    } else if candidate.cheated && !rules.keep_cheating {
+        Some(Reason::Cheating)
     } else if candidate.stuck && !rules.keep_loops {
         Some(Reason::Loop)
     } else if candidate.patch.trim().is_empty() && !rules.keep_empty {
@@ -469,6 +507,25 @@ mod tests {
                 curate(list, &rules).kept.iter().map(|&i| list[i].clone()).collect()
             };
             prop_assert_eq!(of(&all), of(&mixed));
+        }
+
+        #[test]
+        fn sets_keep_to_their_shares(all in candidates(), shares in prop::array::uniform2(0..4u8), seed in any::<u64>()) {
+            let mut curated = curate(&all, &Rules { resolved: None, ..Rules::default() });
+            let before = curated.clone();
+            let named: Vec<(String, f64)> =
+                ["off", "on"].map(str::to_owned).into_iter().zip(shares.map(f64::from)).collect();
+            mix(&all, &mut curated, &named, seed);
+            let count = |kept: &[usize], set: &str| kept.iter().filter(|&&i| all[i].set == set).count();
+            let [off, on] = ["off", "on"].map(|set| count(&curated.kept, set));
+            let [a, b] = shares.map(usize::from);
+            if a > 0 && b > 0 {
+                // In proportion, and one of the two gives all that it can.
+                prop_assert!((off * b).abs_diff(on * a) < a.max(b));
+                let left = [count(&before.kept, "off") - off, count(&before.kept, "on") - on];
+                prop_assert!(left[0] < a || left[1] < b);
+            }
+            prop_assert_eq!(curated.kept.len() + curated.dropped.len(), all.len());
         }
 
         #[test]

@@ -177,7 +177,7 @@ pub(crate) struct GradeArgs {
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
-    /// The model's name at the endpoint, or scripted:FILE; teachers need none
+    /// The model's name at the endpoint, scripted:FILE, or program:FILE; teachers need none
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
     /// Address of the endpoint, up to /v1 [env: OPENAI_BASE_URL] [default: the protocol's own]

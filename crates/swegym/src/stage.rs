@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use swegym_core::format::run::RunHead;
-use swegym_core::{Digest, Fault, RunId};
+use swegym_core::{Class, Digest, Fault, RunId};
 use swegym_runner::run_dir::Open;
 use swegym_runner::{Context, Job, Outcome, RunDir};
 
@@ -129,6 +129,7 @@ impl Ran {
         let row = |(job, fault): (&str, &Fault)| {
             json!({
                 "job": job, "boundary": fault.boundary.as_str(), "code": fault.code,
+                "class": Class::of_fault(fault).as_str(),
                 "message": fault.message, "hint": fault.hint,
             })
         };

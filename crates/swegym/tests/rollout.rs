@@ -372,3 +372,91 @@ fn an_export_shows_the_words_that_the_model_was_told() {
     let usual = exported("usual", "native", &[]);
     assert!(usual[0]["content"].as_str().unwrap().contains("<IMPORTANT>"), "{usual}");
 }
+
+#[test]
+fn a_program_can_answer_for_a_model() {
+    let gym = gym();
+    let program = gym.write(
+        "pupil.py",
+        "#!/usr/bin/env python3\nimport json, sys\n\
+         asked = json.load(sys.stdin)\n\
+         said = sum(m['role'] == 'assistant' for m in asked['messages'])\n\
+         if said == 0:\n    call = {'name': 'execute_bash', 'arguments': {'command': f\"echo {len(asked['tools'])} tools > seen.py\"}}\n    print(json.dumps({'content': 'I look.', 'calls': [call]}))\n\
+         elif said == 1:\n    print('Only words.')\n\
+         else:\n    print(json.dumps({'calls': [{'name': 'finish', 'arguments': {}}]}))\n",
+    );
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(gym.path(&program), mode).unwrap();
+    let model = format!("program:{program}");
+    let rollout = ["rollout", "--instances", "one.jsonl", "--model", &model, "--out"];
+    gym.must(&[&rollout[..], &["followed"]].concat());
+    let result = result(&gym, "followed", 0);
+    assert_eq!(
+        (&result["exit_status"], &result["steps"], &result["model"]),
+        (&json!("submitted"), &json!(3), &json!("pupil"))
+    );
+    assert!(result["patch"].as_str().unwrap().contains("+3 tools"), "{result}");
+    assert_eq!(shown(&gym, "followed")["steps"][1]["words"], "Only words.");
+    // One that fails is no answer of a model: the attempt broke, and says at what.
+    gym.write("pupil.py", "#!/usr/bin/env python3\nraise SystemExit('no idea')\n");
+    let failed = gym.run(&[&rollout[..], &["failed"]].concat());
+    assert_eq!(failed.status.code(), Some(10));
+    let failure = &rows(&gym.read("failed/failures.jsonl"))[0];
+    assert!(failure["message"].as_str().unwrap().contains("no idea"), "{failure}");
+    assert_eq!(failure["class"], "endpoint");
+}
+
+#[test]
+fn looking_for_the_answer_is_seen_and_not_learnt() {
+    let gym = gym();
+    let replies = [bash("git log --all --oneline"), bash("echo 'x = 1' > new.py"), finish()];
+    let (run, result) = play(&gym, "cheat", &replies, &["--evaluate"]);
+    assert_eq!(result["class"], "cheating");
+    let seen = &result["conduct"][0];
+    assert_eq!((&seen["conduct"], &seen["step"]), (&json!("seeks-history@1"), &json!(1)), "{seen}");
+    gym.must(&["export", &run, "--out", "cheat.jsonl"]);
+    let row = &rows(&gym.read("cheat.jsonl"))[0];
+    assert_eq!((&row["class"], &row["mask"]), (&json!("cheating"), &json!(true)));
+    let (_, honest) = play(&gym, "honest", &[bash("git log --oneline"), finish()], &["--evaluate"]);
+    assert_eq!((&honest["class"], &honest["conduct"]), (&json!("policy"), &json!([])));
+    let (_, unknown) = play(&gym, "untested", &[finish()], &[]);
+    assert_eq!(unknown["class"], "ungraded");
+}
+
+/// As Ctrl-C does: the signal goes to the program, and what is in flight is taken up later.
+#[test]
+fn an_interrupt_ends_a_run_softly_and_it_goes_on() {
+    let gym = gym();
+    let replies = [bash("echo one > a.py"), bash("sleep 3; echo two > b.py"), finish()];
+    gym.write("slow.script", &format!("{}\n", json!({"replies": replies})));
+    let rollout = [
+        "rollout",
+        "--instances",
+        "one.jsonl",
+        "--model",
+        "scripted:slow.script",
+        "--attempts",
+        "2",
+        "--out",
+        "cut",
+    ];
+    let mut child = gym.command(&rollout).spawn().unwrap();
+    let record = gym.path(&format!("cut/trajectories/{}/1.jsonl", id(&gym)));
+    let begun = || std::fs::read_to_string(&record).unwrap_or_default().contains("a.py");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !begun() {
+        assert!(std::time::Instant::now() < deadline, "no attempt began");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    // SAFETY: a signal to a child that is not reaped yet.
+    unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    gym.must(&[&rollout[..], &["--resume"]].concat());
+    for attempt in 0..2 {
+        let result = result(&gym, "cut", attempt);
+        let patch = result["patch"].as_str().unwrap();
+        assert!(patch.contains("+one") && patch.contains("+two"), "{patch}");
+        // Nothing was asked twice but the step that was cut.
+        assert!(result["answers"].as_u64().unwrap() <= 4, "{result}");
+    }
+}

@@ -10,8 +10,13 @@
 //! A line without `instance_id` is for every instance that has no line of its
 //! own. Which reply comes next follows from the conversation alone, so that an
 //! attempt that is taken up again goes on where it was.
+//!
+//! A program can stand in its place. It is run once for each answer, reads the
+//! request as an endpoint would (JSON, on its standard input) and prints one
+//! reply: an object as above, or words.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +24,7 @@ use serde_json::{Map, Value, json};
 use swegym_core::calls::text;
 use swegym_core::chat::ToolCall;
 use swegym_core::wire::Wire;
+use swegym_sandbox::tool;
 
 use super::{Answer, Answered, Ask, Model, ModelError};
 
@@ -157,18 +163,51 @@ fn document(reply: &ScriptedReply, said: usize, as_text: bool, prompt: usize) ->
     })
 }
 
-/// A script in the place of a model.
+/// A script, or a program, in the place of a model.
 #[derive(Debug, Clone)]
 pub struct Scripted {
     name: String,
-    script: Script,
+    source: Source,
 }
 
+#[derive(Debug, Clone)]
+enum Source {
+    Script(Script),
+    Program(PathBuf),
+}
+
+/// How long a program may think about one answer.
+const THINKING: Duration = Duration::from_secs(60);
+
 impl Scripted {
-    /// A model of this name.
+    /// A model of this name that follows a script.
     #[must_use]
     pub fn new(name: &str, script: Script) -> Self {
-        Self { name: name.to_owned(), script }
+        Self { name: name.to_owned(), source: Source::Script(script) }
+    }
+
+    /// A model of this name that a program answers for.
+    #[must_use]
+    pub fn program(name: &str, program: &Path) -> Self {
+        Self { name: name.to_owned(), source: Source::Program(program.to_owned()) }
+    }
+}
+
+/// What a program says to a request.
+async fn think(program: &Path, request: &str) -> Result<ScriptedReply, ModelError> {
+    let (program, input) = (program.to_owned(), request.to_owned().into_bytes());
+    let run = move || tool::ask(program, [] as [&str; 0], input, THINKING);
+    let printed = tokio::task::spawn_blocking(run).await.map_err(|e| ModelError::Script(e.to_string()))?;
+    let printed = printed.map_err(|e| {
+        let why = std::error::Error::source(&e).map_or_else(String::new, |why| format!(": {why}"));
+        ModelError::Script(format!("{e}{why}"))
+    })?;
+    let text = String::from_utf8_lossy(&printed);
+    let said = serde_json::from_str::<Value>(&text).ok().filter(Value::is_object);
+    match said {
+        None => Ok(ScriptedReply { content: text.trim_end().to_owned(), ..ScriptedReply::default() }),
+        Some(value) => read_reply(&value)
+            .ok_or_else(|| ModelError::Script("printed an object that is no reply".to_owned())),
     }
 }
 
@@ -186,7 +225,14 @@ impl Model for Scripted {
         let request = String::from_utf8(ask.write(Wire::OpenAi, &self.name, false)).unwrap_or_default();
         let said = ask.answers();
         let as_text = ask.stop.contains(&text::STOP);
-        let result = self.script.document(ask.session, said, as_text, request.len()).and_then(|document| {
+        let document = match &self.source {
+            Source::Script(script) => script.document(ask.session, said, as_text, request.len()),
+            Source::Program(program) => {
+                let reply = think(program, &request).await;
+                reply.map(|reply| document(&reply, said, as_text, request.len()))
+            }
+        };
+        let result = document.and_then(|document| {
             let response = document.to_string().into_bytes();
             let reply = Wire::OpenAi.read(&response).map_err(|e| ModelError::Script(e.to_string()))?;
             Ok(Answer { request, response, reply, latency: Duration::ZERO })

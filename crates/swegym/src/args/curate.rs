@@ -36,10 +36,14 @@ pub(crate) struct CurateArgs {
     /// One of several attempts at an instance with the same patch
     #[arg(long)]
     pub(crate) distinct: bool,
+    /// Shares in which the runs are mixed, one for each in their order: `1,1` takes as many of
+    /// the teacher's attempts as of the policy's, and leaves the rest of the larger run out
+    #[arg(long, value_name = "SHARE", value_delimiter = ',')]
+    pub(crate) shares: Vec<f64>,
     /// Only instances with a pass rate strictly between these
     #[arg(long, value_name = "LOW,HIGH", value_delimiter = ',')]
     pub(crate) band: Vec<f64>,
-    /// What is kept all the same: loops, empty, limits
+    /// What is kept all the same: loops, empty, limits, cheating
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub(crate) keep: Vec<String>,
     /// Longest attempt, in tokens

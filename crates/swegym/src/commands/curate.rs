@@ -7,7 +7,7 @@ mod pool;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use swegym_train::curation::{Curated, Ladder, Rank, Reason, Rules, balanced, curate, ladder};
+use swegym_train::curation::{Curated, Ladder, Rank, Reason, Rules, balanced, curate, ladder, mix};
 use swegym_train::token_file::TokenWriter;
 
 use crate::args::CurateArgs;
@@ -20,7 +20,9 @@ use pool::Pool;
 pub(crate) fn run(printer: Printer, args: &CurateArgs) -> Result<u8, CommandError> {
     let rules = rules(args)?;
     let pool = Pool::read(printer, args)?;
-    let Curated { mut kept, dropped } = curate(&pool.candidates, &rules);
+    let mut curated = curate(&pool.candidates, &rules);
+    mix(&pool.candidates, &mut curated, &shares(args)?, args.seed);
+    let Curated { mut kept, dropped } = curated;
     if args.verifier {
         kept = balanced(&pool.candidates, &kept, args.negatives, args.pairs, args.seed);
     }
@@ -77,6 +79,20 @@ pub(crate) fn run(printer: Printer, args: &CurateArgs) -> Result<u8, CommandErro
     Ok(exit::DONE)
 }
 
+/// The share of each run, where they are given.
+fn shares(args: &CurateArgs) -> Result<Vec<(String, f64)>, CommandError> {
+    let sound = |share: &f64| share.is_finite() && *share >= 0.0;
+    if args.shares.is_empty() {
+        return Ok(Vec::new());
+    }
+    if args.shares.len() != args.runs.len() || !args.shares.iter().all(sound) {
+        let message = format!("{} shares do not fit {} runs", args.shares.len(), args.runs.len());
+        return Err(CommandError::usage(message, "give each run a number, in their order: --shares 1,1"));
+    }
+    let sets = args.runs.iter().map(|run| run.display().to_string());
+    Ok(sets.zip(args.shares.iter().copied()).collect())
+}
+
 /// Why nothing is left, by the commonest reason.
 fn nothing(pool: &Pool, dropped: &[(usize, Reason)], args: &CurateArgs) -> CommandError {
     let counts = card::reasons(dropped);
@@ -103,9 +119,9 @@ fn rules(args: &CurateArgs) -> Result<Rules, CommandError> {
         Some("any") => None,
         Some(other) => return Err(unknown("outcome", other, "resolved, unresolved or any")),
     };
-    let kinds = ["loops", "empty", "limits"];
+    let kinds = ["loops", "empty", "limits", "cheating"];
     if let Some(odd) = args.keep.iter().find(|word| !kinds.contains(&word.as_str())) {
-        return Err(unknown("kind of attempts", odd, "loops, empty, limits"));
+        return Err(unknown("kind of attempts", odd, "loops, empty, limits, cheating"));
     }
     // A verifier must see the failures that policies make.
     let keeps = |word: &str| args.verifier || args.keep.iter().any(|kept| kept == word);
@@ -129,6 +145,8 @@ fn rules(args: &CurateArgs) -> Result<Rules, CommandError> {
         keep_loops: keeps("loops"),
         keep_empty: keeps("empty"),
         keep_masked: keeps("limits"),
+        // No verifier should learn that it pays.
+        keep_cheating: args.keep.iter().any(|kept| kept == "cheating"),
         most_tokens: args.max_tokens,
         band,
         distinct: args.distinct,

@@ -108,6 +108,11 @@ pub(crate) fn run(printer: Printer, args: &ExportArgs) -> Result<u8, CommandErro
     }
 }
 
+/// The repository of an instance, by SWE-bench's custom: `owner__name-number`.
+pub(crate) fn repo_of(id: &str) -> String {
+    id.rsplit_once('-').map_or(id, |(repo, _)| repo).replace("__", "/")
+}
+
 /// The kinds of turns that a flag names.
 pub(crate) fn blemishes(words: &[String]) -> Result<Vec<Blemish>, CommandError> {
     let blemish = |word: &String| {

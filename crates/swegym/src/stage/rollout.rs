@@ -210,13 +210,19 @@ fn model(
             "--model NAME with --endpoint URL, or --model scripted:FILE, or --scaffold gold",
         )
     })?;
+    let short =
+        |path: &Path| path.file_stem().map_or("scripted".into(), |s| s.to_string_lossy().into_owned());
     if let Some(file) = name.strip_prefix("scripted:") {
         let path = Path::new(file);
         let script = Script::read(&read_text(path)?).map_err(|why| {
             CommandError::usage(format!("`{file}` is no script: {why}"), "see the README, \"Agents\"")
         })?;
-        let short = path.file_stem().map_or("scripted".into(), |s| s.to_string_lossy().into_owned());
-        return Ok((Some(Arc::new(Scripted::new(&short, script))), short));
+        return Ok((Some(Arc::new(Scripted::new(&short(path), script))), short(path)));
+    }
+    if let Some(file) = name.strip_prefix("program:") {
+        // By its whole path: what has no `/` would be looked for elsewhere.
+        let path = std::fs::canonicalize(file).map_err(|e| CommandError::file("run", Path::new(file), &e))?;
+        return Ok((Some(Arc::new(Scripted::program(&short(&path), &path))), short(&path)));
     }
     let settings = endpoint_settings(&args.model, &name, concurrent)?;
     let endpoint = Endpoint::new(settings, Arc::clone(budget)).map_err(|why| {
@@ -325,8 +331,11 @@ fn identity(
         settings.insert("at".to_owned(), json!(args.at));
         inputs.push(Digest::of(read_text(path)?.as_bytes()));
     }
-    if let Some(file) = args.model.model.as_deref().and_then(|m| m.strip_prefix("scripted:")) {
-        inputs.push(Digest::of(read_text(Path::new(file))?.as_bytes()));
+    let model = args.model.model.as_deref().unwrap_or_default();
+    if let Some(file) = ["scripted:", "program:"].iter().find_map(|kind| model.strip_prefix(kind)) {
+        let path = Path::new(file);
+        let bytes = std::fs::read(path).map_err(|e| CommandError::file("read", path, &e))?;
+        inputs.push(Digest::of(&bytes));
     }
     Ok((settings, inputs))
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use swegym_core::StopReason;
+use swegym_core::trajectory::conduct::Conduct;
 use swegym_core::trajectory::stuck::Stuck;
 use swegym_train::curation::Candidate;
 use swegym_train::mask::{Blemish, Mask, blemished};
@@ -102,12 +103,11 @@ impl Pool {
             };
             let id = head.instance_id.to_string();
             let result = result_of(run, &id, head.attempt);
-            let repo = result["repo"].as_str().map_or_else(|| repo_of(&id), str::to_owned);
+            let repo = result["repo"].as_str().map_or_else(|| export::repo_of(&id), str::to_owned);
             let key = (id.clone(), head.attempt);
             self.candidates.push(Candidate {
                 resolved: verdicts.get(&(id.clone(), u64::from(head.attempt))).copied(),
                 instance_id: id,
-                repo,
                 set: set.to_owned(),
                 attempt: head.attempt,
                 exit_status: attempt.stop.map_or("", StopReason::as_str).to_owned(),
@@ -115,6 +115,8 @@ impl Pool {
                 tokens: rows.iter().map(|row| row.input_ids.len()).sum(),
                 stuck: Stuck::Trailing3.holds(&attempt.steps),
                 masked: attempt.stop.is_some_and(StopReason::is_budget),
+                cheated: !Conduct::sightings(&attempt.steps, &repo).is_empty(),
+                repo,
                 patch: attempt.patch.clone(),
                 score: scores.get(&key).copied(),
             });
@@ -178,11 +180,6 @@ fn result_of(run: &Path, id: &str, attempt: u32) -> Value {
     let path = run.join("results").join(format!("{id}.{attempt}.json"));
     let text = std::fs::read_to_string(path).unwrap_or_default();
     serde_json::from_str(&text).unwrap_or_default()
-}
-
-/// By SWE-bench's custom: `owner__name-number`.
-fn repo_of(id: &str) -> String {
-    id.rsplit_once('-').map_or(id, |(repo, _)| repo).replace("__", "/")
 }
 
 fn scores(files: &[PathBuf]) -> Result<HashMap<(String, u32), f64>, CommandError> {

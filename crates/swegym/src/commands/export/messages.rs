@@ -7,8 +7,9 @@ use swegym_agent::scaffold::Prompts;
 use swegym_core::calls::text;
 use swegym_core::chat::{CallForm, Message};
 use swegym_core::wire::openai::{message_json, tool_json};
-use swegym_core::{StopReason, Trajectory};
+use swegym_core::{Class, StopReason, Trajectory};
 
+use super::repo_of;
 use crate::error::CommandError;
 
 /// How conversations are shown.
@@ -77,8 +78,10 @@ pub(super) fn row(attempt: &Trajectory, resolved: Option<bool>, form: &Form, ski
     }
     row.insert("resolved".into(), json!(resolved));
     row.insert("exit_status".into(), json!(attempt.stop.map(StopReason::as_str)));
-    // A limit of ours ended it: whoever trains decides whether that is a lesson.
-    row.insert("mask".into(), json!(attempt.stop.is_none_or(StopReason::is_budget)));
+    // What says nothing about the model for sure: whoever trains decides whether that is a lesson.
+    let class = attempt.class(&repo_of(head.instance_id.as_str()), resolved);
+    row.insert("class".into(), json!(class.map(Class::as_str)));
+    row.insert("mask".into(), json!(class.is_none_or(Class::is_masked)));
     row.insert("model".into(), json!(head.model));
     row.insert("scaffold".into(), json!(head.scaffold));
     row.insert("temperature".into(), json!(head.sampling.temperature));
