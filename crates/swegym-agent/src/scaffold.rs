@@ -5,6 +5,7 @@
 //! `prompts/`; a user's folder can replace any of them ([`Prompts::load`]).
 
 use std::path::Path;
+use std::time::Duration;
 
 use minijinja::{Environment, context};
 use swegym_core::Instance;
@@ -31,11 +32,18 @@ pub enum Scaffold {
     NoisyExpert,
 }
 
+/// Of a command that is not over by then, OpenHands 0.13 shows what there is
+/// (reference/agents.md, section 1.1).
+const SOFT_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What a scaffold does in its own way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Profile {
     /// Whether commands run in one shell that lives on.
     pub session: bool,
+    /// How long a command of that shell is waited for before the model is told
+    /// that it goes on (OpenHands' soft timeout); where there is none, to its end.
+    pub patience: Option<Duration>,
     /// Which generation of the editor there is, if any.
     pub editor: Option<Generation>,
     /// How values of calls as text are read.
@@ -105,7 +113,8 @@ impl Scaffold {
     /// Name and version, for records.
     #[must_use]
     pub fn version(self) -> String {
-        format!("{}@1", self.as_str())
+        let version = if self.profile().patience.is_some() { 2 } else { 1 };
+        format!("{}@{version}", self.as_str())
     }
 
     /// Whether it brings its own model.
@@ -119,6 +128,7 @@ impl Scaffold {
     pub fn profile(self) -> Profile {
         let ours = Profile {
             session: true,
+            patience: None,
             editor: Some(Generation::C),
             dialect: Dialect::Kept,
             repeats_samples: true,
@@ -130,6 +140,7 @@ impl Scaffold {
             observation_prefix: "",
         };
         let openhands = Profile {
+            patience: Some(SOFT_TIMEOUT),
             dialect: Dialect::Stripped,
             repeats_samples: false,
             nudges: 0,
@@ -154,7 +165,13 @@ impl Scaffold {
     pub fn tools(self) -> Vec<Tool> {
         match self.profile().editor {
             None => vec![tools::fresh_shell_tool()],
-            Some(_) => vec![tools::session_tool(), tools::finish_tool(), tools::editor_tool()],
+            Some(_) => {
+                let shell = match self.profile().patience {
+                    None => tools::session_tool(),
+                    Some(_) => tools::attended_session_tool(),
+                };
+                vec![shell, tools::finish_tool(), tools::editor_tool()]
+            }
         }
     }
 }

@@ -58,7 +58,7 @@ impl Toolbox<'_> {
             (EDITOR, Some(editor)) => editor.carry_out(self.sandbox, self.catalogue, arguments).await?,
             _ => {
                 let command = arguments.get("command").and_then(Value::as_str).unwrap_or_default();
-                self.commands.run(self.sandbox, self.catalogue, self.profile.session, command).await?
+                self.commands.run(self.sandbox, self.catalogue, self.profile, command).await?
             }
         };
         let said = done.observation;
@@ -84,6 +84,14 @@ pub(crate) fn session_tool() -> Tool {
         * Nothing can be typed into a running command: its input is empty.\n\
         * A command that takes too long is stopped. Run such commands in the background with their output in a file, for example `python server.py > server.log 2>&1 &`.";
     let command = json!({"command": {"type": "string", "description": "The command: anything that bash reads, of one line or many."}});
+    tool(EXECUTE_BASH, description, &command, &["command"])
+}
+
+pub(crate) fn attended_session_tool() -> Tool {
+    let description = "Runs a command in a bash that lives on from call to call, with its folder and variables.\n\
+        * The exit code -1 says that the command is still running. An empty `command` then shows what it has printed since, and `ctrl+c` interrupts it; nothing else can be run or typed in before it is over.\n\
+        * A command that takes much too long is stopped. Run such commands in the background with their output in a file, for example `python server.py > server.log 2>&1 &`.";
+    let command = json!({"command": {"type": "string", "description": "The command: anything that bash reads; empty or `ctrl+c` while one is running."}});
     tool(EXECUTE_BASH, description, &command, &["command"])
 }
 

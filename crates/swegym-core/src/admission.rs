@@ -11,9 +11,9 @@ use crate::{Boundary, Fault, StopReason};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Class {
     /// It resolves its instance.
-    Solved,
+    Resolved,
     /// It resolves its instance, and a limit of ours ended it before it said so.
-    SolvedOverBudget,
+    ResolvedOverBudget,
     /// It ended by itself and does not resolve its instance.
     Policy,
     /// A limit of ours ended it, and what it left does not resolve its instance.
@@ -60,8 +60,8 @@ pub enum Admission {
 impl Class {
     /// All of them.
     pub const ALL: [Self; 10] = [
-        Self::Solved,
-        Self::SolvedOverBudget,
+        Self::Resolved,
+        Self::ResolvedOverBudget,
         Self::Policy,
         Self::Budget,
         Self::Cheating,
@@ -79,8 +79,8 @@ impl Class {
         match (resolved, stop.is_budget()) {
             _ if cheated => Self::Cheating,
             (None, _) => Self::Ungraded,
-            (Some(true), false) => Self::Solved,
-            (Some(true), true) => Self::SolvedOverBudget,
+            (Some(true), false) => Self::Resolved,
+            (Some(true), true) => Self::ResolvedOverBudget,
             (Some(false), false) => Self::Policy,
             (Some(false), true) => Self::Budget,
         }
@@ -102,8 +102,8 @@ impl Class {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Solved => "solved",
-            Self::SolvedOverBudget => "solved_over_budget",
+            Self::Resolved => "resolved",
+            Self::ResolvedOverBudget => "resolved_over_budget",
             Self::Policy => "policy",
             Self::Budget => "budget",
             Self::Cheating => "cheating",
@@ -119,7 +119,9 @@ impl Class {
     #[must_use]
     pub fn retry(self) -> Retry {
         match self {
-            Self::Solved | Self::SolvedOverBudget | Self::Policy | Self::Budget | Self::Cheating => Retry::No,
+            Self::Resolved | Self::ResolvedOverBudget | Self::Policy | Self::Budget | Self::Cheating => {
+                Retry::No
+            }
             Self::Ungraded => Retry::GradeAgain,
             Self::Endpoint | Self::Sandbox => Retry::Again,
             Self::Task | Self::Harness => Retry::AfterMending,
@@ -131,8 +133,8 @@ impl Class {
     #[must_use]
     pub fn imitation(self) -> Admission {
         match self {
-            Self::Solved => Admission::Yes,
-            Self::SolvedOverBudget | Self::Policy | Self::Budget | Self::Cheating => Admission::Asked,
+            Self::Resolved => Admission::Yes,
+            Self::ResolvedOverBudget | Self::Policy | Self::Budget | Self::Cheating => Admission::Asked,
             Self::Ungraded | Self::Endpoint | Self::Sandbox | Self::Task | Self::Harness => Admission::No,
         }
     }
@@ -142,8 +144,8 @@ impl Class {
     #[must_use]
     pub fn judgement(self) -> Admission {
         match self {
-            Self::Solved | Self::Policy => Admission::Yes,
-            Self::SolvedOverBudget | Self::Budget | Self::Cheating => Admission::Asked,
+            Self::Resolved | Self::Policy => Admission::Yes,
+            Self::ResolvedOverBudget | Self::Budget | Self::Cheating => Admission::Asked,
             Self::Ungraded | Self::Endpoint | Self::Sandbox | Self::Task | Self::Harness => Admission::No,
         }
     }
@@ -153,7 +155,7 @@ impl Class {
     #[must_use]
     pub fn reward(self) -> Option<f64> {
         (self.judgement() != Admission::No)
-            .then(|| f64::from(u8::from(matches!(self, Self::Solved | Self::SolvedOverBudget))))
+            .then(|| f64::from(u8::from(matches!(self, Self::Resolved | Self::ResolvedOverBudget))))
     }
 
     /// Whether training leaves it out unless somebody asks for it.
@@ -171,8 +173,8 @@ mod tests {
     fn limits_cheating_and_missing_verdicts_are_told_apart() {
         use StopReason::{StepLimit, StuckInLoop, Submitted};
         for (stop, resolved, cheated, class) in [
-            (Submitted, Some(true), false, Class::Solved),
-            (StepLimit, Some(true), false, Class::SolvedOverBudget),
+            (Submitted, Some(true), false, Class::Resolved),
+            (StepLimit, Some(true), false, Class::ResolvedOverBudget),
             (StepLimit, Some(false), false, Class::Budget),
             (StuckInLoop, Some(false), false, Class::Policy),
             (Submitted, Some(true), true, Class::Cheating),
@@ -187,9 +189,9 @@ mod tests {
     #[test]
     fn only_what_is_known_to_be_the_models_doing_is_learnt_from() {
         for class in Class::ALL {
-            let known = matches!(class, Class::Solved | Class::Policy);
+            let known = matches!(class, Class::Resolved | Class::Policy);
             assert_eq!(class.is_masked(), !known, "{class:?}");
-            assert_eq!(class.imitation() == Admission::Yes, class == Class::Solved);
+            assert_eq!(class.imitation() == Admission::Yes, class == Class::Resolved);
             assert_eq!(class.reward().is_none(), class.judgement() == Admission::No);
             let ended = Class::ALL[..5].contains(&class);
             assert_eq!(class.retry() == Retry::No, ended);

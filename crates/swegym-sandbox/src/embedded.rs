@@ -1,5 +1,6 @@
 //! The embedded backend, seen from the host: one keeper, many boxes.
 
+mod awaited;
 mod connection;
 mod written;
 
@@ -9,7 +10,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::io::unix::AsyncFd;
@@ -17,11 +18,12 @@ use tokio::sync::oneshot;
 
 use crate::image::Image;
 use crate::limits::Limits;
-use crate::output::{Keep, Output};
-use crate::sandbox::{Command, DirEntry, End, Execution, Extent, SCRATCH, Sandbox, SandboxError, Stopped};
+use crate::output::Keep;
+use crate::sandbox::{Command, DirEntry, Execution, Extent, Progress, SCRATCH, Sandbox, SandboxError};
 use crate::store::{LayerId, Store};
-use crate::wire::{BoxSpec, Ended, Get, KEEP_MODE, PIECE, Put, Reply, Request};
+use crate::wire::{BoxSpec, Get, KEEP_MODE, PIECE, Put, Reply, Request};
 use crate::{keeper, sys, tool};
+use awaited::Awaited;
 use connection::Connection;
 
 /// How much longer than its own deadline a command may take to be reported,
@@ -194,7 +196,12 @@ impl Host {
         }
         lock(&shared.waiting).refused.remove(&id);
         let (connection, upper) = opened?;
-        Ok(EmbeddedSandbox { connection, upper: Arc::new(upper), lease: guard })
+        Ok(EmbeddedSandbox {
+            connection,
+            upper: Arc::new(upper),
+            lease: guard,
+            underway: tokio::sync::Mutex::default(),
+        })
     }
 
     fn spec(&self, id: u64, image: &Image, settings: &BoxSettings) -> Result<BoxSpec, SandboxError> {
@@ -332,6 +339,8 @@ pub struct EmbeddedSandbox {
     connection: Connection,
     upper: Arc<OwnedFd>,
     lease: Lease,
+    /// The session's command that somebody will come back to.
+    underway: tokio::sync::Mutex<Option<Awaited>>,
 }
 
 impl EmbeddedSandbox {
@@ -341,45 +350,23 @@ impl EmbeddedSandbox {
         timeout: Duration,
         program: &str,
     ) -> Result<Execution, SandboxError> {
-        let started = Instant::now();
-        let mut replies = self.connection.ask(request).await?;
-        let mut output = Output::default();
-        let deadline = tokio::time::Instant::now() + timeout + PATIENCE;
-        loop {
-            let reply = match tokio::time::timeout_at(deadline, replies.next()).await {
-                Ok(reply) => reply?,
-                Err(_) => {
-                    self.lease.shared.kill(self.lease.id);
-                    return Err(SandboxError::Gone);
-                }
-            };
-            match reply {
-                Reply::Chunk { stream, tail: false, bytes, .. } => output.push_head(stream, &bytes),
-                Reply::Chunk { stream, tail: true, bytes, .. } => output.push_tail(stream, &bytes),
-                Reply::Done { end, limit, dropped, cpu_us, max_rss_kb, folder, .. } => {
-                    output.dropped = dropped;
-                    let end = match end {
-                        Ended::Exited(code) => End::Exited(code),
-                        Ended::Signalled(signal) => End::Signalled(signal),
-                        Ended::TimedOut(1) => End::TimedOut(Stopped::Interrupted),
-                        Ended::TimedOut(2) => End::TimedOut(Stopped::Killed),
-                        Ended::TimedOut(_) => End::TimedOut(Stopped::Respawned),
-                    };
-                    return Ok(Execution {
-                        end,
-                        limit_hit: limit,
-                        output,
-                        cpu_time: Duration::from_micros(cpu_us),
-                        max_rss_bytes: max_rss_kb * 1024,
-                        wall_time: started.elapsed(),
-                        folder: (!folder.is_empty()).then(|| String::from_utf8_lossy(&folder).into_owned()),
-                    });
-                }
-                Reply::Status { errno, .. } => {
-                    let source = io::Error::from_raw_os_error(errno);
-                    return Err(SandboxError::Start { program: program.to_owned(), source });
-                }
-                _ => return Err(SandboxError::Gone),
+        Awaited::begin(&self.connection, request, timeout, program).await?.end(&self.lease).await
+    }
+
+    /// Waits for the session's command that is under way.
+    async fn wait(
+        &self,
+        underway: &mut Option<Awaited>,
+        patience: Duration,
+    ) -> Result<Progress, SandboxError> {
+        let Some(awaited) = underway else {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "no command is under way").into());
+        };
+        match tokio::time::timeout(patience, awaited.end(&self.lease)).await {
+            Err(_) => Ok(Progress::Running(std::mem::take(&mut awaited.output))),
+            Ok(ended) => {
+                *underway = None;
+                Ok(Progress::Over(ended?))
             }
         }
     }
@@ -418,6 +405,31 @@ impl Sandbox for EmbeddedSandbox {
         let text = text.as_bytes().to_vec();
         let request = |job| Request::Session { job, text, timeout_ms: timeout.as_millis() as u64, keep };
         self.run(request, timeout, "bash").await
+    }
+
+    async fn begin(
+        &self,
+        text: &str,
+        timeout: Duration,
+        keep: Keep,
+        patience: Duration,
+    ) -> Result<Progress, SandboxError> {
+        let text = text.as_bytes().to_vec();
+        let request = |job| Request::Session { job, text, timeout_ms: timeout.as_millis() as u64, keep };
+        let mut underway = self.underway.lock().await;
+        if underway.is_some() {
+            return Err(io::Error::from_raw_os_error(libc::EBUSY).into());
+        }
+        *underway = Some(Awaited::begin(&self.connection, request, timeout, "bash").await?);
+        self.wait(&mut underway, patience).await
+    }
+
+    async fn attend(&self, patience: Duration, interrupts: bool) -> Result<Progress, SandboxError> {
+        let mut underway = self.underway.lock().await;
+        if interrupts {
+            self.status(|job| Request::Interrupt { job }).await?;
+        }
+        self.wait(&mut underway, patience).await
     }
 
     async fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, SandboxError> {

@@ -125,6 +125,15 @@ impl Execution {
     }
 }
 
+/// How far a session's command is that is not waited for to its end.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Progress {
+    /// It is over.
+    Over(Execution),
+    /// It goes on; this is what it printed since it was last looked at.
+    Running(Output),
+}
+
 /// A name in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirEntry {
@@ -270,6 +279,21 @@ pub trait Sandbox: Send + Sync {
     /// Runs text in the box's one persistent bash: folder, variables and
     /// background jobs live on to the next call.
     async fn session(&self, text: &str, timeout: Duration, keep: Keep) -> Result<Execution, SandboxError>;
+
+    /// As [`Sandbox::session`], but waits no longer than `patience`: what is not
+    /// over by then goes on in the box, until it ends or its time is over. The
+    /// session takes no other text before that; [`Sandbox::attend`] waits for it.
+    async fn begin(
+        &self,
+        text: &str,
+        timeout: Duration,
+        keep: Keep,
+        patience: Duration,
+    ) -> Result<Progress, SandboxError>;
+
+    /// Waits on, at most for `patience`, for the text that was begun; interrupts
+    /// it first, as ^C does, where that is wanted.
+    async fn attend(&self, patience: Duration, interrupts: bool) -> Result<Progress, SandboxError>;
 
     /// Reads a file of at most `limit` bytes.
     async fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, SandboxError>;

@@ -13,7 +13,9 @@ use async_trait::async_trait;
 use swegym_core::Digest;
 
 use crate::output::{Keep, Output, Stream};
-use crate::sandbox::{Command, DirEntry, End, EntryKind, Execution, Extent, SCRATCH, Sandbox, SandboxError};
+use crate::sandbox::{
+    Command, DirEntry, End, EntryKind, Execution, Extent, Progress, SCRATCH, Sandbox, SandboxError,
+};
 use crate::store::LayerId;
 
 /// One expected command and its answer.
@@ -101,6 +103,15 @@ impl Sandbox for ScriptedSandbox {
 
     async fn session(&self, text: &str, _: Duration, _: Keep) -> Result<Execution, SandboxError> {
         self.play(text)
+    }
+
+    /// A scene is over at once.
+    async fn begin(&self, text: &str, _: Duration, _: Keep, _: Duration) -> Result<Progress, SandboxError> {
+        self.play(text).map(Progress::Over)
+    }
+
+    async fn attend(&self, _: Duration, _: bool) -> Result<Progress, SandboxError> {
+        Err(SandboxError::Script("no text is under way: every scene is over at once".into()))
     }
 
     async fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, SandboxError> {

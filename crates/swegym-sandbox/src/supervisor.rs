@@ -238,6 +238,10 @@ impl Supervisor {
                 sys::kill(-1, libc::SIGCONT);
                 self.send(&Reply::Status { job, errno: 0 })
             }
+            Request::Interrupt { job } => {
+                self.session.interrupt(Instant::now());
+                self.send(&Reply::Status { job, errno: 0 })
+            }
         }
     }
 

@@ -127,6 +127,10 @@ pub(crate) enum Request {
     Thaw {
         job: u32,
     },
+    /// Ends the session's command as its deadline would.
+    Interrupt {
+        job: u32,
+    },
 }
 
 /// Supervisor to host.
@@ -201,6 +205,7 @@ impl Request {
             Self::List { job, path } => p.u8(5).u32(*job).bytes(path),
             Self::Freeze { job } => p.u8(6).u32(*job),
             Self::Thaw { job } => p.u8(7).u32(*job),
+            Self::Interrupt { job } => p.u8(8).u32(*job),
         }
         .frame()
     }
@@ -227,6 +232,7 @@ impl Request {
             5 => Self::List { job, path: g.bytes()?.to_vec() },
             6 => Self::Freeze { job },
             7 => Self::Thaw { job },
+            8 => Self::Interrupt { job },
             _ => return Err(short()),
         })
     }

@@ -10,7 +10,7 @@ use swegym_sandbox::base::Base;
 use swegym_sandbox::limits::LimitHit;
 use swegym_sandbox::output::{Keep, Stream};
 use swegym_sandbox::sandbox::{EntryKind, Stopped};
-use swegym_sandbox::{Command, End, Extent, Image, Sandbox as _, SandboxError};
+use swegym_sandbox::{Command, End, Extent, Image, Progress, Sandbox as _, SandboxError};
 
 #[tokio::test]
 async fn a_command_has_its_streams_apart_its_status_and_its_folder() {
@@ -194,6 +194,37 @@ async fn a_session_behaves_as_a_prompt_does() {
     let cut = format!("true {}; touch /tmp/ran; sleep 9", "x".repeat(2_000_000));
     sandbox.session(&cut, Duration::from_millis(3), Keep::default()).await.unwrap();
     assert_eq!(both("ls /tmp/ran 2>/dev/null").await.0, "");
+}
+
+#[tokio::test]
+async fn a_session_can_be_looked_at_while_it_works() {
+    let world = world().await;
+    let sandbox = world.start().await;
+    let begin =
+        async |text: &str, patience| sandbox.begin(text, SECOND * 20, Keep::default(), patience).await;
+    let running = |progress: Progress| match progress {
+        Progress::Running(output) => output.combined_text(),
+        Progress::Over(done) => panic!("it is over: {done:?}"),
+    };
+    let over = |progress: Progress| match progress {
+        Progress::Over(done) => (done.end, done.output.combined_text(), done.folder),
+        Progress::Running(output) => panic!("it goes on: {output:?}"),
+    };
+    let quick = over(begin("echo quick", SECOND * 10).await.unwrap());
+    assert_eq!((quick.0, quick.1.as_str()), (End::Exited(0), "quick\n"));
+    let slow = "echo one; cd /usr; sleep 1.5; echo two; (exit 3)";
+    assert_eq!(running(begin(slow, SECOND / 2).await.unwrap()), "one\n");
+    // Nothing else runs in the session before it is over; beside it, everything does.
+    assert!(begin("echo other", SECOND).await.is_err());
+    assert!(sandbox.exec(Command::shell("true", SECOND * 10)).await.unwrap().succeeded());
+    assert_eq!(running(sandbox.attend(SECOND / 10, false).await.unwrap()), "");
+    let (end, text, folder) = over(sandbox.attend(SECOND * 10, false).await.unwrap());
+    assert_eq!((end, text.as_str(), folder.as_deref()), (End::Exited(3), "two\n", Some("/usr")));
+    assert!(sandbox.attend(SECOND, false).await.is_err());
+    assert_eq!(running(begin("sleep 100; echo late", SECOND / 10).await.unwrap()), "");
+    let (end, text, _) = over(sandbox.attend(SECOND * 10, true).await.unwrap());
+    assert_eq!((end, text.as_str()), (End::TimedOut(Stopped::Interrupted), ""));
+    assert_eq!(over(begin("pwd", SECOND * 10).await.unwrap()).1, "/usr\n");
 }
 
 #[tokio::test]

@@ -423,6 +423,31 @@ fn looking_for_the_answer_is_seen_and_not_learnt() {
     assert_eq!(unknown["class"], "ungraded");
 }
 
+/// The OpenHands profiles look in after five seconds, and the model decides.
+#[test]
+fn a_slow_command_is_looked_in_on() {
+    let gym = gym();
+    let replies = [
+        bash("echo begun; sleep 8; echo ended"),
+        bash("echo meanwhile"),
+        bash(""),
+        bash("sleep 100"),
+        bash("ctrl+c"),
+        bash(""),
+        finish(),
+    ];
+    let (run, result) = play(&gym, "slow", &replies, &["--scaffold", "codeact-2.2"]);
+    assert_eq!(result["exit_status"], "submitted");
+    assert_eq!(result["scaffold"], "codeact-2.2@2");
+    let seen = observations(&shown(&gym, &run));
+    let ends = |text: &str, code: &str| text.ends_with(&format!("[Command finished with exit code {code}]"));
+    assert!(seen[0].starts_with("begun\n") && ends(&seen[0], "-1"), "{}", seen[0]);
+    assert!(seen[1].contains("still running") && !seen[1].contains("meanwhile"), "{}", seen[1]);
+    assert!(seen[2].starts_with("ended\n") && ends(&seen[2], "0"), "{}", seen[2]);
+    assert!(ends(&seen[3], "-1") && ends(&seen[4], "130"), "{} {}", seen[3], seen[4]);
+    assert!(seen[5].contains("No command is running"), "{}", seen[5]);
+}
+
 /// As Ctrl-C does: the signal goes to the program, and what is in flight is taken up later.
 #[test]
 fn an_interrupt_ends_a_run_softly_and_it_goes_on() {

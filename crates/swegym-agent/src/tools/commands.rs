@@ -5,13 +5,14 @@
 use std::time::Duration;
 
 use swegym_core::record::ActionReport;
-use swegym_sandbox::output::Keep;
+use swegym_sandbox::output::{Keep, Output};
 use swegym_sandbox::sandbox::Stopped;
-use swegym_sandbox::{Command, End, Execution, Sandbox, SandboxError};
+use swegym_sandbox::{Command, End, Execution, Progress, Sandbox, SandboxError};
 use tokio::sync::Semaphore;
 
 use super::Done;
 use crate::catalogue::Catalogue;
+use crate::scaffold::Profile;
 
 /// What keeps programs from waiting for a person.
 const QUIET: [(&str, &str); 18] = [
@@ -64,12 +65,14 @@ pub(crate) struct Commands<'a> {
     python: String,
     /// A command may have changed what the session exports.
     may_export: bool,
+    /// A command of the session is still running.
+    running: bool,
 }
 
 impl<'a> Commands<'a> {
     pub(crate) fn new(settings: CommandSettings, turns: &'a Semaphore) -> Self {
         let folder = settings.workspace.clone();
-        Self { settings, turns, folder, python: "/usr/bin/python3".into(), may_export: false }
+        Self { settings, turns, folder, python: "/usr/bin/python3".into(), may_export: false, running: false }
     }
 
     /// Prepares the shell that lives on, where an earlier one stood if it did.
@@ -106,7 +109,7 @@ impl<'a> Commands<'a> {
 
     /// Exported variables of the session, if they may have changed since the last look.
     pub(crate) async fn exports(&mut self, sandbox: &dyn Sandbox) -> Result<Option<String>, SandboxError> {
-        if !std::mem::take(&mut self.may_export) {
+        if self.running || !std::mem::take(&mut self.may_export) {
             return Ok(None);
         }
         let keep = Keep { head: 256 << 10, tail: 0, kill_after: 1 << 20 };
@@ -118,36 +121,69 @@ impl<'a> Commands<'a> {
         &mut self,
         sandbox: &dyn Sandbox,
         catalogue: &Catalogue,
-        session: bool,
+        profile: Profile,
         command: &str,
     ) -> Result<Done, SandboxError> {
-        if session && matches!(command.trim(), "" | "ctrl+c" | "C-c") {
-            let observation = catalogue.say("no_running_command", []);
+        let session = profile.session;
+        let word = command.trim();
+        let interrupts = matches!(word, "ctrl+c" | "C-c");
+        let refuse = |key: &str| {
             let report = ActionReport { refused: true, ..ActionReport::default() };
-            return Ok(Done { observation, report, submits: false });
+            Ok(Done { observation: catalogue.say(key, []), report, submits: false })
+        };
+        match (self.running, interrupts || word.is_empty()) {
+            (true, false) => return refuse("command_busy"),
+            (false, true) if session => return refuse("no_running_command"),
+            _ => {}
         }
         // Twice what is ever shown, on both sides.
         let keep = Keep { head: 128 << 10, tail: 128 << 10, kill_after: 1 << 30 };
         let timeout = self.settings.timeout;
-        let execution = {
+        let progress = {
             let _turn = self.turns.acquire().await;
-            if session {
-                self.may_export |= MAY_EXPORT.iter().any(|word| command.contains(word));
-                sandbox.session(command, timeout, keep).await?
-            } else {
-                let mut fresh =
-                    Command::shell(command, timeout).in_folder(&self.settings.workspace).keeping(keep);
-                fresh.env = QUIET.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-                sandbox.exec(fresh).await?
+            self.may_export |= session && MAY_EXPORT.iter().any(|word| command.contains(word));
+            match profile.patience {
+                Some(patience) if self.running => sandbox.attend(patience, interrupts).await?,
+                Some(patience) if session => sandbox.begin(command, timeout, keep, patience).await?,
+                _ if session => Progress::Over(sandbox.session(command, timeout, keep).await?),
+                _ => {
+                    let mut fresh =
+                        Command::shell(command, timeout).in_folder(&self.settings.workspace).keeping(keep);
+                    fresh.env = QUIET.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+                    Progress::Over(sandbox.exec(fresh).await?)
+                }
             }
         };
-        if let Some(folder) = &execution.folder {
-            self.folder.clone_from(folder);
-        }
-        Ok(self.describe(catalogue, session, &execution))
+        self.running = matches!(progress, Progress::Running(_));
+        Ok(match progress {
+            Progress::Running(output) => self.describe_running(catalogue, &output),
+            Progress::Over(execution) => {
+                if let Some(folder) = &execution.folder {
+                    self.folder.clone_from(folder);
+                }
+                self.describe(catalogue, session, interrupts, &execution)
+            }
+        })
     }
 
-    fn describe(&self, catalogue: &Catalogue, session: bool, execution: &Execution) -> Done {
+    /// What a command has printed that goes on.
+    fn describe_running(&self, catalogue: &Catalogue, output: &Output) -> Done {
+        let text = output.combined_text();
+        let note = catalogue.say("command_running", []);
+        let shown = text.strip_suffix('\n').unwrap_or(&text);
+        let observation = catalogue.say("command_stopped", [("output", shown.into()), ("note", note.into())]);
+        // As the reference has it: a status that no program returns.
+        let report = ActionReport { exit_code: Some(-1), ..ActionReport::default() };
+        Done { observation, report, submits: false }
+    }
+
+    fn describe(
+        &self,
+        catalogue: &Catalogue,
+        session: bool,
+        interrupted: bool,
+        execution: &Execution,
+    ) -> Done {
         let output = execution.output.combined_text();
         let seconds = self.settings.timeout.as_secs();
         let limit = execution.limit_hit.map(|l| l.as_str());
@@ -157,6 +193,8 @@ impl<'a> Commands<'a> {
                 let note = catalogue.say("command_signal", [("signal", signal.into())]);
                 (None, Some(signal.to_string()), Some(note))
             }
+            // Bash's status of what an interrupt ended.
+            End::TimedOut(Stopped::Interrupted) if interrupted => (Some(130), None, None),
             End::TimedOut(Stopped::Respawned) => {
                 let note = catalogue.say("command_respawned", [("seconds", seconds.into())]);
                 (None, Some("timeout".to_owned()), Some(note))

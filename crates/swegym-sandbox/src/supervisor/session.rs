@@ -238,6 +238,13 @@ impl Session {
         current.deadline = now + wait;
     }
 
+    /// Its time is over now, if there is a command.
+    pub(super) fn interrupt(&mut self, now: Instant) {
+        if let Some(current) = self.current.as_mut().filter(|current| current.stage == Stage::Running) {
+            current.deadline = now;
+        }
+    }
+
     /// The command that is over, if one is: its status is known, and what had
     /// to be killed is gone.
     pub(super) fn take_finished(&mut self) -> Option<Finished> {

@@ -1,0 +1,83 @@
+//! A command in a box that somebody waits for: what it printed so far, and how
+//! it ends.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::connection::{Connection, Replies};
+use super::{Lease, PATIENCE};
+use crate::output::Output;
+use crate::sandbox::{End, Execution, SandboxError, Stopped};
+use crate::wire::{Ended, Reply, Request};
+
+pub(super) struct Awaited {
+    replies: Replies,
+    /// What came since it was last taken.
+    pub(super) output: Output,
+    started: Instant,
+    /// When the box itself is given up: its own deadline is long over then.
+    deadline: tokio::time::Instant,
+    program: String,
+}
+
+impl Awaited {
+    pub(super) async fn begin(
+        connection: &Connection,
+        request: impl FnOnce(u32) -> Request,
+        timeout: Duration,
+        program: &str,
+    ) -> Result<Self, SandboxError> {
+        let started = Instant::now();
+        let replies = connection.ask(request).await?;
+        Ok(Self {
+            replies,
+            output: Output::default(),
+            started,
+            deadline: tokio::time::Instant::now() + timeout + PATIENCE,
+            program: program.to_owned(),
+        })
+    }
+
+    /// Waits for the end. A caller may stop waiting and wait again: what came
+    /// in between is in [`Self::output`].
+    pub(super) async fn end(&mut self, lease: &Lease) -> Result<Execution, SandboxError> {
+        loop {
+            let reply = match tokio::time::timeout_at(self.deadline, self.replies.next()).await {
+                Ok(reply) => reply?,
+                Err(_) => {
+                    lease.shared.kill(lease.id);
+                    return Err(SandboxError::Gone);
+                }
+            };
+            match reply {
+                Reply::Chunk { stream, tail: false, bytes, .. } => self.output.push_head(stream, &bytes),
+                Reply::Chunk { stream, tail: true, bytes, .. } => self.output.push_tail(stream, &bytes),
+                Reply::Done { end, limit, dropped, cpu_us, max_rss_kb, folder, .. } => {
+                    let mut output = std::mem::take(&mut self.output);
+                    output.dropped = dropped;
+                    let end = match end {
+                        Ended::Exited(code) => End::Exited(code),
+                        Ended::Signalled(signal) => End::Signalled(signal),
+                        Ended::TimedOut(1) => End::TimedOut(Stopped::Interrupted),
+                        Ended::TimedOut(2) => End::TimedOut(Stopped::Killed),
+                        Ended::TimedOut(_) => End::TimedOut(Stopped::Respawned),
+                    };
+                    return Ok(Execution {
+                        end,
+                        limit_hit: limit,
+                        output,
+                        cpu_time: Duration::from_micros(cpu_us),
+                        max_rss_bytes: max_rss_kb * 1024,
+                        wall_time: self.started.elapsed(),
+                        folder: (!folder.is_empty()).then(|| String::from_utf8_lossy(&folder).into_owned()),
+                    });
+                }
+                Reply::Status { errno, .. } => {
+                    let source = io::Error::from_raw_os_error(errno);
+                    return Err(SandboxError::Start { program: self.program.clone(), source });
+                }
+                _ => return Err(SandboxError::Gone),
+            }
+        }
+    }
+}
