@@ -102,11 +102,19 @@ pub struct AtK {
 /// Pass@K and Best@K for every K up to the attempts of the smallest group.
 #[must_use]
 pub fn curve(groups: &[Group]) -> Vec<AtK> {
-    let most = groups.iter().map(Vec::len).min().unwrap_or(0);
-    (1..=most).filter_map(|k| at_k(groups, k)).collect()
+    mean_curve(&[groups])
 }
 
-fn at_k(groups: &[Group], k: usize) -> Option<AtK> {
+/// The same for several judges of the same attempts, instance by instance in the
+/// same order: what one of them is worth in the mean. An instance counts once,
+/// however many judges there are.
+#[must_use]
+pub fn mean_curve(judges: &[&[Group]]) -> Vec<AtK> {
+    let most = judges.iter().flat_map(|groups| groups.iter()).map(Vec::len).min().unwrap_or(0);
+    (1..=most).filter_map(|k| at_k(judges, k)).collect()
+}
+
+fn at_k(judges: &[&[Group]], k: usize) -> Option<AtK> {
     let of = |group: &Group| -> Option<[f64; 3]> {
         let resolved = group.iter().filter(|a| a.resolved).count();
         Some([
@@ -115,7 +123,15 @@ fn at_k(groups: &[Group], k: usize) -> Option<AtK> {
             best_at_k(group, k)?,
         ])
     };
-    let values: Vec<[f64; 3]> = groups.iter().map(of).collect::<Option<_>>()?;
+    let instances = judges.iter().map(|groups| groups.len()).min()?;
+    let mean_of = |instance: usize| -> Option<[f64; 3]> {
+        let mut sums = [0.0; 3];
+        for groups in judges {
+            sums.iter_mut().zip(of(&groups[instance])?).for_each(|(sum, value)| *sum += value);
+        }
+        Some(sums.map(|sum| sum / judges.len() as f64))
+    };
+    let values: Vec<[f64; 3]> = (0..instances).map(mean_of).collect::<Option<_>>()?;
     let rate = |statistic: &dyn Fn(&[[f64; 3]]) -> Option<f64>| -> Option<Rate> {
         Some(Rate { mean: statistic(&values)?, interval: bootstrap(&values, statistic)? })
     };
@@ -430,6 +446,11 @@ mod tests {
             for at in curve(&blind) {
                 prop_assert!(at.gain.mean.abs() < 1e-9);
             }
+        }
+
+        #[test]
+        fn judges_who_agree_are_one_judge(groups in prop::collection::vec(attempts(), 1..6)) {
+            prop_assert_eq!(mean_curve(&[&groups, &groups]), curve(&groups));
         }
 
         #[test]

@@ -6,7 +6,7 @@ use swegym_core::instance::{Instance, ListEncoding};
 use swegym_core::{Boundary, Fault, InstanceId};
 use swegym_grade::LogParser;
 use swegym_sandbox::{Command, Extent, Image, Sandbox as _, SandboxError};
-use swegym_tasks::micro::{MicroTask, Tests, World};
+use swegym_tasks::micro::{KnownAnswer, MicroTask, Tests, World};
 
 use crate::build::commit_script;
 use crate::context::Context;
@@ -82,6 +82,10 @@ pub async fn micro(context: &Context, ground: &str, world: &World, number: u32) 
         stop(sandbox).await?;
         return Ok(JobResult { outcome: "equivalent".into(), value: json!({"bug": about}) });
     };
+    let trial = ["python", "-I", "-S", "-c", &task.trial(&tests).program].map(str::to_owned);
+    let command = Command::new(trial, std::time::Duration::from_secs(60));
+    let tried = sandbox.exec(command).await.map_err(|e| e.to_fault())?;
+    let answers = task.known_answers(&tests, &tried.output.stdout_text());
     let mut files = task.modules(true);
     files.push(("test_all.py".to_owned(), task.visible_tests(&tests)));
     for (path, text) in files {
@@ -99,7 +103,17 @@ pub async fn micro(context: &Context, ground: &str, world: &World, number: u32) 
     };
     let row =
         |of: &Instance| -> Value { serde_json::from_str(&instances::write_row(of)).unwrap_or_default() };
-    let value = json!({"instance": row(&instance), "example": row(&example), "bug": about});
+    let answer = |(attempt, answer): (usize, &KnownAnswer)| {
+        json!({
+            "instance_id": task.instance_id, "attempt": attempt, "repo": instance.repo,
+            "messages": [{"role": "user", "content": instance.problem_statement.trim_end()}],
+            "resolved": answer.resolves, "test_result": {"git_patch": answer.patch},
+        })
+    };
+    let answers: Vec<Value> = answers.iter().enumerate().map(answer).collect();
+    let value = json!({
+        "instance": row(&instance), "example": row(&example), "bug": about, "answers": answers,
+    });
     Ok(JobResult { outcome: "candidate".into(), value })
 }
 

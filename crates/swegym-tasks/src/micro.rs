@@ -15,7 +15,7 @@ pub mod repository;
 
 pub use corpus::Exchange;
 pub use formula::Family;
-pub use repository::{Call, Function, MicroTask, Probe, Tests};
+pub use repository::{Call, Function, KnownAnswer, MicroTask, Probe, Tests};
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;

@@ -389,9 +389,9 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: DatasetVerb,
     },
-    /// Show runs as one table and write report.html into the first
+    /// Show runs as tables and write a page
     Report {
-        /// Run folders; a quickstart's folder stands for all its stages
+        /// Run folders; a quickstart's folder stands for all its stages. Folders of select, improve and paper, too
         #[arg(required = true)]
         runs: Vec<PathBuf>,
         /// Accepted as by the other verbs; a report is written anew from the runs' files

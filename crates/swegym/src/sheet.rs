@@ -1,11 +1,17 @@
-//! A page of tables and charts, whole in one file: what pipelines found.
+//! A page of tables and charts, whole in one file: what pipelines found. Beside
+//! the page stands the same as a document, from which `report` shows it again.
 
 use std::path::{Path, PathBuf};
 
 use minijinja::{Environment, context};
+use serde_json::{Value, json};
 use swegym_train::checkpoint::write_synced;
 
 use crate::error::CommandError;
+
+/// The document beside the page.
+const DOCUMENT: &str = "sheet.json";
+const VERSION: u64 = 1;
 
 const TEMPLATE: &str = include_str!("sheet/page.html");
 
@@ -13,6 +19,7 @@ const TEMPLATE: &str = include_str!("sheet/page.html");
 const PLANE: (f64, f64) = (440.0, 220.0);
 
 /// A page under construction.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sheet {
     title: String,
     lead: String,
@@ -20,7 +27,7 @@ pub(crate) struct Sheet {
 }
 
 /// A heading with what belongs under it.
-#[derive(Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Part {
     /// The heading.
     pub(crate) title: String,
@@ -35,6 +42,7 @@ pub(crate) struct Part {
 }
 
 /// A curve with its uncertainty.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Line {
     /// Its name.
     pub(crate) name: String,
@@ -54,11 +62,91 @@ impl Sheet {
         self.parts.push(part);
     }
 
-    /// Writes `report.html` into a folder.
+    /// Writes `report.html` and its document into a folder.
     pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf, CommandError> {
-        let path = folder.join("report.html");
-        write_synced(&path, self.render()?.as_bytes())?;
-        Ok(path)
+        write_synced(&folder.join(DOCUMENT), format!("{:#}\n", self.to_json()).as_bytes())?;
+        self.write_page(&folder.join("report.html"))
+    }
+
+    /// Writes the page alone.
+    pub(crate) fn write_page(&self, path: &Path) -> Result<PathBuf, CommandError> {
+        write_synced(path, self.render()?.as_bytes())?;
+        Ok(path.to_owned())
+    }
+
+    /// Reads the document of a folder; nothing where there is none.
+    pub(crate) fn read(folder: &Path) -> Result<Option<Self>, CommandError> {
+        let path = folder.join(DOCUMENT);
+        let text = match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            read => read.map_err(|e| CommandError::file("read", &path, &e))?,
+        };
+        let value: Value = serde_json::from_str(&text).unwrap_or_default();
+        let sheet = Self::from_json(&value).filter(|_| value["version"] == VERSION);
+        sheet.map(Some).ok_or_else(|| {
+            let message = format!("`{}` is no sheet of version {VERSION}", path.display());
+            CommandError::usage(message, "make the folder again with this version of swegym")
+        })
+    }
+
+    /// Several sheets as one: their parts, under the names of what they are of.
+    pub(crate) fn side_by_side(sheets: Vec<(String, Self)>) -> Self {
+        let part = |(of, sheet): (String, Self)| {
+            let named = move |part: Part| Part { title: format!("{of}: {}", part.title), ..part };
+            sheet.parts.into_iter().map(named)
+        };
+        let lead = "What several runs found, side by side.".to_owned();
+        Self { title: "Runs".to_owned(), lead, parts: sheets.into_iter().flat_map(part).collect() }
+    }
+
+    /// Title and table of each part that has one.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = (&str, &[Vec<String>])> {
+        let with_table = self.parts.iter().filter(|part| !part.table.is_empty());
+        with_table.map(|part| (part.title.as_str(), part.table.as_slice()))
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        let point = |(x, y, bar): &Point| match bar {
+            Some((low, high)) => json!([x, y, low, high]),
+            None => json!([x, y]),
+        };
+        let line = |line: &Line| {
+            let points: Vec<Value> = line.points.iter().map(point).collect();
+            json!({"name": line.name, "points": points})
+        };
+        let part = |part: &Part| {
+            let lines: Vec<Value> = part.lines.iter().map(line).collect();
+            json!({
+                "title": part.title, "words": part.words, "table": part.table, "across": part.across,
+                "lines": lines,
+            })
+        };
+        let parts: Vec<Value> = self.parts.iter().map(part).collect();
+        json!({"version": VERSION, "title": self.title, "lead": self.lead, "parts": parts})
+    }
+
+    fn from_json(value: &Value) -> Option<Self> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let texts = |row: &Value| row.as_array()?.iter().map(text).collect::<Option<Vec<_>>>();
+        let point = |point: &Value| {
+            let number = |at: usize| point.get(at).and_then(Value::as_f64);
+            Some((number(0)?, number(1)?, number(2).zip(number(3))))
+        };
+        let line = |line: &Value| {
+            let points = line["points"].as_array()?.iter().map(point).collect::<Option<_>>()?;
+            Some(Line { name: text(&line["name"])?, points })
+        };
+        let part = |part: &Value| {
+            Some(Part {
+                title: text(&part["title"])?,
+                words: text(&part["words"])?,
+                table: part["table"].as_array()?.iter().map(texts).collect::<Option<_>>()?,
+                lines: part["lines"].as_array()?.iter().map(line).collect::<Option<_>>()?,
+                across: text(&part["across"])?,
+            })
+        };
+        let parts = value["parts"].as_array()?.iter().map(part).collect::<Option<_>>()?;
+        Some(Self { title: text(&value["title"])?, lead: text(&value["lead"])?, parts })
     }
 
     fn render(&self) -> Result<String, CommandError> {
@@ -139,6 +227,7 @@ mod tests {
             ..Part::default()
         });
         sheet.push(Part { title: "Empty".to_owned(), ..Part::default() });
+        assert_eq!(Sheet::from_json(&sheet.to_json()).unwrap(), sheet);
         let page = sheet.render().unwrap();
         assert!(page.contains("points=\"0.0,198.0 440.0,0.0\""), "{page}");
         assert!(page.contains("&lt;rounds&gt;") && !page.contains("<b>4"), "{page}");

@@ -106,6 +106,20 @@ fn attempts_become_data_and_each_is_accounted_for() {
     let output = gym.run(&["curate", "untested", "--model", "tokenizer", "--calls", "text", "--out", "no"]);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("not_tested") && text.contains("hint: evaluate the runs first"), "{text}");
+    // Two runs in the parts that are asked for, and what was left out for it.
+    let mixed = [&curate[..], &["untested", "--outcome", "any", "--keep", "loops,empty,limits"]].concat();
+    gym.must(&[&mixed[..], &["--shares", "1,1", "--out", "mixed"]].concat());
+    let card: Value = serde_json::from_str(&gym.read("mixed/card.json")).unwrap();
+    let sets = card["by"]["set"].as_object().unwrap();
+    assert_eq!((sets.len(), &sets["teacher"]), (2, &sets["untested"]), "{card}");
+    assert!(card["left_out"]["set_share"].as_u64().unwrap() > 0);
+    refused(&["untested", "--shares", "1"], "1 shares do not fit 2 runs");
+    // The same names in another world are other instances.
+    gym.must(&["micro", "--count", "9", "--levels", "2", "--out", "other"]);
+    let gold =
+        ["rollout", "--scaffold", "gold", "--instances", "other/candidates.jsonl", "--out", "elsewhere"];
+    gym.must(&gold);
+    refused(&["elsewhere"], "the runs are of different datasets");
 }
 
 #[test]
@@ -141,6 +155,27 @@ fn attempts_are_scored_and_the_best_are_chosen() {
         );
     }
     assert_eq!((&told["auc"], &told["auc_within"]), (&json!(1.0), &json!(1.0)));
+    // Beside a verifier that is always wrong, each for itself: the mean of the two. Together they know nothing.
+    let lies = reports.iter().map(|report| {
+        let score = u8::from(report["resolved"] != true);
+        json!({"instance_id": report["instance_id"], "attempt": report["attempt"], "score": score})
+            .to_string()
+            + "\n"
+    });
+    gym.write("lies.jsonl", &lies.collect::<String>());
+    let both = ["select", "teacher", "--scores", "truth.jsonl", "--scores", "lies.jsonl", "--json", "--out"];
+    let apart = gym.must(&[&both[..], &["apart", "--apart"]].concat());
+    let apart: Value = serde_json::from_str(&apart).unwrap();
+    let wrong = gym.must(&["select", "teacher", "--scores", "lies.jsonl", "--json", "--out", "wrong"]);
+    let wrong: Value = serde_json::from_str(&wrong).unwrap();
+    let best = |of: &Value, k: usize| of["ways"]["verifier"][k]["best"]["mean"].as_f64().unwrap();
+    for k in 0..4 {
+        assert!((best(&apart, k) - (best(&told, k) + best(&wrong, k)) / 2.0).abs() < 1e-9, "{k}");
+    }
+    assert_eq!((&apart["judges"], &apart["auc"]), (&json!(2), &json!(0.5)));
+    assert_eq!(gym.read("apart/predictions.jsonl"), gym.read("chosen/predictions.jsonl"));
+    let mean: Value = serde_json::from_str(&gym.must(&[&both[..], &["mean"]].concat())).unwrap();
+    assert_eq!((&mean["judges"], &mean["auc"]), (&json!(1), &json!(0.5)));
     let one = &told["ways"]["random"][0]["best"]["mean"];
     assert!(told["ways"]["random"].as_array().unwrap().iter().all(|at| at["best"]["mean"] == *one));
     gym.must(&[
@@ -159,7 +194,13 @@ fn attempts_are_scored_and_the_best_are_chosen() {
         (resolved / again.len() as f64 - last["best"]["mean"].as_f64().unwrap()).abs() < 1e-9,
         "{again:?}"
     );
-    assert!(gym.read("chosen/report.html").contains("<polyline class=\"pass\""));
+    let page = gym.read("chosen/report.html");
+    assert!(page.contains("any (Pass@K)") && page.contains("<polyline"), "{page}");
+    let shown = gym.must(&["report", "chosen"]);
+    assert!(shown.contains("Best@K verifier") && shown.contains("Reliability"), "{shown}");
+    assert_eq!(gym.read("chosen/report.html"), page);
+    gym.must(&["report", "chosen", "wrong", "teacher"]);
+    assert!(gym.read("chosen/side-by-side.html").contains("wrong: Best@K"));
 
     let refused = |arguments: &[&str], words: &str| {
         let output = gym.run(&[&["select", "teacher", "--out", "no"][..], arguments].concat());
@@ -169,6 +210,7 @@ fn attempts_are_scored_and_the_best_are_chosen() {
     refused(&[], "no attempt has a score");
     refused(&["--by", "majority", "--k", "9"], "no instance has 9 tested attempts; the most is 4");
     refused(&["--by", "luck"], "nothing chooses by `luck`");
+    refused(&["--apart"], "0 files of scores, 0 to calibrate by");
     let output = gym.run(&["score", "teacher", "--verifier", "base", "--out", "no.jsonl"]);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("`base` is no verifier"), "{text}");

@@ -41,6 +41,42 @@ fn what_is_drawn_is_valid_and_the_same_again() {
     assert!(resolved > 0 && resolved < reports.len(), "a teacher that is sometimes wrong: {resolved}");
 }
 
+/// Outcomes that are known without an attempt are those that the tests give.
+#[test]
+fn known_answers_are_what_their_tests_say() {
+    let gym = Gym::new();
+    gym.must(&["micro", "--count", "12", "--seed", "5", "--out", "drawn"]);
+    let answers = rows(&gym.read("drawn/answers.jsonl"));
+    let of = |key: &str, row: &Value| row[key].to_string();
+    let resolved = answers.iter().filter(|row| row["resolved"] == true).count();
+    assert!(resolved >= rows(&gym.read("drawn/candidates.jsonl")).len() && resolved < answers.len());
+    for attempt in 0..5 {
+        let chosen: Vec<&Value> = answers.iter().filter(|row| row["attempt"] == attempt).collect();
+        let line = |row: &&Value| {
+            let patch = &row["test_result"]["git_patch"];
+            serde_json::json!({"instance_id": row["instance_id"], "model_name_or_path": "known", "model_patch": patch})
+                .to_string()
+                + "\n"
+        };
+        gym.write("predictions.jsonl", &chosen.iter().map(line).collect::<String>());
+        let out = format!("tested-{attempt}");
+        gym.must(&[
+            "evaluate",
+            "--instances",
+            "drawn/candidates.jsonl",
+            "--predictions",
+            "predictions.jsonl",
+            "--out",
+            &out,
+        ]);
+        let reports = rows(&gym.read(&format!("{out}/reports.jsonl")));
+        for row in chosen {
+            let report = reports.iter().find(|report| report["instance_id"] == row["instance_id"]).unwrap();
+            assert_eq!(report["resolved"], row["resolved"], "{} {row}", of("instance_id", row));
+        }
+    }
+}
+
 #[test]
 fn families_and_levels_are_chosen() {
     let gym = Gym::new();

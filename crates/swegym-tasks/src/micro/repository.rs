@@ -17,6 +17,10 @@ const FUNCTIONS: usize = 2;
 /// Calls that each test makes.
 const CALLS: usize = 3;
 
+/// Of a task's known answers: other mistakes, and the right code in wrong places.
+const MISTAKES: usize = 2;
+const MISPLACED: usize = 1;
+
 /// Names of modules. None says what is in it, and what tells them apart is one
 /// token wherever they stand: copying is what small policies learn last
 /// (reference/micro-gym.md).
@@ -57,6 +61,15 @@ pub struct Call {
 
 /// The values of every function's calls: what only Python can tell.
 pub type Tests = Vec<Vec<Call>>;
+
+/// An answer to a task, and whether it is right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownAnswer {
+    /// Its patch.
+    pub patch: String,
+    /// Whether the tests that decide pass with it.
+    pub resolves: bool,
+}
 
 /// What Python is asked to learn the values: a program that prints one line of
 /// JSON, `[[[right, wrong], …], …]`, a list of calls for each function.
@@ -214,6 +227,72 @@ impl MicroTask {
             tests.push((!calls.is_empty()).then_some(calls)?);
         }
         Some(tests)
+    }
+
+    /// Answers to judge, as (function, what it returns): the right one, other
+    /// mistakes, another function's code, and the right code in a wrong place.
+    #[must_use]
+    pub fn tries(&self) -> Vec<(usize, String)> {
+        let right = &self.culprit().formula.code;
+        let others = || (1..self.functions.len()).map(|step| (self.broken + step) % self.functions.len());
+        let mistakes = self.culprit().formula.mistakes.iter().filter(|code| **code != self.mistake);
+        let mut codes: Vec<String> = vec![right.clone()];
+        for code in mistakes.take(MISTAKES) {
+            if !codes.contains(code) {
+                codes.push(code.clone());
+            }
+        }
+        // The next function's, which is as good as any: they are drawn.
+        codes.extend(others().take(1).map(|index| self.functions[index].formula.code.clone()));
+        let mut tries: Vec<(usize, String)> = codes.into_iter().map(|code| (self.broken, code)).collect();
+        tries.extend(others().skip(1).take(MISPLACED).map(|index| (index, right.clone())));
+        tries
+    }
+
+    /// The program that tells what the tries at the broken function give on the
+    /// calls of the tests that decide.
+    #[must_use]
+    pub fn trial(&self, tests: &Tests) -> Probe {
+        let mut program = String::from(
+            "import json\ndef value(f, *a):\n    try:\n        return repr(f(*a))\n    except Exception as e:\n        return None\nout = []\n",
+        );
+        let parameters: Vec<&str> = self.culprit().formula.parameters.iter().map(|(name, _)| *name).collect();
+        let parameters = parameters.join(", ");
+        for (_, code) in self.tries().iter().filter(|(index, _)| *index == self.broken) {
+            let calls = tests[self.broken].iter().map(|call| format!("value(f, {})", call.arguments));
+            _ = writeln!(program, "f = lambda {parameters}: {code}");
+            _ = writeln!(program, "out.append([{}])", calls.collect::<Vec<_>>().join(", "));
+        }
+        program.push_str("print(json.dumps(out))\n");
+        Probe { program }
+    }
+
+    /// The tries with their outcomes, from what the program printed. What is
+    /// written in a wrong place leaves the fault where it was.
+    #[must_use]
+    pub fn known_answers(&self, tests: &Tests, printed: &str) -> Vec<KnownAnswer> {
+        let values: Vec<Vec<Option<String>>> = serde_json::from_str(printed.trim()).unwrap_or_default();
+        let mut values = values.into_iter();
+        let answer = |(index, code): (usize, String)| {
+            let values = if index == self.broken { Some(values.next()?) } else { None };
+            let right = |values: &Vec<Option<String>>| {
+                tests[self.broken].iter().zip(values).all(|(call, value)| value.as_ref() == Some(&call.right))
+            };
+            let resolves = values.as_ref().is_some_and(right);
+            Some(KnownAnswer { patch: self.patch_of(index, &code)?, resolves })
+        };
+        self.tries().into_iter().filter_map(answer).collect()
+    }
+
+    /// The patch that lets a function return something else; nothing where it
+    /// does already.
+    fn patch_of(&self, index: usize, code: &str) -> Option<String> {
+        let function = &self.functions[index];
+        let old_code = if index == self.broken { &self.mistake } else { &function.formula.code };
+        let path = format!("{}.py", function.module);
+        let (_, old) = self.modules(true).into_iter().find(|(name, _)| *name == path)?;
+        let new = old.replace(&function.text(old_code), &function.text(code));
+        (new != old).then(|| diff(&path, &old, &new))
     }
 
     /// The tests that everybody sees: of all functions but the broken one.
@@ -397,6 +476,26 @@ mod tests {
             let gold = Patch::parse(&task.gold_patch()).unwrap();
             assert_eq!((gold.files.len(), gold.changed_lines()), (1, 2), "{}", task.gold_patch());
             assert!(Patch::parse(&task.test_patch(&answered(&task))).is_ok());
+        }
+    }
+
+    #[test]
+    fn known_answers_are_patches_and_calls_decide() {
+        for number in 0..100 {
+            let task = world(Split::Train, &[1, 2, 3]).task(number);
+            let (tests, tries) = (answered(&task), task.tries());
+            assert_eq!(tries[0], (task.broken, task.culprit().formula.code.clone()));
+            assert_ne!(tries[tries.len() - 1].0, task.broken);
+            // As Python would answer, were only the right one right.
+            let calls = tests[task.broken].len();
+            let at_it = tries.iter().filter(|(index, _)| *index == task.broken).count();
+            let values: Vec<Vec<&str>> =
+                (0..at_it).map(|i| vec![if i == 0 { "1" } else { "3" }; calls]).collect();
+            let answers = task.known_answers(&tests, &serde_json::to_string(&values).unwrap());
+            assert_eq!(answers[0], KnownAnswer { patch: task.gold_patch(), resolves: true });
+            assert!(answers[1..].iter().all(|answer| !answer.resolves));
+            assert!(answers.iter().all(|answer| Patch::parse(&answer.patch).unwrap().changed_lines() == 2));
+            assert_eq!(task.known_answers(&tests, "not what it prints").len(), MISPLACED);
         }
     }
 

@@ -26,6 +26,9 @@ pub(crate) struct SelectArgs {
     /// Scores of its attempts, as `swegym score` writes them; several are averaged
     #[arg(long, value_name = "FILE")]
     pub(crate) scores: Vec<PathBuf>,
+    /// Each file is a verifier of its own: figures are means over them, predictions the first's
+    #[arg(long)]
+    pub(crate) apart: bool,
     /// Folder of the rollout's evaluation [default: the rollout's own]
     #[arg(long, value_name = "DIR")]
     pub(crate) evaluation: Option<PathBuf>,

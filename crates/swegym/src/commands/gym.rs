@@ -44,6 +44,15 @@ impl Gym {
         self.workshop.step(name, words).await
     }
 
+    /// Draws tasks that no policy is tuned on, for the answers whose outcomes are
+    /// known: what a verifier learns to read from.
+    pub(crate) async fn answers(&mut self, name: &str, count: u32) -> Result<PathBuf, CommandError> {
+        let count = count.to_string();
+        let words =
+            ["micro", "--split", "train", "--families", base::FAMILIES, "--count", &count, "--seed", "2"];
+        Ok(self.workshop.step(name, words).await?.join("answers.jsonl"))
+    }
+
     /// A teacher's attempts, most of which fail.
     pub(crate) async fn teach(
         &mut self,
@@ -120,16 +129,16 @@ impl Gym {
         self.workshop.step(name, words.chain(improve::flags(TUNING)).chain(improve::flags(length))).await
     }
 
-    /// Trains a verifier on curated conversations.
+    /// Trains a verifier on conversations with their outcomes.
     pub(crate) async fn verifier(
         &mut self,
         name: &str,
         model: &Path,
-        data: &Path,
+        file: &Path,
         seed: u64,
         length: &str,
     ) -> Result<PathBuf, CommandError> {
-        let file = data.join("train.jsonl").display().to_string();
+        let file = file.display().to_string();
         let (model, question) = (model.display().to_string(), self.question.display().to_string());
         let seed = seed.to_string();
         let mut words = ["train", "verifier", "--model", &model, "--data", &file].map(str::to_owned).to_vec();
@@ -162,16 +171,17 @@ impl Gym {
         self.workshop.step(name, ["evaluate", "--instances", &examples, "--predictions", &run]).await
     }
 
-    /// What choosing is worth: the contents of `selection.json`.
+    /// What choosing is worth, in the mean over verifiers: the contents of
+    /// `selection.json`.
     pub(crate) async fn select(
         &mut self,
         name: &str,
         run: &Path,
-        scores: &Path,
+        scores: &[PathBuf],
         more: &[(&str, &Path)],
     ) -> Result<Value, CommandError> {
-        let mut words = vec!["select".to_owned(), run.display().to_string()];
-        words.extend(["--scores".to_owned(), scores.display().to_string()]);
+        let mut words = ["select", &run.display().to_string(), "--apart"].map(str::to_owned).to_vec();
+        words.extend(scores.iter().flat_map(|path| ["--scores".to_owned(), path.display().to_string()]));
         words.extend(more.iter().flat_map(|(flag, path)| [(*flag).to_owned(), path.display().to_string()]));
         let path = self.workshop.step(name, words).await?.join("selection.json");
         let text = std::fs::read_to_string(&path).map_err(|e| CommandError::file("read", &path, &e))?;

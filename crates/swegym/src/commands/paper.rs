@@ -42,9 +42,14 @@ struct Scale {
     judged: u32,
     /// Rounds of self-improvement, and tasks of a round.
     rounds: u32,
-    /// Length of fine-tuning and of a verifier's training, as flags.
+    /// Tasks for a verifier to learn to read from.
+    read: u32,
+    /// Length of fine-tuning, of a verifier's learning to read and to judge, and
+    /// of its learning to judge from nothing, as flags.
     tuning: &'static str,
+    reading: &'static str,
     judging: &'static str,
+    judging_alone: &'static str,
     /// Optimiser steps of every arm of the scaling study.
     steps: u32,
     /// Every arm of every study, or those that claims need.
@@ -62,8 +67,11 @@ const WHOLE: Scale = Scale {
     k: 16,
     judged: 4,
     rounds: 3,
+    read: 2400,
     tuning: "--epochs 6",
-    judging: "--epochs 5",
+    reading: "--epochs 3",
+    judging: "--epochs 3",
+    judging_alone: "--epochs 5",
     steps: 240,
     every: true,
 };
@@ -79,8 +87,11 @@ const FAST: Scale = Scale {
     k: 8,
     judged: 3,
     rounds: 1,
+    read: 500,
     tuning: "--epochs 6",
-    judging: "--epochs 5",
+    reading: "--epochs 4",
+    judging: "--epochs 3",
+    judging_alone: "--epochs 5",
     steps: 40,
     every: false,
 };

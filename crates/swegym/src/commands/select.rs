@@ -1,15 +1,13 @@
 //! Best of N: which attempt of each instance is handed in, and what choosing
 //! is worth, by every K and against what needs no verifier.
 
-mod page;
-
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use swegym_core::Prediction;
 use swegym_grade::selection::{
-    AtK, Calibration, Group, LogFit, Rate, Scored, auc, auc_within, calibration_error, curve, log_fit,
+    AtK, Calibration, Group, LogFit, Rate, Scored, auc, auc_within, calibration_error, log_fit, mean_curve,
     paper_best_at_k, reliability,
 };
 use swegym_train::checkpoint::write_synced;
@@ -19,6 +17,7 @@ use crate::args::SelectArgs;
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
+use crate::sheet::{Line, Part, Sheet};
 
 /// An attempt that can be chosen.
 struct Attempt {
@@ -44,7 +43,8 @@ pub(crate) fn run(printer: Printer, args: &SelectArgs) -> Result<u8, CommandErro
         let hint = "evaluate the rollout against tests of your own, and name the folder with --tests";
         return Err(CommandError::usage("a hybrid choice needs tests", hint));
     }
-    let instances = read(printer, args)?;
+    let judges = judges(printer, args)?;
+    let instances = &judges[0];
     let scored = args.by == "verifier" || !args.scores.is_empty();
     let has = |way: &&str| match *way {
         "verifier" => scored,
@@ -52,39 +52,79 @@ pub(crate) fn run(printer: Printer, args: &SelectArgs) -> Result<u8, CommandErro
         _ => true,
     };
     let ways: Vec<&str> = WAYS.into_iter().filter(has).collect();
-    let curves: BTreeMap<&str, Vec<AtK>> =
-        ways.iter().map(|way| (*way, curve(&groups(&instances, way, args.gate)))).collect();
-    let groups = groups(&instances, "verifier", args.gate);
-    let all: Vec<Scored> = groups.iter().flatten().copied().collect();
+    let of_way = |way: &str| judges.iter().map(|of| groups(of, way, args.gate)).collect::<Vec<_>>();
+    let mean = |of: &[Vec<Group>]| mean_curve(&of.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let curves: BTreeMap<&str, Vec<AtK>> = ways.iter().map(|way| (*way, mean(&of_way(way)))).collect();
+    let judged = of_way("verifier");
+    let over = |of: &dyn Fn(&[Group]) -> Option<f64>| mean_of(&judged, of);
+    let flat = |groups: &[Group]| -> Vec<Scored> { groups.iter().flatten().copied().collect() };
+    let groups = &judged[0];
+    // Every attempt as often as it is judged: what scores say and what happens.
+    let all: Vec<Scored> = judged.iter().flatten().flatten().copied().collect();
+    let attempts: usize = groups.iter().map(Vec::len).sum();
     let of = ways.iter().find(|way| **way == args.by).copied().unwrap_or(ways[0]);
     let fit = fit(&curves[of], |at| at.best.mean);
     let value = json!({
-        "run": args.run, "instances": instances.len(), "attempts": all.len(),
-        "without_a_score": scored.then(|| all.iter().filter(|a| a.score.is_none()).count()),
+        "run": args.run, "instances": instances.len(), "attempts": attempts, "judges": judges.len(),
+        "without_a_score": scored.then(|| flat(groups).iter().filter(|a| a.score.is_none()).count()),
         "ways": curves.iter().map(|(way, curve)| (*way, curve_json(curve))).collect::<BTreeMap<_, _>>(),
-        "paper_estimate": (1..=curves[of].len()).map(|k| paper_best_at_k(&groups, k).map(|(mean, spread)| json!({"k": k, "mean": mean, "spread": spread}))).collect::<Vec<_>>(),
-        "auc": scored.then(|| auc(&all)), "auc_within": scored.then(|| auc_within(&groups)),
-        "calibration_error": scored.then(|| calibration_error(&all)),
+        "paper_estimate": (1..=curves[of].len()).map(|k| paper_best_at_k(groups, k).map(|(mean, spread)| json!({"k": k, "mean": mean, "spread": spread}))).collect::<Vec<_>>(),
+        "auc": scored.then(|| over(&|of| auc(&flat(of)))), "auc_within": scored.then(|| over(&|of| auc_within(of))),
+        "calibration_error": scored.then(|| over(&|of| calibration_error(&flat(of)))),
         "reliability": reliability(&all).iter().map(|b| json!({"attempts": b.count, "score": b.score, "resolved": b.resolved})).collect::<Vec<_>>(),
         "fit": fit.map(|f| json!({"slope": f.slope, "offset": f.offset, "r_squared": f.r_squared})),
     });
     std::fs::create_dir_all(&args.out).map_err(|e| CommandError::file("make the folder", &args.out, &e))?;
-    write_synced(&args.out.join("predictions.jsonl"), chosen(&instances, args).as_bytes())?;
+    write_synced(&args.out.join("predictions.jsonl"), chosen(instances, args).as_bytes())?;
     write_synced(&args.out.join("selection.json"), format!("{value:#}\n").as_bytes())?;
-    write_synced(&args.out.join("report.html"), page::render(&value)?.as_bytes())?;
+    let page = sheet(&value, &curves, of).write(&args.out)?;
     printer.result(&value, &table(&curves, of));
     if let Some(words) = scored.then(|| quality(&value)) {
         printer.say(&words);
     }
-    printer.say(&format!("page: {}", args.out.join("report.html").display()));
+    printer.say(&format!("page: {}", page.display()));
     Ok(exit::DONE)
 }
 
+/// The mean of a figure over judges for which there is one.
+fn mean_of(judged: &[Vec<Group>], figure: &dyn Fn(&[Group]) -> Option<f64>) -> Option<f64> {
+    let found: Vec<f64> = judged.iter().filter_map(|groups| figure(groups)).collect();
+    (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64)
+}
+
+/// Attempts by instance, as one judge scores them.
+type Instances = BTreeMap<String, Vec<Attempt>>;
+
+/// One judge whose scores are the mean of all files, or one for each file.
+fn judges(printer: Printer, args: &SelectArgs) -> Result<Vec<Instances>, CommandError> {
+    if !args.apart {
+        return Ok(vec![read(printer, args, &args.scores, &args.calibrate_scores)?]);
+    }
+    let known = &args.calibrate_scores;
+    if args.scores.is_empty() || args.calibrate.is_some() && known.len() != args.scores.len() {
+        let message = format!("{} files of scores, {} to calibrate by", args.scores.len(), known.len());
+        let hint = "--apart wants one file of --scores for each verifier, and as many of --calibrate-scores";
+        return Err(CommandError::usage(message, hint));
+    }
+    let each = |index: usize| {
+        let known = known.get(index..=index).unwrap_or_default();
+        // What is amiss with the attempts is said once.
+        let printer = if index == 0 { printer } else { printer.inner() };
+        read(printer, args, &args.scores[index..=index], known)
+    };
+    (0..args.scores.len()).map(each).collect()
+}
+
 /// Attempts by instance, each with as many.
-fn read(printer: Printer, args: &SelectArgs) -> Result<BTreeMap<String, Vec<Attempt>>, CommandError> {
-    let mut scores = scores(&args.scores)?;
+fn read(
+    printer: Printer,
+    args: &SelectArgs,
+    files: &[PathBuf],
+    known_files: &[PathBuf],
+) -> Result<Instances, CommandError> {
+    let mut scores = scores(files)?;
     if let Some(known) = &args.calibrate {
-        let fit = calibration(known, &args.calibrate_scores)?;
+        let fit = calibration(known, known_files)?;
         scores.values_mut().for_each(|score| *score = fit.apply(*score));
     }
     let tests = args.tests.as_deref().map(tested).transpose()?.unwrap_or_default();
@@ -93,7 +133,7 @@ fn read(printer: Printer, args: &SelectArgs) -> Result<BTreeMap<String, Vec<Atte
         let message = format!("nobody has tested the attempts of `{}`", args.run.display());
         return Err(CommandError::nothing(message, "rollout --evaluate, or name their --evaluation"));
     }
-    let mut instances: BTreeMap<String, Vec<Attempt>> = BTreeMap::new();
+    let mut instances = Instances::new();
     let (mut scaffolds, mut untested) = (std::collections::BTreeSet::new(), 0);
     for record in export::records(&args.run)? {
         let attempt = show::read(&record)?;
@@ -157,7 +197,7 @@ fn read(printer: Printer, args: &SelectArgs) -> Result<BTreeMap<String, Vec<Atte
 }
 
 /// Scores by instance and attempt; the mean where several files have one.
-fn scores(files: &[std::path::PathBuf]) -> Result<HashMap<(String, u64), f64>, CommandError> {
+fn scores(files: &[PathBuf]) -> Result<HashMap<(String, u64), f64>, CommandError> {
     let mut sums: HashMap<(String, u64), (f64, f64)> = HashMap::new();
     for path in files {
         for row in lines(path)? {
@@ -174,7 +214,7 @@ fn scores(files: &[std::path::PathBuf]) -> Result<HashMap<(String, u64), f64>, C
 }
 
 /// What another run's outcomes say about the worth of scores.
-fn calibration(run: &Path, files: &[std::path::PathBuf]) -> Result<Calibration, CommandError> {
+fn calibration(run: &Path, files: &[PathBuf]) -> Result<Calibration, CommandError> {
     let (scores, verdicts) = (scores(files)?, export::verdicts(run)?);
     let known: Vec<Scored> = verdicts
         .iter()
@@ -252,7 +292,7 @@ fn hybrid(attempts: &[Attempt], gate: f64) -> Vec<usize> {
     attempts.iter().map(|a| attempts.iter().filter(|b| order(b, a).is_lt()).count()).collect()
 }
 
-fn groups(instances: &BTreeMap<String, Vec<Attempt>>, way: &str, gate: f64) -> Vec<Group> {
+fn groups(instances: &Instances, way: &str, gate: f64) -> Vec<Group> {
     let group = |attempts: &Vec<Attempt>| {
         let thoughts = thoughts(attempts, way, gate);
         attempts.iter().zip(thoughts).map(|(of, score)| Scored { score, resolved: of.resolved }).collect()
@@ -261,7 +301,7 @@ fn groups(instances: &BTreeMap<String, Vec<Attempt>>, way: &str, gate: f64) -> V
 }
 
 /// The predictions that are handed in, one an instance.
-fn chosen(instances: &BTreeMap<String, Vec<Attempt>>, args: &SelectArgs) -> String {
+fn chosen(instances: &Instances, args: &SelectArgs) -> String {
     let best = |(id, attempts): (&String, &Vec<Attempt>)| {
         let thoughts = thoughts(attempts, &args.by, args.gate);
         let worth = |i: usize| thoughts[i].unwrap_or(f64::NEG_INFINITY);
@@ -308,6 +348,62 @@ fn table(curves: &BTreeMap<&str, Vec<AtK>>, of: &str) -> Vec<Vec<String>> {
         table.push(row);
     }
     table
+}
+
+/// Curves over K, and how far scores can be believed.
+fn sheet(value: &Value, curves: &BTreeMap<&str, Vec<AtK>>, by: &str) -> Sheet {
+    let lead = format!(
+        "{} attempts at {} instances. Best@K is the share of instances of which the chosen one of K attempts is \
+         resolved, in the mean over all ways to take K; Pass@K, that any of them is. Bars and the column `gain` are \
+         95 % intervals over instances.",
+        value["attempts"], value["instances"]
+    );
+    let line = |name: &str, curve: &[AtK], of: fn(&AtK) -> Rate| {
+        let percent = |x: f64| 100.0 * x;
+        let point = |at: &AtK| {
+            let Rate { mean, interval: (low, high) } = of(at);
+            (at.k as f64, percent(mean), Some((percent(low), percent(high))))
+        };
+        Line { name: name.to_owned(), points: curve.iter().map(point).collect() }
+    };
+    let mut lines = vec![line("any (Pass@K)", &curves[by], |at| at.pass)];
+    lines.extend(WAYS.iter().filter_map(|way| Some(line(way, curves.get(way)?, |at| at.best))));
+    let mut sheet = Sheet::new("Selection", lead);
+    sheet.push(Part {
+        title: "Best@K, in percent".to_owned(),
+        words: String::new(),
+        table: table(curves, by),
+        lines,
+        across: "K".to_owned(),
+    });
+    let bins: Vec<[f64; 3]> = value["reliability"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|bin| {
+            Some([bin["score"].as_f64()?, bin["resolved"].as_f64()?, bin["attempts"].as_f64()?])
+        })
+        .collect();
+    if !bins.is_empty() {
+        let mut table = vec![["score", "resolved", "attempts"].map(str::to_owned).to_vec()];
+        let row = |[score, resolved, attempts]: &[f64; 3]| {
+            vec![format!("{score:.2}"), format!("{resolved:.2}"), format!("{attempts:.0}")]
+        };
+        table.extend(bins.iter().map(row));
+        let found = bins.iter().map(|bin| (bin[0], bin[1], None)).collect();
+        let believed = vec![(0.0, 0.0, None), (1.0, 1.0, None)];
+        sheet.push(Part {
+            title: "Reliability: what scores say, and what happens".to_owned(),
+            words: quality(value),
+            table,
+            lines: vec![
+                Line { name: "what happens".to_owned(), points: found },
+                Line { name: "were scores always right".to_owned(), points: believed },
+            ],
+            across: "score".to_owned(),
+        });
+    }
+    sheet
 }
 
 fn quality(value: &Value) -> String {

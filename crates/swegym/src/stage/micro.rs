@@ -16,9 +16,11 @@ use crate::exit;
 use crate::printer::Printer;
 use crate::session::Session;
 
-/// Draws repositories; writes `candidates.jsonl`, `bugs.jsonl`, `dropped.jsonl`,
-/// and `examples.jsonl`: the same instances with tests that anybody can make of
-/// the issue and the visible tests, for a hybrid selection.
+/// Draws repositories; writes `candidates.jsonl`, `bugs.jsonl`, `dropped.jsonl`;
+/// `examples.jsonl`: the same instances with tests that anybody can make of the
+/// issue and the visible tests, for a hybrid selection; and `answers.jsonl`: for
+/// each instance a few changes that nobody attempted, with their outcomes, from
+/// which a verifier learns to read.
 pub(crate) async fn micro(
     session: &Session,
     args: &MicroArgs,
@@ -54,6 +56,8 @@ pub(crate) async fn micro(
     };
     ran.write_lines("candidates.jsonl", part("candidate", "instance"))?;
     ran.write_lines("examples.jsonl", part("candidate", "example"))?;
+    let answers = part("candidate", "answers").into_iter();
+    ran.write_lines("answers.jsonl", answers.flat_map(|of| of.as_array().cloned().unwrap_or_default()))?;
     ran.write_lines("bugs.jsonl", part("candidate", "bug"))?;
     ran.write_lines("dropped.jsonl", part("equivalent", "bug"))?;
     ran.close(session)

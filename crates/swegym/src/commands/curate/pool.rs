@@ -56,13 +56,13 @@ impl Pool {
             last_only: args.last_turn_only,
         };
         let scores = scores(&args.scores)?;
-        let mut sets = BTreeSet::new();
+        let (mut sets, mut commits) = (BTreeSet::new(), HashMap::new());
         for run in &args.runs {
             let set = run.display().to_string();
             if !sets.insert(set.clone()) {
                 return Err(CommandError::usage(format!("`{set}` is named twice"), "name each run once"));
             }
-            pool.add(run, &set, &scores)?;
+            pool.add(run, &set, &scores, &mut commits)?;
         }
         if pool.candidates.is_empty() {
             let message = format!("the runs have no finished attempt ({} did not end)", pool.unfinished);
@@ -83,6 +83,7 @@ impl Pool {
         run: &Path,
         set: &str,
         scores: &HashMap<(String, u32), f64>,
+        commits: &mut HashMap<String, (String, String)>,
     ) -> Result<(), CommandError> {
         let verdicts = export::verdicts(run)?;
         for record in export::records(run)? {
@@ -93,6 +94,16 @@ impl Pool {
                 continue;
             }
             let head = &attempt.head;
+            // Caps, bands and pairs go by instances: one name must mean one of them.
+            let of = (head.base_commit.clone(), set.to_owned());
+            let known = commits.entry(head.instance_id.to_string()).or_insert_with(|| of.clone());
+            if known.0 != of.0 {
+                let message = format!(
+                    "`{}` is one instance in `{}` and another in `{set}`: the runs are of different datasets",
+                    head.instance_id, known.1
+                );
+                return Err(CommandError::usage(message, "curate runs of each dataset for themselves"));
+            }
             let taken = Taken { events: &events, attempt: &attempt, mask: self.mask(&attempt) };
             let rows = match export::token_rows(&self.tokenizer, &self.form, &taken) {
                 Ok((rows, _)) => rows,

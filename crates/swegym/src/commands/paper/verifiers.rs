@@ -19,8 +19,8 @@ pub(super) struct Judged {
     own: PathBuf,
     /// The tuned policy.
     tuned: PathBuf,
-    /// The curve of the verifier that learnt from both.
-    mixed: Value,
+    /// Pairs of both sources.
+    pairs: PathBuf,
 }
 
 /// A curve's point: mean and interval, in percent.
@@ -46,16 +46,17 @@ pub(super) async fn curves(study: &mut Study<'_>, tuned: &Path) -> Result<Judged
         (study.train.clone(), study.test.clone(), study.taught.clone(), study.base());
     let own = study.gym.sample("own", tuned, &train, scale.judged, 11).await?;
     let pool = study.gym.sample("pool", tuned, &test, k, 12).await?;
-    let pairs = study.gym.data("pairs-mixed", &[&own, &taught], &base, "--verifier").await?;
-    let verifier = study.gym.verifier("verifier-mixed", tuned, &pairs, 1, scale.judging).await?;
-    let scores = study.gym.score("scores-mixed.jsonl", &pool, &verifier).await?;
+    let pairs =
+        study.gym.data("pairs-mixed", &[&own, &taught], &base, "--verifier").await?.join("train.jsonl");
+    let verifiers = verifiers(study, "large", tuned, &pairs).await?;
+    let scores = scores(study, "pool-by-large", &pool, &verifiers).await?;
     // What scores are worth shows on tasks that neither policy nor verifier has learnt.
     let fresh = study.gym.tasks("tasks-validation", "validation", FAMILIES, scale.held_out).await?;
     let again = study.gym.sample("validation", tuned, &fresh, 4, 13).await?;
-    let known = study.gym.score("scores-validation.jsonl", &again, &verifier).await?;
+    let known = self::scores(study, "validation-by-large", &again, &verifiers).await?;
     let tried = study.gym.try_examples("examples", &pool, &test).await?;
-    let more: [(&str, &Path); 3] =
-        [("--tests", &tried), ("--calibrate", &again), ("--calibrate-scores", &known)];
+    let mut more: Vec<(&str, &Path)> = vec![("--tests", &tried), ("--calibrate", &again)];
+    more.extend(known.iter().map(|path| ("--calibrate-scores", path.as_path())));
     let found = study.gym.select("selection", &pool, &scores, &more).await?;
 
     let gain = at(&found, "verifier", 8, "gain");
@@ -100,9 +101,42 @@ pub(super) async fn curves(study: &mut Study<'_>, tuned: &Path) -> Result<Judged
         across: "K".to_owned(),
     });
     if scale.every {
-        smaller(study, &pool, &found, &pairs).await?;
+        smaller(study, &pool, &found, &pairs, &verifiers).await?;
     }
-    Ok(Judged { pool, own, tuned: tuned.to_owned(), mixed: found })
+    Ok(Judged { pool, own, tuned: tuned.to_owned(), pairs })
+}
+
+/// A verifier for each seed. A language model can read code; a policy of this
+/// size first learns to, from answers whose outcomes are known without an attempt.
+async fn verifiers(
+    study: &mut Study<'_>,
+    name: &str,
+    model: &Path,
+    pairs: &Path,
+) -> Result<Vec<PathBuf>, CommandError> {
+    let scale = study.scale;
+    let answers = study.gym.answers("tasks-judged", scale.read).await?;
+    let mut made = Vec::new();
+    for seed in 1..=scale.seeds {
+        let (reader, judge) = (format!("reader-{name}-{seed}"), format!("verifier-{name}-{seed}"));
+        let reader = study.gym.verifier(&reader, model, &answers, seed, scale.reading).await?;
+        made.push(study.gym.verifier(&judge, &reader, pairs, seed, scale.judging).await?);
+    }
+    Ok(made)
+}
+
+/// What each of some verifiers says of a run.
+async fn scores(
+    study: &mut Study<'_>,
+    name: &str,
+    run: &Path,
+    verifiers: &[PathBuf],
+) -> Result<Vec<PathBuf>, CommandError> {
+    let mut files = Vec::new();
+    for (index, verifier) in verifiers.iter().enumerate() {
+        files.push(study.gym.score(&format!("scores-{name}-{}.jsonl", index + 1), run, verifier).await?);
+    }
+    Ok(files)
 }
 
 fn table(found: &Value, k: u32) -> Vec<Vec<String>> {
@@ -122,21 +156,23 @@ async fn smaller(
     pool: &Path,
     large: &Value,
     pairs: &Path,
+    great: &[PathBuf],
 ) -> Result<(), CommandError> {
     let scale = study.scale;
     let (test, small) = (study.test.clone(), study.bases[0].1.clone());
     let policy = study.gym.workshop.place("tuned-small-1");
     let few = study.gym.sample("pool-small", &policy, &test, 8.min(scale.k), 12).await?;
-    let judge = study.gym.verifier("verifier-small", &small, pairs, 1, scale.judging).await?;
-    let great = study.gym.workshop.place("verifier-mixed");
+    let little = verifiers(study, "small", &small, pairs).await?;
     let mut lines = vec![line("large policy, large verifier", large, "verifier", "best", 8)];
     let mut table = vec![head(&["policy", "verifier", "Pass@1", "Best@8", "Pass@8"])];
     let mut gains = Vec::new();
-    for (policy, verifier, run, by) in
-        [("large", "small", pool, &judge), ("small", "large", &few, &great), ("small", "small", &few, &judge)]
-    {
+    for (policy, verifier, run, by) in [
+        ("large", "small", pool, &little[..]),
+        ("small", "large", &few, great),
+        ("small", "small", &few, &little),
+    ] {
         let name = format!("{policy}-by-{verifier}");
-        let scores = study.gym.score(&format!("scores-{name}.jsonl"), run, by).await?;
+        let scores = scores(study, &name, run, by).await?;
         let found = study.gym.select(&format!("selection-{name}"), run, &scores, &[]).await?;
         lines.push(line(&format!("{policy} policy, {verifier} verifier"), &found, "verifier", "best", 8));
         let of = |what: &str, k: u32| format!("{:.1}", at(&found, "verifier", k, what).value);
@@ -160,38 +196,46 @@ async fn smaller(
     Ok(())
 }
 
-/// On-policy, off-policy, both; twice the failures; an adapter.
+/// On-policy, off-policy, both; twice the failures; an adapter. These verifiers
+/// have not learnt to read before: what they know is what they are given here.
 pub(super) async fn ablation(study: &mut Study<'_>, judged: &Judged) -> Result<(), CommandError> {
     let scale = study.scale;
     let (taught, base) = (study.taught.clone(), study.base());
     let (own, pool) = (&judged.own, &judged.pool);
-    let mut lines = vec![line("both", &judged.mixed, "verifier", "best", 8)];
+    let mut lines = Vec::new();
     let mut table = vec![head(&["learns from", "Best@2", "Best@8", "AUC within instances"])];
-    let told = |name: &str, found: &Value| {
-        let of = |k: u32| format!("{:.1}", at(found, "verifier", k, "best").value);
-        let auc = found["auc_within"].as_f64().map_or("-".to_owned(), |x| format!("{x:.3}"));
-        vec![name.to_owned(), of(2), of(8), auc]
-    };
-    table.push(told("both", &judged.mixed));
     let mut best = Vec::new();
+    let off = vec![taught.as_path()];
     let arms = [
-        ("on-policy", vec![own.as_path()], "--verifier", ""),
-        ("off-policy", vec![taught.as_path()], "--verifier", ""),
-        ("off-policy-2x-failures", vec![taught.as_path()], "--verifier --negatives 2", ""),
-        ("both-by-adapter", vec![own.as_path(), taught.as_path()], "--verifier", "--lora 16"),
+        ("both", None, "", ""),
+        ("on-policy", Some(vec![own.as_path()]), "", ""),
+        ("off-policy", Some(off.clone()), "", ""),
+        ("off-policy-2x-failures", Some(off), "--negatives 2", ""),
+        ("both-by-adapter", None, "", "--lora 16"),
     ];
-    for (name, runs, flags, length) in arms {
-        let pairs = study.gym.data(&format!("pairs-{name}"), &runs, &base, flags).await?;
-        let length = format!("{} {length}", scale.judging);
-        let verifier =
-            study.gym.verifier(&format!("verifier-{name}"), &judged.tuned, &pairs, 1, &length).await?;
-        let scores = study.gym.score(&format!("scores-{name}.jsonl"), pool, &verifier).await?;
+    for (name, runs, flags, how) in arms {
+        let pairs = match runs {
+            None => judged.pairs.clone(),
+            Some(runs) => {
+                let flags = format!("--verifier {flags}");
+                study.gym.data(&format!("pairs-{name}"), &runs, &base, &flags).await?.join("train.jsonl")
+            }
+        };
+        let mut verifiers = Vec::new();
+        for seed in 1..=scale.seeds {
+            let (step, length) =
+                (format!("verifier-{name}-{seed}"), format!("{} {how}", scale.judging_alone));
+            verifiers.push(study.gym.verifier(&step, &judged.tuned, &pairs, seed, &length).await?);
+        }
+        let scores = scores(study, name, pool, &verifiers).await?;
         let found = study.gym.select(&format!("selection-{name}"), pool, &scores, &[]).await?;
         lines.push(line(name, &found, "verifier", "best", 8));
-        table.push(told(name, &found));
+        let of = |k: u32| format!("{:.1}", at(&found, "verifier", k, "best").value);
+        let auc = found["auc_within"].as_f64().map_or("-".to_owned(), |x| format!("{x:.3}"));
+        table.push(vec![name.to_owned(), of(2), of(8), auc]);
         best.push(at(&found, "verifier", 8, "best").value);
     }
-    let mixed = at(&judged.mixed, "verifier", 8, "best").value;
+    let mixed = best.remove(0);
     for (index, (name, paper)) in
         [("on-policy alone", "27.1 against 23.4 %"), ("off-policy alone", "27.1 against 21.5 %")]
             .into_iter()

@@ -15,8 +15,9 @@ use crate::session::Session;
 use crate::sheet::{Line, Part, Sheet};
 use crate::workshop::Workshop;
 
-/// Tasks to learn from, to measure with, and of families that are held out.
-const TASKS: [u32; 3] = [400, 100, 60];
+/// Tasks to learn from, to measure with, of families that are held out, and for
+/// a verifier to learn to read from.
+const TASKS: [u32; 4] = [400, 100, 60, 1000];
 
 /// Attempts at each task that are chosen among.
 const K: u32 = 8;
@@ -52,13 +53,16 @@ pub(super) async fn learn(session: &Session, folder: &Path) -> Result<Learnt, Co
     let after = metrics::load(&pool, None)?.0;
     let before_away = gym.measure("zero-shot-held-out", &base, &held_out, 2).await?;
     let away = gym.measure("tuned-held-out", &tuned, &held_out, 2).await?;
-    say("verifier: learns from the policy's own attempts and the teacher's, and chooses among eight");
-    let own = gym.sample("own", &tuned, &train, 3, 11).await?;
-    let pairs = gym.data("pairs", &[&own, &taught], &base, "--verifier").await?;
-    let verifier = gym.verifier("verifier", &tuned, &pairs, 1, "--epochs 5").await?;
+    say("verifier: learns to read from answers with known outcomes, to judge from the policy's own attempts");
+    say("and the teacher's, and chooses among eight");
+    let answers = gym.answers("tasks-judged", TASKS[3]).await?;
+    let reader = gym.verifier("reader", &tuned, &answers, 1, "--epochs 3").await?;
+    let own = gym.sample("own", &tuned, &train, 2, 11).await?;
+    let pairs = gym.data("pairs", &[&own, &taught], &base, "--verifier").await?.join("train.jsonl");
+    let verifier = gym.verifier("verifier", &reader, &pairs, 1, "--epochs 3").await?;
     let scores = gym.score("scores.jsonl", &pool, &verifier).await?;
     let tried = gym.try_examples("examples", &pool, &test).await?;
-    let found = gym.select("selection", &pool, &scores, &[("--tests", &tried)]).await?;
+    let found = gym.select("selection", &pool, &[scores], &[("--tests", &tried)]).await?;
 
     let policies = [
         ("zero-shot", &before),
