@@ -17,6 +17,10 @@ const FUNCTIONS: usize = 2;
 /// Calls that each test makes.
 const CALLS: usize = 3;
 
+/// The head of every program that Python is asked: a call's value as Python
+/// writes it, or nothing where it raises.
+const PROBE: &str = "import json\ndef value(f, *a):\n    try:\n        return repr(f(*a))\n    except Exception as e:\n        return None\nout = []\n";
+
 /// Of a task's known answers: other mistakes, and the right code in wrong places.
 const MISTAKES: usize = 2;
 const MISPLACED: usize = 1;
@@ -147,13 +151,17 @@ fn arguments(function: &Function, rng: &mut ChaCha8Rng) -> String {
 }
 
 impl Function {
+    /// Its parameters as they are declared.
+    fn parameters(&self) -> String {
+        self.formula.parameters.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    }
+
     pub(super) fn text(&self, code: &str) -> String {
-        let parameters: Vec<&str> = self.formula.parameters.iter().map(|(name, _)| *name).collect();
         let words = &self.formula.words[self.phrasing];
         format!(
             "def {}({}):\n    \"\"\"Return {words}.\"\"\"\n    return {code}\n",
             self.name,
-            parameters.join(", ")
+            self.parameters()
         )
     }
 }
@@ -183,12 +191,9 @@ impl MicroTask {
     /// The program that tells what every call gives.
     #[must_use]
     pub fn probe(&self) -> Probe {
-        let mut program = String::from(
-            "import json\ndef value(f, *a):\n    try:\n        return repr(f(*a))\n    except Exception as e:\n        return None\nout = []\n",
-        );
+        let mut program = String::from(PROBE);
         for (index, function) in self.functions.iter().enumerate() {
-            let parameters: Vec<&str> = function.formula.parameters.iter().map(|(name, _)| *name).collect();
-            let parameters = parameters.join(", ");
+            let parameters = function.parameters();
             let wrong = if index == self.broken { &self.mistake } else { &function.formula.code };
             _ = writeln!(
                 program,
@@ -253,11 +258,8 @@ impl MicroTask {
     /// calls of the tests that decide.
     #[must_use]
     pub fn trial(&self, tests: &Tests) -> Probe {
-        let mut program = String::from(
-            "import json\ndef value(f, *a):\n    try:\n        return repr(f(*a))\n    except Exception as e:\n        return None\nout = []\n",
-        );
-        let parameters: Vec<&str> = self.culprit().formula.parameters.iter().map(|(name, _)| *name).collect();
-        let parameters = parameters.join(", ");
+        let mut program = String::from(PROBE);
+        let parameters = self.culprit().parameters();
         for (_, code) in self.tries().iter().filter(|(index, _)| *index == self.broken) {
             let calls = tests[self.broken].iter().map(|call| format!("value(f, {})", call.arguments));
             _ = writeln!(program, "f = lambda {parameters}: {code}");
