@@ -1,11 +1,14 @@
 //! Low-rank adapters (Hu et al., arXiv 2106.09685): `W + scale * B A`, where
 //! only `A` and `B` are trained. They lie in an array of their own, `A` and `B`
-//! turned like every matrix, and are named as PEFT names them.
+//! turned like every matrix, and are named as PEFT names them. Where the model
+//! tells classes apart, its head is part of the adapter and trained whole
+//! (PEFT's `modules_to_save`): a fresh head has nothing to be added to.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::architecture::Architecture;
+use crate::decoder::Decoder;
 use crate::layout::{Layer, Layout, Matrix, Place, Tensor, projections};
 use crate::weights::uniform;
 
@@ -55,16 +58,25 @@ pub struct Adapter {
     pub tensors: Vec<Tensor>,
     /// For each layer, for each target.
     pairs: Vec<[Option<Pair>; 7]>,
+    /// The head of classes that stands for the model's: `[width][classes]`.
+    pub(crate) head: Option<Matrix>,
 }
 
+/// PEFT's name of the head of classes.
+pub(crate) const HEAD: &str = "score";
+
 impl Adapter {
-    /// A fresh adapter, which changes nothing yet: `B` is zero.
-    pub fn fresh(decoder: &Architecture, layout: &Layout, shape: AdapterShape, seed: u64) -> Self {
-        let mut adapter = Self::zeroed(decoder, layout, shape);
+    /// A fresh adapter, which changes nothing yet: `B` is zero, and a head of
+    /// classes is the model's.
+    pub fn fresh(decoder: &Decoder, shape: AdapterShape, seed: u64) -> Self {
+        let mut adapter = Self::zeroed(&decoder.shape, &decoder.layout, shape);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         for pair in adapter.pairs.iter().flatten().flatten() {
             let bound = 1.0 / (pair.down.inputs as f32).sqrt();
             uniform(&mut adapter.numbers[pair.down.range()], bound, &mut rng);
+        }
+        if let (Some(own), Some(of)) = (adapter.head, decoder.layout.head) {
+            decoder.weights.lend(of.range(), |numbers| adapter.numbers[own.range()].copy_from_slice(numbers));
         }
         adapter
     }
@@ -95,7 +107,15 @@ impl Adapter {
             }
             pairs.push(of_layer);
         }
-        Self { shape, numbers: vec![0.0; len], tensors, pairs }
+        let head = decoder.classes.map(|classes| take(decoder.width, classes));
+        tensors.extend(head.map(|head| turned(format!("base_model.model.{HEAD}.weight"), head)));
+        Self { shape, numbers: vec![0.0; len], tensors, pairs, head }
+    }
+
+    /// Whether it brings a head of classes, so that only one such adapter can be
+    /// used with a model at a time.
+    pub fn has_head(&self) -> bool {
+        self.head.is_some()
     }
 
     /// The pairs that add to one joined matrix of a layer.

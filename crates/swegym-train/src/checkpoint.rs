@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use thiserror::Error;
 
-pub use adapter::{read_adapter, write_adapter};
+pub use adapter::{adopt, read_adapter, write_adapter};
 pub use folder::{replace_folder, write_synced};
 
 use crate::architecture::{Architecture, ArchitectureError};
@@ -118,6 +118,9 @@ pub enum CheckpointError {
         /// What it holds.
         kind: String,
     },
+    /// An adapter whose head tells classes apart, for a model that tells none.
+    #[error("{}: the adapter has a head of classes of its own", .0.display())]
+    OwnHead(PathBuf),
     /// A weight that is not a number.
     #[error("{}: {name} holds a weight that is not a finite number, the {nth}th", path.display())]
     NotFinite {
@@ -148,6 +151,7 @@ impl CheckpointError {
             Self::Kind { .. } => {
                 "convert the weights to float32, bfloat16 or float16; quantised ones are not read"
             }
+            Self::OwnHead(_) => "use it alone, by its own folder: a model has one head at a time",
             Self::NotFinite { .. } => "the weights are damaged: go back to an earlier checkpoint",
         }
     }

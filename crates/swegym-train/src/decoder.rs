@@ -85,6 +85,12 @@ impl Decoder {
     /// Lends the head's weights.
     fn with_head<R>(&self, work: impl FnOnce(HeadWeights<'_>) -> R) -> R {
         let (width, outputs) = (self.shape.width, self.shape.outputs());
+        if let Some((adapter, head)) =
+            self.adapter.as_ref().and_then(|adapter| Some((adapter, adapter.head?)))
+        {
+            let view = View::rows(&adapter.numbers[head.range()], outputs);
+            return work(HeadWeights { view, width, vocabulary: outputs });
+        }
         let range = match self.layout.head {
             Some(head) => head.range(),
             None => self.layout.embedding..self.layout.embedding + outputs * width,

@@ -141,7 +141,7 @@ fn adapters_under_one_model_answer_as_if_each_were_alone() {
     let shape =
         AdapterShape { rank: 4, alpha: 8.0, by_root: false, targets: TARGETS.map(Into::into).to_vec() };
     let adapter = |seed: u64| {
-        let mut adapter = Adapter::fresh(&base.shape, &base.layout, shape.clone(), seed);
+        let mut adapter = Adapter::fresh(&base, shape.clone(), seed);
         let numbers = adapter.numbers.iter_mut().enumerate();
         numbers.for_each(|(i, x)| *x += ((i as u64 * seed % 17) as f32 - 8.0) / 40.0);
         Arc::new(adapter)

@@ -137,7 +137,7 @@ fn gradients_of_adapters_are_those_of_finite_differences() {
             by_root: false,
             targets: TARGETS.map(str::to_owned).to_vec(),
         };
-        let mut adapter = Adapter::fresh(&decoder.shape, &decoder.layout, shape, 7);
+        let mut adapter = Adapter::fresh(&decoder, shape, 7);
         // B is zero at first; then A would have no gradient.
         for (i, x) in adapter.numbers.iter_mut().enumerate() {
             *x += ((i * 37 % 101) as f32 / 101.0 - 0.5) * 0.2;

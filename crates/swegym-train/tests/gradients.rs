@@ -91,7 +91,7 @@ fn of_every_tensor_of_an_adapter() {
     let mut decoder = decoder(shape(Family::Qwen3, true));
     let shape =
         AdapterShape { rank: 3, alpha: 5.0, by_root: true, targets: TARGETS.map(Into::into).to_vec() };
-    let mut adapter = Adapter::fresh(&decoder.shape, &decoder.layout, shape, 1);
+    let mut adapter = Adapter::fresh(&decoder, shape, 1);
     let numbers = adapter.numbers.iter_mut().enumerate();
     numbers.for_each(|(i, x)| *x += ((i * 29 % 23) as f32 - 11.0) / 60.0);
     decoder.adapter = Some(adapter);
@@ -101,6 +101,24 @@ fn of_every_tensor_of_an_adapter() {
 #[test]
 fn of_a_head_of_classes() {
     let decoder = decoder(shape(Family::Qwen2, true)).with_classes(2, 5).expect("whole weights");
+    check(decoder, &classes());
+}
+
+#[test]
+fn of_an_adapter_with_a_head_of_classes() {
+    let mut decoder = decoder(shape(Family::Qwen2, true)).with_classes(2, 5).expect("whole weights");
+    let shape =
+        AdapterShape { rank: 2, alpha: 4.0, by_root: false, targets: TARGETS.map(Into::into).to_vec() };
+    let mut adapter = Adapter::fresh(&decoder, shape, 1);
+    assert!(adapter.has_head());
+    let numbers = adapter.numbers.iter_mut().enumerate();
+    numbers.for_each(|(i, x)| *x += ((i * 29 % 23) as f32 - 11.0) / 60.0);
+    decoder.adapter = Some(adapter);
+    check(decoder, &classes());
+}
+
+/// Sequences whose last token has a class for a target.
+fn classes() -> Pack {
     let mut pack = Pack::default();
     for class in 0..2u32 {
         let mut tokens: Vec<u32> = (0..20).map(|i| (i * (7 + class)) % 48).collect();
@@ -109,5 +127,5 @@ fn of_a_head_of_classes() {
         weights.push(1.0);
         pack.push(&tokens, &weights);
     }
-    check(decoder, &pack);
+    pack
 }

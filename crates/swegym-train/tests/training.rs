@@ -100,8 +100,15 @@ fn adapters_train_alone_and_come_back_from_their_folder() {
     let before = base.clone();
     let targets = ["q_proj", "v_proj", "down_proj"].map(str::to_owned).to_vec();
     let shape = AdapterShape { rank: 4, alpha: 8.0, by_root: false, targets };
-    base.adapter = Some(Adapter::fresh(&base.shape, &base.layout, shape, 3));
+    base.adapter = Some(Adapter::fresh(&base, shape, 3));
     let held = Decoder { weights: base.weights.clone().halved(&base.layout), ..base.clone() };
+    // One with a head of classes brings the head along.
+    let shape = base.adapter.as_ref().expect("an adapter").shape.clone();
+    let judge = Adapter::fresh(&before.clone().with_classes(2, 1).expect("whole weights"), shape, 3);
+    checkpoint::write_adapter(&place, &judge, "some/base", &[]).expect("a folder");
+    let adopted = checkpoint::adopt(before.clone(), &place).expect("an adapter with its head");
+    assert_eq!(adopted.shape.classes, Some(2));
+    assert_eq!(adopted.adapter.expect("an adapter").numbers, judge.numbers);
     for decoder in [base, held] {
         let settings = Settings { rate: 0.1, ..settings() };
         let mut trainer = Trainer::new(decoder, settings, &rows(60), pool(2)).expect("rows");

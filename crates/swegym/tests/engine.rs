@@ -348,7 +348,9 @@ fn a_verifier_is_trained_served_and_scores_attempts() {
     );
     let done: Value = serde_json::from_str(&done).unwrap();
     assert!(done["loss"].as_f64().unwrap() < 0.3, "{done}");
-    for model in ["judge", "classes"] {
+    let by_adapter = ["--answer", "class", "--lora", "8", "--rate", "1e-2", "--epochs", "30"];
+    gym.must(&[&learn[..], &flags[..6], &by_adapter, &["--out", "adapted"]].concat());
+    for model in ["judge", "classes", "adapted"] {
         let served = listen(&gym, &["serve", "--model", model, "--listen", "127.0.0.1:0"]);
         let models: Value = serde_json::from_str(&ask(&served.address, "/v1/models", None).1).unwrap();
         assert_eq!(models["data"][0]["verifier"], true, "{models}");
@@ -376,7 +378,10 @@ fn a_verifier_is_trained_served_and_scores_attempts() {
     refused(&["--labels", "YES"], "1 labels were given");
     refused(&["--labels", "YES,YES"], "begin with the same token");
     refused(&["--overlong", "window"], "a question is not `window` where it is too long");
-    refused(&["--answer", "class", "--lora", "4"], "an adapter has no head of its own");
+    let swapped = ["serve", "--model", "base", "--adapter", "x=adapted", "--listen", "127.0.0.1:0"];
+    let output = gym.run(&swapped);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("the adapter `x` has a head of classes of its own"), "{text}");
     let resolved = gym.read("attempts.jsonl").replace("false", "true");
     gym.write("attempts.jsonl", &resolved);
     refused(&[], "64 resolved and 0 unresolved attempts teach no difference");

@@ -7,11 +7,37 @@ use serde_json::{Value, json};
 
 use super::tensors::{Outgoing, fill, write_file};
 use super::{CheckpointError, Precision, malformed, pretty, read_json, replace_folder, write_synced};
-use crate::adapter::{Adapter, AdapterShape, TARGETS};
+use crate::adapter::{Adapter, AdapterShape, HEAD, TARGETS};
+use crate::architecture::Architecture;
 use crate::decoder::Decoder;
 
 const CONFIG: &str = "adapter_config.json";
 const MODEL: &str = "adapter_model.safetensors";
+
+/// Classes of a head that an adapter brings: a verifier's no and yes.
+const CLASSES: usize = 2;
+
+/// The decoder with the adapter of a folder, and under the adapter's head of
+/// classes if it has one.
+///
+/// # Errors
+/// As [`read_adapter`]; a head of classes wants weights in single precision.
+pub fn adopt(decoder: Decoder, folder: &Path) -> Result<Decoder, CheckpointError> {
+    let has_head = has_head(&read_json(&folder.join(CONFIG))?) && decoder.shape.classes.is_none();
+    let mut decoder = if has_head {
+        let own_head = || CheckpointError::OwnHead(folder.to_owned());
+        decoder.with_classes(CLASSES, 0).ok_or_else(own_head)?
+    } else {
+        decoder
+    };
+    decoder.adapter = Some(read_adapter(folder, &decoder)?);
+    Ok(decoder)
+}
+
+fn has_head(config: &Value) -> bool {
+    let saved = config.get("modules_to_save").and_then(Value::as_array);
+    saved.is_some_and(|names| names.iter().any(|name| name == HEAD))
+}
 
 /// Reads an adapter for `decoder`.
 ///
@@ -19,8 +45,11 @@ const MODEL: &str = "adapter_model.safetensors";
 /// The folder is not a LoRA adapter, or not one for this decoder.
 pub fn read_adapter(folder: &Path, decoder: &Decoder) -> Result<Adapter, CheckpointError> {
     let path = folder.join(CONFIG);
-    let shape = read_shape(&path, &read_json(&path)?)?;
-    let mut adapter = Adapter::zeroed(&decoder.shape, &decoder.layout, shape);
+    let config = read_json(&path)?;
+    let shape = read_shape(&path, &config)?;
+    let classes = has_head(&config).then_some(decoder.shape.classes.unwrap_or(CLASSES));
+    let of = Architecture { classes, ..decoder.shape.clone() };
+    let mut adapter = Adapter::zeroed(&of, &decoder.layout, shape);
     fill(folder, &[folder.join(MODEL)], &adapter.tensors, |_| false, &mut adapter.numbers)?;
     Ok(adapter)
 }
@@ -38,7 +67,7 @@ fn read_shape(path: &Path, config: &Value) -> Result<AdapterShape, CheckpointErr
     let full = ["modules_to_save", "rank_pattern", "alpha_pattern", "layers_to_transform"];
     let empty = |value: &Value| {
         value.is_null()
-            || value.as_array().is_some_and(Vec::is_empty)
+            || value.as_array().is_some_and(|names| names.iter().all(|name| name == HEAD))
             || value.as_object().is_some_and(|o| o.is_empty())
     };
     if let Some(field) = full.into_iter().find(|field| config.get(*field).is_some_and(|value| !empty(value)))
@@ -77,7 +106,7 @@ pub fn write_adapter(
     let shape = &adapter.shape;
     let config = json!({
         "peft_type": "LORA",
-        "task_type": "CAUSAL_LM",
+        "task_type": if adapter.head.is_some() { "SEQ_CLS" } else { "CAUSAL_LM" },
         "base_model_name_or_path": base,
         "r": shape.rank,
         "lora_alpha": shape.alpha,
@@ -88,7 +117,7 @@ pub fn write_adapter(
         "fan_in_fan_out": false,
         "inference_mode": true,
         "init_lora_weights": true,
-        "modules_to_save": null,
+        "modules_to_save": adapter.head.map(|_| [HEAD]),
     });
     replace_folder(folder, |draft| {
         write_synced(&draft.join(CONFIG), &pretty(&config))?;

@@ -62,15 +62,15 @@ impl Decoder {
         let targets = Targets { tokens: &pack.targets, weights: &pack.weights };
         let dnormed = zeroed(&mut work.dnormed, tokens * self.shape.width);
         self.with_head(|head| {
-            let dhead = all.then(|| HeadGradient {
-                array: match self.layout.head {
-                    Some(head) => &mut gradient[head.range()],
-                    None => {
-                        &mut gradient[self.layout.embedding..][..self.shape.vocabulary * self.shape.width]
-                    }
-                },
-                by_token: self.layout.head.is_none(),
-            });
+            let embedding =
+                self.layout.embedding..self.layout.embedding + self.shape.vocabulary * self.shape.width;
+            let dhead = match (&self.adapter, self.layout.head) {
+                // Frozen, but for a head that is the adapter's own.
+                (Some(adapter), _) => adapter.head.map(|head| (head.range(), false)),
+                (None, Some(head)) => Some((head.range(), false)),
+                (None, None) => Some((embedding, true)),
+            };
+            let dhead = dhead.map(|(range, by_token)| HeadGradient { array: &mut gradient[range], by_token });
             let back = Some((factor, &mut *dnormed, dhead));
             cross_entropy(width, head, &work.normed, targets, &mut outcomes, back);
         });

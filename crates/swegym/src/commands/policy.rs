@@ -41,8 +41,7 @@ fn adapted(folder: &Path) -> Result<(Decoder, Tokenizer), CommandError> {
         let message = format!("the model that `{}` adapts is not at `{}`", folder.display(), base.display());
         return Err(CommandError::usage(message, "put the model there, or mend base_model_name_or_path"));
     }
-    let mut decoder = checkpoint::read(base, Held::Whole)?.decoder;
-    decoder.adapter = Some(checkpoint::read_adapter(folder, &decoder)?);
+    let decoder = checkpoint::adopt(checkpoint::read(base, Held::Whole)?.decoder, folder)?;
     let own = folder.join("tokenizer.json").is_file();
     Ok((decoder, Tokenizer::read(if own { folder } else { base })?))
 }

@@ -166,7 +166,7 @@ fn held(args: &AdapterArgs) -> Held {
 fn adapted(mut decoder: Decoder, args: &AdapterArgs, seed: u64) -> Result<Decoder, CommandError> {
     if let Some(rank) = args.lora {
         let shape = adapter_shape(args, rank)?;
-        decoder.adapter = Some(Adapter::fresh(&decoder.shape, &decoder.layout, shape, seed));
+        decoder.adapter = Some(Adapter::fresh(&decoder, shape, seed));
     }
     Ok(decoder)
 }

@@ -79,6 +79,10 @@ impl Policies {
         }
         let folder = crate::commands::train::model_folder(folder);
         let adapter = Arc::new(checkpoint::read_adapter(&folder, &self.decoder)?);
+        if adapter.has_head() {
+            let message = format!("the adapter `{name}` has a head of classes of its own");
+            return Err(CommandError::usage(message, "serve it alone, with --model and its folder"));
+        }
         let verifier = Verifier::read(&folder)?;
         let mut adapters = self.adapters.write().expect("nobody panics while writing");
         let mut generations = self.generations.write().expect("nobody panics while writing");

@@ -82,13 +82,6 @@ fn verifier_of(args: &VerifierArgs) -> Result<Verifier, CommandError> {
     })?;
     let answer = match args.answer.as_str() {
         "label" => Answer::Label,
-        "class" if args.adapter.lora.is_some() => {
-            let message = "an adapter has no head of its own";
-            return Err(CommandError::usage(
-                message,
-                "--answer label with --lora, or --answer class without",
-            ));
-        }
         "class" => Answer::Class,
         other => {
             return Err(CommandError::usage(format!("there is no answer `{other}`"), "label or class"));
