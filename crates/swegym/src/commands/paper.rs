@@ -42,6 +42,7 @@ struct Scale {
     judged: u32,
     /// Rounds of self-improvement, and tasks of a round.
     rounds: u32,
+    improved: u32,
     /// Tasks for a verifier to learn to read from.
     read: u32,
     /// Length of fine-tuning, of a verifier's learning to read and to judge, and
@@ -67,6 +68,7 @@ const WHOLE: Scale = Scale {
     k: 16,
     judged: 4,
     rounds: 3,
+    improved: 300,
     read: 2400,
     tuning: "--epochs 6",
     reading: "--epochs 3",
@@ -87,6 +89,7 @@ const FAST: Scale = Scale {
     k: 8,
     judged: 3,
     rounds: 1,
+    improved: 110,
     read: 500,
     tuning: "--epochs 6",
     reading: "--epochs 4",
