@@ -304,7 +304,6 @@ fn summary(done: &Trajectory, instance: &Instance) -> Value {
         "attempt": done.head.attempt,
         "repo": instance.repo,
         "exit_status": reason.as_str(),
-        "class": null,
         "scaffold": done.head.scaffold,
         "model": done.head.model,
         "temperature": done.head.sampling.temperature,
