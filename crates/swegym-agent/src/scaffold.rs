@@ -113,7 +113,10 @@ impl Scaffold {
     /// Name and version, for records.
     #[must_use]
     pub fn version(self) -> String {
-        let version = if self.profile().patience.is_some() { 2 } else { 1 };
+        let version = match self {
+            Self::CodeAct21 | Self::CodeAct22 => 2,
+            Self::CodeAct | Self::Bash | Self::Gold | Self::NoisyExpert => 1,
+        };
         format!("{}@{version}", self.as_str())
     }
 

@@ -1,9 +1,9 @@
-//! What becomes of an attempt: its class, and from that whether it is tried
-//! again and who may learn from it (reference/agents.md, appendix D).
+//! What an attempt came to: its class, and from that whether training leaves it
+//! out and what it is worth as a reward (reference/agents.md, appendix D). What
+//! is tried again is the boundary's to say ([`Boundary::is_infrastructure`]).
 //!
 //! One stopped command is no class: the attempt goes on, and is kept. The
-//! context that an endpoint says is full is a budget like any other; a key that
-//! it refuses is a fault that trying again does not mend.
+//! context that an endpoint says is full is a budget like any other.
 
 use crate::{Boundary, Fault, StopReason};
 
@@ -31,30 +31,6 @@ pub enum Class {
     Task,
     /// swegym broke.
     Harness,
-}
-
-/// What is done about an attempt that came to this.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
-    /// Nothing: it is done.
-    No,
-    /// It goes on from its last whole step, a few times.
-    Again,
-    /// Its answer is tested again; nothing is sampled anew.
-    GradeAgain,
-    /// Nothing before somebody has mended something; `--resume` then takes it up.
-    AfterMending,
-}
-
-/// Who may learn from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
-    /// Whoever trains.
-    Yes,
-    /// Whoever asks for it.
-    Asked,
-    /// Nobody.
-    No,
 }
 
 impl Class {
@@ -115,53 +91,22 @@ impl Class {
         }
     }
 
-    /// What is done about it.
-    #[must_use]
-    pub fn retry(self) -> Retry {
-        match self {
-            Self::Resolved | Self::ResolvedOverBudget | Self::Policy | Self::Budget | Self::Cheating => {
-                Retry::No
-            }
-            Self::Ungraded => Retry::GradeAgain,
-            Self::Endpoint | Self::Sandbox => Retry::Again,
-            Self::Task | Self::Harness => Retry::AfterMending,
-        }
-    }
-
-    /// Whether a policy may learn to do the same. Failures are for those who
-    /// leave their bad turns out of the loss.
-    #[must_use]
-    pub fn imitation(self) -> Admission {
-        match self {
-            Self::Resolved => Admission::Yes,
-            Self::ResolvedOverBudget | Self::Policy | Self::Budget | Self::Cheating => Admission::Asked,
-            Self::Ungraded | Self::Endpoint | Self::Sandbox | Self::Task | Self::Harness => Admission::No,
-        }
-    }
-
-    /// Whether it says something about success and failure, to a verifier or as
-    /// a reward. What a limit ended may have been on its way.
-    #[must_use]
-    pub fn judgement(self) -> Admission {
-        match self {
-            Self::Resolved | Self::Policy => Admission::Yes,
-            Self::ResolvedOverBudget | Self::Budget | Self::Cheating => Admission::Asked,
-            Self::Ungraded | Self::Endpoint | Self::Sandbox | Self::Task | Self::Harness => Admission::No,
-        }
-    }
-
-    /// The reward where it is admitted: whether it resolves its instance, and
-    /// nothing for what cheated.
+    /// What it is worth as a reward, where anybody knows: nothing for what
+    /// cheated, whatever its tests say.
     #[must_use]
     pub fn reward(self) -> Option<f64> {
-        (self.judgement() != Admission::No)
-            .then(|| f64::from(u8::from(matches!(self, Self::Resolved | Self::ResolvedOverBudget))))
+        match self {
+            Self::Resolved | Self::ResolvedOverBudget => Some(1.0),
+            Self::Policy | Self::Budget | Self::Cheating => Some(0.0),
+            Self::Ungraded | Self::Endpoint | Self::Sandbox | Self::Task | Self::Harness => None,
+        }
     }
 
-    /// Whether training leaves it out unless somebody asks for it.
+    /// Whether training leaves it out unless somebody asks for it: what a limit
+    /// ended may have been on its way, and what cheated is no lesson.
     #[must_use]
     pub fn is_masked(self) -> bool {
-        self.judgement() != Admission::Yes
+        !matches!(self, Self::Resolved | Self::Policy)
     }
 }
 
@@ -185,20 +130,17 @@ mod tests {
         }
     }
 
-    /// The table, row by row.
     #[test]
     fn only_what_is_known_to_be_the_models_doing_is_learnt_from() {
         for class in Class::ALL {
-            let known = matches!(class, Class::Resolved | Class::Policy);
-            assert_eq!(class.is_masked(), !known, "{class:?}");
-            assert_eq!(class.imitation() == Admission::Yes, class == Class::Resolved);
-            assert_eq!(class.reward().is_none(), class.judgement() == Admission::No);
+            // What broke is worth nothing known, and is left out.
             let ended = Class::ALL[..5].contains(&class);
-            assert_eq!(class.retry() == Retry::No, ended);
+            assert_eq!(class.reward().is_some(), ended, "{class:?}");
+            assert!(ended || class.is_masked(), "{class:?}");
         }
         assert_eq!(Class::Cheating.reward(), Some(0.0));
         let fault = |boundary| Class::of_fault(&Fault::new(boundary, "x", "x"));
-        assert_eq!(fault(Boundary::Model).retry(), Retry::Again);
-        assert_eq!(fault(Boundary::Internal).retry(), Retry::AfterMending);
+        assert_eq!(fault(Boundary::Internal), Class::Harness);
+        assert_eq!(fault(Boundary::Agent), Class::Policy);
     }
 }

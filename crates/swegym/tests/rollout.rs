@@ -416,7 +416,10 @@ fn looking_for_the_answer_is_seen_and_not_learnt() {
     assert_eq!((&seen["conduct"], &seen["step"]), (&json!("seeks-history@1"), &json!(1)), "{seen}");
     gym.must(&["export", &run, "--out", "cheat.jsonl"]);
     let row = &rows(&gym.read("cheat.jsonl"))[0];
-    assert_eq!((&row["class"], &row["mask"]), (&json!("cheating"), &json!(true)));
+    assert_eq!(
+        (&row["class"], &row["mask"], &row["reward"]),
+        (&json!("cheating"), &json!(true), &json!(0.0))
+    );
     let (_, honest) = play(&gym, "honest", &[bash("git log --oneline"), finish()], &["--evaluate"]);
     assert_eq!((&honest["class"], &honest["conduct"]), (&json!("policy"), &json!([])));
     let (_, unknown) = play(&gym, "untested", &[finish()], &[]);

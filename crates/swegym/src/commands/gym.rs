@@ -39,18 +39,26 @@ impl Gym {
         families: &str,
         count: u32,
     ) -> Result<PathBuf, CommandError> {
-        let count = count.to_string();
-        let words = ["micro", "--split", split, "--families", families, "--count", &count, "--seed", "1"];
-        self.workshop.step(name, words).await
+        self.draw(name, split, families, count, "1").await
     }
 
     /// Draws tasks that no policy is tuned on, for the answers whose outcomes are
     /// known: what a verifier learns to read from.
     pub(crate) async fn answers(&mut self, name: &str, count: u32) -> Result<PathBuf, CommandError> {
+        Ok(self.draw(name, "train", base::FAMILIES, count, "2").await?.join("answers.jsonl"))
+    }
+
+    async fn draw(
+        &mut self,
+        name: &str,
+        split: &str,
+        families: &str,
+        count: u32,
+        seed: &str,
+    ) -> Result<PathBuf, CommandError> {
         let count = count.to_string();
-        let words =
-            ["micro", "--split", "train", "--families", base::FAMILIES, "--count", &count, "--seed", "2"];
-        Ok(self.workshop.step(name, words).await?.join("answers.jsonl"))
+        let words = ["micro", "--split", split, "--families", families, "--count", &count, "--seed", seed];
+        self.workshop.step(name, words).await
     }
 
     /// A teacher's attempts, most of which fail.

@@ -82,6 +82,7 @@ pub(super) fn row(attempt: &Trajectory, resolved: Option<bool>, form: &Form, ski
     let class = attempt.class(&repo_of(head.instance_id.as_str()), resolved);
     row.insert("class".into(), json!(class.map(Class::as_str)));
     row.insert("mask".into(), json!(class.is_none_or(Class::is_masked)));
+    row.insert("reward".into(), json!(class.and_then(Class::reward)));
     row.insert("model".into(), json!(head.model));
     row.insert("scaffold".into(), json!(head.scaffold));
     row.insert("temperature".into(), json!(head.sampling.temperature));
