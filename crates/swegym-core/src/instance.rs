@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::InstanceId;
+use crate::{InstanceId, Names};
 
 /// How the two test lists are written on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,9 +41,9 @@ pub struct Instance {
     /// Release of the repository that the problem belongs to.
     pub version: String,
     /// Tests that must flip.
-    pub fail_to_pass: Vec<String>,
+    pub fail_to_pass: Names,
     /// Tests that must hold.
-    pub pass_to_pass: Vec<String>,
+    pub pass_to_pass: Names,
     /// The commit whose set-up the environment follows.
     pub environment_setup_commit: Option<String>,
     /// Human label of SWE-bench Verified.
@@ -66,6 +66,6 @@ impl Instance {
     /// Every test that has an expectation, in a fixed order.
     #[must_use]
     pub fn expected_tests(&self) -> BTreeSet<&str> {
-        self.fail_to_pass.iter().chain(&self.pass_to_pass).map(String::as_str).collect()
+        self.fail_to_pass.iter().chain(&self.pass_to_pass).collect()
     }
 }

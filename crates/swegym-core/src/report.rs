@@ -1,14 +1,14 @@
 //! One verdict, and the evidence class it rests on.
 
-use crate::{Boundary, Fault, InstanceId, Resolution};
+use crate::{Boundary, Fault, InstanceId, Names, Resolution};
 
 /// Names of tests that met and missed one kind of expectation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sides {
     /// Tests as expected.
-    pub success: Vec<String>,
+    pub success: Names,
     /// Tests not as expected.
-    pub failure: Vec<String>,
+    pub failure: Names,
 }
 
 /// The four lists of SWE-bench's `tests_status`. The last two are always

@@ -36,11 +36,11 @@ impl Tally {
 #[must_use]
 pub fn tally(runs: &[StatusMap]) -> IndexMap<String, Tally> {
     let mut all: IndexMap<String, Tally> = IndexMap::new();
-    for id in runs.iter().flat_map(IndexMap::keys) {
-        all.entry(id.clone()).or_insert(Tally { passed: 0, runs: runs.len() as u32 });
+    for id in runs.iter().flat_map(StatusMap::keys) {
+        all.entry(id.to_owned()).or_insert(Tally { passed: 0, runs: runs.len() as u32 });
     }
     for run in runs {
-        for (id, said) in run {
+        for (id, said) in run.iter() {
             if said.status().is_some_and(|s| s.is_pass())
                 && let Some(tally) = all.get_mut(id)
             {

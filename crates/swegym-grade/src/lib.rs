@@ -17,6 +17,7 @@ pub mod parser;
 pub mod reading;
 pub mod selection;
 pub mod semantics;
+mod status_map;
 pub mod text;
 pub mod witness;
 

@@ -16,63 +16,15 @@ mod ruby;
 mod rust;
 mod table;
 
-use std::hash::BuildHasher as _;
-
-use indexmap::IndexMap;
-use indexmap::map::RawEntryApiV1 as _;
-use indexmap::map::raw_entry_v1::RawEntryMut;
 use swegym_core::{Instance, TestStatus};
 use thiserror::Error;
 
 use crate::lines::Lines;
 use crate::needles::Needles;
 
+pub use crate::status_map::{Said, StatusMap};
 pub(crate) use pattern::pattern;
 pub use table::{names_failures_only, parser_of_repository};
-
-/// What a log says about one test.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Said {
-    /// A status.
-    Status(TestStatus),
-    /// A word that is no status. The reference stores such words ("ERROR:"),
-    /// and a test that has one is neither passed nor failed there.
-    Other(String),
-}
-
-impl Said {
-    /// The status, if it is one.
-    #[must_use]
-    pub fn status(&self) -> Option<TestStatus> {
-        match self {
-            Self::Status(status) => Some(*status),
-            Self::Other(_) => None,
-        }
-    }
-
-    fn of(word: &str) -> Self {
-        TestStatus::parse(word).map_or_else(|| Self::Other(word.to_owned()), Self::Status)
-    }
-}
-
-/// Tests in the order in which the log first names them; the last word wins.
-pub type StatusMap = IndexMap<String, Said, foldhash::fast::RandomState>;
-
-/// A test's latest word; its place in the order is that of its first.
-fn say(map: &mut StatusMap, test: impl AsRef<str> + Into<String>, said: Said) {
-    if map.is_empty() {
-        // Most logs name a hundred tests or more.
-        map.reserve(MANY);
-    }
-    let hash = map.hasher().hash_one(test.as_ref());
-    match map.raw_entry_mut_v1().from_key_hashed_nocheck(hash, test.as_ref()) {
-        RawEntryMut::Occupied(mut old) => drop(old.insert(said)),
-        RawEntryMut::Vacant(new) => drop(new.insert_hashed_nocheck(hash, test.into(), said)),
-    }
-}
-
-/// Tests for which a map has place from the start.
-const MANY: usize = 112;
 
 /// Releases of the reference between which its parsers changed. A set of gold
 /// tests was made with one of them.
@@ -313,7 +265,7 @@ fn by_line(
     let mut map = StatusMap::default();
     while let Some(line) = lines.next_with(words) {
         if let Some((id, status)) = rule(crate::text::python_strip(line)) {
-            say(&mut map, id, Said::Status(status));
+            map.say(id, Said::Status(status));
         }
     }
     map

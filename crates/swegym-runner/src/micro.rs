@@ -98,7 +98,7 @@ pub async fn micro(context: &Context, ground: &str, world: &World, number: u32) 
     let instance = instance(context, &task, &tests, &image.with_layer(layer), commit)?;
     let example = Instance {
         test_patch: task.example_patch(&tests),
-        fail_to_pass: vec![MicroTask::EXAMPLE.to_owned()],
+        fail_to_pass: [MicroTask::EXAMPLE].iter().collect(),
         ..instance.clone()
     };
     let row =

@@ -1,6 +1,8 @@
 //! One candidate: a bug is planted, the tests say what it breaks, and if they
 //! say anything, the broken tree becomes an instance with an image of its own.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 use swegym_core::format::instances;
 use swegym_core::instance::{Instance, ListEncoding};
@@ -54,9 +56,9 @@ pub async fn synth(
     if let Some(reason) = unusable(&run, &plan) {
         return Ok(dropped(reason, &bugs));
     }
-    let passed = run.passed(&plan);
-    let (pass_to_pass, fail_to_pass): (Vec<String>, Vec<String>) =
-        built.passing.iter().cloned().partition(|t| passed.contains(t));
+    let passed: HashSet<String> = run.passed(&plan).into_iter().collect();
+    let (pass_to_pass, fail_to_pass): (Vec<_>, Vec<_>) =
+        built.passing.iter().map(String::as_str).partition(|t| passed.contains(*t));
     if fail_to_pass.is_empty() {
         return Ok(dropped("no_failing_test", &bugs));
     }
@@ -68,7 +70,7 @@ pub async fn synth(
         return Ok(dropped("leaks", &bugs));
     };
     let digest = context.host.store().save_image(&image).map_err(|e| SandboxError::from(e).to_fault())?;
-    let instance = instance(built, &mutant, &digest, commit, &plan, (fail_to_pass, pass_to_pass), &failures)?;
+    let instance = instance(built, &mutant, &digest, commit, &plan, (&fail_to_pass, &pass_to_pass), &failures)?;
     let row: Value = serde_json::from_str(&instances::write_row(&instance)).unwrap_or_default();
     Ok(JobResult { outcome: "candidate".into(), value: json!({"instance": row, "bugs": bugs}) })
 }
@@ -141,9 +143,9 @@ async fn run_observed(
 }
 
 /// What the failing tests show: by the observer, else by their tracebacks.
-fn failures(run: &TestRun, observed: &[(String, Failure)], fail_to_pass: &[String]) -> Vec<Failure> {
+fn failures(run: &TestRun, observed: &[(String, Failure)], fail_to_pass: &[&str]) -> Vec<Failure> {
     // Logs cut ids at blanks, so an expected id may be the start of the observed one.
-    let wanted = |id: &str| fail_to_pass.iter().any(|t| id.starts_with(t.as_str()));
+    let wanted = |id: &str| fail_to_pass.iter().any(|t| id.starts_with(*t));
     let seen: Vec<Failure> = observed.iter().filter(|(id, _)| wanted(id)).map(|(_, f)| f.clone()).collect();
     if !seen.is_empty() {
         return seen;
@@ -158,7 +160,7 @@ fn failures(run: &TestRun, observed: &[(String, Failure)], fail_to_pass: &[Strin
 }
 
 /// unittest prints a block for each failure: a title, a rule, a traceback.
-fn unittest_failures(run: &TestRun, fail_to_pass: &[String]) -> Vec<Failure> {
+fn unittest_failures(run: &TestRun, fail_to_pass: &[&str]) -> Vec<Failure> {
     let blocks =
         run.log.split("======================================================================\n").skip(1);
     let failure = |block: &str| {
@@ -219,7 +221,7 @@ fn instance(
     image: &Digest,
     commit: String,
     plan: &TestPlan,
-    (fail_to_pass, pass_to_pass): (Vec<String>, Vec<String>),
+    (fail_to_pass, pass_to_pass): (&[&str], &[&str]),
     failures: &[Failure],
 ) -> Result<Instance, Fault> {
     let number = &Digest::of(mutant.bug_patch.as_bytes()).hex()[..10];
@@ -235,8 +237,8 @@ fn instance(
         hints_text: String::new(),
         created_at: String::new(),
         version: built.version.clone(),
-        fail_to_pass,
-        pass_to_pass,
+        fail_to_pass: fail_to_pass.iter().collect(),
+        pass_to_pass: pass_to_pass.iter().collect(),
         environment_setup_commit: Some(built.commit.clone()),
         difficulty: None,
         eval_script: Some(eval_script(plan)),

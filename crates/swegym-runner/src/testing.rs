@@ -143,7 +143,7 @@ impl TestRun {
         };
         let statuses = self.statuses(plan);
         let passed = statuses.iter().filter(|(_, s)| s.status().is_some_and(|s| s.is_pass()));
-        passed.map(|(id, _)| id.clone()).filter(|id| agreed(id)).collect()
+        passed.map(|(id, _)| id).filter(|id| agreed(id)).map(str::to_owned).collect()
     }
 
     /// Files that could not be collected: pytest reports them as errors without a test.
@@ -151,7 +151,10 @@ impl TestRun {
     pub fn collection_errors(&self, plan: &TestPlan) -> Vec<String> {
         let statuses = self.statuses(plan);
         let errors = statuses.iter().filter(|(_, s)| s.status() == Some(swegym_core::TestStatus::Error));
-        errors.map(|(id, _)| id.clone()).filter(|id| !id.contains("::") && id.ends_with(".py")).collect()
+        errors
+            .map(|(id, _)| id.to_owned())
+            .filter(|id| !id.contains("::") && id.ends_with(".py"))
+            .collect()
     }
 }
 

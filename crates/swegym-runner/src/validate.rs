@@ -1,12 +1,15 @@
 //! Whether an instance is a task: its tests fail every time without the gold
 //! patch and pass every time with it.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 use swegym_core::format::instances;
 use swegym_core::{Fault, Instance};
 use swegym_grade::StatusMap;
 use swegym_grade::evidence::RunEnd;
 use swegym_grade::flake::{self, Tally};
+use swegym_grade::parser::Said;
 use swegym_sandbox::Image;
 
 use crate::context::Context;
@@ -102,24 +105,23 @@ fn judge(instance: &Instance, plan: &TestPlan, before: &[TestRun], after: &[Test
     let agreed = |runs: &[TestRun]| -> Vec<StatusMap> {
         runs.iter()
             .map(|run| {
-                let passed = run.passed(plan);
-                run.statuses(plan)
-                    .into_iter()
-                    .filter(|(id, s)| s.status().is_none_or(|s| !s.is_pass()) || passed.contains(id))
-                    .collect()
+                let passed: HashSet<String> = run.passed(plan).into_iter().collect();
+                let statuses = run.statuses(plan);
+                let counts = |id: &str, s: &Said| s.status().is_none_or(|s| !s.is_pass()) || passed.contains(id);
+                statuses.iter().filter(|(id, s)| counts(id, s)).map(|(id, s)| (id, s.clone())).collect()
             })
             .collect()
     };
     let (before, after) = (flake::tally(&agreed(before)), flake::tally(&agreed(after)));
     let always = |t: Option<&Tally>| t.is_some_and(|t| t.runs > 0 && t.passed == t.runs);
     let never = |t: Option<&Tally>| t.is_none_or(|t| t.passed == 0);
-    let flaky = |id: &String| {
+    let flaky = |id: &str| {
         before.get(id).is_some_and(|t| t.is_flaky()) || after.get(id).is_some_and(|t| t.is_flaky())
     };
     let mut kept = instance.clone();
     kept.pass_to_pass.retain(|t| always(before.get(t)) && always(after.get(t)));
     let flakes = flake_statistics(instance, &before, &after);
-    let first = |fails: &dyn Fn(&String) -> bool| instance.fail_to_pass.iter().find(|t| fails(t));
+    let first = |fails: &dyn Fn(&str) -> bool| instance.fail_to_pass.iter().find(|t| fails(t));
     let reason = if instance.fail_to_pass.is_empty() {
         Some(("no_failing_test", None))
     } else if let Some(test) = first(&|t| flaky(t)) {

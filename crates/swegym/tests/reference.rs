@@ -349,11 +349,11 @@ fn read(case: &Value, edition: Edition) -> Value {
     let parser = LogParser::named(text("parser")).unwrap();
     let Ok(parser) = parser.for_instance(text("instance_id"), text("version")) else { return Value::Null };
     let map = parser.read(&mut Lines::new(&mut text("log").as_bytes()), edition);
-    let word = |said: Said| match said {
+    let word = |said: &Said| match said {
         Said::Status(status) => status.as_str().to_owned(),
-        Said::Other(word) => word,
+        Said::Other(word) => word.clone(),
     };
-    map.into_iter().map(|(id, said)| json!([id, word(said)])).collect()
+    map.iter().map(|(id, said)| json!([id, word(said)])).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the index that pip would use")]

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::row::{Row, closest};
 use super::{FormatError, Problem, python_list};
 use crate::instance::{Instance, ListEncoding};
-use crate::{InstanceId, Patch};
+use crate::{InstanceId, Names, Patch};
 
 /// Every field of the format, in the order in which rows are written.
 pub const FIELDS: [&str; 17] = [
@@ -149,22 +149,28 @@ fn read_needed(row: &mut Row<'_>, need: Need) -> Result<Instance, FormatError> {
 
 /// A list, that list as JSON text, or as Python prints it (OpenHands writes
 /// rows so; reference/swe-gym.md, section 2.1).
-fn test_list(row: &mut Row<'_>, field: &'static str) -> Result<(Vec<String>, ListEncoding), FormatError> {
+fn test_list(row: &mut Row<'_>, field: &'static str) -> Result<(Names, ListEncoding), FormatError> {
     match row.take(field) {
         None | Some(Value::Null) => Err(row.error(Problem::Missing(field))),
-        Some(Value::String(text)) => match serde_json::from_str(&text) {
-            Ok(list) => Ok((row.strings(field, list)?, ListEncoding::Text)),
-            Err(_) => match python_list::read(&text) {
-                Some(list) => Ok((list, ListEncoding::Text)),
-                None => Err(row.error(Problem::Type {
-                    field: field.to_owned(),
-                    expected: "a list of strings, or that list as JSON text",
-                    found: "other text".to_owned(),
-                })),
-            },
-        },
+        Some(Value::String(text)) => Ok((test_text(row, field, &text)?, ListEncoding::Text)),
         Some(list) => Ok((row.strings(field, list)?, ListEncoding::List)),
     }
+}
+
+fn test_text(row: &mut Row<'_>, field: &'static str, text: &str) -> Result<Names, FormatError> {
+    if let Ok(names) = serde_json::from_str(text) {
+        return Ok(names);
+    }
+    if let Ok(other) = serde_json::from_str(text) {
+        return row.strings(field, other);
+    }
+    python_list::read(text).ok_or_else(|| {
+        row.error(Problem::Type {
+            field: field.to_owned(),
+            expected: "a list of strings, or that list as JSON text",
+            found: "other text".to_owned(),
+        })
+    })
 }
 
 /// One row as a line without its newline, fields in [`FIELDS`] order.
@@ -176,7 +182,7 @@ pub fn write_row(instance: &Instance) -> String {
 /// The fields of one row in [`FIELDS`] order, then those outside the format.
 #[must_use]
 pub fn fields(instance: &Instance) -> Map<String, Value> {
-    let tests = |list: &[String]| match instance.encoding {
+    let tests = |list: &Names| match instance.encoding {
         ListEncoding::Text => Value::String(json!(list).to_string()),
         ListEncoding::List => json!(list),
     };
@@ -272,6 +278,7 @@ mod tests {
         fn writing_then_reading_gives_the_same(
             texts in proptest::collection::vec("\\PC*", 6), tests in proptest::collection::vec("\\PC{1,20}", 0..4), list: bool,
         ) {
+            let tests: Names = tests.iter().collect();
             let instance = Instance {
                 instance_id: InstanceId::new("a__b-1").unwrap(),
                 repo: texts[0].clone(), base_commit: texts[1].clone(), gold_patch: String::new(), test_patch: String::new(),

@@ -1,12 +1,14 @@
 //! A list of strings as Python prints it: `['a', "it's", 'b\\n']`.
 
+use crate::Names;
+
 /// Reads such a list; `None` when it is anything else.
-pub(crate) fn read(text: &str) -> Option<Vec<String>> {
+pub(crate) fn read(text: &str) -> Option<Names> {
     let mut rest = text.trim().strip_prefix('[')?.trim_start();
-    let mut list = Vec::new();
+    let mut list = Names::default();
     while !rest.starts_with(']') {
         let (item, after) = string(rest)?;
-        list.push(item);
+        list.push(&item);
         rest = after.trim_start();
         match rest.strip_prefix(',') {
             Some(after) => rest = after.trim_start(),
@@ -59,7 +61,7 @@ mod tests {
     fn lists_are_read_as_python_writes_them() {
         let list = read(r#"['a', "it's", 't[\'x\']\n\\', '\x00\u00e9', ]"#).unwrap();
         assert_eq!(list, ["a", "it's", "t['x']\n\\", "\0é"]);
-        assert_eq!(read("[]").unwrap(), Vec::<String>::new());
+        assert!(read("[]").unwrap().is_empty());
         for bad in ["", "[", "['a'", "['a' 'b']", "[a]", "['a']x", "['\\", "['\\u12']", "[1]"] {
             assert_eq!(read(bad), None, "{bad}");
         }

@@ -343,7 +343,7 @@ fn read_report(row: &mut Row<'_>) -> Result<ActionReport, FormatError> {
 fn read_standing(row: &mut Row<'_>) -> Result<Standing, FormatError> {
     let layers = match row.take("layers") {
         Some(list) => {
-            let digests = row.strings("layers", list)?;
+            let digests: Vec<String> = row.strings("layers", list)?;
             Some(
                 digests
                     .iter()

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::row::Row;
 use super::{FormatError, instances};
 use crate::report::Sides;
-use crate::{Boundary, Fault, InstanceId, Report, Resolution, TestsStatus};
+use crate::{Boundary, Fault, InstanceId, Names, Report, Resolution, TestsStatus};
 
 /// The reference's fields of one report.
 #[derive(Serialize)]
@@ -38,8 +38,8 @@ struct Lists<'a> {
 
 #[derive(Serialize)]
 struct TwoSides<'a> {
-    success: &'a [String],
-    failure: &'a [String],
+    success: &'a Names,
+    failure: &'a Names,
 }
 
 impl<'a> Body<'a> {

@@ -119,7 +119,11 @@ impl<'a> Row<'a> {
         }
     }
 
-    pub(crate) fn strings(&mut self, field: &'static str, value: Value) -> Result<Vec<String>, FormatError> {
+    pub(crate) fn strings<L: FromIterator<String>>(
+        &mut self,
+        field: &'static str,
+        value: Value,
+    ) -> Result<L, FormatError> {
         let Value::Array(items) = value else { return Err(self.wrong(field, "a list of strings", &value)) };
         items
             .into_iter()

@@ -8,7 +8,7 @@ use regex::Regex;
 use swegym_core::TestStatus;
 
 use super::pattern::pattern;
-use super::{Edition, Said, StatusMap, by_line, say};
+use super::{Edition, Said, StatusMap, by_line};
 use crate::lines::Lines;
 use crate::needles::needles;
 use crate::text::{is_python_space, python_split, python_strip};
@@ -33,14 +33,14 @@ pub(super) fn maven(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
         if passed || line.ends_with("BUILD FAILURE") {
             let status = if passed { TestStatus::Passed } else { TestStatus::Failed };
             match commands.pop_front() {
-                Some(test) => say(&mut map, test, Said::Status(status)),
-                None if edition < Edition::V5 => say(&mut map, current.as_str(), Said::Status(status)),
+                Some(test) => map.say(test, Said::Status(status)),
+                None if edition < Edition::V5 => map.say(current.as_str(), Said::Status(status)),
                 None => early.push_back(status),
             }
         }
     }
     for (test, status) in commands.into_iter().zip(early) {
-        say(&mut map, test, Said::Status(status));
+        map.say(test, Said::Status(status));
     }
     map
 }
@@ -91,10 +91,10 @@ pub(super) fn gradle_custom(lines: &mut Lines<'_>, edition: Edition) -> StatusMa
         match name.filter(|name| !name.starts_with('>')) {
             Some(name) => {
                 open = None;
-                say(&mut map, name, Said::Status(status));
+                map.say(name, Said::Status(status));
             }
             None if rest.is_empty() => {
-                open.take().into_iter().for_each(|name| say(&mut map, name, Said::Status(status)));
+                open.take().into_iter().for_each(|name| map.say(name, Said::Status(status)));
             }
             None if edition >= Edition::V5 && is_bare_name(line) => open = Some(line.to_owned()),
             None => {}

@@ -14,7 +14,7 @@ use serde_json::Value;
 use swegym_core::TestStatus;
 
 use super::pattern::pattern;
-use super::{Edition, LogParser, Said, StatusMap, by_line, say};
+use super::{Edition, LogParser, Said, StatusMap, by_line};
 use crate::lines::Lines;
 use crate::needles::{needles, pieces};
 use crate::text::{
@@ -110,7 +110,7 @@ pub(super) fn karma(lines: &mut Lines<'_>) -> StatusMap {
         match found.get(2).map(|mark| mark.as_str()) {
             Some(mark) => {
                 suites.push(name.to_owned());
-                say(&mut map, suites.join(" > "), if mark == "✔" { PASSED } else { FAILED });
+                map.say(suites.join(" > "), if mark == "✔" { PASSED } else { FAILED });
                 suites.pop();
             }
             None if space.is_empty() => {}
@@ -219,7 +219,7 @@ impl CalypsoRuns {
             self.suites.write_path(&mut self.name);
             self.name.push_str(" - ");
             self.name.push_str(name);
-            say(&mut self.map, python_strip(&self.name), said);
+            self.map.say(python_strip(&self.name), said);
         }
     }
 }
@@ -263,8 +263,8 @@ pub(super) fn highlightjs(lines: &mut Lines<'_>) -> StatusMap {
         let name = TIMED.replace_all(rest.map_or("", |(_, name)| name), "");
         let name = python_strip(&name);
         match &suite {
-            Some(suite) => say(&mut map, format!("{suite}.{name}"), said),
-            None => say(&mut map, name, said),
+            Some(suite) => map.say(format!("{suite}.{name}"), said),
+            None => map.say(name, said),
         }
     }
     map
@@ -282,7 +282,7 @@ pub(super) fn prismjs(lines: &mut Lines<'_>) -> StatusMap {
         for (list, said) in [("failures", FAILED), ("passes", PASSED)] {
             for test in report[list].as_array().into_iter().flatten() {
                 if let Some(title) = test["fullTitle"].as_str() {
-                    say(&mut map, title, said.clone());
+                    map.say(title, said.clone());
                 }
             }
         }
@@ -318,9 +318,9 @@ pub(super) fn quarto_cli(lines: &mut Lines<'_>) -> StatusMap {
         }
         let name = python_strip(line.split("...").next().unwrap_or_default());
         if line.contains("32mok") {
-            say(&mut map, name, PASSED);
+            map.say(name, PASSED);
         } else if line.contains("31mFAILED") || !map.contains_key(name) {
-            say(&mut map, name, FAILED);
+            map.say(name, FAILED);
         }
     }
     map
@@ -369,7 +369,7 @@ pub(super) fn lighthouse_mocha(lines: &mut Lines<'_>) -> StatusMap {
         for line in python_strip(COUNTS.split(run).next().unwrap_or_default()).split('\n') {
             let bare = python_strip(line);
             match RESULTS.iter().find_map(|(rule, said)| Some((rule.captures(bare)?, said))) {
-                Some((found, said)) => say(&mut map, suites.named(&found[1]), said.clone()),
+                Some((found, said)) => map.say(suites.named(&found[1]), said.clone()),
                 None => suites.see(line),
             }
         }
@@ -406,7 +406,7 @@ fn say_titles(map: &mut StatusMap, text: &str, open: &str, close: &str, said: &S
     let list = text.rsplit_once(open).map_or(text, |(_, list)| list);
     let list = list.rsplit_once(close).map_or(list, |(list, _)| list);
     for found in TITLE.captures_iter(list) {
-        say(map, &found[1], said.clone());
+        map.say(&found[1], said.clone());
     }
 }
 
@@ -429,9 +429,9 @@ pub(super) fn next_karma(lines: &mut Lines<'_>) -> StatusMap {
             } else if NOISE.iter().any(|word| bare.starts_with(word)) {
                 continue;
             } else if let Some((_, test)) = line.split_once('✗') {
-                say(&mut map, suites.named(python_lstrip(test)), FAILED);
+                map.say(suites.named(python_lstrip(test)), FAILED);
             } else if let Some((_, test)) = line.split_once('✓') {
-                say(&mut map, suites.named(python_lstrip(test)), PASSED);
+                map.say(suites.named(python_lstrip(test)), PASSED);
             } else {
                 suites.see(line);
             }
@@ -453,7 +453,7 @@ pub(super) fn next_cypress(lines: &mut Lines<'_>) -> StatusMap {
         let run = &text[spec.get_match().end()..end];
         for (rule, said) in [(&*FAILURE, FAILED), (&*SUCCESS, PASSED)] {
             for found in rule.captures_iter(run) {
-                say(&mut map, format!("{}: {}", &spec[2], python_strip(&found[1])), said.clone());
+                map.say(format!("{}: {}", &spec[2], python_strip(&found[1])), said.clone());
             }
         }
     }
@@ -482,7 +482,7 @@ pub(super) fn plotly(lines: &mut Lines<'_>) -> StatusMap {
             let status = found[3].to_lowercase();
             let passed = status.contains("ok") && !status.contains("failed");
             suites.push(found[2].to_owned());
-            say(&mut map, suites.join("."), if passed { PASSED } else { FAILED });
+            map.say(suites.join("."), if passed { PASSED } else { FAILED });
             suites.pop();
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Said, StatusMap, say};
+use super::{Said, StatusMap};
 use crate::lines::Lines;
 
 /// `{"tests": [{"name", "status"}]}`, as SWE-bench Pro's own parsers leave it
@@ -13,7 +13,7 @@ pub(super) fn pro(lines: &mut Lines<'_>) -> StatusMap {
     let output: Value = serde_json::from_str(&text).unwrap_or_default();
     for test in output["tests"].as_array().into_iter().flatten() {
         if let (Some(name), Some(status)) = (test["name"].as_str(), test["status"].as_str()) {
-            say(&mut map, name, Said::of(status));
+            map.say(name, Said::of(status));
         }
     }
     map

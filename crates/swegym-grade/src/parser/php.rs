@@ -2,7 +2,7 @@
 
 use swegym_core::TestStatus;
 
-use super::{Said, StatusMap, say};
+use super::{Said, StatusMap};
 use crate::lines::Lines;
 use crate::needles::needles;
 use crate::text::{before_brackets, is_python_word, python_lstrip};
@@ -27,7 +27,7 @@ pub(super) fn phpunit(lines: &mut Lines<'_>) -> StatusMap {
             _ => continue,
         };
         let name = python_lstrip(test.as_str());
-        say(&mut map, format!("{suite} > {name}"), Said::Status(status));
+        map.say(format!("{suite} > {name}"), Said::Status(status));
     }
     map
 }

@@ -12,7 +12,7 @@ use regex::Regex;
 use swegym_core::TestStatus;
 
 use super::pattern::pattern;
-use super::{Edition, Said, StatusMap, say};
+use super::{Edition, Said, StatusMap};
 use crate::lines::Lines;
 use crate::needles::{Needles, needles, pieces};
 use crate::text::{python_split, python_strip, python_word};
@@ -71,7 +71,7 @@ pub(super) fn pytest(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
             && let Some((status, test)) = status_and_test(line)
             && !is_skip_count(status, test, edition)
         {
-            say(&mut map, test, Said::of(status));
+            map.say(test, Said::of(status));
         }
     }
     map
@@ -92,9 +92,9 @@ pub(super) fn pytest_options(lines: &mut Lines<'_>, edition: Edition) -> StatusM
                         option.starts_with('/') && !option.starts_with("//") && !option.contains('*');
                     let last = option.rsplit('/').next().unwrap_or(option);
                     let test = if is_path { format!("{main}[/{last}]") } else { format!("{main}[{option}]") };
-                    say(&mut map, test, Said::of(status));
+                    map.say(test, Said::of(status));
                 }
-                None => say(&mut map, test, Said::of(status)),
+                None => map.say(test, Said::of(status)),
             }
         }
     }
@@ -160,14 +160,14 @@ pub(super) fn pytest_v2(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
                 && !is_skip_count(status, first, edition)
             {
                 match python_split(more).next() {
-                    None => say(&mut map, first, Said::of(status)),
-                    Some(_) => say(&mut map, words(rest), Said::of(status)),
+                    None => map.say(first, Said::of(status)),
+                    Some(_) => map.say(words(rest), Said::of(status)),
                 }
             }
         } else if ends_with_status(line)
             && let Some((test, status)) = words(line).rsplit_once(' ')
         {
-            say(&mut map, test, Said::of(status));
+            map.say(test, Said::of(status));
         }
     });
     map
@@ -176,12 +176,12 @@ pub(super) fn pytest_v2(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
 fn say_old_v2(map: &mut StatusMap, line: &str, edition: Edition) {
     if starts_with_status(line, edition) {
         if let Some((status, test)) = status_and_test(line) {
-            say(map, test, Said::of(status));
+            map.say(test, Said::of(status));
         }
     } else if edition >= Edition::V2 && ends_with_status(line) {
         let mut words = python_split(line);
         if let (Some(test), Some(status)) = (words.next(), words.next()) {
-            say(map, test, Said::of(status));
+            map.say(test, Said::of(status));
         }
     }
 }
@@ -209,7 +209,7 @@ pub(super) fn matplotlib(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
         {
             let status = status.replace("MouseButton.LEFT", "1").replace("MouseButton.RIGHT", "3");
             let test = test.replace("MouseButton.LEFT", "1").replace("MouseButton.RIGHT", "3");
-            say(&mut map, test, Said::of(&status));
+            map.say(test, Said::of(&status));
         }
     }
     map
@@ -233,7 +233,7 @@ pub(super) fn seaborn(lines: &mut Lines<'_>) -> StatusMap {
         } else {
             continue;
         };
-        say(&mut map, test, Said::Status(status));
+        map.say(test, Said::Status(status));
     }
     map
 }
@@ -250,7 +250,7 @@ pub(super) fn sympy(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
         if FILE.find(line.as_bytes()).is_some()
             && let Some(found) = HEADING.captures(line)
         {
-            say(&mut map, format!("{}.py:{}", &found[2], &found[3]), Said::Status(TestStatus::Failed));
+            map.say(format!("{}.py:{}", &found[2], &found[3]), Said::Status(TestStatus::Failed));
         }
         let mut line = python_strip(line);
         if !line.starts_with("test_") {
@@ -266,7 +266,7 @@ pub(super) fn sympy(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
         }
     }
     for (test, status) in said {
-        say(&mut map, test, Said::Status(status));
+        map.say(test, Said::Status(status));
     }
     map
 }
@@ -291,7 +291,7 @@ pub(super) fn r2e(lines: &mut Lines<'_>) -> StatusMap {
     }
     let mut map = StatusMap::default();
     for (name, status) in said {
-        say(&mut map, name.split(" - ").next().unwrap_or_default(), Said::Status(status));
+        map.say(name.split(" - ").next().unwrap_or_default(), Said::Status(status));
     }
     map
 }
@@ -307,7 +307,7 @@ pub(super) fn unittest(lines: &mut Lines<'_>) -> StatusMap {
     while let Some(line) = lines.next() {
         if let Some(block) = BLOCK.captures(line) {
             let status = if &block[1] == "FAIL" { TestStatus::Failed } else { TestStatus::Error };
-            map.insert(unittest_id(&block[2], &block[3]), Said::Status(status));
+            map.say(unittest_id(&block[2], &block[3]), Said::Status(status));
             continue;
         }
         if let Some(name) = NAME.captures(line) {
@@ -318,7 +318,7 @@ pub(super) fn unittest(lines: &mut Lines<'_>) -> StatusMap {
         if let Some(status) = unittest_status(word)
             && let Some(id) = open.take()
         {
-            map.insert(id, Said::Status(status));
+            map.say(id, Said::Status(status));
         }
     }
     map
@@ -347,13 +347,13 @@ mod tests {
     fn check(parser: LogParser, log: &str, expected: &[(&str, &str)]) {
         let map = parser.parse(log);
         let found: Vec<(String, String)> = map
-            .into_iter()
+            .iter()
             .map(|(id, said)| {
                 let word = match said {
                     super::Said::Status(s) => s.as_str().to_owned(),
-                    super::Said::Other(w) => w,
+                    super::Said::Other(w) => w.clone(),
                 };
-                (id, word)
+                (id.to_owned(), word)
             })
             .collect();
         let expected: Vec<_> = expected.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();

@@ -1,7 +1,7 @@
 //! Why a verdict is what it is: test by test, who said what and which rule
 //! decided.
 
-use swegym_core::{Instance, TestStatus};
+use swegym_core::{Instance, Names, TestStatus};
 
 use super::judge::{List, Lookup, Rule, Statuses};
 use super::{Semantics, Structured};
@@ -51,7 +51,7 @@ pub fn explain(semantics: Semantics, instance: &Instance, evidence: &Evidence) -
         let extra = reading.statuses.keys().filter(|test| !expected.contains_key(*test));
         let known = expected.iter().map(|(test, word)| {
             let said = reading.statuses.get(test).and_then(Said::status);
-            (test, said.is_some_and(|said| said.as_str() == word))
+            (test.as_str(), said.is_some_and(|said| said.as_str() == word))
         });
         let all = known.chain(extra.map(|test| (test, false)));
         return all.map(|(test, is)| line("expected_output_json", test, Rule::AsExpected(is))).collect();
@@ -60,7 +60,7 @@ pub fn explain(semantics: Semantics, instance: &Instance, evidence: &Evidence) -
         ("FAIL_TO_PASS", List::FailToPass, &instance.fail_to_pass),
         ("PASS_TO_PASS", List::PassToPass, &instance.pass_to_pass),
     ];
-    let each = |(name, list, tests): (&'static str, List, &Vec<String>)| {
+    let each = |(name, list, tests): (&'static str, List, &Names)| {
         tests.iter().map(|test| line(name, test, statuses.decide(list, test))).collect::<Vec<_>>()
     };
     lists.into_iter().flat_map(each).collect()

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use swegym_core::report::Sides;
-use swegym_core::{Instance, Resolution, TestStatus, TestsStatus};
+use swegym_core::{Instance, Names, Resolution, TestStatus, TestsStatus};
 
 use super::Semantics;
 use crate::parser::{Said, StatusMap, names_failures_only};
@@ -120,20 +120,22 @@ impl<'a> Statuses<'a> {
             return (Lookup::Missing, None);
         }
         let sorted = self.sorted.get_or_init(|| {
-            let mut names: Vec<&str> = self.map.keys().map(String::as_str).collect();
+            let mut names: Vec<&str> = self.map.keys().collect();
             names.sort_unstable();
             names
         });
         let candidates = &sorted[sorted.partition_point(|name| *name < test)..];
         let candidates = &candidates[..candidates.partition_point(|name| name.starts_with(test))];
         // Of several the first in the log speaks.
-        let first = candidates.iter().filter_map(|name| self.map.get_full(*name)).min_by_key(|(at, ..)| *at);
-        let Some((_, name, said)) = first else { return (Lookup::Missing, None) };
+        let first = candidates.iter().min_by_key(|name| self.map.place(name));
+        let Some((name, said)) = first.and_then(|name| Some((*name, self.map.get(name)?))) else {
+            return (Lookup::Missing, None);
+        };
         let passes = |said: &Said| said.status().is_some_and(TestStatus::is_pass);
         if candidates.iter().filter_map(|name| self.map.get(*name)).any(|s| passes(s) != passes(said)) {
             return (Lookup::Divided, None);
         }
-        (Lookup::Prefix(name.clone()), Some(said))
+        (Lookup::Prefix(name.to_owned()), Some(said))
     }
 
     /// The rule that decides a test of a list.
@@ -146,12 +148,14 @@ impl<'a> Statuses<'a> {
         if let Some(expected) = self.expected() {
             return judge_exactly(&expected, self.map);
         }
-        let sort = |list, tests: &[String]| {
-            let mut sides = Sides::default();
+        let sort = |list, tests: &Names| {
+            // Most tests are as expected.
+            let success = Names::with_capacity(tests.len(), tests.bytes());
+            let mut sides = Sides { success, ..Sides::default() };
             for test in tests {
                 match self.decide(list, test).holds() {
-                    Some(true) => sides.success.push(test.clone()),
-                    Some(false) => sides.failure.push(test.clone()),
+                    Some(true) => sides.success.push(test),
+                    Some(false) => sides.failure.push(test),
                     None => {}
                 }
             }
@@ -194,7 +198,7 @@ impl<'a> Statuses<'a> {
     pub(super) fn failing(&self) -> Option<&'a str> {
         let mut tests = self.instance.fail_to_pass.iter().chain(&self.instance.pass_to_pass);
         let failed = |said: &Said| matches!(said.status(), Some(TestStatus::Failed | TestStatus::Error));
-        tests.find(|test| self.find(test).1.is_some_and(failed)).map(String::as_str)
+        tests.find(|test| self.find(test).1.is_some_and(failed))
     }
 }
 
@@ -271,9 +275,9 @@ fn judge_exactly(expected: &BTreeMap<String, String>, map: &StatusMap) -> (Tests
     let mut sides = Sides::default();
     for (test, word) in expected {
         let is = map.get(test).and_then(Said::status).is_some_and(|s| s.as_str() == word);
-        if is { &mut sides.success } else { &mut sides.failure }.push(test.clone());
+        if is { &mut sides.success } else { &mut sides.failure }.push(test);
     }
-    sides.failure.extend(map.keys().filter(|test| !expected.contains_key(*test)).cloned());
+    sides.failure.extend(map.keys().filter(|test| !expected.contains_key(*test)));
     let resolved = sides.failure.is_empty() && !expected.is_empty();
     let status = TestsStatus { pass_to_pass: sides, ..TestsStatus::default() };
     (status, if resolved { Resolution::Full } else { Resolution::No })
@@ -290,12 +294,11 @@ pub(super) fn unproven(
         return None;
     }
     let fail_only = fail_only(semantics, instance);
-    let holds = |list: List, test: &String| {
+    let holds = |list: List, test: &str| {
         let said = status_of(test).map(Said::Status);
         let rule = decide(semantics, fail_only, list, said.as_ref());
         rule.holds().unwrap_or(said.is_some())
     };
     let flipped = instance.fail_to_pass.iter().find(|test| !holds(List::FailToPass, test));
-    let test = flipped.or_else(|| instance.pass_to_pass.iter().find(|t| !holds(List::PassToPass, t)));
-    test.map(String::as_str)
+    flipped.or_else(|| instance.pass_to_pass.iter().find(|t| !holds(List::PassToPass, t)))
 }

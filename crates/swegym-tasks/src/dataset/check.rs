@@ -252,7 +252,7 @@ fn check_tests(instance: &Instance, has_statuses: bool, checked: &mut Checked) {
     if flips.is_empty() && !has_statuses {
         checked.find(Code::EmptyFailToPass, Some("FAIL_TO_PASS"), "no test must flip");
     }
-    let held: HashSet<&String> = holds.iter().collect();
+    let held: HashSet<&str> = holds.iter().collect();
     let both: Vec<_> = flips.iter().filter(|test| held.contains(test)).collect();
     if let Some(first) = both.first() {
         let message = format!("{} tests are in both lists, the first `{first}`", both.len());

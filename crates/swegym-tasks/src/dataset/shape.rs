@@ -237,10 +237,8 @@ mod tests {
             "s2p_tests": {}, "p2p_tests": {"c": {"run": "PASS"}},
         }));
         assert_eq!((shape, multi.instance_id.as_str()), (Shape::MultiSwe, "o__r-7"));
-        assert_eq!(
-            (multi.fail_to_pass, multi.pass_to_pass),
-            (vec!["a".into(), "b".into()], vec!["c".into()])
-        );
+        assert_eq!(multi.fail_to_pass, ["a", "b"]);
+        assert_eq!(multi.pass_to_pass, ["c"]);
         assert_eq!(multi.problem_statement, "T\nB\n");
         let (shape, rebench) = instance(&json!({
             "instance_id": "o__r-1", "repo": "o/r", "base_commit": "c", "patch": "", "test_patch": "",
@@ -253,7 +251,8 @@ mod tests {
             "instance_id": "i", "repo": "o/r", "base_commit": "c", "patch": "", "problem_statement": "p",
             "fail_to_pass": "['a']", "pass_to_pass": "[\"b\"]",
         }));
-        assert_eq!((pro.fail_to_pass, pro.pass_to_pass), (vec!["a".to_owned()], vec!["b".to_owned()]));
+        assert_eq!(pro.fail_to_pass, ["a"]);
+        assert_eq!(pro.pass_to_pass, ["b"]);
         let inner = json!({
             "instance_id": "i", "repo": "o/r", "base_commit": "c", "patch": "", "problem_statement": "p",
             "FAIL_TO_PASS": "[\"a\"]", "PASS_TO_PASS": "[]",

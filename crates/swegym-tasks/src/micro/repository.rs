@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use rand::Rng;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
+use swegym_core::Names;
 
 use super::World;
 use super::formula::{self, Family, Formula, Kind};
@@ -356,10 +357,10 @@ impl MicroTask {
 
     /// Tests by the names that unittest gives them: must flip, must hold.
     #[must_use]
-    pub fn test_ids(&self) -> (Vec<String>, Vec<String>) {
+    pub fn test_ids(&self) -> (Names, Names) {
         let held = self.functions.iter().enumerate().filter(|(index, _)| *index != self.broken);
         (
-            vec![format!("test_issue.TestIssue.test_{}", self.culprit().name)],
+            [format!("test_issue.TestIssue.test_{}", self.culprit().name)].iter().collect(),
             held.map(|(_, function)| format!("test_all.TestAll.test_{}", function.name)).collect(),
         )
     }

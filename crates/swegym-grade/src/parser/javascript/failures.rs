@@ -9,7 +9,7 @@ use regex::Regex;
 use super::FAILED;
 use crate::lines::Lines;
 use crate::parser::pattern::pattern;
-use crate::parser::{StatusMap, say};
+use crate::parser::StatusMap;
 use crate::text::{indent, python_split, python_strip, without_escapes};
 
 /// `Chrome 1.2 (Linux) name FAILED`.
@@ -19,7 +19,7 @@ pub(in crate::parser) fn chart_js(lines: &mut Lines<'_>) -> StatusMap {
     let mut map = StatusMap::default();
     let text = lines.text().unwrap_or_default();
     for found in FAILURE.captures_iter(&without_escapes(&text)) {
-        say(&mut map, &found[1], FAILED);
+        map.say(&found[1], FAILED);
     }
     map
 }
@@ -30,7 +30,7 @@ pub(in crate::parser) fn marked(lines: &mut Lines<'_>) -> StatusMap {
     let mut map = StatusMap::default();
     while let Some(line) = lines.next() {
         if let Some(found) = FAILURE.captures(line) {
-            say(&mut map, python_strip(&found[1]), FAILED);
+            map.say(python_strip(&found[1]), FAILED);
         }
     }
     map
@@ -50,7 +50,7 @@ pub(in crate::parser) fn bpmn_js(lines: &mut Lines<'_>) -> StatusMap {
     let text = lines.text().unwrap_or_default();
     for rule in &*FAILURES {
         for found in rule.captures_iter(&text) {
-            say(&mut map, &found[1], FAILED);
+            map.say(&found[1], FAILED);
         }
     }
     map
@@ -70,7 +70,7 @@ pub(in crate::parser) fn openlayers(lines: &mut Lines<'_>) -> StatusMap {
     let text = lines.text().unwrap_or_default();
     for rule in &*FAILURES {
         for found in rule.captures_iter(&text) {
-            say(&mut map, one_line(&found[1]), FAILED);
+            map.say(one_line(&found[1]), FAILED);
         }
     }
     map
@@ -82,7 +82,7 @@ pub(in crate::parser) fn eslint(lines: &mut Lines<'_>) -> StatusMap {
     let mut map = StatusMap::default();
     let text = lines.text().unwrap_or_default();
     for found in FAILURE.captures_iter(&text) {
-        say(&mut map, one_line(&found[1]), FAILED);
+        map.say(one_line(&found[1]), FAILED);
     }
     map
 }
@@ -111,7 +111,7 @@ pub(in crate::parser) fn p5js(lines: &mut Lines<'_>) -> StatusMap {
             let depths: Vec<usize> = name.split('\n').map(indent).collect();
             if depths[0] > 0 && depths.is_sorted_by(|a, b| a < b) {
                 let parts: Vec<&str> = name.split('\n').map(python_strip).collect();
-                say(&mut map, parts.join(":"), FAILED);
+                map.say(parts.join(":"), FAILED);
             }
         }
     }

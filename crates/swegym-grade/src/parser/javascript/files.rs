@@ -8,7 +8,7 @@ use super::{FAILED, PASSED};
 use crate::lines::Lines;
 use crate::needles::needles;
 use crate::parser::pattern::pattern;
-use crate::parser::{StatusMap, say};
+use crate::parser::StatusMap;
 use crate::text::{after_space, python_strip};
 
 /// `PASS file (5.2 s)`, whose duration is no part of the name.
@@ -35,12 +35,12 @@ pub(in crate::parser) fn carbon(lines: &mut Lines<'_>) -> StatusMap {
             && !time.is_empty()
             && time.bytes().all(|b| b.is_ascii_digit() || b == b'.')
         {
-            say(&mut map, name, said);
+            map.say(name, said);
             continue;
         }
         let timed = TIMED.iter().find_map(|rule| rule.captures(line));
         if let Some(found) = timed.or_else(|| BARE.captures(line)) {
-            say(&mut map, &found[1], said);
+            map.say(&found[1], said);
         }
     }
     map
@@ -64,7 +64,7 @@ fn failures_then_passes(lines: &mut Lines<'_>, name: impl Fn(&str) -> String) ->
     let text = lines.text().unwrap_or_default();
     for (rule, said) in [(&*FAIL, FAILED), (&*PASS, PASSED)] {
         for found in rule.captures_iter(&text) {
-            say(&mut map, name(python_strip(&found[1])), said.clone());
+            map.say(name(python_strip(&found[1])), said.clone());
         }
     }
     map

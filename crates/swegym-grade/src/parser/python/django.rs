@@ -10,7 +10,7 @@ use swegym_core::TestStatus;
 use crate::lines::Lines;
 use crate::needles::{needles, pieces};
 use crate::parser::pattern::pattern;
-use crate::parser::{Edition, Said, StatusMap, say};
+use crate::parser::{Edition, Said, StatusMap};
 use crate::text::{python_split, python_strip};
 
 const VERSION: &str = "--version is equivalent to version";
@@ -37,7 +37,7 @@ pub(in crate::parser) fn django(lines: &mut Lines<'_>, edition: Edition) -> Stat
         }
     }
     let mut map = tests.map;
-    torn.tests().for_each(|test| say(&mut map, test, Said::Status(TestStatus::Passed)));
+    torn.tests().for_each(|test| map.say(test, Said::Status(TestStatus::Passed)));
     map
 }
 
@@ -60,7 +60,7 @@ impl Tests {
         let dots = DOTS.find(line.as_bytes());
         if *later {
             if VERSIONS.find(line.as_bytes()).is_some() {
-                say(map, VERSION, Said::Status(TestStatus::Passed));
+                map.say(VERSION, Said::Status(TestStatus::Passed));
             }
             if let Some(at) = dots {
                 last.get_or_insert_default().replace_range(.., &line[..at]);
@@ -71,17 +71,17 @@ impl Tests {
                     line = line.split_once("...").map_or(line, |(_, rest)| python_strip(rest));
                 }
                 let test = line.strip_suffix(suffix).unwrap_or(line);
-                say(map, test, Said::Status(TestStatus::Passed));
+                map.say(test, Said::Status(TestStatus::Passed));
             }
         } else if line.ends_with(" ... ok")
             && let Some((test, _)) = line.split_once(" ... ok")
         {
-            say(map, test, Said::Status(TestStatus::Passed));
+            map.say(test, Said::Status(TestStatus::Passed));
         }
         if dots.is_some()
             && let Some(at) = SKIPPED.find(line.as_bytes())
         {
-            say(map, &line[..at], Said::Status(TestStatus::Skipped));
+            map.say(&line[..at], Said::Status(TestStatus::Skipped));
         }
         for (suffix, prefix, status) in
             [(" ... FAIL", "FAIL:", TestStatus::Failed), (" ... ERROR", "ERROR:", TestStatus::Error)]
@@ -89,16 +89,16 @@ impl Tests {
             if line.ends_with(suffix)
                 && let Some((test, _)) = line.split_once(suffix)
             {
-                say(map, test, Said::Status(status));
+                map.say(test, Said::Status(status));
             }
             if line.starts_with(prefix)
                 && let Some(test) = python_split(line).nth(1)
             {
-                say(map, test, Said::Status(status));
+                map.say(test, Said::Status(status));
             }
         }
         if let Some(test) = last.as_deref().filter(|_| line.starts_with("ok") && *later) {
-            say(map, test, Said::Status(TestStatus::Passed));
+            map.say(test, Said::Status(TestStatus::Passed));
         }
     }
 }

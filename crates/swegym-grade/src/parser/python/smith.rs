@@ -10,7 +10,7 @@ use super::statuses;
 use crate::lines::Lines;
 use crate::needles::needles;
 use crate::parser::pattern::pattern;
-use crate::parser::{Said, StatusMap, say};
+use crate::parser::{Said, StatusMap};
 use crate::text::{after_space, is_python_space, python_split, python_word};
 
 /// The status that a text starts with, and what follows.
@@ -32,7 +32,7 @@ pub(in crate::parser) fn pytest(lines: &mut Lines<'_>) -> StatusMap {
             && let Some((test, rest)) = python_word(line)
             && let Some((status, _)) = status_at_start(rest.trim_start_matches(is_python_space))
         {
-            say(&mut map, test, Said::Status(status));
+            map.say(test, Said::Status(status));
         }
     }
     map
@@ -44,7 +44,7 @@ pub(in crate::parser) fn mypy(lines: &mut Lines<'_>) -> StatusMap {
     while let Some(line) = lines.next_with(needles!["PASSED", "FAILED"]) {
         let status = if line.contains("PASSED") { TestStatus::Passed } else { TestStatus::Failed };
         if let Some(test) = python_split(line).last() {
-            say(&mut map, test, Said::Status(status));
+            map.say(test, Said::Status(status));
         }
     }
     map
@@ -62,7 +62,7 @@ pub(in crate::parser) fn slugify(lines: &mut Lines<'_>) -> StatusMap {
                 "FAIL" => TestStatus::Failed,
                 _ => TestStatus::Error,
             };
-            say(&mut map, &found[1], Said::Status(status));
+            map.say(&found[1], Said::Status(status));
         }
     }
     map
@@ -74,12 +74,12 @@ pub(in crate::parser) fn tornado(lines: &mut Lines<'_>) -> StatusMap {
     while let Some(line) = lines.next_with(needles!["... ok", " ... skipped ", "ERROR:", "FAIL:"]) {
         let before_dots = line.split(" ... ").next().unwrap_or(line);
         if line.ends_with("... ok") {
-            say(&mut map, before_dots, Said::Status(TestStatus::Passed));
+            map.say(before_dots, Said::Status(TestStatus::Passed));
         } else if line.contains(" ... skipped ") {
-            say(&mut map, before_dots, Said::Status(TestStatus::Skipped));
+            map.say(before_dots, Said::Status(TestStatus::Skipped));
         } else if line.starts_with("ERROR:") || line.starts_with("FAIL:") {
             let name = python_split(line).skip(1).take(2).collect::<Vec<_>>().join(" ");
-            say(&mut map, name, Said::Status(TestStatus::Failed));
+            map.say(name, Said::Status(TestStatus::Failed));
         }
     }
     map
@@ -92,7 +92,7 @@ pub(in crate::parser) fn paramiko(lines: &mut Lines<'_>) -> StatusMap {
         if let Some((status, rest)) = status_at_start(line)
             && let Some(test) = word_after_space(rest)
         {
-            say(&mut map, test, Said::Status(status));
+            map.say(test, Said::Status(status));
         }
     }
     map
@@ -107,7 +107,7 @@ pub(in crate::parser) fn autograd(lines: &mut Lines<'_>) -> StatusMap {
             && let Some((status, rest)) = status_at_start(&line[worker.end()..])
             && let Some(test) = word_after_space(rest)
         {
-            say(&mut map, test, Said::Status(status));
+            map.say(test, Said::Status(status));
         }
     }
     map

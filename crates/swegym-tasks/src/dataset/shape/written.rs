@@ -1,7 +1,7 @@
 //! Instances as rows of each shape, and what a shape cannot hold.
 
 use serde_json::{Map, Value, json};
-use swegym_core::Instance;
+use swegym_core::{Instance, Names};
 use swegym_core::format::{instances, is_blank};
 
 use super::Shape;
@@ -306,7 +306,7 @@ fn r2e(row: &mut Row<'_>) {
         let name = |id: &str| id.split("::").skip(1).collect::<Vec<_>>().join(".");
         let tests = instance.fail_to_pass.iter().chain(&instance.pass_to_pass);
         let expected: Map<String, Value> = tests
-            .map(|id| (if id.contains("::") { name(id) } else { id.clone() }, json!("PASSED")))
+            .map(|id| (if id.contains("::") { name(id) } else { id.to_owned() }, json!("PASSED")))
             .collect();
         row.fields.insert("expected_output_json".into(), json!(Value::Object(expected).to_string()));
         row.said(&["FAIL_TO_PASS", "PASS_TO_PASS"]);
@@ -341,20 +341,20 @@ fn multi_swe(row: &mut Row<'_>) {
         row.stand_in("resolved_issues", issues, "one issue is made of the problem statement");
     }
     if !row.fields.contains_key("fixed_tests") {
-        let stages = |list: &[String], before: &str| -> Value {
+        let stages = |list: &Names, before: &str| -> Value {
             list.iter()
-                .map(|test| (test.clone(), json!({"run": before, "test": before, "fix": "PASS"})))
+                .map(|test| (test.to_owned(), json!({"run": before, "test": before, "fix": "PASS"})))
                 .collect::<Map<_, _>>()
                 .into()
         };
-        let result = |passed: &[String], failed: &[String]| {
+        let result = |passed: &Names, failed: &Names| {
             json!({
                 "passed_count": passed.len(), "failed_count": failed.len(), "skipped_count": 0,
                 "passed_tests": passed, "failed_tests": failed, "skipped_tests": [],
             })
         };
-        let (fails, holds) = (instance.fail_to_pass.as_slice(), instance.pass_to_pass.as_slice());
-        let both = [fails, holds].concat();
+        let (fails, holds) = (&instance.fail_to_pass, &instance.pass_to_pass);
+        let both: Names = fails.iter().chain(holds).collect();
         for (column, value) in [
             ("fixed_tests", stages(fails, "FAIL")),
             ("f2p_tests", stages(fails, "FAIL")),
@@ -362,7 +362,7 @@ fn multi_swe(row: &mut Row<'_>) {
             ("s2p_tests", json!({})),
             ("n2p_tests", json!({})),
             ("test_patch_result", result(holds, fails)),
-            ("fix_patch_result", result(&both, &[])),
+            ("fix_patch_result", result(&both, &Names::default())),
         ] {
             row.fill(column, value);
         }
