@@ -110,9 +110,12 @@ pub fn without_duration(name: &str) -> &str {
 #[must_use]
 pub fn before_brackets(text: &str) -> Option<&str> {
     let inner = text.strip_suffix(')')?;
-    let mut at = inner.rfind(" (")?;
+    // A search for one byte needs no preparation, which one for two does.
+    let opens = memchr::memrchr_iter(b'(', inner.as_bytes());
+    let mut opens = opens.filter_map(|at| at.checked_sub(1).filter(|at| inner.as_bytes()[*at] == b' '));
+    let mut at = opens.next()?;
     if at + 2 == inner.len() {
-        at = inner[..at].rfind(" (")?;
+        at = opens.find(|before| before + 2 <= at)?;
     }
     (at > 0).then(|| &text[..at])
 }

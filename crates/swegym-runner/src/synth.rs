@@ -70,7 +70,8 @@ pub async fn synth(
         return Ok(dropped("leaks", &bugs));
     };
     let digest = context.host.store().save_image(&image).map_err(|e| SandboxError::from(e).to_fault())?;
-    let instance = instance(built, &mutant, &digest, commit, &plan, (&fail_to_pass, &pass_to_pass), &failures)?;
+    let instance =
+        instance(built, &mutant, &digest, commit, &plan, (&fail_to_pass, &pass_to_pass), &failures)?;
     let row: Value = serde_json::from_str(&instances::write_row(&instance)).unwrap_or_default();
     Ok(JobResult { outcome: "candidate".into(), value: json!({"instance": row, "bugs": bugs}) })
 }

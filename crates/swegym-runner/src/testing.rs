@@ -151,10 +151,7 @@ impl TestRun {
     pub fn collection_errors(&self, plan: &TestPlan) -> Vec<String> {
         let statuses = self.statuses(plan);
         let errors = statuses.iter().filter(|(_, s)| s.status() == Some(swegym_core::TestStatus::Error));
-        errors
-            .map(|(id, _)| id.to_owned())
-            .filter(|id| !id.contains("::") && id.ends_with(".py"))
-            .collect()
+        errors.map(|(id, _)| id.to_owned()).filter(|id| !id.contains("::") && id.ends_with(".py")).collect()
     }
 }
 

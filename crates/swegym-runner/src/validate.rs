@@ -107,7 +107,8 @@ fn judge(instance: &Instance, plan: &TestPlan, before: &[TestRun], after: &[Test
             .map(|run| {
                 let passed: HashSet<String> = run.passed(plan).into_iter().collect();
                 let statuses = run.statuses(plan);
-                let counts = |id: &str, s: &Said| s.status().is_none_or(|s| !s.is_pass()) || passed.contains(id);
+                let counts =
+                    |id: &str, s: &Said| s.status().is_none_or(|s| !s.is_pass()) || passed.contains(id);
                 statuses.iter().filter(|(id, s)| counts(id, s)).map(|(id, s)| (id, s.clone())).collect()
             })
             .collect()

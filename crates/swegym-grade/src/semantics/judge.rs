@@ -132,7 +132,7 @@ impl<'a> Statuses<'a> {
             return (Lookup::Missing, None);
         };
         let passes = |said: &Said| said.status().is_some_and(TestStatus::is_pass);
-        if candidates.iter().filter_map(|name| self.map.get(*name)).any(|s| passes(s) != passes(said)) {
+        if candidates.iter().filter_map(|name| self.map.get(name)).any(|s| passes(s) != passes(said)) {
             return (Lookup::Divided, None);
         }
         (Lookup::Prefix(name.to_owned()), Some(said))

@@ -82,8 +82,8 @@ impl Print {
     /// Lists count as sets: neither their order nor how they are written is a difference.
     fn of(instance: &Instance) -> Self {
         let mut print = Self {
-            fail_to_pass: instance.fail_to_pass.iter().map(|test| hash(test)).collect(),
-            pass_to_pass: instance.pass_to_pass.iter().map(|test| hash(test)).collect(),
+            fail_to_pass: instance.fail_to_pass.iter().map(hash).collect(),
+            pass_to_pass: instance.pass_to_pass.iter().map(hash).collect(),
             ..Self::default()
         };
         for (field, value) in instances::fields(instance) {

@@ -7,31 +7,26 @@
 mod case;
 mod explanation;
 mod in_order;
+mod queue;
 
-use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use serde_json::{Value, json};
-use swegym_core::format::instances::Need;
-use swegym_core::format::{FormatError, reports};
-use swegym_core::{Boundary, Fault, Instance, InstanceId, Report, Resolution};
+use swegym_core::format::reports;
+use swegym_core::{Fault, Instance, InstanceId, Report, Resolution};
 use swegym_grade::Semantics;
 use swegym_grade::semantics::Explanation;
-use swegym_tasks::dataset::{self, RowText, Shape};
+use swegym_tasks::dataset;
 
 use crate::args::GradeArgs;
-use crate::commands::unreadable::Unreadable;
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
 
 pub(crate) use case::{Case, of_manifest};
 use in_order::InOrder;
-
-/// Logs that are graded at once.
-const BATCH: usize = 256;
+use queue::{Pair, Queue, lock};
 
 /// Grades and shows what came of it.
 pub(crate) fn run(printer: Printer, cores: usize, args: &GradeArgs) -> Result<u8, CommandError> {
@@ -74,14 +69,13 @@ pub(crate) struct Done {
 pub(crate) fn grade(printer: Printer, cores: usize, args: &GradeArgs) -> Result<Done, CommandError> {
     let named = args.semantics.as_deref().map(case::semantics_named).transpose();
     let semantics = named.map_err(|(what, hint)| CommandError::usage(what, hint))?;
-    let pool = pool(cores)?;
     let (instances, cases) = match (&args.run, &args.logs) {
         (Some(folder), _) => case::of_run(folder, args.instances.as_deref())?,
         (None, Some(manifest)) => {
             let file = args.instances.clone();
             let file =
                 file.ok_or_else(|| CommandError::usage("no instances are given", "add --instances FILE"))?;
-            (file, pool.install(|| of_manifest(manifest))?)
+            (file, of_manifest(manifest)?)
         }
         (None, None) => {
             let hint = "give --logs MANIFEST with one log a line, or --run DIR of an evaluation";
@@ -95,16 +89,37 @@ pub(crate) fn grade(printer: Printer, cores: usize, args: &GradeArgs) -> Result<
         ));
     }
     let grader = Grader { semantics, explain: args.explain, cases: &cases };
-    let mut books = Books::open(&args.out, &cases)?;
-    pool.install(|| grade_all(&grader, &mut books, printer, &instances))?;
+    let rows = dataset::Rows::open(&instances)?;
+    let (queue, mut books) = grade_all(&grader, rows, InOrder::create(&args.out)?, cores)?;
+    queue.unreadable.tell(printer, &instances);
     books.out.finish()?;
     books.explained.sort_by_key(|(at, ..)| *at);
+    books.reports.sort_by_key(|(at, _)| *at);
+    let reports: Vec<Report> = books.reports.into_iter().map(|(_, report)| report).collect();
     let run_report = args.report.clone().unwrap_or_else(|| args.out.with_extension("run_report.json"));
-    let text = format!("{:#}\n", reports::write_run_report(&books.ids, &books.reports));
+    let text = format!("{:#}\n", reports::write_run_report(&queue.ids, &reports));
     std::fs::write(&run_report, text).map_err(|e| CommandError::file("write", &run_report, &e))?;
-    let resolved = books.reports.iter().filter(|r| r.resolved()).count();
+    let resolved = reports.iter().filter(|r| r.resolved()).count();
     let (broken, explained) = (books.broken, books.explained);
     Ok(Done { graded: cases.len() - broken, resolved, broken, run_report, explained })
+}
+
+/// Streams the dataset by and grades each row's logs as it comes; what has no
+/// row comes last.
+fn grade_all<'a>(
+    grader: &'a Grader<'a>,
+    rows: dataset::Rows,
+    out: InOrder,
+    cores: usize,
+) -> Result<(Queue<'a>, Books<'a>), CommandError> {
+    let books = Mutex::new(Books::new(grader.cases, out));
+    let grade = |pairs: Vec<Pair>| {
+        let graded = pairs.into_iter().map(|pair| grader.grade(pair)).collect();
+        lock(&books).enter(graded)
+    };
+    let mut queue = queue::work(rows, Queue::of(grader.cases), cores, &grade)?;
+    grade(queue.without_instance())?;
+    Ok((queue, books.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }
 
 /// A verdict and what it takes to explain it.
@@ -114,58 +129,8 @@ struct Verdict {
     explanations: Vec<Explanation>,
 }
 
-/// A case by its place, with its instance or why there is none.
-type Pair = (usize, Result<Arc<Instance>, Fault>);
-
 /// A graded case: its place, its verdict without the tests, its line.
 type Graded = (usize, Result<Verdict, Fault>, String);
-
-/// A row's id, if it says one, and the instance.
-type Row = (Option<String>, Result<Instance, FormatError>);
-
-/// Streams the dataset and grades each row's logs as it comes. While a batch
-/// is graded, the one before is written and the next rows are read.
-fn grade_all(
-    grader: &Grader<'_>,
-    books: &mut Books<'_>,
-    printer: Printer,
-    instances: &Path,
-) -> Result<(), CommandError> {
-    let mut rows = Some(dataset::Rows::open(instances)?);
-    let mut queue = books.unreadable_cases();
-    let mut unreadable = Unreadable::default();
-    let mut done = Vec::new();
-    while rows.is_some() || !queue.is_empty() {
-        let batch: Vec<_> = queue.drain(..BATCH.min(queue.len())).collect();
-        let wanted = queue.len() < BATCH;
-        let (graded, next) = rayon::join(
-            || grader.grade(batch),
-            || {
-                books.enter(std::mem::take(&mut done))?;
-                Ok::<_, CommandError>(if wanted { read_rows(&mut rows) } else { Vec::new() })
-            },
-        );
-        done = graded;
-        for row in next? {
-            queue.extend(books.pair(row, &mut unreadable));
-        }
-        if rows.is_none() {
-            queue.extend(books.without_instance());
-        }
-    }
-    books.enter(done)?;
-    unreadable.tell(printer, instances);
-    Ok(())
-}
-
-/// The next rows, read by all threads; the reader is gone after the last.
-fn read_rows(rows: &mut Option<dataset::Rows>) -> Vec<Row> {
-    let batch: Vec<_> = rows.iter_mut().flatten().take(BATCH).collect();
-    if batch.len() < BATCH {
-        *rows = None;
-    }
-    batch.into_par_iter().map(read_row).collect()
-}
 
 /// What grading a case takes.
 struct Grader<'a> {
@@ -175,18 +140,11 @@ struct Grader<'a> {
 }
 
 impl Grader<'_> {
-    /// Grades on all threads; what is made by one is dropped by it.
-    fn grade(&self, pairs: Vec<Pair>) -> Vec<Graded> {
-        let grade = |(at, instance): Pair| {
-            let verdict = self.grade_case(&self.cases[at], instance);
-            let line = line(&self.cases[at], &verdict);
-            let slim = verdict.map(|v| Verdict { report: Report { tests_status: None, ..v.report }, ..v });
-            (at, slim, line)
-        };
-        let mut graded: Vec<_> = pairs.into_par_iter().map(grade).collect();
-        // Nearer to the order of the lines, so that fewer must wait.
-        graded.sort_unstable_by_key(|(at, ..)| *at);
-        graded
+    /// Grades a case; the tests of its verdict are in its line alone.
+    fn grade(&self, (at, instance): Pair) -> Graded {
+        let verdict = self.grade_case(&self.cases[at], instance);
+        let line = line(&self.cases[at], &verdict);
+        (at, verdict.map(|v| Verdict { report: Report { tests_status: None, ..v.report }, ..v }), line)
     }
 
     fn grade_case(&self, case: &Case, instance: Result<Arc<Instance>, Fault>) -> Result<Verdict, Fault> {
@@ -201,80 +159,19 @@ impl Grader<'_> {
     }
 }
 
-/// Who waits for what, and what came of it.
+/// What came of it all.
 struct Books<'a> {
     cases: &'a [Case],
-    /// Cases by the instance that they wait for.
-    waiting: HashMap<&'a str, Vec<usize>>,
     out: InOrder,
-    /// All readable ids of the dataset, in order.
-    ids: Vec<InstanceId>,
-    /// What the run report needs of each verdict.
-    reports: Vec<Report>,
+    /// What the run report needs of each verdict, by the place of its case.
+    reports: Vec<(usize, Report)>,
     explained: Vec<(usize, InstanceId, Vec<Explanation>)>,
     broken: usize,
 }
 
 impl<'a> Books<'a> {
-    fn open(out: &Path, cases: &'a [Case]) -> Result<Self, CommandError> {
-        Ok(Self {
-            cases,
-            waiting: HashMap::new(),
-            out: InOrder::create(out)?,
-            ids: Vec::new(),
-            reports: Vec::new(),
-            explained: Vec::new(),
-            broken: 0,
-        })
-    }
-
-    /// Lets every case wait for its instance; those that name none are ready.
-    fn unreadable_cases(&mut self) -> VecDeque<Pair> {
-        let mut ready = VecDeque::new();
-        for (at, case) in self.cases.iter().enumerate() {
-            match case.check() {
-                Ok(id) => self.waiting.entry(id).or_default().push(at),
-                Err(fault) => ready.push_back((at, Err(fault))),
-            }
-        }
-        ready
-    }
-
-    /// The cases that waited for a row. The first row of an id takes them all.
-    fn pair(
-        &mut self,
-        (named, read): Row,
-        unreadable: &mut Unreadable,
-    ) -> impl Iterator<Item = Pair> + use<> {
-        let (id, found) = match read {
-            Ok(instance) => {
-                self.ids.push(instance.instance_id.clone());
-                (Some(instance.instance_id.to_string()), Ok(Arc::new(instance)))
-            }
-            Err(error) => {
-                unreadable.note(&error);
-                let fault = Fault::new(Boundary::Task, "instance_unreadable", error.to_string());
-                (named, Err(fault.with_hint(error.hint())))
-            }
-        };
-        let cases = id.and_then(|id| self.waiting.remove(id.as_str())).unwrap_or_default();
-        cases.into_iter().map(move |at| (at, found.clone()))
-    }
-
-    /// The cases whose instance never came.
-    fn without_instance(&mut self) -> impl Iterator<Item = Pair> + use<> {
-        let mut left: Vec<_> = self
-            .waiting
-            .drain()
-            .flat_map(|(id, cases)| {
-                let message = format!("`{id}` is not among the instances");
-                let fault = Fault::new(Boundary::Task, "instance_unknown", message)
-                    .with_hint("check that the two files belong together");
-                cases.into_iter().map(move |at| (at, Err(fault.clone())))
-            })
-            .collect();
-        left.sort_by_key(|(at, _)| *at);
-        left.into_iter()
+    fn new(cases: &'a [Case], out: InOrder) -> Self {
+        Self { cases, out, reports: Vec::new(), explained: Vec::new(), broken: 0 }
     }
 
     /// Writes graded cases.
@@ -287,27 +184,16 @@ impl<'a> Books<'a> {
                         self.explained.push((at, report.instance_id.clone(), explanations));
                     }
                     let patch_exists = report.patch_exists && !self.cases[at].patch_is_empty();
-                    self.reports.push(Report { patch_exists, ..report });
+                    self.reports.push((at, Report { patch_exists, ..report }));
                 }
                 Err(fault) => {
                     self.broken += 1;
                     let id = self.cases[at].instance_id().and_then(|id| InstanceId::new(id).ok());
-                    self.reports.extend(id.map(|id| without_verdict(id, fault)));
+                    self.reports.extend(id.map(|id| (at, without_verdict(id, fault))));
                 }
             }
         }
         Ok(())
-    }
-}
-
-/// A row's id, if it says one, and the row as an instance.
-fn read_row(row: Result<RowText, FormatError>) -> Row {
-    match row.and_then(|row| row.read()) {
-        Ok(row) => {
-            let named = row.fields.get("instance_id").and_then(Value::as_str).map(str::to_owned);
-            (named, Shape::of(&row.fields).instance(row, Need::Grading))
-        }
-        Err(error) => (None, Err(error)),
     }
 }
 
@@ -334,11 +220,6 @@ fn without_verdict(instance_id: InstanceId, fault: Fault) -> Report {
         reason: Some(fault),
         tests_status: None,
     }
-}
-
-fn pool(cores: usize) -> Result<rayon::ThreadPool, CommandError> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(cores).build();
-    pool.map_err(|error| std::io::Error::other(error).into())
 }
 
 /// The default place of a run's instances.

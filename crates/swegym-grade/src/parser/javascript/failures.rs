@@ -8,8 +8,8 @@ use regex::Regex;
 
 use super::FAILED;
 use crate::lines::Lines;
-use crate::parser::pattern::pattern;
 use crate::parser::StatusMap;
+use crate::parser::pattern::pattern;
 use crate::text::{indent, python_split, python_strip, without_escapes};
 
 /// `Chrome 1.2 (Linux) name FAILED`.

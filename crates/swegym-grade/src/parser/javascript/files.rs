@@ -7,8 +7,8 @@ use regex::Regex;
 use super::{FAILED, PASSED};
 use crate::lines::Lines;
 use crate::needles::needles;
-use crate::parser::pattern::pattern;
 use crate::parser::StatusMap;
+use crate::parser::pattern::pattern;
 use crate::text::{after_space, python_strip};
 
 /// `PASS file (5.2 s)`, whose duration is no part of the name.

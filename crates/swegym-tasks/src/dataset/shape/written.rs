@@ -1,8 +1,8 @@
 //! Instances as rows of each shape, and what a shape cannot hold.
 
 use serde_json::{Map, Value, json};
-use swegym_core::{Instance, Names};
 use swegym_core::format::{instances, is_blank};
+use swegym_core::{Instance, Names};
 
 use super::Shape;
 

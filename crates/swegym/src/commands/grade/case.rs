@@ -6,7 +6,6 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rayon::iter::{IntoParallelIterator as _, ParallelExtend as _, ParallelIterator as _};
 use serde_json::{Map, Value};
 use swegym_core::format::FormatError;
 use swegym_core::{Boundary, Fault, Instance};
@@ -18,9 +17,6 @@ use swegym_tasks::dataset::{RowText, Rows};
 
 use super::instances_of_run;
 use crate::error::CommandError;
-
-/// Rows of a manifest that are read at once.
-const BATCH: usize = 4096;
 
 /// A log up to this length is read at once; a longer one piece by piece.
 const SMALL: usize = 16 << 20;
@@ -96,14 +92,7 @@ pub(crate) fn of_manifest(manifest: &Path) -> Result<Vec<Case>, CommandError> {
             Case::BadRow { id: None, log: String::new(), fault: fault(error.to_string(), error.hint()) }
         }
     };
-    let (mut rows, mut cases) = (Rows::open(manifest)?, Vec::new());
-    loop {
-        let batch: Vec<_> = rows.by_ref().take(BATCH).collect();
-        if batch.is_empty() {
-            return Ok(cases);
-        }
-        cases.par_extend(batch.into_par_iter().map(read));
-    }
+    Ok(Rows::open(manifest)?.map(read).collect())
 }
 
 /// What is wrong with a row, and what to do about it.

@@ -1,0 +1,221 @@
+//! Which log is graded next, and by whom. Every thread does what is at hand:
+//! it grades what is ready, and where nothing is, it reads the next rows of the
+//! dataset. None waits for the others, except at the very end.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use serde_json::Value;
+use swegym_core::format::FormatError;
+use swegym_core::format::instances::Need;
+use swegym_core::{Boundary, Fault, Instance, InstanceId};
+use swegym_tasks::dataset::{RowText, Rows, Shape};
+
+use super::Case;
+use crate::commands::unreadable::Unreadable;
+use crate::error::CommandError;
+
+/// Rows, and logs, that a thread takes at once.
+const HANDFUL: usize = 8;
+
+/// A case by its place, with its instance or why there is none.
+pub(super) type Pair = (usize, Result<Arc<Instance>, Fault>);
+
+/// A row's id, if it says one, and the instance.
+type Row = (Option<String>, Result<Instance, FormatError>);
+
+/// Lends what threads share. One that broke off left it as whole as it was:
+/// the panic is passed on when all have ended.
+pub(super) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has all cases of a dataset's rows graded, by as many threads as there are
+/// cores. Returns the queue with those that no row was there for.
+///
+/// # Errors
+/// The first of the function's.
+pub(super) fn work<'a>(
+    rows: Rows,
+    queue: Queue<'a>,
+    cores: usize,
+    grade: &(impl Fn(Vec<Pair>) -> Result<(), CommandError> + Sync),
+) -> Result<Queue<'a>, CommandError> {
+    let source = Mutex::new(Source { rows: Some(rows), next: 0 });
+    let shared = Shared { source, queue: Mutex::new(queue), news: Condvar::new() };
+    let done = thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores.max(1)).map(|_| scope.spawn(|| shared.work(grade))).collect();
+        let joined =
+            threads.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        joined.collect::<Vec<_>>()
+    });
+    done.into_iter().collect::<Result<(), _>>()?;
+    Ok(shared.queue.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The rows that nobody has taken.
+struct Source {
+    /// Gone after the last.
+    rows: Option<Rows>,
+    /// The number of the next handful.
+    next: usize,
+}
+
+/// What the threads share.
+struct Shared<'a> {
+    source: Mutex<Source>,
+    queue: Mutex<Queue<'a>>,
+    /// Told when something is ready, or never will be.
+    news: Condvar,
+}
+
+/// A handful of rows that some thread is parsing. However that ends, the
+/// others learn of it.
+struct Open<'s, 'a> {
+    number: usize,
+    rows: Vec<Result<RowText, FormatError>>,
+    shared: &'s Shared<'a>,
+}
+
+impl Open<'_, '_> {
+    fn parse(mut self) {
+        let rows = std::mem::take(&mut self.rows).into_iter().map(read_row).collect();
+        lock(&self.shared.queue).put(self.number, rows);
+    }
+}
+
+impl Drop for Open<'_, '_> {
+    fn drop(&mut self) {
+        lock(&self.shared.queue).open -= 1;
+        self.shared.news.notify_all();
+    }
+}
+
+impl<'a> Shared<'a> {
+    fn work(&self, grade: impl Fn(Vec<Pair>) -> Result<(), CommandError>) -> Result<(), CommandError> {
+        loop {
+            let ready = lock(&self.queue).take();
+            if !ready.is_empty() {
+                grade(ready)?;
+            } else if let Some(rows) = self.take_rows() {
+                rows.parse();
+            } else if !self.wait() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The next rows.
+    fn take_rows(&self) -> Option<Open<'_, 'a>> {
+        let mut source = lock(&self.source);
+        let rows: Vec<_> = source.rows.iter_mut().flatten().take(HANDFUL).collect();
+        if rows.len() < HANDFUL {
+            source.rows = None;
+        }
+        if rows.is_empty() {
+            return None;
+        }
+        let number = source.next;
+        source.next += 1;
+        lock(&self.queue).open += 1;
+        Some(Open { number, rows, shared: self })
+    }
+
+    /// Waits until something is ready; `false` when nothing will be.
+    fn wait(&self) -> bool {
+        let idle = |queue: &mut Queue<'_>| queue.ready.is_empty() && queue.open > 0;
+        let queue = self.news.wait_while(lock(&self.queue), idle).unwrap_or_else(PoisonError::into_inner);
+        !queue.ready.is_empty()
+    }
+}
+
+/// Who waits for which row, and who waits no more.
+pub(super) struct Queue<'a> {
+    /// Cases by the instance that they wait for.
+    waiting: HashMap<&'a str, Vec<usize>>,
+    ready: VecDeque<Pair>,
+    /// Handfuls of rows that are being parsed.
+    open: usize,
+    /// The one that is paired next, and those that were parsed before their turn.
+    turn: usize,
+    early: BTreeMap<usize, Vec<Row>>,
+    /// All readable ids of the dataset, in order.
+    pub(super) ids: Vec<InstanceId>,
+    pub(super) unreadable: Unreadable,
+}
+
+impl<'a> Queue<'a> {
+    /// Lets every case wait for its instance; those that name none are ready.
+    pub(super) fn of(cases: &'a [Case]) -> Self {
+        let mut queue = Self {
+            waiting: HashMap::with_capacity(cases.len()),
+            ready: VecDeque::new(),
+            open: 0,
+            turn: 0,
+            early: BTreeMap::new(),
+            ids: Vec::new(),
+            unreadable: Unreadable::default(),
+        };
+        for (at, case) in cases.iter().enumerate() {
+            match case.check() {
+                Ok(id) => queue.waiting.entry(id).or_default().push(at),
+                Err(fault) => queue.ready.push_back((at, Err(fault))),
+            }
+        }
+        queue
+    }
+
+    /// Cases that are ready.
+    fn take(&mut self) -> Vec<Pair> {
+        self.ready.drain(..HANDFUL.min(self.ready.len())).collect()
+    }
+
+    /// Takes a handful of rows and pairs all whose turn it is: in the order of
+    /// the dataset, because the first row of an id takes all its cases.
+    fn put(&mut self, number: usize, rows: Vec<Row>) {
+        self.early.insert(number, rows);
+        while let Some(rows) = self.early.remove(&self.turn) {
+            rows.into_iter().for_each(|row| self.pair(row));
+            self.turn += 1;
+        }
+    }
+
+    /// Readies the cases that waited for a row.
+    fn pair(&mut self, (named, read): Row) {
+        let (cases, found) = match read {
+            Ok(instance) => {
+                let cases = self.waiting.remove(instance.instance_id.as_str());
+                self.ids.push(instance.instance_id.clone());
+                (cases, Ok(Arc::new(instance)))
+            }
+            Err(error) => {
+                self.unreadable.note(&error);
+                let fault = Fault::new(Boundary::Task, "instance_unreadable", error.to_string());
+                (named.and_then(|id| self.waiting.remove(id.as_str())), Err(fault.with_hint(error.hint())))
+            }
+        };
+        self.ready.extend(cases.into_iter().flatten().map(|at| (at, found.clone())));
+    }
+
+    /// The cases whose instance never came.
+    pub(super) fn without_instance(&mut self) -> Vec<Pair> {
+        let fault = |id: &str| {
+            Fault::new(Boundary::Task, "instance_unknown", format!("`{id}` is not among the instances"))
+                .with_hint("check that the two files belong together")
+        };
+        let left = self.waiting.drain();
+        left.flat_map(|(id, cases)| cases.into_iter().map(move |at| (at, Err(fault(id))))).collect()
+    }
+}
+
+/// A row's id, if it says one, and the row as an instance.
+fn read_row(row: Result<RowText, FormatError>) -> Row {
+    match row.and_then(|row| row.read_lists_as_text()) {
+        Ok(row) => {
+            let named = row.fields.get("instance_id").and_then(Value::as_str).map(str::to_owned);
+            (named, Shape::of(&row.fields).instance(row, Need::Grading))
+        }
+        Err(error) => (None, Err(error)),
+    }
+}
