@@ -28,13 +28,23 @@ pub fn python_split(text: &str) -> impl Iterator<Item = &str> {
 pub fn python_word(text: &str) -> Option<(&str, &str)> {
     let text = python_lstrip(text);
     let bytes = text.as_bytes();
-    let end = bytes.iter().position(|b| !b.is_ascii() || is_ascii_python_space(*b));
+    let graphic = graphic_start(bytes);
+    let end = bytes[graphic..].iter().position(|b| !b.is_ascii() || is_ascii_python_space(*b));
+    let end = end.map(|end| graphic + end);
     match end {
         _ if text.is_empty() => None,
         None => Some((text, "")),
         Some(end) if bytes[end].is_ascii() => Some(text.split_at(end)),
         Some(_) => Some(text.split_at(text.find(is_python_space).unwrap_or(text.len()))),
     }
+}
+
+/// A length for which a text has no white space and nothing beyond ASCII: not
+/// the greatest, but found many bytes at once.
+fn graphic_start(bytes: &[u8]) -> usize {
+    const STEP: usize = 16;
+    let is_graphic = |step: &&[u8; STEP]| step.iter().fold(true, |all, byte| all & byte.is_ascii_graphic());
+    STEP * bytes.as_chunks().0.iter().take_while(is_graphic).count()
 }
 
 /// `str.strip()`.

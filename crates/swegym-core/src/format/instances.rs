@@ -158,7 +158,7 @@ fn test_list(row: &mut Row<'_>, field: &'static str) -> Result<(Names, ListEncod
 }
 
 fn test_text(row: &mut Row<'_>, field: &'static str, text: &str) -> Result<Names, FormatError> {
-    if let Ok(names) = serde_json::from_str(text) {
+    if let Ok(names) = Names::from_json(text) {
         return Ok(names);
     }
     if let Ok(other) = serde_json::from_str(text) {

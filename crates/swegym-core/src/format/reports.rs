@@ -1,7 +1,7 @@
 //! SWE-bench reports: `report.json` of one instance, and the run report
 //! (`schema_version` 2); reference/grading.md, section 4.6.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -214,15 +214,46 @@ fn read_tests_status(row: &mut Row<'_>, value: &Value) -> Result<TestsStatus, Fo
     })
 }
 
-/// The run report over all instances of a set: ids without a prediction are
-/// incomplete; an answer whose tests gave a log is completed, resolved or not,
-/// and any other is an error. Signs of trouble stand beside these lists, so
-/// that what is counted stays the same.
+/// The reference's run report; ids are sorted, each once.
+#[derive(Serialize)]
+struct RunReport<'a> {
+    total_instances: usize,
+    submitted_instances: usize,
+    completed_instances: usize,
+    resolved_instances: usize,
+    unresolved_instances: usize,
+    infra_failure_instances: usize,
+    ambiguous_failure_instances: usize,
+    empty_patch_instances: usize,
+    error_instances: usize,
+    completed_ids: Vec<&'a str>,
+    incomplete_ids: Vec<&'a str>,
+    empty_patch_ids: Vec<&'a str>,
+    submitted_ids: Vec<&'a str>,
+    resolved_ids: Vec<&'a str>,
+    unresolved_ids: Vec<&'a str>,
+    infra_failure_ids: Vec<&'a str>,
+    ambiguous_failure_ids: Vec<&'a str>,
+    failure_reasons: BTreeMap<&'a str, &'a str>,
+    error_ids: Vec<&'a str>,
+    schema_version: u32,
+    unstopped_instances: usize,
+    unstopped_containers: [&'a str; 0],
+    unremoved_images: [&'a str; 0],
+}
+
+/// The run report over all instances of a set, as the text of its file: ids
+/// without a prediction are incomplete; an answer whose tests gave a log is
+/// completed, resolved or not, and any other is an error. Signs of trouble
+/// stand beside these lists, so that what is counted stays the same.
 #[must_use]
-pub fn write_run_report(all: &[InstanceId], reports: &[Report]) -> Value {
+pub fn write_run_report(all: &[InstanceId], reports: &[Report]) -> String {
+    let mut sorted: Vec<(&str, &Report)> = reports.iter().map(|r| (r.instance_id.as_str(), r)).collect();
+    sorted.sort_by_key(|(id, _)| *id);
     let ids = |holds: &dyn Fn(&Report) -> bool| {
-        let found = reports.iter().filter(|r| holds(r)).map(|r| r.instance_id.as_str());
-        found.collect::<BTreeSet<&str>>()
+        let mut found: Vec<&str> = sorted.iter().filter(|(_, r)| holds(r)).map(|(id, _)| *id).collect();
+        found.dedup();
+        found
     };
     let submitted = ids(&|_| true);
     let empty = ids(&|r| !r.patch_exists);
@@ -232,37 +263,51 @@ pub fn write_run_report(all: &[InstanceId], reports: &[Report]) -> Value {
     let error = ids(&|r| r.patch_exists && !r.log_graded);
     let infra = ids(&|r| r.infra_failure.is_some());
     let ambiguous = ids(&|r| r.ambiguous_failure.is_some() && r.infra_failure.is_none());
-    let incomplete: BTreeSet<&str> =
-        all.iter().map(InstanceId::as_str).filter(|id| !submitted.contains(id)).collect();
-    let reason =
-        |r: &Report| failure_reason(r).or(r.reason.as_ref().map(|f| f.code.as_str())).map(str::to_owned);
-    let reasons: BTreeMap<&str, String> =
-        reports.iter().filter_map(|r| Some((r.instance_id.as_str(), reason(r)?))).collect();
-    json!({
-        "total_instances": all.len(),
-        "submitted_instances": submitted.len(),
-        "completed_instances": completed.len(),
-        "resolved_instances": resolved.len(),
-        "unresolved_instances": unresolved.len(),
-        "infra_failure_instances": infra.len(),
-        "ambiguous_failure_instances": ambiguous.len(),
-        "empty_patch_instances": empty.len(),
-        "error_instances": error.len(),
-        "completed_ids": completed,
-        "incomplete_ids": incomplete,
-        "empty_patch_ids": empty,
-        "submitted_ids": submitted,
-        "resolved_ids": resolved,
-        "unresolved_ids": unresolved,
-        "infra_failure_ids": infra,
-        "ambiguous_failure_ids": ambiguous,
-        "failure_reasons": reasons,
-        "error_ids": error,
-        "schema_version": 2,
-        "unstopped_instances": 0,
-        "unstopped_containers": [],
-        "unremoved_images": [],
-    })
+    let report = RunReport {
+        total_instances: all.len(),
+        submitted_instances: submitted.len(),
+        completed_instances: completed.len(),
+        resolved_instances: resolved.len(),
+        unresolved_instances: unresolved.len(),
+        infra_failure_instances: infra.len(),
+        ambiguous_failure_instances: ambiguous.len(),
+        empty_patch_instances: empty.len(),
+        error_instances: error.len(),
+        completed_ids: completed,
+        incomplete_ids: without(all, &submitted),
+        empty_patch_ids: empty,
+        submitted_ids: submitted,
+        resolved_ids: resolved,
+        unresolved_ids: unresolved,
+        infra_failure_ids: infra,
+        ambiguous_failure_ids: ambiguous,
+        failure_reasons: sorted.iter().filter_map(|(id, r)| Some((*id, any_reason(r)?))).collect(),
+        error_ids: error,
+        schema_version: 2,
+        unstopped_instances: 0,
+        unstopped_containers: [],
+        unremoved_images: [],
+    };
+    // Nothing in it can fail to be JSON.
+    serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"
+}
+
+/// What broke, or why else there is no result.
+fn any_reason(report: &Report) -> Option<&str> {
+    failure_reason(report).or(report.reason.as_ref().map(|f| f.code.as_str()))
+}
+
+/// The ids, sorted, that are not among some sorted others.
+fn without<'a>(all: &'a [InstanceId], others: &[&str]) -> Vec<&'a str> {
+    let mut left: Vec<&str> = all.iter().map(InstanceId::as_str).collect();
+    left.sort_unstable();
+    left.dedup();
+    let mut others = others.iter().peekable();
+    left.retain(|id| {
+        while others.next_if(|other| *other < id).is_some() {}
+        others.peek() != Some(&id)
+    });
+    left
 }
 
 #[cfg(test)]
@@ -303,7 +348,8 @@ mod tests {
     #[test]
     fn every_instance_is_counted_once() {
         let all: Vec<_> = ["a-1", "a-2", "a-3"].iter().map(|i| InstanceId::new(*i).unwrap()).collect();
-        let value = write_run_report(&all, &[report("a-1", Resolution::Full), report("a-2", Resolution::No)]);
+        let text = write_run_report(&all, &[report("a-1", Resolution::Full), report("a-2", Resolution::No)]);
+        let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["resolved_ids"], json!(["a-1"]));
         assert_eq!(value["unresolved_ids"], json!(["a-2"]));
         assert_eq!(value["incomplete_ids"], json!(["a-3"]));

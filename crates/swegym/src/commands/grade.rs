@@ -97,7 +97,7 @@ pub(crate) fn grade(printer: Printer, cores: usize, args: &GradeArgs) -> Result<
     books.reports.sort_by_key(|(at, _)| *at);
     let reports: Vec<Report> = books.reports.into_iter().map(|(_, report)| report).collect();
     let run_report = args.report.clone().unwrap_or_else(|| args.out.with_extension("run_report.json"));
-    let text = format!("{:#}\n", reports::write_run_report(&queue.ids, &reports));
+    let text = reports::write_run_report(&queue.ids, &reports);
     std::fs::write(&run_report, text).map_err(|e| CommandError::file("write", &run_report, &e))?;
     let resolved = reports.iter().filter(|r| r.resolved()).count();
     let (broken, explained) = (books.broken, books.explained);

@@ -226,7 +226,7 @@ pub(super) fn write_reports(ran: &Ran, ids: &[InstanceId], rows: &[Value]) -> Re
     ran.run.write_file("reports.jsonl", &text(&mut rows.iter()))?;
     let first = text(&mut rows.iter().filter(|r| r.get("attempt").is_none_or(|k| *k == 0)));
     let read = if first.is_empty() { Vec::new() } else { reports::read("reports.jsonl", &first)? };
-    ran.run.write_file("report.json", &format!("{:#}\n", reports::write_run_report(ids, &read)))?;
+    ran.run.write_file("report.json", &reports::write_run_report(ids, &read))?;
     Ok(())
 }
 
