@@ -6,6 +6,7 @@
 
 pub mod instances;
 pub mod journal;
+pub mod plain;
 pub mod predictions;
 mod python_list;
 pub mod record;

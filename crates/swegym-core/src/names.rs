@@ -28,12 +28,19 @@ impl Names {
     /// # Errors
     /// When it is none.
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
-        // Near enough, so that nothing is copied from one place to a longer one.
-        let quotes = text.bytes().filter(|byte| *byte == b'"').count();
-        let mut names = Self::with_capacity(quotes / 2, text.len().saturating_sub(2 * quotes));
         let mut json = serde_json::Deserializer::from_str(text);
-        List(&mut names).deserialize(&mut json)?;
+        let names = json.deserialize_seq(List)?;
         json.end()?;
+        Ok(names)
+    }
+
+    /// The strings of a sequence.
+    ///
+    /// # Errors
+    /// When one of its elements is something else.
+    pub fn of_sequence<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
+        let mut names = Self::default();
+        while list.next_element_seed(Next(&mut names))?.is_some() {}
         Ok(names)
     }
 
@@ -165,27 +172,18 @@ impl Serialize for Names {
     }
 }
 
-/// Adds the names of a list.
-struct List<'a>(&'a mut Names);
+/// A list of names.
+struct List;
 
-impl<'de> DeserializeSeed<'de> for List<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for List<'_> {
-    type Value = ();
+impl<'de> Visitor<'de> for List {
+    type Value = Names;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of strings")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while list.next_element_seed(Next(self.0))?.is_some() {}
-        Ok(())
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Names, A::Error> {
+        Names::of_sequence(list)
     }
 }
 

@@ -76,6 +76,14 @@ impl StatusMap {
         self.places.find(self.hasher.hash_one(test), same).copied()
     }
 
+    /// The place and the word of a test that is named at a place or elsewhere:
+    /// most lists are in the order of the log, so that the place can be guessed.
+    #[must_use]
+    pub fn get_near(&self, test: &str, place: usize) -> Option<(usize, &Said)> {
+        let place = if self.names.get(place) == Some(test) { place } else { self.place(test)? };
+        Some((place, &self.said[place]))
+    }
+
     /// What was said of a test.
     #[must_use]
     pub fn get(&self, test: &str) -> Option<&Said> {

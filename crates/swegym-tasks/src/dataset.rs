@@ -23,7 +23,7 @@ use swegym_core::format::instances::Need;
 
 pub use container::{Columns, Container, WriteError, Writer};
 pub use folders::TaskFolders;
-pub use rows::{DatasetError, RawRow, RowText, Rows};
+pub use rows::{BadRow, DatasetError, RawRow, RowText, Rows};
 pub use shape::{Change, Loss, Shape, Written};
 
 /// The instances of a dataset, in order.

@@ -1,7 +1,7 @@
 //! Expected tests against what was said of them (reference/grading.md,
 //! section 4.5, rules 5 to 9).
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 
 use swegym_core::report::Sides;
@@ -97,6 +97,8 @@ pub(super) struct Statuses<'a> {
     instance: &'a Instance,
     map: &'a StatusMap,
     fail_only: bool,
+    /// Where the next test may stand in the log.
+    next: Cell<usize>,
     /// Names in order, for prefixes.
     sorted: OnceCell<Vec<&'a str>>,
 }
@@ -104,13 +106,14 @@ pub(super) struct Statuses<'a> {
 impl<'a> Statuses<'a> {
     pub(super) fn new(semantics: Semantics, instance: &'a Instance, map: &'a StatusMap) -> Self {
         let fail_only = fail_only(semantics, instance);
-        Self { semantics, instance, map, fail_only, sorted: OnceCell::new() }
+        Self { semantics, instance, map, fail_only, next: Cell::new(0), sorted: OnceCell::new() }
     }
 
     /// What was said of a test, and how it was found. Rule 5: exact; else, in
     /// the fifth edition and for a name cut inside its brackets, by prefix.
     pub(super) fn find(&self, test: &str) -> (Lookup, Option<&'a Said>) {
-        if let Some(said) = self.map.get(test) {
+        if let Some((place, said)) = self.map.get_near(test, self.next.get()) {
+            self.next.set(place + 1);
             return (Lookup::Exact, Some(said));
         }
         if self.semantics != Semantics::V5 || self.fail_only {

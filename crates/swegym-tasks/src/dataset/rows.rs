@@ -1,20 +1,19 @@
 //! Rows from files and folders, one by one.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read, Seek as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use swegym_core::format::{FormatError, Problem, kind};
+use swegym_core::Instance;
+use swegym_core::format::instances::Need;
+use swegym_core::format::{FormatError, Problem, kind, plain};
 use thiserror::Error;
 
 use super::folders::Folders;
-use super::{columns, json};
+use super::{Shape, columns, json};
 
 /// The text of one row, JSON whatever the file was, and where it stands. Rows
 /// are found one after the other and may be parsed by many.
@@ -39,56 +38,36 @@ impl RowText {
         }
     }
 
-    /// Parses the row for a reader of the instance alone: the lists of tests
-    /// stay JSON text, as the published tables have them anyway, so that
-    /// hundreds of names are not taken apart only to be put together again.
+    /// As much of the instance as grading takes: the texts that people read
+    /// may be left out.
     ///
     /// # Errors
-    /// Those of [`Self::read`].
-    pub fn read_lists_as_text(&self) -> Result<RawRow, FormatError> {
-        match serde_json::from_slice(&self.json) {
-            Ok(ListsAsText(fields)) => Ok(RawRow { file: self.file.clone(), line: self.line, fields }),
-            // The other reader has the words for it.
-            Err(_) => self.read(),
+    /// Those of [`Self::read`], and what is wrong with the instance.
+    pub fn for_grading(&self) -> Result<Instance, BadRow> {
+        if let Some(instance) = plain::read_for_grading(&self.json) {
+            return Ok(instance);
         }
+        let row = self.read()?;
+        let id = row.fields.get("instance_id").and_then(Value::as_str).map(str::to_owned);
+        Shape::of(&row.fields)
+            .instance(row, Need::Grading)
+            .map_err(|error| BadRow { id, error: error.into() })
     }
 }
 
-/// A row's fields, its lists of tests as their text.
-struct ListsAsText(Map<String, Value>);
-
-impl<'de> Deserialize<'de> for ListsAsText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = ListsAsText;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut row: A) -> Result<ListsAsText, A::Error> {
-                let mut fields = Map::new();
-                while let Some(name) = row.next_key::<String>()? {
-                    let value = match name.as_str() {
-                        "FAIL_TO_PASS" | "PASS_TO_PASS" => list_as_text(row.next_value()?)?,
-                        _ => row.next_value()?,
-                    };
-                    fields.insert(name, value);
-                }
-                Ok(ListsAsText(fields))
-            }
-        }
-        deserializer.deserialize_map(Fields)
-    }
+/// A row that is no instance.
+#[derive(Debug)]
+pub struct BadRow {
+    /// The instance's id, if the row says one.
+    pub id: Option<String>,
+    /// What is wrong, and where.
+    pub error: Box<FormatError>,
 }
 
-fn list_as_text<E: de::Error>(value: &RawValue) -> Result<Value, E> {
-    let text = value.get();
-    if text.starts_with('[') {
-        return Ok(Value::String(text.to_owned()));
+impl From<FormatError> for BadRow {
+    fn from(error: FormatError) -> Self {
+        Self { id: None, error: error.into() }
     }
-    serde_json::from_str(text).map_err(E::custom)
 }
 
 /// One row and where it stands.
@@ -268,36 +247,7 @@ fn open_file(path: &Path) -> Result<Box<dyn Iterator<Item = Item> + Send>, Datas
 mod tests {
     use std::io::Write as _;
 
-    use serde_json::json;
-    use swegym_core::format::instances::Need;
-
     use super::*;
-    use crate::dataset::Shape;
-
-    proptest::proptest! {
-        #[test]
-        fn lists_as_text_are_the_same_lists(
-            tests in proptest::collection::vec("\\PC{0,6}", 0..4), as_text: bool, other in "\\PC{0,6}",
-        ) {
-            let list = json!(tests);
-            let list = if as_text { json!(list.to_string()) } else { list };
-            let row = json!({"instance_id": "a-1", "FAIL_TO_PASS": list, "PASS_TO_PASS": list, "extra": [other, 1]});
-            let text = RowText { file: "f".into(), line: 1, json: row.to_string().into_bytes() };
-            let read = |row: RawRow| Shape::of(&row.fields).instance(row, Need::Grading).unwrap();
-            let (mut lazy, whole) = (read(text.read_lists_as_text().unwrap()), read(text.read().unwrap()));
-            lazy.encoding = whole.encoding;
-            proptest::prop_assert_eq!(lazy, whole);
-        }
-    }
-
-    #[test]
-    fn a_row_that_is_none_has_one_error() {
-        for bad in ["{", "[1]", "{\"FAIL_TO_PASS\": [}", "\"a\""] {
-            let text = RowText { file: "f".into(), line: 3, json: bad.into() };
-            let (one, other) = (text.read().unwrap_err(), text.read_lists_as_text().unwrap_err());
-            assert_eq!(one.to_string(), other.to_string());
-        }
-    }
 
     #[test]
     fn compressed_lines_are_lines() {

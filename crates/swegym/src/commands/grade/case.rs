@@ -1,5 +1,6 @@
 //! One log to grade: from a manifest, or from an evaluation of our own.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -185,11 +186,13 @@ impl Case {
     }
 
     /// The log, as it was named.
-    pub(crate) fn log_name(&self) -> String {
+    pub(crate) fn log_name(&self) -> Cow<'_, str> {
         match self {
-            Self::Row(row) => row.log.clone(),
-            Self::BadRow { log, .. } => log.clone(),
-            Self::Evaluation { folder, .. } => folder.join("test_output.txt").to_string_lossy().into_owned(),
+            Self::Row(row) => (&*row.log).into(),
+            Self::BadRow { log, .. } => log.into(),
+            Self::Evaluation { folder, .. } => {
+                folder.join("test_output.txt").to_string_lossy().into_owned().into()
+            }
         }
     }
 

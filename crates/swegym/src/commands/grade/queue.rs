@@ -6,11 +6,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use serde_json::Value;
 use swegym_core::format::FormatError;
-use swegym_core::format::instances::Need;
 use swegym_core::{Boundary, Fault, Instance, InstanceId};
-use swegym_tasks::dataset::{RowText, Rows, Shape};
+use swegym_tasks::dataset::{BadRow, RowText, Rows};
 
 use super::Case;
 use crate::commands::unreadable::Unreadable;
@@ -22,8 +20,8 @@ const HANDFUL: usize = 8;
 /// A case by its place, with its instance or why there is none.
 pub(super) type Pair = (usize, Result<Arc<Instance>, Fault>);
 
-/// A row's id, if it says one, and the instance.
-type Row = (Option<String>, Result<Instance, FormatError>);
+/// An instance, or what is wrong with its row.
+type Row = Result<Instance, BadRow>;
 
 /// Lends what threads share. One that broke off left it as whole as it was:
 /// the panic is passed on when all have ended.
@@ -80,7 +78,7 @@ struct Open<'s, 'a> {
 
 impl Open<'_, '_> {
     fn parse(mut self) {
-        let rows = std::mem::take(&mut self.rows).into_iter().map(read_row).collect();
+        let rows = std::mem::take(&mut self.rows).into_iter().map(|row| row?.for_grading()).collect();
         lock(&self.shared.queue).put(self.number, rows);
     }
 }
@@ -182,17 +180,17 @@ impl<'a> Queue<'a> {
     }
 
     /// Readies the cases that waited for a row.
-    fn pair(&mut self, (named, read): Row) {
-        let (cases, found) = match read {
+    fn pair(&mut self, row: Row) {
+        let (cases, found) = match row {
             Ok(instance) => {
                 let cases = self.waiting.remove(instance.instance_id.as_str());
                 self.ids.push(instance.instance_id.clone());
                 (cases, Ok(Arc::new(instance)))
             }
-            Err(error) => {
+            Err(BadRow { id, error }) => {
                 self.unreadable.note(&error);
                 let fault = Fault::new(Boundary::Task, "instance_unreadable", error.to_string());
-                (named.and_then(|id| self.waiting.remove(id.as_str())), Err(fault.with_hint(error.hint())))
+                (id.and_then(|id| self.waiting.remove(id.as_str())), Err(fault.with_hint(error.hint())))
             }
         };
         self.ready.extend(cases.into_iter().flatten().map(|at| (at, found.clone())));
@@ -206,16 +204,5 @@ impl<'a> Queue<'a> {
         };
         let left = self.waiting.drain();
         left.flat_map(|(id, cases)| cases.into_iter().map(move |at| (at, Err(fault(id))))).collect()
-    }
-}
-
-/// A row's id, if it says one, and the row as an instance.
-fn read_row(row: Result<RowText, FormatError>) -> Row {
-    match row.and_then(|row| row.read_lists_as_text()) {
-        Ok(row) => {
-            let named = row.fields.get("instance_id").and_then(Value::as_str).map(str::to_owned);
-            (named, Shape::of(&row.fields).instance(row, Need::Grading))
-        }
-        Err(error) => (None, Err(error)),
     }
 }
