@@ -2,8 +2,9 @@
 //! are no results, and looking for words in all of them at once is many times
 //! quicker than looking at each.
 
-use aho_corasick::AhoCorasick;
 use aho_corasick::packed::Searcher;
+use aho_corasick::{AhoCorasick, Span};
+use indexmap::IndexMap;
 use memchr::memmem::Finder;
 use memchr::{memchr, memchr_iter, memrchr};
 
@@ -12,10 +13,35 @@ pub(crate) struct Needles(Kind);
 
 enum Kind {
     One(Finder<'static>),
-    Several(Searcher),
+    Several(Searcher, Vec<Piece>),
     Many(AhoCorasick),
     /// A character, where what follows it may tell.
     Before(u8, fn(&[u8]) -> bool),
+}
+
+/// Two bytes of one word or more, with their place in each: a search for two
+/// is quicker than one for whole words.
+struct Piece(Vec<(usize, &'static [u8])>);
+
+impl Piece {
+    /// Whether one of the words stands about this place.
+    fn is_whole(&self, text: &[u8], at: usize) -> bool {
+        let is_at = |start: usize, word: &[u8]| text.get(start..).is_some_and(|rest| rest.starts_with(word));
+        self.0.iter().any(|(before, word)| at.checked_sub(*before).is_some_and(|start| is_at(start, word)))
+    }
+}
+
+/// The place of the two bytes of a word that are rarest in logs, by what kind
+/// of characters they are.
+fn rarest_pair(word: &[u8]) -> usize {
+    let common = |byte: &u8| match byte {
+        b'a'..=b'z' | b' ' | b'.' => 3,
+        b'0'..=b'9' | b'_' | b'-' | b'/' | b':' => 2,
+        byte if byte.is_ascii_alphabetic() => 1,
+        _ => 0,
+    };
+    let rank = |at: &usize| word[*at..*at + 2].iter().map(common).sum::<u32>();
+    (0..word.len() - 1).min_by_key(rank).unwrap_or_default()
 }
 
 impl Needles {
@@ -23,8 +49,14 @@ impl Needles {
         if let [word] = words {
             return Self(Kind::One(Finder::new(*word)));
         }
-        if let Some(words) = Searcher::new(words) {
-            return Self(Kind::Several(words));
+        let mut pieces: IndexMap<&[u8], Piece> = IndexMap::new();
+        for word in words.iter().map(|word| word.as_bytes()).filter(|word| word.len() > 1) {
+            let at = rarest_pair(word);
+            pieces.entry(&word[at..at + 2]).or_insert(Piece(Vec::new())).0.push((at, word));
+        }
+        let long = words.iter().all(|word| word.len() > 1);
+        if let Some(search) = long.then(|| Searcher::new(pieces.keys())).flatten() {
+            return Self(Kind::Several(search, pieces.into_values().collect()));
         }
         // On machines without wide registers.
         #[expect(clippy::expect_used, reason = "a handful of constants")]
@@ -37,11 +69,20 @@ impl Needles {
         Self(Kind::Before(character, tells))
     }
 
-    /// Where the first of them is.
+    /// Where one of them is, or a part of one: in the first line that holds any.
     pub(crate) fn find(&self, text: &[u8]) -> Option<usize> {
         match &self.0 {
             Kind::One(word) => word.find(text),
-            Kind::Several(words) => words.find(text).map(|found| found.start()),
+            Kind::Several(search, pieces) => {
+                let mut at = 0;
+                loop {
+                    let found = search.find_in(text, Span::from(at..text.len()))?;
+                    if pieces[found.pattern().as_usize()].is_whole(text, found.start()) {
+                        return Some(found.start());
+                    }
+                    at = found.start() + 1;
+                }
+            }
             Kind::Before(character, tells) => memchr_iter(*character, text).find(|at| tells(&text[at + 1..])),
             Kind::Many(words) => words.find(text).map(|found| found.start()),
         }
@@ -92,3 +133,19 @@ macro_rules! needles {
 }
 
 pub(crate) use needles;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn lines_with_a_word_are_found(text in "(PASSED|FAILED|XFAIL|ED|FA|SS|\\[ok|[a-z]|\n){0,40}") {
+            for words in [&["PASSED", "FAILED", "XFAIL"][..], &["ok", "SS", "FAILED"], &["ED", "ED\\"], &["k"]] {
+                let found: Vec<_> = Needles::new(words).lines(&text).collect();
+                let holds = |line: &&str| words.iter().any(|word| line.contains(word));
+                proptest::prop_assert_eq!(found, text.split('\n').filter(holds).collect::<Vec<_>>());
+            }
+        }
+    }
+}

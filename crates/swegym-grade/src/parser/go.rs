@@ -11,7 +11,8 @@ use crate::text::before_brackets;
 /// the name, so equal names of two packages are one test.
 pub(super) fn gotest(lines: &mut Lines<'_>) -> StatusMap {
     by_line(lines, needles!["--- "], |line| {
-        let (word, rest) = line.strip_prefix("--- ")?.split_once(": ")?;
+        let (word, rest) = line.strip_prefix("--- ")?.split_once(':')?;
+        let rest = rest.strip_prefix(' ')?;
         let status = match word {
             "PASS" => TestStatus::Passed,
             "FAIL" => TestStatus::Failed,

@@ -172,12 +172,11 @@ pub(super) fn calypso(lines: &mut Lines<'_>) -> StatusMap {
     let mut runs = CalypsoRuns::default();
     while let Some(block) = lines.block() {
         for piece in pieces(block) {
-            let commands = COMMANDS.find(piece.as_bytes()).is_some();
+            if COMMANDS.find(piece.as_bytes()).is_none() {
+                runs.see_all(piece);
+                continue;
+            }
             for line in piece.strip_suffix('\n').unwrap_or(piece).split('\n') {
-                if !commands {
-                    runs.see(line);
-                    continue;
-                }
                 for (at, part) in line.split(COMMAND).enumerate() {
                     runs.running |= at > 0;
                     runs.see(part);
@@ -198,11 +197,22 @@ struct CalypsoRuns {
 }
 
 impl CalypsoRuns {
+    /// Whole lines without a command.
+    fn see_all(&mut self, lines: &str) {
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', lines.as_bytes()).chain([lines.len()]) {
+            if self.running && may_tell(&lines.as_bytes()[start..]) {
+                self.see(&lines[start..end]);
+            }
+            start = end + 1;
+            if start >= lines.len() {
+                return;
+            }
+        }
+    }
+
     fn see(&mut self, line: &str) {
-        // Of lines that are not indented only these say something.
-        if !self.running
-            || line.as_bytes().first().is_none_or(|first| first.is_ascii_graphic() && *first != b'T')
-        {
+        if !self.running || !may_tell(line.as_bytes()) {
             return;
         }
         if line.starts_with("Test Suites") || line.starts_with("  ● ") {
@@ -222,6 +232,11 @@ impl CalypsoRuns {
             self.map.say(python_strip(&self.name), said);
         }
     }
+}
+
+/// Of lines that are not indented only some say something.
+fn may_tell(line: &[u8]) -> bool {
+    line.first().is_some_and(|first| !first.is_ascii_graphic() || *first == b'T')
 }
 
 /// `^\s+[✓✕]\s(.*)`, and `\(\d+ms\)$` after it if there is a duration anywhere.

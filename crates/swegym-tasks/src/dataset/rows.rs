@@ -25,6 +25,12 @@ pub struct RowText {
 }
 
 impl RowText {
+    /// The row's JSON, if it is some.
+    #[must_use]
+    pub fn json(&self) -> &[u8] {
+        &self.json
+    }
+
     /// Parses the row.
     ///
     /// # Errors

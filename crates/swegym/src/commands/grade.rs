@@ -112,12 +112,18 @@ fn grade_all<'a>(
     out: InOrder,
     cores: usize,
 ) -> Result<(Queue<'a>, Books<'a>), CommandError> {
-    let books = Mutex::new(Books::new(grader.cases, out));
+    let (done, books) = (Mutex::new(Vec::new()), Mutex::new(Books::new(grader.cases, out)));
     let grade = |pairs: Vec<Pair>| {
-        let graded = pairs.into_iter().map(|pair| grader.grade(pair)).collect();
-        lock(&books).enter(graded)
+        let graded: Vec<_> = pairs.into_iter().map(|pair| grader.grade(pair)).collect();
+        lock(&done).extend(graded);
+        // Whoever finds the books free enters what all have done.
+        match books.try_lock() {
+            Ok(mut books) => books.enter(std::mem::take(&mut lock(&done))),
+            Err(_) => Ok(()),
+        }
     };
     let mut queue = queue::work(rows, Queue::of(grader.cases), cores, &grade)?;
+    // Alone by now, so that the books are free.
     grade(queue.without_instance())?;
     Ok((queue, books.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }

@@ -7,6 +7,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use swegym_core::format::FormatError;
 use swegym_core::{Boundary, Fault, Instance};
@@ -77,23 +78,47 @@ enum Answer {
 /// to where the program runs.
 pub(crate) fn of_manifest(manifest: &Path) -> Result<Vec<Case>, CommandError> {
     let base: &Arc<Path> = &manifest.parent().unwrap_or(Path::new("")).into();
-    let fault =
-        |message: String, hint: String| Fault::new(Boundary::Task, "manifest_row", message).with_hint(hint);
-    let read = |row: Result<RowText, FormatError>| match row.and_then(|row| row.read()) {
-        Ok(row) => {
-            let text = |name: &str| row.fields.get(name).and_then(Value::as_str).map(str::to_owned);
-            let (id, log) = (text("instance_id"), text("log").unwrap_or_default());
-            let place = format!("{}:{}", row.file, row.line);
-            read_row(row.fields, base).map_or_else(
-                |(what, hint)| Case::BadRow { id, log, fault: fault(format!("{place}: {what}"), hint) },
-                Case::Row,
-            )
-        }
-        Err(error) => {
-            Case::BadRow { id: None, log: String::new(), fault: fault(error.to_string(), error.hint()) }
+    let read = |row: Result<RowText, FormatError>| {
+        let row = match row {
+            Ok(row) => row,
+            Err(error) => return bad_row(None, String::new(), error.to_string(), error.hint()),
+        };
+        match PlainRow::read(&row) {
+            Some(PlainRow { instance_id: id, log }) => Case::Row(Row::of(id, log, base)),
+            None => read_other(&row, base),
         }
     };
     Ok(Rows::open(manifest)?.map(read).collect())
+}
+
+/// What most rows of a manifest are, and nothing more.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlainRow {
+    instance_id: String,
+    log: String,
+}
+
+impl PlainRow {
+    fn read(row: &RowText) -> Option<Self> {
+        serde_json::from_slice(row.json()).ok()
+    }
+}
+
+fn read_other(row: &RowText, base: &Arc<Path>) -> Case {
+    let row = match row.read() {
+        Ok(row) => row,
+        Err(error) => return bad_row(None, String::new(), error.to_string(), error.hint()),
+    };
+    let text = |name: &str| row.fields.get(name).and_then(Value::as_str).map(str::to_owned);
+    let (id, log) = (text("instance_id"), text("log").unwrap_or_default());
+    let place = format!("{}:{}", row.file, row.line);
+    let read = read_row(row.fields, base);
+    read.map_or_else(|(what, hint)| bad_row(id, log, format!("{place}: {what}"), hint), Case::Row)
+}
+
+fn bad_row(id: Option<String>, log: String, what: String, hint: String) -> Case {
+    Case::BadRow { id, log, fault: Fault::new(Boundary::Task, "manifest_row", what).with_hint(hint) }
 }
 
 /// What is wrong with a row, and what to do about it.
@@ -129,7 +154,7 @@ fn read_row(mut fields: Map<String, Value>, base: &Arc<Path>) -> Result<Row, Com
             ));
         }
     };
-    Ok(Row { id, base: base.clone(), log, semantics, junit, patch })
+    Ok(Row { semantics, junit, patch, ..Row::of(id, log, base) })
 }
 
 /// The rule set of a name, or what is wrong with the name.
@@ -225,6 +250,10 @@ impl Case {
 }
 
 impl Row {
+    fn of(id: String, log: String, base: &Arc<Path>) -> Self {
+        Self { id, log, base: base.clone(), semantics: None, junit: None, patch: Answer::Unsaid }
+    }
+
     fn evidence(
         &self,
         instance: &Instance,

@@ -93,10 +93,18 @@ impl Drop for Open<'_, '_> {
 impl<'a> Shared<'a> {
     fn work(&self, grade: impl Fn(Vec<Pair>) -> Result<(), CommandError>) -> Result<(), CommandError> {
         loop {
+            // Someone reads ahead, so that nobody waits for rows.
+            if lock(&self.queue).is_low()
+                && let Ok(source) = self.source.try_lock()
+                && let Some(rows) = self.take_rows(source)
+            {
+                rows.parse();
+                continue;
+            }
             let ready = lock(&self.queue).take();
             if !ready.is_empty() {
                 grade(ready)?;
-            } else if let Some(rows) = self.take_rows() {
+            } else if let Some(rows) = self.take_rows(lock(&self.source)) {
                 rows.parse();
             } else if !self.wait() {
                 return Ok(());
@@ -105,8 +113,7 @@ impl<'a> Shared<'a> {
     }
 
     /// The next rows.
-    fn take_rows(&self) -> Option<Open<'_, 'a>> {
-        let mut source = lock(&self.source);
+    fn take_rows(&self, mut source: MutexGuard<'_, Source>) -> Option<Open<'_, 'a>> {
         let rows: Vec<_> = source.rows.iter_mut().flatten().take(HANDFUL).collect();
         if rows.len() < HANDFUL {
             source.rows = None;
@@ -130,8 +137,10 @@ impl<'a> Shared<'a> {
 
 /// Who waits for which row, and who waits no more.
 pub(super) struct Queue<'a> {
-    /// Cases by the instance that they wait for.
-    waiting: HashMap<&'a str, Vec<usize>>,
+    /// The first case of each instance that they wait for, and the next of the
+    /// same one by the place of the one before.
+    waiting: HashMap<&'a str, usize>,
+    next: Vec<Option<usize>>,
     ready: VecDeque<Pair>,
     /// Handfuls of rows that are being parsed.
     open: usize,
@@ -148,6 +157,7 @@ impl<'a> Queue<'a> {
     pub(super) fn of(cases: &'a [Case]) -> Self {
         let mut queue = Self {
             waiting: HashMap::with_capacity(cases.len()),
+            next: vec![None; cases.len()],
             ready: VecDeque::new(),
             open: 0,
             turn: 0,
@@ -155,13 +165,19 @@ impl<'a> Queue<'a> {
             ids: Vec::new(),
             unreadable: Unreadable::default(),
         };
-        for (at, case) in cases.iter().enumerate() {
+        // From the last on, so that each chain is in order.
+        for (at, case) in cases.iter().enumerate().rev() {
             match case.check() {
-                Ok(id) => queue.waiting.entry(id).or_default().push(at),
-                Err(fault) => queue.ready.push_back((at, Err(fault))),
+                Ok(id) => queue.next[at] = queue.waiting.insert(id, at),
+                Err(fault) => queue.ready.push_front((at, Err(fault))),
             }
         }
         queue
+    }
+
+    /// Whether less is ready than two threads take.
+    fn is_low(&self) -> bool {
+        self.ready.len() < 2 * HANDFUL
     }
 
     /// Cases that are ready.
@@ -181,11 +197,11 @@ impl<'a> Queue<'a> {
 
     /// Readies the cases that waited for a row.
     fn pair(&mut self, row: Row) {
-        let (cases, found) = match row {
+        let (first, found) = match row {
             Ok(instance) => {
-                let cases = self.waiting.remove(instance.instance_id.as_str());
+                let first = self.waiting.remove(instance.instance_id.as_str());
                 self.ids.push(instance.instance_id.clone());
-                (cases, Ok(Arc::new(instance)))
+                (first, Ok(Arc::new(instance)))
             }
             Err(BadRow { id, error }) => {
                 self.unreadable.note(&error);
@@ -193,7 +209,7 @@ impl<'a> Queue<'a> {
                 (id.and_then(|id| self.waiting.remove(id.as_str())), Err(fault.with_hint(error.hint())))
             }
         };
-        self.ready.extend(cases.into_iter().flatten().map(|at| (at, found.clone())));
+        self.ready.extend(chain(&self.next, first).map(|at| (at, found.clone())));
     }
 
     /// The cases whose instance never came.
@@ -202,7 +218,13 @@ impl<'a> Queue<'a> {
             Fault::new(Boundary::Task, "instance_unknown", format!("`{id}` is not among the instances"))
                 .with_hint("check that the two files belong together")
         };
-        let left = self.waiting.drain();
-        left.flat_map(|(id, cases)| cases.into_iter().map(move |at| (at, Err(fault(id))))).collect()
+        let left = std::mem::take(&mut self.waiting).into_iter();
+        left.flat_map(|(id, first)| chain(&self.next, Some(first)).map(move |at| (at, Err(fault(id)))))
+            .collect()
     }
+}
+
+/// The cases of one instance.
+fn chain(next: &[Option<usize>], first: Option<usize>) -> impl Iterator<Item = usize> {
+    std::iter::successors(first, |at| next[*at])
 }
