@@ -44,6 +44,25 @@ impl Names {
         Ok(names)
     }
 
+    /// Writes a JSON list of strings, as `serde_json` does, but not character
+    /// by character where no character needs it.
+    pub fn write_json(&self, to: &mut String) {
+        let needs_escape = |byte: u8| (byte < b' ') | (byte == b'"') | (byte == b'\\');
+        // Without a way out of the loop, so that it takes many bytes at once.
+        if self.text.bytes().fold(false, |found, byte| found | needs_escape(byte)) {
+            to.push_str(&serde_json::to_string(self).unwrap_or_default());
+            return;
+        }
+        to.reserve(self.text.len() + 3 * self.len() + 2);
+        to.push('[');
+        for (at, name) in self.iter().enumerate() {
+            to.push_str(if at == 0 { "\"" } else { ",\"" });
+            to.push_str(name);
+            to.push('"');
+        }
+        to.push(']');
+    }
+
     /// Adds a name at the end.
     pub fn push(&mut self, name: &str) {
         self.text.push_str(name);
@@ -217,7 +236,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn a_list_of_names_is_the_list(names in proptest::collection::vec("\\PC{0,4}", 0..6)) {
+        fn a_list_of_names_is_the_list(names in proptest::collection::vec("(\\PC|[a-z\"\\\\\n]){0,4}", 0..6)) {
             let list: Names = names.iter().collect();
             proptest::prop_assert_eq!(list.iter().collect::<Vec<_>>(), names.clone());
             proptest::prop_assert_eq!(list.len(), names.len());
@@ -228,6 +247,9 @@ mod tests {
             proptest::prop_assert_eq!(list.get(names.len()), None);
             let text = serde_json::to_string(&list).unwrap();
             proptest::prop_assert_eq!(&text, &serde_json::to_string(&names).unwrap());
+            let mut written = "x".to_owned();
+            list.write_json(&mut written);
+            proptest::prop_assert_eq!(&written[1..], &text);
             proptest::prop_assert_eq!(Names::from_json(&text).unwrap(), list);
         }
     }

@@ -57,12 +57,6 @@ impl<'a> Body<'a> {
 }
 
 impl<'a> Lists<'a> {
-    /// About how long they are in JSON.
-    fn length(&self) -> usize {
-        let sides = [&self.fail_to_pass, &self.pass_to_pass].map(|two| [two.success, two.failure]);
-        sides.as_flattened().iter().map(|names| names.bytes() + 3 * names.len()).sum()
-    }
-
     fn of(status: &'a TestsStatus) -> Self {
         let sides = |s: &'a Sides| TwoSides { success: &s.success, failure: &s.failure };
         Self {
@@ -80,7 +74,7 @@ pub fn write_report(report: &Report) -> Value {
     json!({ report.instance_id.as_str(): Body::of(report) })
 }
 
-/// A row of `grade`: the reference's fields beside the log's name.
+/// A row of `grade`, up to its lists: the reference's fields beside the log's name.
 #[derive(Serialize)]
 struct Graded<'a> {
     instance_id: &'a str,
@@ -88,27 +82,44 @@ struct Graded<'a> {
     semantics: &'a str,
     #[serde(flatten)]
     body: Body<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<Value>,
 }
 
 /// One report of `grade`, as a line without its newline.
 #[must_use]
 pub fn write_graded(report: &Report, log: &str, semantics: &str) -> String {
-    let row = Graded {
-        instance_id: report.instance_id.as_str(),
-        log,
-        semantics,
-        body: Body::of(report),
-        reason: report.reason.as_ref().map(fault),
-    };
-    let names = row.body.tests_status.as_ref().map_or(0, Lists::length);
-    let mut line = Vec::with_capacity(names + log.len() + 512);
-    // Nothing in it can fail to be JSON, and JSON is UTF-8.
-    serde_json::to_writer(&mut line, &row)
-        .ok()
-        .and_then(|()| String::from_utf8(line).ok())
-        .unwrap_or_default()
+    let body = Body { tests_status: None, ..Body::of(report) };
+    let row = Graded { instance_id: report.instance_id.as_str(), log, semantics, body };
+    // Nothing in it can fail to be JSON.
+    let mut line = serde_json::to_string(&row).unwrap_or_default();
+    line.pop();
+    if let Some(status) = &report.tests_status {
+        write_lists(status, &mut line);
+    }
+    if let Some(reason) = &report.reason {
+        line.push_str(",\"reason\":");
+        line.push_str(&fault(reason).to_string());
+    }
+    line.push('}');
+    line
+}
+
+/// The lists of a report, its last field but one.
+fn write_lists(status: &TestsStatus, line: &mut String) {
+    let lists = [
+        (",\"tests_status\":{\"FAIL_TO_PASS\":", &status.fail_to_pass),
+        (",\"PASS_TO_PASS\":", &status.pass_to_pass),
+        (",\"FAIL_TO_FAIL\":", &status.fail_to_fail),
+        (",\"PASS_TO_FAIL\":", &status.pass_to_fail),
+    ];
+    for (name, sides) in lists {
+        line.push_str(name);
+        line.push_str("{\"success\":");
+        sides.success.write_json(line);
+        line.push_str(",\"failure\":");
+        sides.failure.write_json(line);
+        line.push('}');
+    }
+    line.push('}');
 }
 
 /// A row of `grade` without a verdict, and why there is none.
@@ -333,6 +344,34 @@ mod tests {
     fn a_report_has_the_reference_nesting() {
         let shape = serde_json::to_string_pretty(&write_report(&report("a-1", Resolution::Full))).unwrap();
         insta::assert_snapshot!(shape);
+    }
+
+    #[test]
+    fn a_line_of_grade_says_what_the_report_says() {
+        let mut unresolved = report("a-1", Resolution::No);
+        let sides = |success: &[&str], failure: &[&str]| Sides {
+            success: success.iter().collect(),
+            failure: failure.iter().collect(),
+        };
+        unresolved.tests_status = Some(TestsStatus {
+            fail_to_pass: sides(&["t::a", "t::b"], &["t::\"c\"\n"]),
+            pass_to_pass: sides(&[], &["é"]),
+            ..TestsStatus::default()
+        });
+        unresolved.reason = Some(Fault::new(Boundary::Agent, "forged_end", "why"));
+        let mut none = report("a-1", Resolution::No);
+        none.tests_status = None;
+        for report in [unresolved, none] {
+            let line: Value = serde_json::from_str(&write_graded(&report, "l.txt", "v5")).unwrap();
+            let mut expected = write_report(&report)["a-1"].clone();
+            for (name, text) in [("instance_id", "a-1"), ("log", "l.txt"), ("semantics", "v5")] {
+                expected[name] = json!(text);
+            }
+            if let Some(reason) = &report.reason {
+                expected["reason"] = fault(reason);
+            }
+            assert_eq!(line, expected);
+        }
     }
 
     #[test]
