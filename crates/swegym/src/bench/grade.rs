@@ -34,6 +34,8 @@ pub(super) fn measure(settings: &Settings, logs: usize, cases: &mut Vec<Case>) -
     let (mut ours, mut theirs) = (0.0, 0.0);
     for (family, formats) in corpus::FAMILIES {
         let inputs = corpus::write(home, family, formats, logs)?;
+        // Or the disk is written to beside what is timed first.
+        rustix::fs::sync();
         let (us, them) = (time_ours(settings, home, &inputs)?, time_reference(&wheel, &inputs)?);
         cases.push(case(family, inputs.len(), us, them));
         (ours, theirs) = (ours + us, theirs + them);
