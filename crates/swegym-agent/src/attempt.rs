@@ -6,6 +6,7 @@
 
 mod opening;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use swegym_core::calls::{self, CallProblem, text};
@@ -117,7 +118,7 @@ struct Work<'a> {
     /// The last of them: as far as predicates look back.
     recent: Vec<Step>,
     usage: Usage,
-    last_request: String,
+    last_request: Arc<str>,
     patch: String,
     /// Layers below this box's own.
     layers: Vec<Digest>,
@@ -190,11 +191,11 @@ impl Work<'_> {
 
     /// One answer and what comes of it.
     async fn step(&mut self) -> Result<Option<StopReason>, Fault> {
-        let (answer, tries) = match self.ask().await? {
+        let (request, answer, tries) = match self.ask().await? {
             Ok(answered) => answered,
             Err(reason) => return Ok(Some(reason)),
         };
-        let Answer { request, response, reply, latency } = answer;
+        let Answer { response, reply, latency } = answer;
         self.usage.add(&reply.usage);
         self.context_tokens = reply.usage.tokens();
         let number = self.step_count + 1;
@@ -202,14 +203,13 @@ impl Work<'_> {
         let said = self.understand(reply.message, reply.finish, reply.wrong_role);
         step.words.clone_from(&said.message.content);
         self.recorder.append(&RecordEvent::Answered {
-            request: Delta::between(&self.last_request, &request),
+            request,
             response,
             tries,
             latency_ms: latency.as_millis() as u64,
             usage: reply.usage,
             finish: reply.finish,
         })?;
-        self.last_request = request;
         self.say(said.message)?;
         self.step_count = number;
         self.recent.push(step);
@@ -223,9 +223,9 @@ impl Work<'_> {
         }
     }
 
-    /// Asks the model; a failed try is recorded, and what ends the attempt
-    /// rather than breaking it is a reason.
-    async fn ask(&mut self) -> Result<Result<(Answer, u32), StopReason>, Fault> {
+    /// Asks the model, and says what is new in the question; a failed try is
+    /// recorded, and what ends the attempt rather than breaking it is a reason.
+    async fn ask(&mut self) -> Result<Result<(Delta, Answer, u32), StopReason>, Fault> {
         let (attempt, as_text) = (self.attempt, self.attempt.calls == CallForm::Text);
         let texts;
         let (messages, tools, stop): (&[Message], &[Tool], &[&str]) = if as_text {
@@ -238,7 +238,12 @@ impl Work<'_> {
         let session = attempt.instance.instance_id.as_str();
         let ask = Ask { messages, tools, sampling: &attempt.sampling, stop, session };
         let left = self.deadline.saturating_duration_since(Instant::now());
-        let Ok(answered) = tokio::time::timeout(left, attempt.model.answer(&ask)).await else {
+        // Compared before it is sent, so that while it waits there is one of them.
+        let request = attempt.model.request(&ask);
+        let news = Delta::between(&self.last_request, &request);
+        self.last_request = request;
+        let answer = attempt.model.answer(&ask, &self.last_request);
+        let Ok(answered) = tokio::time::timeout(left, answer).await else {
             return Ok(Err(StopReason::Timeout));
         };
         let tries = answered.failed.len() as u32 + 1;
@@ -251,7 +256,7 @@ impl Work<'_> {
             })?;
         }
         match answered.result {
-            Ok(answer) => Ok(Ok((answer, tries))),
+            Ok(answer) => Ok(Ok((news, answer, tries))),
             Err(ModelError::ContextOverflow(words)) => {
                 self.recorder.append(&RecordEvent::Refused { status: None, body: words, wait_ms: 0 })?;
                 Ok(Err(StopReason::ContextOverflow))
@@ -375,7 +380,10 @@ impl Work<'_> {
             let report = ActionReport { call_id: call.id.clone(), ..done.report };
             self.recorder.append(&RecordEvent::Acted(report.clone()))?;
             if let Some(step) = self.recent.last_mut() {
-                let observation = done.observation.clone();
+                // What a command printed is not compared: see `Stuck`.
+                let observation =
+                    if report.exit_code.is_some() { String::new() } else { done.observation.clone() };
+                let report = ActionReport { raw: None, replaced: None, ..report };
                 step.actions.push(Action { call: call.clone(), observation, report: Some(report) });
             }
             if done.submits {

@@ -6,6 +6,7 @@ pub mod endpoint;
 pub mod replayed;
 pub mod scripted;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -31,10 +32,11 @@ pub struct Ask<'a> {
 }
 
 impl Ask<'_> {
-    /// The bytes of the question to this model.
-    fn write(&self, wire: Wire, model: &str, stream: bool) -> Vec<u8> {
+    /// The text of the question to this model, in memory of its own length:
+    /// conversations are long, and many wait for their answers.
+    fn write(&self, wire: Wire, model: &str, stream: bool) -> Arc<str> {
         let Self { messages, tools, sampling, stop, .. } = *self;
-        wire.write(&Request { model, messages, tools, sampling, stop, stream })
+        wire.write(&Request { model, messages, tools, sampling, stop, stream }).into()
     }
 
     /// How many answers the conversation holds: the number of the next one.
@@ -54,11 +56,9 @@ pub struct FailedTry {
     pub wait: Duration,
 }
 
-/// An answer, with the bytes of both directions.
+/// An answer, with its bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// As sent.
-    pub request: String,
     /// As received.
     pub response: Vec<u8>,
     /// What it says.
@@ -155,6 +155,12 @@ pub trait Model: Send + Sync {
     /// The protocol of its bytes.
     fn wire(&self) -> Wire;
 
-    /// Answers one question, after retries where they can help.
-    async fn answer(&self, ask: &Ask<'_>) -> Answered;
+    /// The text of a question, as it is sent.
+    fn request(&self, ask: &Ask<'_>) -> Arc<str> {
+        ask.write(self.wire(), self.name(), false)
+    }
+
+    /// Answers one question, which [`Self::request`] has written, after retries
+    /// where they can help.
+    async fn answer(&self, ask: &Ask<'_>, request: &Arc<str>) -> Answered;
 }

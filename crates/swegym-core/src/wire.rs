@@ -135,14 +135,14 @@ impl Wire {
         }
     }
 
-    /// The bytes of a request.
+    /// The text of a request.
     #[must_use]
-    pub fn write(self, request: &Request<'_>) -> Vec<u8> {
+    pub fn write(self, request: &Request<'_>) -> String {
         let body = match self {
             Self::OpenAi => openai::write(request),
             Self::Anthropic => anthropic::write(request),
         };
-        body.to_string().into_bytes()
+        body.to_string()
     }
 
     /// Reads the bytes of an answer, streamed or not.

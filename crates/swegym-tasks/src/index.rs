@@ -1,7 +1,6 @@
 //! A package index: the simple repository API, as JSON (PEP 691) or HTML (PEP 503).
 
-use std::sync::Arc;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use regex::Regex;
@@ -16,7 +15,7 @@ const LARGEST: u64 = 512 << 20;
 #[derive(Clone)]
 pub struct Index {
     url: String,
-    agent: ureq::Agent,
+    agent: Arc<LazyLock<ureq::Agent>>,
     /// Files uploaded later than this are not seen (RFC 3339; text order is time order).
     exclude_newer: Option<String>,
 }
@@ -93,22 +92,32 @@ impl IndexError {
     }
 }
 
+/// A client that trusts whom this machine trusts.
+fn agent() -> ureq::Agent {
+    let found = rustls_native_certs::load_native_certs();
+    let certificates: Vec<_> =
+        found.certs.iter().map(|c| ureq::tls::Certificate::from_der(c.as_ref()).to_owned()).collect();
+    let tls = ureq::tls::TlsConfig::builder()
+        .root_certs(ureq::tls::RootCerts::Specific(Arc::new(certificates)))
+        .build();
+    let config = ureq::Agent::config_builder()
+        .tls_config(tls)
+        .timeout_connect(Some(Duration::from_secs(30)))
+        .timeout_global(Some(Duration::from_secs(600)))
+        .build();
+    config.into()
+}
+
 impl Index {
     /// An index at this address, `https://…/simple` as a rule.
     #[must_use]
     pub fn new(url: &str, exclude_newer: Option<String>) -> Self {
-        let found = rustls_native_certs::load_native_certs();
-        let certificates: Vec<_> =
-            found.certs.iter().map(|c| ureq::tls::Certificate::from_der(c.as_ref()).to_owned()).collect();
-        let tls = ureq::tls::TlsConfig::builder()
-            .root_certs(ureq::tls::RootCerts::Specific(Arc::new(certificates)))
-            .build();
-        let config = ureq::Agent::config_builder()
-            .tls_config(tls)
-            .timeout_connect(Some(Duration::from_secs(30)))
-            .timeout_global(Some(Duration::from_secs(600)))
-            .build();
-        Self { url: url.trim_end_matches('/').to_owned(), agent: config.into(), exclude_newer }
+        // Most runs ask no index, and certificates take time and memory.
+        Self {
+            url: url.trim_end_matches('/').to_owned(),
+            agent: Arc::new(LazyLock::new(agent)),
+            exclude_newer,
+        }
     }
 
     /// Every file of a project, in the index's order.

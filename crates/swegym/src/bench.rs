@@ -113,7 +113,7 @@ async fn measure(
             cases.push(echo::measure(session, *repeats).await?);
             Ok(())
         }
-        Scenario::Rollout { attempts, .. } => rollout::measure(session, *attempts, cases).await,
+        Scenario::Rollout { attempts, .. } => rollout::measure(session, *attempts, cases, skipped).await,
         Scenario::Box { repeats, bare, .. } => {
             boxes::measure(session, *repeats, cases, skipped).await?;
             if *bare { Ok(()) } else { packages::measure(session, cases).await }

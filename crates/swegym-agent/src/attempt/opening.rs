@@ -83,7 +83,7 @@ impl Attempt<'_> {
             step_count: 0,
             recent: Vec::new(),
             usage: swegym_core::chat::Usage::default(),
-            last_request: String::new(),
+            last_request: "".into(),
             patch: String::new(),
             layers: Vec::new(),
             mark: 0,
@@ -165,7 +165,7 @@ impl Work<'_> {
         self.step_count = past.steps.len() as u32;
         self.recent = past.steps[past.steps.len().saturating_sub(Stuck::WINDOW)..].to_vec();
         self.usage = past.usage;
-        self.last_request.clone_from(&past.last_request);
+        self.last_request = past.last_request.as_str().into();
         self.patch.clone_from(&past.patch);
         self.layers.clone_from(&past.layers);
         self.context_tokens = past.steps.last().map_or(0, |s| s.usage.tokens());

@@ -140,9 +140,8 @@ impl Endpoint {
                     if let (None, Some(price)) = (reply.usage.cost_usd, &self.settings.price) {
                         reply.usage.cost_usd = Some(price.of(&reply.usage));
                     }
-                    let request = String::from_utf8_lossy(body).into_owned();
                     let latency = started.elapsed();
-                    Tried::Answer(Box::new(Answer { request, response: bytes, reply, latency }))
+                    Tried::Answer(Box::new(Answer { response: bytes, reply, latency }))
                 }
                 // Servers under load send halves of answers; asking again helps.
                 Err(error) => again(Some(status), format!("{error}: {}", start_of(&bytes)), None),
@@ -198,11 +197,11 @@ impl Endpoint {
     async fn ask_until_answered(
         &self,
         ask: &Ask<'_>,
+        request: &Arc<str>,
         failed: &mut Vec<FailedTry>,
     ) -> Result<Answer, ModelError> {
-        // Shared with the connection: conversations are long, and many wait.
-        let body =
-            bytes::Bytes::from(ask.write(self.settings.wire, &self.settings.model, self.settings.stream));
+        // Shared with the connection.
+        let body = bytes::Bytes::from_owner(Arc::<[u8]>::from(Arc::clone(request)));
         for number in 0..=self.settings.retries {
             if let Some(over) = self.over.get() {
                 return Err(over.clone());
@@ -277,9 +276,13 @@ impl Model for Endpoint {
         self.settings.wire
     }
 
-    async fn answer(&self, ask: &Ask<'_>) -> Answered {
+    fn request(&self, ask: &Ask<'_>) -> Arc<str> {
+        ask.write(self.settings.wire, &self.settings.model, self.settings.stream)
+    }
+
+    async fn answer(&self, ask: &Ask<'_>, request: &Arc<str>) -> Answered {
         let mut failed = Vec::new();
-        let result = self.ask_until_answered(ask, &mut failed).await;
+        let result = self.ask_until_answered(ask, request, &mut failed).await;
         if let Err(error) = &result
             && error.is_everybodys()
         {

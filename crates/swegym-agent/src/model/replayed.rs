@@ -1,5 +1,6 @@
 //! The model of a recorded attempt: the same answers, byte for byte.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -43,8 +44,7 @@ impl Model for Replayed {
         self.wire
     }
 
-    async fn answer(&self, ask: &Ask<'_>) -> Answered {
-        let request = String::from_utf8(ask.write(self.wire, &self.name, false)).unwrap_or_default();
+    async fn answer(&self, ask: &Ask<'_>, _: &Arc<str>) -> Answered {
         let said = ask.answers();
         let result = match self.responses.get(said) {
             None => {
@@ -53,7 +53,7 @@ impl Model for Replayed {
             Some(response) => self
                 .wire
                 .read(response)
-                .map(|reply| Answer { request, response: response.clone(), reply, latency: Duration::ZERO })
+                .map(|reply| Answer { response: response.clone(), reply, latency: Duration::ZERO })
                 .map_err(|e| ModelError::Script(format!("of the record cannot be read: {e}"))),
         };
         Answered { failed: Vec::new(), result }

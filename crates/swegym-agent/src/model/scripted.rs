@@ -17,6 +17,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -221,21 +222,20 @@ impl Model for Scripted {
         Wire::OpenAi
     }
 
-    async fn answer(&self, ask: &Ask<'_>) -> Answered {
-        let request = String::from_utf8(ask.write(Wire::OpenAi, &self.name, false)).unwrap_or_default();
+    async fn answer(&self, ask: &Ask<'_>, request: &Arc<str>) -> Answered {
         let said = ask.answers();
         let as_text = ask.stop.contains(&text::STOP);
         let document = match &self.source {
             Source::Script(script) => script.document(ask.session, said, as_text, request.len()),
             Source::Program(program) => {
-                let reply = think(program, &request).await;
+                let reply = think(program, request).await;
                 reply.map(|reply| document(&reply, said, as_text, request.len()))
             }
         };
         let result = document.and_then(|document| {
             let response = document.to_string().into_bytes();
             let reply = Wire::OpenAi.read(&response).map_err(|e| ModelError::Script(e.to_string()))?;
-            Ok(Answer { request, response, reply, latency: Duration::ZERO })
+            Ok(Answer { response, reply, latency: Duration::ZERO })
         });
         Answered { failed: Vec::new(), result }
     }

@@ -147,23 +147,29 @@ async fn sort(socket: &AsyncFd<OwnedFd>, askers: &Askers) -> io::Result<()> {
             read += 4 + length;
         }
         inbox.drain(..read);
+        if inbox.is_empty() {
+            // A box is silent most of the time, and there are many.
+            inbox = Vec::new();
+        }
     }
 }
 
 async fn read_more(socket: &AsyncFd<OwnedFd>, inbox: &mut Vec<u8>) -> io::Result<()> {
-    let old = inbox.len();
-    inbox.resize(old + READ_AHEAD, 0);
     loop {
         let mut ready = socket.readable().await?;
-        match ready.try_io(|fd| sys::read(fd.as_raw_fd(), &mut inbox[old..])) {
+        let read = ready.try_io(|fd| {
+            let mut block = [0; READ_AHEAD];
+            let n = sys::read(fd.as_raw_fd(), &mut block)?;
+            inbox.extend_from_slice(&block[..n]);
+            Ok(n)
+        });
+        match read {
             Ok(Ok(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(read) => {
-                let n = read?;
-                if n < READ_AHEAD {
+                if read? < READ_AHEAD {
                     // Empty now: no need for a read that says so.
                     ready.clear_ready();
                 }
-                inbox.truncate(old + n);
                 return Ok(());
             }
             Err(_would_block) => {}

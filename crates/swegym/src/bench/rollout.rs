@@ -2,9 +2,11 @@
 //! for each attempt, against mini-swe-agent; and many at once with a model that
 //! takes its time.
 //!
-//! Both speak to the same endpoint over a real socket and run the same light
-//! commands (looking around, one edit) on the same repository, each in its own
-//! loop; what commands cost is in both figures.
+//! Both speak to the same endpoint over a real socket and run the same
+//! commands on the same repository, each in its own loop. What commands cost is
+//! in both figures, so that there are two kinds of work: looking at files and
+//! editing them, where a command is a program that reads a page, and searching
+//! (`grep -r`, git), where the commands cost more than the agents.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,7 +33,7 @@ const PEER: [&str; 2] = ["mini-swe-agent==2.4.6", "mcp"];
 const PACKAGE: &str = "cachetools==5.5.2";
 /// Attempts at once.
 const AT_ONCE: usize = 64;
-/// What every attempt does.
+/// What attempts that search begin with, and what memory is measured with.
 const COMMANDS: [&str; 9] = [
     "ls -la",
     "git log --oneline | head -3",
@@ -43,8 +45,52 @@ const COMMANDS: [&str; 9] = [
     "git status --short",
     "cat README.rst | tail -20",
 ];
-/// How often the two looks at the end are repeated.
+/// How often the two looks at the end of a search are repeated.
 const LOOKS: usize = 6;
+/// Steps of every attempt before it hands in.
+const STEPS: usize = COMMANDS.len() + 2 * LOOKS;
+
+/// What an attempt does.
+#[derive(Clone, Copy)]
+enum Work {
+    /// It reads files page by page and changes lines.
+    Edits,
+    /// It looks through the repository, with git too.
+    Searches,
+}
+
+impl Work {
+    const ALL: [Self; 2] = [Self::Edits, Self::Searches];
+
+    /// The case's name with a scaffold.
+    fn case(self, scaffold: &str) -> &'static str {
+        match (self, scaffold) {
+            (Self::Edits, "codeact") => "steps, edits, codeact",
+            (Self::Edits, _) => "steps, edits, bash",
+            (Self::Searches, "codeact") => "steps, searches, codeact",
+            (Self::Searches, _) => "steps, searches, bash",
+        }
+    }
+
+    /// Its commands. No two are the same: an agent that repeats itself is stopped.
+    fn commands(self) -> Vec<String> {
+        let edit = |i: usize| match i % 3 {
+            0 => format!("sed -n {},{}p README.rst", 1 + i, 30 + i),
+            1 => format!("head -n {} setup.cfg", 20 + i),
+            _ => format!("sed -i '{}s/^/ /' README.rst", 1 + i),
+        };
+        let look = |i: usize| match i % 2 {
+            0 => format!("grep -n import -r . | head -{}", 5 + i),
+            _ => format!("cat README.rst | tail -{}", 20 + i),
+        };
+        match self {
+            Self::Edits => (0..STEPS).map(edit).collect(),
+            Self::Searches => {
+                COMMANDS.iter().map(|line| (*line).to_owned()).chain((0..2 * LOOKS).map(look)).collect()
+            }
+        }
+    }
+}
 
 /// Files and programs of the scenario.
 struct Scene<'a> {
@@ -59,40 +105,45 @@ pub(super) async fn measure(
     session: &Session,
     attempts: usize,
     cases: &mut Vec<Case>,
+    skipped: &mut Vec<String>,
 ) -> Result<(), CommandError> {
     let scene = Scene::set(session).await?;
     let say = |text: &str| session.printer.say(text);
-    say("steps a second");
-    let quick = |tool: &str| serve(script(tool, COMMANDS.len() + 2 * LOOKS), Duration::ZERO);
-    let steps = (attempts * (COMMANDS.len() + 2 * LOOKS + 1)) as f64;
-    let mut ours = Vec::new();
-    for (scaffold, tool) in [("codeact", "execute_bash"), ("bash", "bash")] {
-        let endpoint = quick(tool).await?;
-        let seconds = scene.ours(scaffold, &endpoint, attempts, AT_ONCE)?;
-        ours.push((scaffold, steps / seconds));
+    let mut peers = vec!["local"];
+    match session.settings.environment.find_program("bwrap") {
+        Some(_) => peers.push("bubblewrap"),
+        None => skipped.push("skipped: the peer in bubblewrap: there is no bwrap".to_owned()),
     }
-    let endpoint = quick("bash").await?;
-    for kind in ["local", "bubblewrap"] {
-        let theirs = scene.theirs(kind, &endpoint, AT_ONCE)?;
-        for (scaffold, rate) in &ours {
-            cases.push(Case {
-                name: if *scaffold == "codeact" { "steps, codeact" } else { "steps, bash" },
+    say("steps a second");
+    for work in Work::ALL {
+        let commands = work.commands();
+        let mut ours = Vec::new();
+        for (scaffold, tool) in [("codeact", "execute_bash"), ("bash", "bash")] {
+            let endpoint = serve(script(tool, &commands), Duration::ZERO).await?;
+            let seconds = scene.ours(scaffold, &endpoint, attempts, AT_ONCE)?;
+            ours.push((scaffold, (attempts * (STEPS + 1)) as f64 / seconds));
+        }
+        let endpoint = serve(script("bash", &commands), Duration::ZERO).await?;
+        for kind in &peers {
+            let theirs = scene.theirs(kind, &endpoint, AT_ONCE)?;
+            cases.extend(ours.iter().map(|(scaffold, rate)| Case {
+                name: work.case(scaffold),
                 ours: *rate,
                 peer: theirs,
                 unit: "steps/s",
                 more_is_better: true,
                 against: format!("mini-swe-agent 2.4.6, {kind} environment"),
-            });
+            }));
         }
     }
     say("memory of attempts that wait for a model");
-    let slow = serve(script("bash", COMMANDS.len()), Duration::from_secs(2)).await?;
+    let slow = serve(script("bash", &COMMANDS), Duration::from_secs(2)).await?;
     let per_attempt = |bytes: u64| bytes as f64 / AT_ONCE as f64 / f64::from(1 << 20);
     let theirs = per_attempt(scene.peer_memory(&slow)?);
     for (name, scaffold, tool) in
         [("memory, bash", "bash", "bash"), ("memory, codeact", "codeact", "execute_bash")]
     {
-        let slow = serve(script(tool, COMMANDS.len()), Duration::from_secs(2)).await?;
+        let slow = serve(script(tool, &COMMANDS), Duration::from_secs(2)).await?;
         cases.push(Case {
             name,
             ours: per_attempt(scene.our_memory(scaffold, &slow)?),
@@ -108,17 +159,11 @@ pub(super) async fn measure(
 }
 
 /// Answers of one attempt: its commands and the hand-in.
-fn script(tool: &str, commands: usize) -> Script {
-    // Each look is another one: an agent that repeats itself is stopped.
-    let looks = (0..).map(|i| match i % 2 {
-        0 => format!("grep -n import -r . | head -{}", 5 + i),
-        _ => format!("cat README.rst | tail -{}", 20 + i),
-    });
-    let lines = COMMANDS.iter().map(|line| (*line).to_owned()).chain(looks).take(commands);
+fn script(tool: &str, commands: &[impl AsRef<str>]) -> Script {
     let say = "I go on with my work, and look at the next thing.";
-    let mut replies: Vec<Value> = lines
-        .map(|line| json!({"content": say, "calls": [{"name": tool, "arguments": {"command": line}}]}))
-        .collect();
+    let call = |line: &str| json!([{"name": tool, "arguments": {"command": line}}]);
+    let mut replies: Vec<Value> =
+        commands.iter().map(|line| json!({"content": say, "calls": call(line.as_ref())})).collect();
     replies.push(if tool == "bash" {
         json!({"content": "Done.", "calls": [{"name": tool, "arguments": {"command": "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"}}]})
     } else {
@@ -259,7 +304,7 @@ impl<'a> Scene<'a> {
     /// Many attempts at once: the time that waiting alone takes, against ours.
     async fn many(&self, attempts: usize) -> Result<Case, CommandError> {
         let commands = COMMANDS.len();
-        let endpoint = serve(script("execute_bash", commands), Duration::from_secs(2)).await?;
+        let endpoint = serve(script("execute_bash", &COMMANDS), Duration::from_secs(2)).await?;
         let before = leftovers();
         let started = Instant::now();
         let (mut child, out) = self.start_ours("codeact", &endpoint, attempts, attempts)?;
