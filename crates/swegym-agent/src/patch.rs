@@ -69,7 +69,7 @@ impl PatchTaker {
     }
 
     /// Sets our index up, before the agent does anything: a copy of the
-    /// repository's own, whose notes on files save reading them again.
+    /// repository's own, with notes on files that save reading them again.
     ///
     /// # Errors
     /// [`NoPatch`] where the repository or its commit is missing.
@@ -85,6 +85,11 @@ impl PatchTaker {
         // Without one, the first patch makes it from the commit.
         if let Ok(index) = sandbox.read(&format!("{}/.git/index", self.workspace), LARGEST).await {
             sandbox.write(&format!("{SCRATCH}/index"), &index, None).await?;
+            // An image's index knows no times, and git would read every file
+            // again for the first patch. It would find each among the packs,
+            // and set their times: a copy of whole packs in the box and in
+            // every snapshot of it. What this says does not matter.
+            self.git(sandbox, &["update-index", "-q", "--refresh"]).await?;
         }
         Ok(Ok(()))
     }

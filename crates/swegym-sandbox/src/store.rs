@@ -3,8 +3,8 @@
 //! ```text
 //! $SWEGYM_HOME/
 //!   store/objects/ab/<sha256>[x]   one file's bytes (`x`: executable)
-//!   store/layers/<digest>/         a tree, ready to be an overlay's lower folder
-//!   store/layers/<digest>.list     what the digest is over
+//!   store/layers/<digest>.list     what a layer holds; the digest is over it
+//!   store/layers/<digest>/         the same as a tree, an overlay's lower folder, once a box needed it
 //!   store/images/<digest>.json     ordered layers and how to start on them
 //!   mnt/                           mount point of every box, in its own mount namespace
 //!   tmp/                           work in progress
@@ -214,13 +214,15 @@ impl Store {
         self.import_folder(work.path())
     }
 
-    /// The folder of a layer, relative to the home folder.
+    /// The folder of a layer, relative to the home folder. It is made when it
+    /// is asked for the first time.
     ///
     /// # Errors
-    /// [`StoreError::Missing`].
+    /// [`StoreError::Missing`]; when it cannot be made.
     pub fn layer_folder(&self, id: LayerId) -> Result<String, StoreError> {
         let relative = format!("store/layers/{}", id.0.short());
-        if self.home.join(&relative).is_dir() {
+        let place = self.home.join(&relative);
+        if place.is_dir() || layer::lay_out(self, id, &place)? {
             return Ok(relative);
         }
         Err(StoreError::Missing { kind: "layer", id: id.0.short(), store: self.home.join("store") })

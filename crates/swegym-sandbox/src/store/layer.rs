@@ -1,10 +1,14 @@
-//! Freezing a tree into a layer: normalised, listed, linked to objects.
+//! Freezing a tree into a layer: its files become objects, the rest a list.
+//! The tree that a box can be started on is made from both when it is first
+//! needed: of most snapshots no box is ever started.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 use swegym_core::Digest;
@@ -36,7 +40,6 @@ struct Import<'a> {
     store: &'a Store,
     source: &'a Path,
     keep: &'a dyn Fn(&Path) -> bool,
-    target: PathBuf,
     list: Vec<u8>,
 }
 
@@ -46,18 +49,14 @@ pub(super) fn import(
     at: &Path,
     keep: &dyn Fn(&Path) -> bool,
 ) -> Result<LayerId, StoreError> {
-    let work = store.work_folder()?;
-    let mut import = Import { store, source, keep, target: work.path().join("layer"), list: Vec::new() };
-    let root = import.target.clone();
-    import.make_folder(&root)?;
+    let mut import = Import { store, source, keep, list: Vec::new() };
     let mut here = PathBuf::new();
     for part in at.components() {
         here.push(part);
         import.note(b'd', &here, b"");
-        import.make_folder(&root.join(&here))?;
     }
     import.folder(source, at)?;
-    place(store, &root, &import.list)
+    save_list(store, &import.list)
 }
 
 pub(super) fn import_box(
@@ -66,45 +65,113 @@ pub(super) fn import_box(
     tmp: &Path,
     without: &Path,
 ) -> Result<LayerId, StoreError> {
-    let work = store.work_folder()?;
-    let root = work.path().join("layer");
     let everything = |_: &Path| true;
-    let mut import =
-        Import { store, source: upper, keep: &everything, target: root.clone(), list: Vec::new() };
-    import.make_folder(&root)?;
+    let mut import = Import { store, source: upper, keep: &everything, list: Vec::new() };
     import.folder(upper, Path::new(""))?;
     let at = Path::new("tmp");
-    let list = std::mem::take(&mut import.list);
     let keep = |path: &Path| at.join(path) != without;
-    let mut import = Import { source: tmp, keep: &keep, list, ..import };
-    let folder = root.join(at);
+    let mut import = Import { source: tmp, keep: &keep, ..import };
     import.note(b'o', at, b"");
-    import.make_folder(&folder)?;
-    mark_opaque(&folder).map_err(StoreError::io("mark as opaque", &folder))?;
     import.folder(tmp, at)?;
-    place(store, &root, &import.list)
+    save_list(store, &import.list)
 }
 
-/// Moves a finished tree to its place under the name of its list.
-fn place(store: &Store, root: &Path, list_text: &[u8]) -> Result<LayerId, StoreError> {
+fn list_path(store: &Store, id: LayerId) -> PathBuf {
+    store.home.join(format!("store/layers/{}.list", id.0.short()))
+}
+
+fn save_list(store: &Store, list_text: &[u8]) -> Result<LayerId, StoreError> {
     let id = LayerId(Digest::of(list_text));
-    let layers = store.home.join("store/layers");
-    let place = layers.join(id.0.short());
-    // The list first: a layer without one is never seen.
-    let list = layers.join(format!("{}.list", id.0.short()));
-    write_whole(&list, list_text).map_err(StoreError::io("write", &list))?;
-    if !place.exists() {
-        match fs::rename(root, &place) {
-            // Another process was faster, with the same content.
-            Err(_) if place.exists() => {}
-            other => other.map_err(StoreError::io("place the layer", &place))?,
-        }
+    let list = list_path(store, id);
+    if !list.exists() {
+        write_whole(&list, list_text).map_err(StoreError::io("write", &list))?;
     }
     Ok(id)
 }
 
+/// Makes the tree of a layer from its list; `false` when there is no list.
+pub(super) fn lay_out(store: &Store, id: LayerId, place: &Path) -> Result<bool, StoreError> {
+    let path = list_path(store, id);
+    let list = match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        read => read.map_err(StoreError::io("read", &path))?,
+    };
+    // Many boxes may start on one layer at once, and one of them is enough.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    if place.is_dir() {
+        return Ok(true);
+    }
+    let work = store.work_folder()?;
+    let root = work.path().join("layer");
+    make_folder(&root)?;
+    for line in list.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        lay_entry(store, &root, line)?;
+    }
+    match fs::rename(&root, place) {
+        // Another process was faster, with the same content.
+        Err(_) if place.exists() => Ok(true),
+        other => other.map(|()| true).map_err(StoreError::io("place the layer", place)),
+    }
+}
+
+/// One line of a list as an entry of a tree; see [`Import::note`].
+fn lay_entry(store: &Store, root: &Path, line: &[u8]) -> Result<(), StoreError> {
+    let mut fields = line.splitn(3, |byte| *byte == b' ');
+    let (kind, content) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+    let mut rest = fields.next().unwrap_or_default();
+    if matches!(kind, b"f" | b"x") {
+        // The length, which the object knows.
+        rest = rest.splitn(2, |byte| *byte == b' ').nth(1).unwrap_or_default();
+    }
+    let target = root.join(unescape(rest));
+    let executable = kind == b"x";
+    let object = store.object(&String::from_utf8_lossy(content), executable);
+    match kind {
+        b"d" => make_folder(&target),
+        b"o" => {
+            make_folder(&target)?;
+            mark_opaque(&target).map_err(StoreError::io("mark as opaque", &target))
+        }
+        b"l" => {
+            let link = fs::read(&object).map_err(StoreError::io("read", &object))?;
+            std::os::unix::fs::symlink(OsStr::from_bytes(&link), &target)
+                .map_err(StoreError::io("make the link", &target))?;
+            give_to_boxes(&target).map_err(StoreError::io("hand over", &target))
+        }
+        b"w" => make_whiteout(&target).map_err(StoreError::io("note the deletion of", &target)),
+        _ => match fs::hard_link(&object, &target) {
+            // Some file systems allow few links to one file.
+            Err(error) if error.raw_os_error() == Some(libc::EMLINK) => {
+                fs::copy(&object, &target).map_err(StoreError::io("copy", &target))?;
+                finish_file(&target, executable).map_err(StoreError::io("finish", &target))
+            }
+            other => other.map_err(StoreError::io("link", &target)),
+        },
+    }
+}
+
+fn make_folder(path: &Path) -> Result<(), StoreError> {
+    fs::create_dir_all(path).map_err(StoreError::io("make the folder", path))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(StoreError::io("open up", path))?;
+    give_to_boxes(path).map_err(StoreError::io("hand over", path))
+}
+
+fn unescape(path: &[u8]) -> PathBuf {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut path = path.iter();
+    while let Some(byte) = path.next() {
+        bytes.push(match (byte, byte == &b'\\') {
+            (_, true) if path.next() == Some(&b'n') => b'\n',
+            // The second of two backslashes is gone.
+            (byte, _) => *byte,
+        });
+    }
+    OsString::from_vec(bytes).into()
+}
+
 pub(super) fn stats(store: &Store, id: LayerId) -> Result<LayerStats, StoreError> {
-    let path = store.home.join(format!("store/layers/{}.list", id.0.short()));
+    let path = list_path(store, id);
     let list = fs::read(&path).map_err(StoreError::io("read", &path))?;
     let mut stats = LayerStats::default();
     for line in list.split(|b| *b == b'\n').filter(|l| l.starts_with(b"f ") || l.starts_with(b"x ")) {
@@ -144,13 +211,6 @@ impl Import<'_> {
         self.list.push(b'\n');
     }
 
-    fn make_folder(&self, path: &Path) -> Result<(), StoreError> {
-        fs::create_dir_all(path).map_err(StoreError::io("make the folder", path))?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755))
-            .map_err(StoreError::io("open up", path))?;
-        give_to_boxes(path).map_err(StoreError::io("hand over", path))
-    }
-
     fn folder(&mut self, source: &Path, at: &Path) -> Result<(), StoreError> {
         let read = fs::read_dir(source).map_err(StoreError::io("read the folder", source))?;
         let mut entries =
@@ -168,87 +228,98 @@ impl Import<'_> {
     fn entry(&mut self, source: &Path, at: &Path) -> Result<(), StoreError> {
         let metadata = fs::symlink_metadata(source).map_err(StoreError::io("read", source))?;
         let kind = metadata.file_type();
-        let target = self.target.join(at);
         if kind.is_dir() {
-            let opaque = has_opaque_mark(source);
-            self.note(if opaque { b'o' } else { b'd' }, at, b"");
-            self.make_folder(&target)?;
-            if opaque {
-                mark_opaque(&target).map_err(StoreError::io("mark as opaque", &target))?;
-            }
+            self.note(if has_opaque_mark(source) { b'o' } else { b'd' }, at, b"");
             self.folder(source, at)
         } else if kind.is_symlink() {
             let link = fs::read_link(source).map_err(StoreError::io("read the link", source))?;
-            self.note(b'l', at, Digest::of(link.as_os_str().as_bytes()).hex().as_bytes());
-            std::os::unix::fs::symlink(&link, &target).map_err(StoreError::io("make the link", &target))?;
-            give_to_boxes(&target).map_err(StoreError::io("hand over", &target))
+            let digest = self.store.add_bytes(link.as_os_str().as_bytes(), false)?;
+            self.note(b'l', at, digest.hex().as_bytes());
+            Ok(())
         } else if kind.is_file() {
-            self.file(source, at, &target, &metadata)
+            let executable = metadata.permissions().mode() & 0o111 != 0;
+            let (digest, length) = self.store.add_file(source, executable)?;
+            let content = format!("{} {length}", digest.hex());
+            self.note(if executable { b'x' } else { b'f' }, at, content.as_bytes());
+            Ok(())
         } else if kind.is_char_device() && metadata.rdev() == 0 {
             self.note(b'w', at, b"");
-            make_whiteout(&target).map_err(StoreError::io("note the deletion of", &target))
+            Ok(())
         } else {
             // Pipes and sockets mean nothing in another box.
             Ok(())
         }
     }
-
-    fn file(
-        &mut self,
-        source: &Path,
-        at: &Path,
-        target: &Path,
-        metadata: &fs::Metadata,
-    ) -> Result<(), StoreError> {
-        let executable = metadata.permissions().mode() & 0o111 != 0;
-        let (digest, object) = self.store.add_object(source, executable)?;
-        let content = format!("{} {}", digest.hex(), metadata.len());
-        self.note(if executable { b'x' } else { b'f' }, at, content.as_bytes());
-        match fs::hard_link(&object, target) {
-            // Some file systems allow few links to one file.
-            Err(error) if error.raw_os_error() == Some(libc::EMLINK) => {
-                fs::copy(&object, target).map_err(StoreError::io("copy", target))?;
-                finish_file(target, executable).map_err(StoreError::io("finish", target))
-            }
-            other => other.map_err(StoreError::io("link", target)),
-        }
-    }
 }
 
+/// A file up to this length is hashed in memory, and written only where the
+/// store does not have it: a snapshot holds all that changed since the first.
+const SMALL: usize = 1 << 20;
+
 impl Store {
-    /// Copies a file into the objects, hashing it on the way.
-    fn add_object(&self, source: &Path, executable: bool) -> Result<(Digest, PathBuf), StoreError> {
-        let partial = self.home.join("tmp").join(work_name());
+    fn object(&self, hex: &str, executable: bool) -> PathBuf {
+        let folder = hex.get(..2).unwrap_or_default();
+        self.home.join(format!("store/objects/{folder}/{hex}{}", if executable { "x" } else { "" }))
+    }
+
+    /// Copies a file into the objects; gives digest and length of what was read.
+    fn add_file(&self, source: &Path, executable: bool) -> Result<(Digest, u64), StoreError> {
         let mut input = fs::File::open(source).map_err(StoreError::io("read", source))?;
-        let mut output = fs::File::create(&partial).map_err(StoreError::io("write", &partial))?;
-        let mut hash = Sha256::new();
-        let mut buffer = vec![0; 128 << 10];
-        loop {
-            let n = input.read(&mut buffer).map_err(StoreError::io("read", source))?;
-            if n == 0 {
-                break;
-            }
-            hash.update(&buffer[..n]);
-            let written = output.write_all(&buffer[..n]);
+        let mut start = Vec::new();
+        let read = (&mut input).take(SMALL as u64).read_to_end(&mut start);
+        if read.map_err(StoreError::io("read", source))? < SMALL {
+            return Ok((self.add_bytes(&start, executable)?, start.len() as u64));
+        }
+        let partial = self.home.join("tmp").join(work_name());
+        let copied = copy_hashed(&start, &mut input, &partial);
+        if copied.is_err() {
+            let _ = fs::remove_file(&partial);
+        }
+        let (digest, length) = copied.map_err(StoreError::io("write", &partial))?;
+        self.place_object(&partial, digest, executable)?;
+        Ok((digest, length))
+    }
+
+    fn add_bytes(&self, bytes: &[u8], executable: bool) -> Result<Digest, StoreError> {
+        let digest = Digest::of(bytes);
+        if !self.object(&digest.hex(), executable).exists() {
+            let partial = self.home.join("tmp").join(work_name());
+            let written = fs::write(&partial, bytes);
             if written.is_err() {
                 let _ = fs::remove_file(&partial);
             }
             written.map_err(StoreError::io("write", &partial))?;
+            self.place_object(&partial, digest, executable)?;
         }
-        drop(output);
-        let digest = Digest::from_bytes(hash.finalize().into());
-        let hex = digest.hex();
-        let folder = self.home.join("store/objects").join(&hex[..2]);
-        let object = folder.join(format!("{hex}{}", if executable { "x" } else { "" }));
-        if object.exists() {
-            fs::remove_file(&partial).map_err(StoreError::io("remove", &partial))?;
-        } else {
-            fs::create_dir_all(&folder).map_err(StoreError::io("make the folder", &folder))?;
-            finish_file(&partial, executable).map_err(StoreError::io("finish", &partial))?;
-            fs::rename(&partial, &object).map_err(StoreError::io("place", &object))?;
-        }
-        Ok((digest, object))
+        Ok(digest)
     }
+
+    fn place_object(&self, partial: &Path, digest: Digest, executable: bool) -> Result<(), StoreError> {
+        let object = self.object(&digest.hex(), executable);
+        if object.exists() {
+            return fs::remove_file(partial).map_err(StoreError::io("remove", partial));
+        }
+        let folder = object.parent().unwrap_or(&self.home);
+        fs::create_dir_all(folder).map_err(StoreError::io("make the folder", folder))?;
+        finish_file(partial, executable).map_err(StoreError::io("finish", partial))?;
+        fs::rename(partial, &object).map_err(StoreError::io("place", &object))
+    }
+}
+
+/// Writes what was read and what follows it; gives its digest and length.
+fn copy_hashed(start: &[u8], rest: &mut fs::File, to: &Path) -> io::Result<(Digest, u64)> {
+    let mut output = fs::File::create(to)?;
+    let (mut hash, mut length) = (Sha256::new(), 0);
+    let mut buffer = vec![0; 128 << 10];
+    let mut piece = start;
+    while !piece.is_empty() {
+        hash.update(piece);
+        output.write_all(piece)?;
+        length += piece.len() as u64;
+        let read = rest.read(&mut buffer)?;
+        piece = &buffer[..read];
+    }
+    Ok((Digest::from_bytes(hash.finalize().into()), length))
 }
 
 fn finish_file(path: &Path, executable: bool) -> io::Result<()> {
@@ -282,4 +353,56 @@ fn make_whiteout(path: &Path) -> io::Result<()> {
     // SAFETY: a NUL-terminated path.
     sys::check(unsafe { libc::mknod(name.as_ptr(), libc::S_IFCHR, 0) })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Everything under a folder: path, what it is, what it holds.
+    fn tree(folder: &Path, at: &Path, all: &mut Vec<(PathBuf, String)>) {
+        let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(Result::unwrap).collect();
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let (path, at) = (entry.path(), at.join(entry.file_name()));
+            let kind = entry.file_type().unwrap();
+            let what = if kind.is_symlink() {
+                format!("-> {}", fs::read_link(&path).unwrap().display())
+            } else if kind.is_dir() {
+                format!("folder {}", has_opaque_mark(&path))
+            } else {
+                let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o111;
+                format!("{} {}", mode != 0, fs::read_to_string(&path).unwrap())
+            };
+            all.push((at.clone(), what));
+            if kind.is_dir() {
+                tree(&path, &at, all);
+            }
+        }
+    }
+
+    #[test]
+    fn a_tree_is_made_again_from_list_and_objects() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(home.path()).unwrap();
+        let source = tempfile::tempdir().unwrap();
+        let source = source.path();
+        fs::create_dir_all(source.join("a b/deep")).unwrap();
+        fs::write(source.join("a b/deep/odd\nna\\me \\n"), "one").unwrap();
+        fs::write(source.join("run"), "two").unwrap();
+        fs::set_permissions(source.join("run"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(source.join("large"), "x".repeat(SMALL + 17)).unwrap();
+        fs::write(source.join("edge"), "y".repeat(SMALL)).unwrap();
+        std::os::unix::fs::symlink("../else where", source.join("link")).unwrap();
+        let id = store.import_folder(source).unwrap();
+        assert!(!home.path().join(format!("store/layers/{}", id.0.short())).exists());
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        tree(source, Path::new(""), &mut before);
+        let folder = home.path().join(store.layer_folder(id).unwrap());
+        tree(&folder, Path::new(""), &mut after);
+        assert_eq!(before, after);
+        // The tree is the same layer again, and a layer without a list is none.
+        assert_eq!(store.import_folder(&folder).unwrap(), id);
+        assert!(store.layer_folder(LayerId(Digest::of(b"none"))).is_err());
+    }
 }
