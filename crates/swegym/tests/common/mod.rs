@@ -27,7 +27,7 @@ impl Gym {
         Self { shared: Some(Arc::clone(other)), ..Self::new() }
     }
 
-    fn home(&self) -> PathBuf {
+    pub fn home(&self) -> PathBuf {
         self.shared.as_ref().map_or_else(|| self.path("home"), |other| other.home())
     }
 
