@@ -259,8 +259,8 @@ fn an_attempt_can_be_replayed_and_forked_at_any_step() {
     // A snapshot holds what the agent changed, and no pack that git has touched.
     let stepped = rows(&gym.read(&record));
     let layers = stepped.iter().filter_map(|row| row["event"]["layers"][0].as_str());
-    let lists = layers.map(|layer| gym.home().join(format!("store/layers/{}.list", &layer[..16])));
-    let last = std::fs::read_to_string(lists.last().unwrap()).unwrap();
+    let mut lists = layers.map(|layer| gym.home().join(format!("store/layers/{}.list", &layer[..16])));
+    let last = std::fs::read_to_string(lists.next_back().unwrap()).unwrap();
     assert!(last.contains("testbed/toy.py") && !last.contains(".git/objects"), "{last}");
     let replay: Value = serde_json::from_str(&gym.must(&[
         "replay",
