@@ -104,6 +104,9 @@ pub(crate) fn grade(printer: Printer, cores: usize, args: &GradeArgs) -> Result<
     Ok(Done { graded: cases.len() - broken, resolved, broken, run_report, explained })
 }
 
+/// Graded cases that may wait to be entered while threads go on.
+const WAITING: usize = 1024;
+
 /// Streams the dataset by and grades each row's logs as it comes; what has no
 /// row comes last.
 fn grade_all<'a>(
@@ -115,12 +118,15 @@ fn grade_all<'a>(
     let (done, books) = (Mutex::new(Vec::new()), Mutex::new(Books::new(grader.cases, out)));
     let grade = |pairs: Vec<Pair>| {
         let graded: Vec<_> = pairs.into_iter().map(|pair| grader.grade(pair)).collect();
-        lock(&done).extend(graded);
-        // Whoever finds the books free enters what all have done.
-        match books.try_lock() {
-            Ok(mut books) => books.enter(std::mem::take(&mut lock(&done))),
-            Err(_) => Ok(()),
-        }
+        let waiting = {
+            let mut done = lock(&done);
+            done.extend(graded);
+            done.len()
+        };
+        // Whoever finds the books free enters what all have done. Where a slow
+        // disk lets much of it wait, all wait, so that memory does not grow.
+        let books = if waiting < WAITING { books.try_lock().ok() } else { Some(lock(&books)) };
+        books.map_or(Ok(()), |mut books| books.enter(std::mem::take(&mut lock(&done))))
     };
     let mut queue = queue::work(rows, Queue::of(grader.cases), cores, &grade)?;
     // Alone by now, so that the books are free.
