@@ -77,21 +77,35 @@ impl PatchTaker {
         sandbox.write(&format!("{SCRATCH}/exclude"), self.excluded.as_bytes(), None).await?;
         // Git names objects by paths that need this folder.
         sandbox.write(&format!("{SCRATCH}/objects/.kept"), b"", None).await?;
-        if !self.stands_at_base(sandbox).await {
-            let commit = format!("{}^{{commit}}", self.base_commit);
-            let done = self.git(sandbox, &["cat-file", "-e", &commit]).await?;
-            return Ok(if done.succeeded() { Ok(()) } else { Err(NoPatch(words(&done))) });
-        }
-        // Without one, the first patch makes it from the commit.
-        if let Ok(index) = sandbox.read(&format!("{}/.git/index", self.workspace), LARGEST).await {
+        if self.stands_at_base(sandbox).await
+            && let Ok(index) = sandbox.read(&format!("{}/.git/index", self.workspace), LARGEST).await
+        {
             sandbox.write(&format!("{SCRATCH}/index"), &index, None).await?;
-            // An image's index knows no times, and git would read every file
-            // again for the first patch. It would find each among the packs,
-            // and set their times: a copy of whole packs in the box and in
-            // every snapshot of it. What this says does not matter.
-            self.git(sandbox, &["update-index", "-q", "--refresh"]).await?;
+            self.refresh(sandbox).await?;
+            return Ok(Ok(()));
         }
+        self.make_index(sandbox).await
+    }
+
+    /// Makes our index from the commit.
+    async fn make_index(&self, sandbox: &dyn Sandbox) -> Result<Result<(), NoPatch>, SandboxError> {
+        let tree = format!("{}^{{tree}}", self.base_commit);
+        let done = self.git(sandbox, &["read-tree", &tree]).await?;
+        if !done.succeeded() {
+            return Ok(Err(NoPatch(words(&done))));
+        }
+        self.refresh(sandbox).await?;
         Ok(Ok(()))
+    }
+
+    /// Notes times and sizes of files that are as our index says. Without them
+    /// (images and commits have none) git would read every file again for the
+    /// first patch. It would find each among the packs, and set their times: a
+    /// copy of whole packs in the box and in every snapshot of it.
+    async fn refresh(&self, sandbox: &dyn Sandbox) -> Result<(), SandboxError> {
+        // Fails where some file is another one, which is no fault.
+        self.git(sandbox, &["update-index", "-q", "--refresh"]).await?;
+        Ok(())
     }
 
     /// Whether the repository's head is the base commit, by its files alone: a
@@ -183,8 +197,8 @@ impl PatchTaker {
         );
         sandbox.exec(Command::shell(&line, PATIENCE).in_folder(&self.workspace)).await?;
         if sandbox.read(&format!("{SCRATCH}/index"), LARGEST).await.is_err() {
-            let tree = format!("{}^{{tree}}", self.base_commit);
-            self.git(sandbox, &["read-tree", &tree]).await?;
+            // What is wrong shows when the patch is taken.
+            let _ = self.make_index(sandbox).await?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::rows;
+use common::{Gym, rows};
 use common::toy::{bash, call, finish, gym, id, observations, play, result, shown};
 use serde_json::{Value, json};
 
@@ -244,6 +244,30 @@ fn calls_as_text_are_the_same_work() {
     }
 }
 
+/// The list of what the last snapshot of a record holds.
+fn last_snapshot(gym: &Gym, record: &str) -> String {
+    let stepped = rows(&gym.read(record));
+    let layer = stepped.iter().rev().find_map(|row| row["event"]["layers"].as_array()?.last()?.as_str());
+    let list = gym.home().join(format!("store/layers/{}.list", &layer.unwrap()[..16]));
+    std::fs::read_to_string(list).unwrap()
+}
+
+#[test]
+fn a_patch_is_taken_where_our_index_is_gone() {
+    let gym = gym();
+    let replies = [
+        bash("rm -rf /tmp/.swegym; echo '# first' >> toy.py"),
+        bash("echo new > new.txt; git rm -q --cached toy.py"),
+        finish(),
+    ];
+    let (run, result) = play(&gym, "gone", &replies, &[]);
+    let patch = result["patch"].as_str().unwrap();
+    assert!(patch.contains("+# first") && patch.contains("b/new.txt"), "{patch}");
+    assert!(!patch.contains("deleted file"), "{patch}");
+    let snapshot = last_snapshot(&gym, &format!("{run}/trajectories/{}/0.jsonl", id(&gym)));
+    assert!(!snapshot.contains("objects/pack"), "{snapshot}");
+}
+
 #[test]
 fn an_attempt_can_be_replayed_and_forked_at_any_step() {
     let gym = gym();
@@ -257,11 +281,8 @@ fn an_attempt_can_be_replayed_and_forked_at_any_step() {
     let (run, whole) = play(&gym, "long", &replies, &[]);
     let record = format!("{run}/trajectories/{}/0.jsonl", id(&gym));
     // A snapshot holds what the agent changed, and no pack that git has touched.
-    let stepped = rows(&gym.read(&record));
-    let layers = stepped.iter().filter_map(|row| row["event"]["layers"][0].as_str());
-    let mut lists = layers.map(|layer| gym.home().join(format!("store/layers/{}.list", &layer[..16])));
-    let last = std::fs::read_to_string(lists.next_back().unwrap()).unwrap();
-    assert!(last.contains("testbed/toy.py") && !last.contains(".git/objects"), "{last}");
+    let snapshot = last_snapshot(&gym, &record);
+    assert!(snapshot.contains("testbed/toy.py") && !snapshot.contains(".git/objects"), "{snapshot}");
     let replay: Value = serde_json::from_str(&gym.must(&[
         "replay",
         &record,
