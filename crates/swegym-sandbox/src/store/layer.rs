@@ -105,8 +105,8 @@ pub(super) fn lay_out(store: &Store, id: LayerId, place: &Path) -> Result<bool, 
     let work = store.work_folder()?;
     let root = work.path().join("layer");
     make_folder(&root)?;
-    for line in list.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        lay_entry(store, &root, line)?;
+    for line in Line::all(&list) {
+        line.lay(store, &root)?;
     }
     match fs::rename(&root, place) {
         // Another process was faster, with the same content.
@@ -115,39 +115,63 @@ pub(super) fn lay_out(store: &Store, id: LayerId, place: &Path) -> Result<bool, 
     }
 }
 
-/// One line of a list as an entry of a tree; see [`Import::note`].
-fn lay_entry(store: &Store, root: &Path, line: &[u8]) -> Result<(), StoreError> {
-    let mut fields = line.splitn(3, |byte| *byte == b' ');
-    let (kind, content) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
-    let mut rest = fields.next().unwrap_or_default();
-    if matches!(kind, b"f" | b"x") {
-        // The length, which the object knows.
-        rest = rest.splitn(2, |byte| *byte == b' ').nth(1).unwrap_or_default();
+/// One line of a list; see [`Import::note`].
+struct Line<'a> {
+    kind: &'a [u8],
+    /// The digest of a file's or a link's content; empty for others.
+    digest: &'a [u8],
+    /// The length of a file.
+    length: u64,
+    path: &'a [u8],
+}
+
+impl<'a> Line<'a> {
+    fn all(list: &'a [u8]) -> impl Iterator<Item = Self> {
+        list.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(Self::read)
     }
-    let target = root.join(unescape(rest));
-    let executable = kind == b"x";
-    let object = store.object(&String::from_utf8_lossy(content), executable);
-    match kind {
-        b"d" => make_folder(&target),
-        b"o" => {
-            make_folder(&target)?;
-            mark_opaque(&target).map_err(StoreError::io("mark as opaque", &target))
+
+    fn read(line: &'a [u8]) -> Self {
+        let cut = |text: &'a [u8]| {
+            let at = text.iter().position(|byte| *byte == b' ').unwrap_or(text.len());
+            (&text[..at], text.get(at + 1..).unwrap_or_default())
+        };
+        let (kind, rest) = cut(line);
+        let (digest, path) = cut(rest);
+        if !matches!(kind, b"f" | b"x") {
+            return Self { kind, digest, length: 0, path };
         }
-        b"l" => {
-            let link = fs::read(&object).map_err(StoreError::io("read", &object))?;
-            std::os::unix::fs::symlink(OsStr::from_bytes(&link), &target)
-                .map_err(StoreError::io("make the link", &target))?;
-            give_to_boxes(&target).map_err(StoreError::io("hand over", &target))
-        }
-        b"w" => make_whiteout(&target).map_err(StoreError::io("note the deletion of", &target)),
-        _ => match fs::hard_link(&object, &target) {
-            // Some file systems allow few links to one file.
-            Err(error) if error.raw_os_error() == Some(libc::EMLINK) => {
-                fs::copy(&object, &target).map_err(StoreError::io("copy", &target))?;
-                finish_file(&target, executable).map_err(StoreError::io("finish", &target))
+        let (length, path) = cut(path);
+        let length = std::str::from_utf8(length).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+        Self { kind, digest, length, path }
+    }
+
+    /// Makes the entry in a tree.
+    fn lay(&self, store: &Store, root: &Path) -> Result<(), StoreError> {
+        let target = root.join(unescape(self.path));
+        let executable = self.kind == b"x";
+        let object = store.object(&String::from_utf8_lossy(self.digest), executable);
+        match self.kind {
+            b"d" => make_folder(&target),
+            b"o" => {
+                make_folder(&target)?;
+                mark_opaque(&target).map_err(StoreError::io("mark as opaque", &target))
             }
-            other => other.map_err(StoreError::io("link", &target)),
-        },
+            b"l" => {
+                let link = fs::read(&object).map_err(StoreError::io("read", &object))?;
+                std::os::unix::fs::symlink(OsStr::from_bytes(&link), &target)
+                    .map_err(StoreError::io("make the link", &target))?;
+                give_to_boxes(&target).map_err(StoreError::io("hand over", &target))
+            }
+            b"w" => make_whiteout(&target).map_err(StoreError::io("note the deletion of", &target)),
+            _ => match fs::hard_link(&object, &target) {
+                // Some file systems allow few links to one file.
+                Err(error) if error.raw_os_error() == Some(libc::EMLINK) => {
+                    fs::copy(&object, &target).map_err(StoreError::io("copy", &target))?;
+                    finish_file(&target, executable).map_err(StoreError::io("finish", &target))
+                }
+                other => other.map_err(StoreError::io("link", &target)),
+            },
+        }
     }
 }
 
@@ -161,10 +185,9 @@ fn unescape(path: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(path.len());
     let mut path = path.iter();
     while let Some(byte) = path.next() {
-        bytes.push(match (byte, byte == &b'\\') {
-            (_, true) if path.next() == Some(&b'n') => b'\n',
-            // The second of two backslashes is gone.
-            (byte, _) => *byte,
+        bytes.push(match byte {
+            b'\\' => path.next().map_or(b'\\', |escaped| if *escaped == b'n' { b'\n' } else { *escaped }),
+            other => *other,
         });
     }
     OsString::from_vec(bytes).into()
@@ -174,11 +197,9 @@ pub(super) fn stats(store: &Store, id: LayerId) -> Result<LayerStats, StoreError
     let path = list_path(store, id);
     let list = fs::read(&path).map_err(StoreError::io("read", &path))?;
     let mut stats = LayerStats::default();
-    for line in list.split(|b| *b == b'\n').filter(|l| l.starts_with(b"f ") || l.starts_with(b"x ")) {
-        let size =
-            line.split(|b| *b == b' ').nth(2).and_then(|s| std::str::from_utf8(s).ok()?.parse::<u64>().ok());
+    for line in Line::all(&list).filter(|line| matches!(line.kind, b"f" | b"x")) {
         stats.files += 1;
-        stats.bytes += size.unwrap_or(0);
+        stats.bytes += line.length;
     }
     Ok(stats)
 }
