@@ -83,7 +83,7 @@ impl Names {
 
     /// Bytes of all names together.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub fn text_len(&self) -> usize {
         self.text.len()
     }
 
@@ -93,12 +93,6 @@ impl Names {
         let end = *self.ends.get(at)?;
         let start = if at == 0 { 0 } else { self.ends[at - 1] };
         Some(&self.text[start..end])
-    }
-
-    /// The first name.
-    #[must_use]
-    pub fn first(&self) -> Option<&str> {
-        self.get(0)
     }
 
     /// Whether a name is among them; looks at each.

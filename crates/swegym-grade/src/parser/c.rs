@@ -121,12 +121,12 @@ fn read_doctest(xml: &str) -> Option<StatusMap> {
                 let own = attribute(&start, "name");
                 tests = cases.iter().map(|case| format!("{case} > {own}")).collect();
                 for test in &tests {
-                    map.say(test.clone(), Said::Status(TestStatus::Passed));
+                    map.say(test, Said::Status(TestStatus::Passed));
                 }
             }
             "Expression" if attribute(&start, "success") != "true" => {
                 for test in open.iter().flat_map(|(_, tests)| tests) {
-                    map.say(test.clone(), Said::Status(TestStatus::Failed));
+                    map.say(test, Said::Status(TestStatus::Failed));
                 }
             }
             _ => {}

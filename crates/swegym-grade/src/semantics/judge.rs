@@ -153,7 +153,7 @@ impl<'a> Statuses<'a> {
         }
         let sort = |list, tests: &Names| {
             // Most tests are as expected.
-            let success = Names::with_capacity(tests.len(), tests.bytes());
+            let success = Names::with_capacity(tests.len(), tests.text_len());
             let mut sides = Sides { success, ..Sides::default() };
             for test in tests {
                 match self.decide(list, test).holds() {
