@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{Gym, rows};
 use common::toy::{bash, call, finish, gym, id, observations, play, result, shown};
+use common::{Gym, rows};
 use serde_json::{Value, json};
 
 #[test]
