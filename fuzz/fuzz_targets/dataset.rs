@@ -1,5 +1,6 @@
 //! Datasets: any file gives rows, errors or a refusal, and any row can be
-//! written in every shape, checked, counted and filtered.
+//! written in every shape, checked, counted and filtered. Graders read rows in
+//! a quicker way of their own, to the same end.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -22,6 +23,15 @@ fuzz_target!(|bytes: &[u8]| {
                     let _ = shape.row(&instance);
                 }
             }
+        }
+    }
+    for row in Rows::open(&path).into_iter().flatten().take(1000).flatten() {
+        let whole = row.read().and_then(|row| Shape::of(&row.fields).instance(row, Need::Grading));
+        if let Ok(whole) = whole {
+            let quick = row.for_grading().expect("the other reader reads it");
+            assert_eq!(quick.instance_id, whole.instance_id);
+            assert_eq!((quick.fail_to_pass, quick.pass_to_pass), (whole.fail_to_pass, whole.pass_to_pass));
+            assert_eq!((quick.log_parser, quick.eval_type), (whole.log_parser, whole.eval_type));
         }
     }
     if let Ok(rows) = Rows::open(&path) {
