@@ -33,6 +33,23 @@ fn teachers_teach_and_their_attempts_are_tested() {
     let (first, again) = (noisy("noisy"), noisy("again"));
     assert!(first.0 > 0 && first.0 < 3 * count, "{} of {}", first.0, 3 * count);
     assert_eq!(first, again);
+    // Graded again from the evidence alone: every attempt, and in the run report the first.
+    let summary: Value =
+        serde_json::from_str(&gym.must(&["grade", "--run", "noisy", "--out", "graded.jsonl", "--json"]))
+            .unwrap();
+    assert_eq!(
+        (summary["graded"].as_u64(), summary["resolved"].as_u64()),
+        (Some(3 * count as u64), Some(first.0 as u64))
+    );
+    let resolved = |row: &Value| (row["instance_id"].clone(), row["resolved"].clone());
+    let (graded, noisy) = (rows(&gym.read("graded.jsonl")), rows(&gym.read("noisy/reports.jsonl")));
+    let report: Value = serde_json::from_str(&gym.read("graded.run_report.json")).unwrap();
+    assert_eq!((graded.len(), report["submitted_instances"].as_u64()), (3 * count, Some(count as u64)));
+    for row in &noisy {
+        let place = format!("{}/{}/", row["instance_id"].as_str().unwrap(), row["attempt"]);
+        let again = graded.iter().find(|again| again["log"].as_str().unwrap().contains(&place)).unwrap();
+        assert_eq!(resolved(again), resolved(row));
+    }
     // What they came to, and what the one is to the other.
     let flags = ["--evaluation", "gold-eval", "--against", "noisy", "--json"];
     let metrics: Value =

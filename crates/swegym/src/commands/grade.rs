@@ -95,11 +95,12 @@ pub(crate) fn grade(printer: Printer, cores: usize, args: &GradeArgs) -> Result<
     books.out.finish()?;
     books.explained.sort_by_key(|(at, ..)| *at);
     books.reports.sort_by_key(|(at, _)| *at);
-    let reports: Vec<Report> = books.reports.into_iter().map(|(_, report)| report).collect();
+    let resolved = books.reports.iter().filter(|(_, report)| report.resolved()).count();
+    let first = books.reports.into_iter().filter(|(at, _)| cases[*at].is_first());
+    let reports: Vec<Report> = first.map(|(_, report)| report).collect();
     let run_report = args.report.clone().unwrap_or_else(|| args.out.with_extension("run_report.json"));
     let text = reports::write_run_report(&queue.ids, &reports);
     std::fs::write(&run_report, text).map_err(|e| CommandError::file("write", &run_report, &e))?;
-    let resolved = reports.iter().filter(|r| r.resolved()).count();
     let (broken, explained) = (books.broken, books.explained);
     Ok(Done { graded: cases.len() - broken, resolved, broken, run_report, explained })
 }

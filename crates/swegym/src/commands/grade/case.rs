@@ -45,6 +45,8 @@ pub(crate) enum Case {
     Evaluation {
         /// The instance.
         id: String,
+        /// Which attempt at it.
+        attempt: u32,
         /// Where its evidence lies.
         folder: PathBuf,
     },
@@ -180,15 +182,19 @@ pub(crate) fn of_run(folder: &Path, instances: Option<&Path>) -> Result<(PathBuf
     };
     let evaluations = folder.join("evaluations");
     let entries = fs::read_dir(&evaluations).map_err(|e| CommandError::file("read", &evaluations, &e))?;
-    let mut cases: Vec<(String, PathBuf)> = entries
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let folder = entry.path().join("0");
-            folder.is_dir().then(|| (entry.file_name().to_string_lossy().into_owned(), folder))
-        })
-        .collect();
+    let mut cases = Vec::new();
+    for entry in entries.flatten() {
+        let attempts = fs::read_dir(entry.path()).into_iter().flatten().flatten();
+        let number = |attempt: fs::DirEntry| attempt.file_name().to_str()?.parse::<u32>().ok();
+        let id = entry.file_name().to_string_lossy().into_owned();
+        cases.extend(attempts.filter_map(number).map(|attempt| (id.clone(), attempt)));
+    }
     cases.sort();
-    Ok((file, cases.into_iter().map(|(id, folder)| Case::Evaluation { id, folder }).collect()))
+    let case = |(id, attempt): (String, u32)| {
+        let folder = evaluations.join(&id).join(attempt.to_string());
+        Case::Evaluation { id, attempt, folder }
+    };
+    Ok((file, cases.into_iter().map(case).collect()))
 }
 
 impl Case {
@@ -208,6 +214,11 @@ impl Case {
             Self::BadRow { fault, .. } => Err(fault.clone()),
             Self::Evaluation { id, .. } => Ok(id),
         }
+    }
+
+    /// Whether a run report, which has one answer for each instance, has this one.
+    pub(crate) fn is_first(&self) -> bool {
+        !matches!(self, Self::Evaluation { attempt: 1.., .. })
     }
 
     /// The log, as it was named.
