@@ -17,6 +17,16 @@ pub struct Names {
 }
 
 impl Names {
+    /// As many as most suites have, and more: a list that grows beyond its room
+    /// is copied (reference/swe-gym.md, section 1.4, has 132 in the mean).
+    pub const OF_A_SUITE: usize = 224;
+
+    /// An empty list with room for the names of most suites.
+    #[must_use]
+    pub fn of_a_suite() -> Self {
+        Self::with_capacity(Self::OF_A_SUITE, Self::OF_A_SUITE * 48)
+    }
+
     /// An empty list with room for some names of some length.
     #[must_use]
     pub fn with_capacity(names: usize, bytes: usize) -> Self {
@@ -29,19 +39,19 @@ impl Names {
     /// When it is none.
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
         let mut json = serde_json::Deserializer::from_str(text);
-        let names = json.deserialize_seq(List)?;
+        // No longer than what is written, and few names are shorter than these.
+        let names = json.deserialize_seq(List(Self::with_capacity(text.len() / 16, text.len())))?;
         json.end()?;
         Ok(names)
     }
 
-    /// The strings of a sequence.
+    /// This list and the strings of a sequence.
     ///
     /// # Errors
     /// When one of its elements is something else.
-    pub fn of_sequence<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
-        let mut names = Self::default();
-        while list.next_element_seed(Next(&mut names))?.is_some() {}
-        Ok(names)
+    pub fn and_sequence<'de, A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self, A::Error> {
+        while list.next_element_seed(Next(&mut self))?.is_some() {}
+        Ok(self)
     }
 
     /// Writes a JSON list of strings, as `serde_json` does, but not character
@@ -53,7 +63,7 @@ impl Names {
             to.push_str(&serde_json::to_string(self).unwrap_or_default());
             return;
         }
-        to.reserve(self.text.len() + 3 * self.len() + 2);
+        to.reserve(self.json_len());
         to.push('[');
         for (at, name) in self.iter().enumerate() {
             to.push_str(if at == 0 { "\"" } else { ",\"" });
@@ -61,6 +71,12 @@ impl Names {
             to.push('"');
         }
         to.push(']');
+    }
+
+    /// Bytes that [`Self::write_json`] writes, or more, where no character is escaped.
+    #[must_use]
+    pub fn json_len(&self) -> usize {
+        self.text.len() + 3 * self.len() + 2
     }
 
     /// Adds a name at the end.
@@ -185,8 +201,8 @@ impl Serialize for Names {
     }
 }
 
-/// A list of names.
-struct List;
+/// A list of names, which go to this one.
+struct List(Names);
 
 impl<'de> Visitor<'de> for List {
     type Value = Names;
@@ -196,7 +212,7 @@ impl<'de> Visitor<'de> for List {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Names, A::Error> {
-        Names::of_sequence(list)
+        self.0.and_sequence(list)
     }
 }
 

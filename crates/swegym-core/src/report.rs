@@ -46,8 +46,9 @@ pub struct Report {
     pub ambiguous_failure: Option<String>,
     /// Why there is no test result although nothing broke (patch refused, forged log, witnesses disagree, …).
     pub reason: Option<Fault>,
-    /// Test by test; absent when no test result exists.
-    pub tests_status: Option<TestsStatus>,
+    /// Test by test; absent when no test result exists. Apart, because reports
+    /// without it are kept by the thousand.
+    pub tests_status: Option<Box<TestsStatus>>,
 }
 
 impl Report {

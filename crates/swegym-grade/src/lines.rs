@@ -209,7 +209,8 @@ fn normalise(bytes: Cow<'_, [u8]>) -> Cow<'_, str> {
     let bytes = match bytes {
         Cow::Borrowed(bytes) if memchr(b'\r', bytes).is_none() => {
             // Quicker than the lossy way, which looks at every character.
-            return std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
+            return simdutf8::basic::from_utf8(bytes)
+                .map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
         }
         bytes => {
             let mut bytes = bytes.into_owned();

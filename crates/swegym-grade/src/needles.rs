@@ -6,7 +6,7 @@ use aho_corasick::packed::Searcher;
 use aho_corasick::{AhoCorasick, Span};
 use indexmap::IndexMap;
 use memchr::memmem::Finder;
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::{memchr, memrchr};
 
 /// A few words; none holds a line end.
 pub(crate) struct Needles(Kind);
@@ -15,8 +15,6 @@ enum Kind {
     One(Finder<'static>),
     Several(Searcher, Vec<Piece>),
     Many(AhoCorasick),
-    /// A character, where what follows it may tell.
-    Before(u8, fn(&[u8]) -> bool),
 }
 
 /// Two bytes of one word or more, with their place in each: a search for two
@@ -63,12 +61,6 @@ impl Needles {
         Self(Kind::Many(AhoCorasick::new(words).expect("few short words")))
     }
 
-    /// A character below U+0080 and whether what follows it, up to the end of
-    /// the text, may tell.
-    pub(crate) fn before(character: u8, tells: fn(&[u8]) -> bool) -> Self {
-        Self(Kind::Before(character, tells))
-    }
-
     /// Where one of them is, or a part of one: in the first line that holds any.
     pub(crate) fn find(&self, text: &[u8]) -> Option<usize> {
         match &self.0 {
@@ -83,7 +75,6 @@ impl Needles {
                     at = found.start() + 1;
                 }
             }
-            Kind::Before(character, tells) => memchr_iter(*character, text).find(|at| tells(&text[at + 1..])),
             Kind::Many(words) => words.find(text).map(|found| found.start()),
         }
     }

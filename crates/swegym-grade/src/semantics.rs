@@ -257,7 +257,7 @@ impl Semantics {
             let message = "the log names tests, but none of the expected ones";
             report.reason = Some(Fault::new(Boundary::Task, "no_expected_test", message));
         }
-        report.tests_status = Some(status);
+        report.tests_status = Some(status.into());
         report
     }
 }

@@ -41,20 +41,14 @@ pub struct StatusMap {
     hasher: foldhash::fast::RandomState,
 }
 
-/// Tests for which a map has place from its first one on, and the length of
-/// their names: most logs name a hundred tests or more (reference/swe-gym.md,
-/// section 1.4), and a table that grows is filled again.
-const MANY: usize = 224;
-const LENGTH: usize = 48;
-
 impl StatusMap {
     /// A test's latest word; its place in the order is that of its first.
     pub fn say(&mut self, test: impl AsRef<str>, said: Said) {
         let test = test.as_ref();
         if self.said.is_empty() {
-            self.names = Names::with_capacity(MANY, MANY * LENGTH);
-            self.said.reserve(MANY);
-            self.places.reserve(MANY, |_| 0);
+            self.names = Names::of_a_suite();
+            self.said.reserve(Names::OF_A_SUITE);
+            self.places.reserve(Names::OF_A_SUITE, |_| 0);
         }
         let Self { names, places, hasher, .. } = self;
         let hash = |name: &str| hasher.hash_one(name);

@@ -16,7 +16,7 @@ use crate::{InstanceId, Names};
 #[must_use]
 pub fn read_for_grading(json: &[u8]) -> Option<Instance> {
     // Looked at whole, and not string by string.
-    let mut json = serde_json::Deserializer::from_str(std::str::from_utf8(json).ok()?);
+    let mut json = serde_json::Deserializer::from_str(simdutf8::basic::from_utf8(json).ok()?);
     let instance = json.deserialize_map(Fields).ok()?;
     json.end().ok().map(|()| instance)
 }
@@ -39,12 +39,12 @@ impl<'de> Visitor<'de> for Fields {
         while let Some(name) = row.next_key::<&str>()? {
             let text: &mut Option<String> = match name {
                 "FAIL_TO_PASS" => {
-                    let (names, written) = row.next_value_seed(Tests)?;
+                    let (names, written) = row.next_value_seed(Tests(Names::with_capacity(8, 512)))?;
                     (fail_to_pass, encoding) = (Some(names), written);
                     continue;
                 }
                 "PASS_TO_PASS" => {
-                    pass_to_pass = Some(row.next_value_seed(Tests)?.0);
+                    pass_to_pass = Some(row.next_value_seed(Tests(Names::of_a_suite()))?.0);
                     continue;
                 }
                 "patch" | "test_patch" | "problem_statement" | "hints_text" => {
@@ -94,8 +94,8 @@ impl<'de> Visitor<'de> for Fields {
     }
 }
 
-/// A list of tests, in either encoding.
-struct Tests;
+/// A list of tests, in either encoding; in the first, they go to this one.
+struct Tests(Names);
 
 impl<'de> DeserializeSeed<'de> for Tests {
     type Value = (Names, ListEncoding);
@@ -113,7 +113,7 @@ impl<'de> Visitor<'de> for Tests {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
-        Ok((Names::of_sequence(list)?, ListEncoding::List))
+        Ok((self.0.and_sequence(list)?, ListEncoding::List))
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {

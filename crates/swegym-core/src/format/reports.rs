@@ -51,7 +51,7 @@ impl<'a> Body<'a> {
             resolved: report.resolved(),
             infra_failure: report.infra_failure.is_some(),
             infra_failure_reason: failure_reason(report),
-            tests_status: report.tests_status.as_ref().map(Lists::of),
+            tests_status: report.tests_status.as_deref().map(Lists::of),
         }
     }
 }
@@ -93,6 +93,8 @@ pub fn write_graded(report: &Report, log: &str, semantics: &str) -> String {
     let mut line = serde_json::to_string(&row).unwrap_or_default();
     line.pop();
     if let Some(status) = &report.tests_status {
+        // Once, and with room for the end of the line.
+        line.reserve(lists_len(status) + 256);
         write_lists(status, &mut line);
     }
     if let Some(reason) = &report.reason {
@@ -101,6 +103,12 @@ pub fn write_graded(report: &Report, log: &str, semantics: &str) -> String {
     }
     line.push('}');
     line
+}
+
+/// Bytes of the lists, where no character is escaped.
+fn lists_len(status: &TestsStatus) -> usize {
+    let lists = [&status.fail_to_pass, &status.pass_to_pass, &status.fail_to_fail, &status.pass_to_fail];
+    lists.iter().flat_map(|sides| [&sides.success, &sides.failure]).map(Names::json_len).sum()
 }
 
 /// The lists of a report, its last field but one.
@@ -183,7 +191,7 @@ fn read_row(row: &mut Row<'_>) -> Result<Report, FormatError> {
         _ => Resolution::No,
     };
     let tests_status = match row.take("tests_status") {
-        Some(value) => Some(read_tests_status(row, &value)?),
+        Some(value) => Some(read_tests_status(row, &value)?.into()),
         None => None,
     };
     Ok(Report {
@@ -258,8 +266,9 @@ struct RunReport<'a> {
 /// completed, resolved or not, and any other is an error. Signs of trouble
 /// stand beside these lists, so that what is counted stays the same.
 #[must_use]
-pub fn write_run_report(all: &[InstanceId], reports: &[Report]) -> String {
-    let mut sorted: Vec<(&str, &Report)> = reports.iter().map(|r| (r.instance_id.as_str(), r)).collect();
+pub fn write_run_report<'a>(all: &[InstanceId], reports: impl IntoIterator<Item = &'a Report>) -> String {
+    let reports = reports.into_iter().map(|r| (r.instance_id.as_str(), r));
+    let mut sorted: Vec<(&str, &Report)> = reports.collect();
     sorted.sort_by_key(|(id, _)| *id);
     let ids = |holds: &dyn Fn(&Report) -> bool| {
         let mut found: Vec<&str> = sorted.iter().filter(|(_, r)| holds(r)).map(|(id, _)| *id).collect();
@@ -336,7 +345,7 @@ mod tests {
             infra_failure: None,
             ambiguous_failure: None,
             reason: None,
-            tests_status: Some(TestsStatus::default()),
+            tests_status: Some(Box::default()),
         }
     }
 
@@ -353,11 +362,11 @@ mod tests {
             success: success.iter().collect(),
             failure: failure.iter().collect(),
         };
-        unresolved.tests_status = Some(TestsStatus {
+        unresolved.tests_status = Some(Box::new(TestsStatus {
             fail_to_pass: sides(&["t::a", "t::b"], &["t::\"c\"\n"]),
             pass_to_pass: sides(&[], &["é"]),
             ..TestsStatus::default()
-        });
+        }));
         unresolved.reason = Some(Fault::new(Boundary::Agent, "forged_end", "why"));
         let mut none = report("a-1", Resolution::No);
         none.tests_status = None;

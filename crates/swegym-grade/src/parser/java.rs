@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::LazyLock;
 
-use memchr::memmem::FinderRev;
 use regex::Regex;
 use swegym_core::TestStatus;
 
@@ -11,7 +10,7 @@ use super::pattern::pattern;
 use super::{Edition, Said, StatusMap, by_line};
 use crate::lines::Lines;
 use crate::needles::needles;
-use crate::text::{is_python_space, python_split, python_strip};
+use crate::text::{is_python_space, python_split, python_strip, python_word};
 
 /// Maven does not name what passes, so every test is run by a command of its
 /// own. Commands as the shell traces them and results are matched in order;
@@ -47,16 +46,10 @@ pub(super) fn maven(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
 
 /// `^.*-Dtest=(\S+).*$`: of several options the last one with a value.
 fn named_test(line: &str) -> Option<&str> {
-    static OPTION: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new("-Dtest="));
-    let mut before = line;
-    loop {
-        before = &before[..OPTION.rfind(before)?];
-        let value = &line[before.len() + OPTION.needle().len()..];
-        let word = value.split(is_python_space).next().unwrap_or_default();
-        if !word.is_empty() {
-            return Some(word);
-        }
-    }
+    let equals = memchr::memrchr_iter(b'=', line.as_bytes());
+    let values = equals.filter(|at| line[..*at].ends_with("-Dtest")).map(|at| &line[at + 1..]);
+    let at_once = |value: &&str| !value.starts_with(is_python_space);
+    values.filter(at_once).find_map(|value| Some(python_word(value)?.0))
 }
 
 /// `[junit] [PASS] name`; an error is a failure.

@@ -177,6 +177,10 @@ pub(super) fn calypso(lines: &mut Lines<'_>) -> StatusMap {
                 continue;
             }
             for line in piece.strip_suffix('\n').unwrap_or(piece).split('\n') {
+                if COMMANDS.find(line.as_bytes()).is_none() {
+                    runs.see(line);
+                    continue;
+                }
                 for (at, part) in line.split(COMMAND).enumerate() {
                     runs.running |= at > 0;
                     runs.see(part);

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 use regex::Regex;
-use swegym_core::TestStatus;
+use swegym_core::{Names, TestStatus};
 
 use super::pattern::pattern;
 use super::{Edition, Said, StatusMap};
@@ -245,7 +245,7 @@ pub(super) fn sympy(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
     static HEADING: LazyLock<Regex> = LazyLock::new(|| pattern(r"(_*) (.*)\.py:(.*) (_*)"));
     static FILE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(".py:"));
     let mut map = StatusMap::default();
-    let mut said = Vec::new();
+    let (mut tests, mut said) = (Names::default(), Vec::new());
     while let Some(line) = lines.next_with(needles![".py:", "test_"]) {
         if FILE.find(line.as_bytes()).is_some()
             && let Some(found) = HEADING.captures(line)
@@ -262,10 +262,11 @@ pub(super) fn sympy(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
         let ends = [(" E", TestStatus::Error), (" F", TestStatus::Failed), (" ok", TestStatus::Passed)];
         let status = ends.into_iter().find(|(end, _)| line.ends_with(end)).map(|(_, status)| status);
         if let (Some(status), Some((test, _))) = (status, python_word(line)) {
-            said.push((test.to_owned(), status));
+            tests.push(test);
+            said.push(status);
         }
     }
-    for (test, status) in said {
+    for (test, status) in tests.iter().zip(said) {
         map.say(test, Said::Status(status));
     }
     map

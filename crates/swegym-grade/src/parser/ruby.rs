@@ -7,10 +7,10 @@ use regex::Regex;
 use swegym_core::TestStatus;
 
 use super::pattern::pattern;
-use super::{LogParser, StatusMap, by_line};
+use super::{LogParser, Said, StatusMap, by_line};
 use crate::lines::Lines;
-use crate::needles::{Needles, needles};
-use crate::text::{is_python_word, python_lstrip};
+use crate::needles::{Needles, needles, pieces};
+use crate::text::{is_python_word, python_lstrip, python_strip};
 
 fn letter(letter: &str) -> TestStatus {
     match letter {
@@ -40,11 +40,33 @@ pub(super) fn cucumber(lines: &mut Lines<'_>) -> StatusMap {
 
 /// `test: name: .: (0.001)`; `O` is an omission.
 pub(super) fn ruby_unit(lines: &mut Lines<'_>) -> StatusMap {
-    static OUTCOME: LazyLock<Needles> = LazyLock::new(|| Needles::before(b':', may_be_outcome));
-    by_line(lines, &OUTCOME, |line| {
+    let mut map = StatusMap::default();
+    let mut see = |line: &str| {
+        let line = python_strip(line);
         let without = line.strip_prefix("test: ").and_then(before_outcome);
-        without.or_else(|| before_outcome(line))
-    })
+        if let Some((test, status)) = without.or_else(|| before_outcome(line)) {
+            map.say(test, Said::Status(status));
+        }
+    };
+    while let Some(block) = lines.block() {
+        for piece in pieces(block) {
+            // Of what is beyond ASCII some are blanks, too.
+            let words = if piece.is_ascii() { blank_and_outcome() } else { needles![":"] };
+            words.lines(piece).for_each(&mut see);
+        }
+    }
+    map
+}
+
+/// A blank and the letter of an outcome: rarer than the colon before them.
+#[rustfmt::skip]
+fn blank_and_outcome() -> &'static Needles {
+    needles![
+        " .", "\t.", "\x0b.", "\x0c.", "\x1c.", "\x1d.", "\x1e.", "\x1f.",
+        " E", "\tE", "\x0bE", "\x0cE", "\x1cE", "\x1dE", "\x1eE", "\x1fE",
+        " F", "\tF", "\x0bF", "\x0cF", "\x1cF", "\x1dF", "\x1eF", "\x1fF",
+        " O", "\tO", "\x0bO", "\x0cO", "\x1cO", "\x1dO", "\x1eO", "\x1fO",
+    ]
 }
 
 /// Blanks and a letter; of what is beyond ASCII some are blanks.
@@ -93,5 +115,22 @@ pub(super) fn jekyll(instance_id: &str) -> Option<LogParser> {
         "9141" | "8047" | "8167" => Some(LogParser::Minitest),
         "8761" | "8771" => Some(LogParser::Cucumber),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_white_space_may_stand_before_an_outcome() {
+        let blanks = " \t\u{b}\u{c}\u{1c}\u{1d}\u{1e}\u{1f}\u{85}\u{a0}\u{1680}\u{2003}\u{2028}\u{202f}\u{205f}\u{3000}";
+        for blank in blanks.chars() {
+            for outcome in ["E", "F", "O", ".", "E:", "EE", "P"] {
+                let log = format!("before\n  test: name:{blank}{blank}{outcome}\nafter: a");
+                let named = LogParser::RubyUnit.parse(&log).contains_key("name");
+                assert_eq!(named, !["EE", "P"].contains(&outcome), "{log:?}");
+            }
+        }
     }
 }

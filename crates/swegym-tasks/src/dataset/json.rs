@@ -10,17 +10,23 @@ use super::rows::RowText;
 
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
+/// A longer row is an exception, which the next one is not expected to be.
+const LIKELY_ROW: usize = 256 << 10;
+
 /// Rows, one a line.
 pub(super) struct Lines<R> {
     file: Arc<str>,
     text: R,
     line: usize,
+    /// Length of the row before: those of a file are alike, and one that grows
+    /// while it is read is copied each time.
+    length: usize,
     over: bool,
 }
 
 impl<R: BufRead> Lines<R> {
     pub(super) fn new(file: Arc<str>, text: R) -> Self {
-        Self { file, text, line: 0, over: false }
+        Self { file, text, line: 0, length: 0, over: false }
     }
 }
 
@@ -28,7 +34,7 @@ impl<R: BufRead> Iterator for Lines<R> {
     type Item = Result<RowText, FormatError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity((self.length + self.length / 8).min(LIKELY_ROW));
         while !self.over {
             bytes.clear();
             self.line += 1;
@@ -47,6 +53,7 @@ impl<R: BufRead> Iterator for Lines<R> {
                 bytes.pop();
             }
             if !bytes.trim_ascii().is_empty() {
+                self.length = bytes.len();
                 return Some(Ok(RowText { file: self.file.clone(), line: self.line, json: bytes }));
             }
         }

@@ -237,7 +237,7 @@ fn open_file(path: &Path) -> Result<Box<dyn Iterator<Item = Item> + Send>, Datas
                 [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::Decoder::new(file).map_err(read)?),
                 _ => Box::new(file),
             };
-            let mut text = BufReader::with_capacity(1 << 20, text);
+            let mut text = BufReader::with_capacity(1 << 18, text);
             let start = text.fill_buf().map_err(read)?;
             let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
             if start.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[') {

@@ -94,12 +94,12 @@ pub(crate) fn grade(printer: Printer, cores: usize, args: &GradeArgs) -> Result<
     queue.unreadable.tell(printer, &instances);
     books.out.finish()?;
     books.explained.sort_by_key(|(at, ..)| *at);
-    books.reports.sort_by_key(|(at, _)| *at);
-    let resolved = books.reports.iter().filter(|(_, report)| report.resolved()).count();
-    let first = books.reports.into_iter().filter(|(at, _)| cases[*at].is_first());
-    let reports: Vec<Report> = first.map(|(_, report)| report).collect();
+    let mut reports: Vec<&(usize, Report)> = books.reports.iter().collect();
+    reports.sort_unstable_by_key(|(at, _)| *at);
+    let resolved = reports.iter().filter(|(_, report)| report.resolved()).count();
+    let first = reports.into_iter().filter(|(at, _)| cases[*at].is_first()).map(|(_, report)| report);
     let run_report = args.report.clone().unwrap_or_else(|| args.out.with_extension("run_report.json"));
-    let text = reports::write_run_report(&queue.ids, &reports);
+    let text = reports::write_run_report(&queue.ids, first);
     std::fs::write(&run_report, text).map_err(|e| CommandError::file("write", &run_report, &e))?;
     let (broken, explained) = (books.broken, books.explained);
     Ok(Done { graded: cases.len() - broken, resolved, broken, run_report, explained })

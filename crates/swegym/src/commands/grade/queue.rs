@@ -140,7 +140,7 @@ impl<'a> Shared<'a> {
 pub(super) struct Queue<'a> {
     /// The first case of each instance that they wait for, and the next of the
     /// same one by the place of the one before.
-    waiting: HashMap<&'a str, usize>,
+    waiting: HashMap<&'a str, usize, foldhash::fast::RandomState>,
     next: Vec<Option<usize>>,
     ready: VecDeque<Pair>,
     /// Handfuls of rows that are being parsed.
@@ -157,7 +157,7 @@ impl<'a> Queue<'a> {
     /// Lets every case wait for its instance; those that name none are ready.
     pub(super) fn of(cases: &'a [Case]) -> Self {
         let mut queue = Self {
-            waiting: HashMap::with_capacity(cases.len()),
+            waiting: HashMap::with_capacity_and_hasher(cases.len(), Default::default()),
             next: vec![None; cases.len()],
             ready: VecDeque::new(),
             open: 0,
