@@ -7,8 +7,11 @@ use thiserror::Error;
 use tokenizers::decoders::byte_level::ByteLevel as ByteDecoder;
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::normalizers::unicode::NFC;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{AddedToken, Tokenizer as Inner};
+use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer as Inner};
 
 use crate::conversation::Conversation;
 use crate::mask::Mask;
@@ -124,6 +127,39 @@ impl Document {
     }
 }
 
+/// How text falls into words, inside which BPE joins bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Splits {
+    /// As GPT-2's does. The gym's base policies were made with it.
+    Gpt2,
+    /// As Qwen2's does, which `transformers` 5 takes for every tokenizer beside
+    /// a model of that family, whatever the tokenizer's own file says.
+    #[default]
+    Qwen2,
+}
+
+/// Qwen2's pattern.
+const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+impl Splits {
+    fn set_up(self, inner: &mut Inner) -> tokenizers::Result<()> {
+        match self {
+            Self::Gpt2 => {
+                inner.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
+            }
+            Self::Qwen2 => {
+                let words =
+                    Split::new(SplitPattern::Regex(QWEN2.into()), SplitDelimiterBehavior::Isolated, false)?;
+                let bytes = ByteLevel::new(false, true, false);
+                inner.with_pre_tokenizer(Some(Sequence::new(vec![words.into(), bytes.into()])));
+                inner.with_normalizer(Some(NFC))?;
+            }
+        }
+        inner.with_decoder(Some(ByteDecoder::new(false, true, true)));
+        Ok(())
+    }
+}
+
 /// Trains byte-level BPE. `special` are further tokens that are never split.
 ///
 /// # Errors
@@ -133,6 +169,7 @@ pub fn train_tokenizer(
     vocabulary: usize,
     special: &[String],
     template: Option<&str>,
+    splits: Splits,
 ) -> Result<Tokenizer, CorpusError> {
     let mut named = vec![END_OF_TEXT.to_owned()];
     named.extend(MESSAGE.map(str::to_owned));
@@ -143,8 +180,7 @@ pub fn train_tokenizer(
     }
     let failed = |e: Box<dyn std::error::Error + Send + Sync>| TokenizerError::Encode(e.to_string());
     let mut inner = Inner::new(BPE::default());
-    inner.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
-    inner.with_decoder(Some(ByteDecoder::new(false, true, true)));
+    splits.set_up(&mut inner).map_err(failed)?;
     let tokens = named.iter().map(|token| AddedToken::from(token.clone(), true)).collect();
     let trainer = BpeTrainer::builder()
         .vocab_size(vocabulary)

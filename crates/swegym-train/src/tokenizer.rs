@@ -1,6 +1,8 @@
 //! Text to tokens and back: the `tokenizers` crate, with the files that stand
 //! beside a model.
 
+mod words;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +11,7 @@ use thiserror::Error;
 use tokenizers::Tokenizer as Inner;
 
 use crate::template::{Template, TemplateError};
+use words::Words;
 
 /// The files of a tokenizer, which go with a model wherever it is written.
 const FILES: [&str; 8] = [
@@ -29,6 +32,8 @@ pub type Place = (usize, usize);
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     inner: Inner,
+    /// Where the library need not see every word of a text.
+    words: Option<Words>,
     /// How conversations become text, where the model has a way.
     pub template: Option<Template>,
     /// The token that ends what is said.
@@ -157,7 +162,8 @@ impl Tokenizer {
         let special = added.iter().filter(|(_, token)| token.special).map(|(id, _)| *id).collect();
         // Ids may have gaps; what counts is the largest.
         let len = inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
-        Ok(Self { inner, template, end, ends, special, len, files })
+        let words = Words::of(&inner);
+        Ok(Self { inner, words, template, end, ends, special, len, files })
     }
 
     /// Tokens, added ones included.
@@ -199,8 +205,10 @@ impl Tokenizer {
     /// # Errors
     /// The library refuses the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        let encoded =
-            self.inner.encode_fast(text, false).map_err(|e| TokenizerError::Encode(e.to_string()))?;
+        if self.words.is_some() {
+            return Ok(self.encode_with_places(text)?.0);
+        }
+        let encoded = self.inner.encode_fast(text, false).map_err(refused)?;
         Ok(encoded.get_ids().to_vec())
     }
 
@@ -209,7 +217,12 @@ impl Tokenizer {
     /// # Errors
     /// The library refuses the text.
     pub fn encode_with_places(&self, text: &str) -> Result<(Vec<u32>, Vec<Place>), TokenizerError> {
-        let encoded = self.inner.encode(text, false).map_err(|e| TokenizerError::Encode(e.to_string()))?;
+        if let Some(words) = &self.words
+            && let Some(tokens) = words.encode(&self.inner, text).map_err(refused)?
+        {
+            return Ok(tokens);
+        }
+        let encoded = self.inner.encode(text, false).map_err(refused)?;
         Ok((encoded.get_ids().to_vec(), encoded.get_offsets().to_vec()))
     }
 
@@ -222,6 +235,11 @@ impl Tokenizer {
     pub fn files(&self) -> &[(String, Vec<u8>)] {
         &self.files
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
+fn refused(error: tokenizers::Error) -> TokenizerError {
+    TokenizerError::Encode(error.to_string())
 }
 
 /// A token in settings: its text, or an object that holds it.

@@ -20,7 +20,7 @@ pub(crate) use improve::{ImproveArgs, Memory, PaperArgs, Start};
 pub(crate) use select::{ScoreArgs, SelectArgs};
 pub(crate) use train::{
     AdapterArgs, CourseArgs, HeldOutArgs, PretrainArgs, ServeArgs, SftArgs, Size, TokenizerArgs, TrainVerb,
-    VerifierArgs,
+    VerifierArgs, WordsOf,
 };
 
 /// Make, check and grade executable software-engineering tasks, and let agents work on them

@@ -56,9 +56,22 @@ pub(crate) struct TokenizerArgs {
     /// Chat template (Jinja) [default: ChatML]
     #[arg(long, value_name = "FILE")]
     pub(crate) template: Option<PathBuf>,
+    /// Whose rule splits text into words; beside a Qwen model, transformers 5
+    /// knows no other than qwen2's
+    #[arg(long, value_name = "FAMILY", value_enum, default_value_t = WordsOf::Qwen2)]
+    pub(crate) words: WordsOf,
     /// Folder to write
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+}
+
+/// Rules that split text into words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WordsOf {
+    /// GPT-2's.
+    Gpt2,
+    /// Qwen2's.
+    Qwen2,
 }
 
 /// What a model is made of.

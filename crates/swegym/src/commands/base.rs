@@ -150,7 +150,8 @@ pub(crate) async fn make(session: &Session, size: Size, run: RunArgs) -> Result<
 
     say("[3/5] tokenizer");
     let sources = [text(&talks), text(&transcripts)];
-    let words = ["train", "tokenizer", "--vocabulary", "1024", "--text", &sources[0], &sources[1]];
+    let rest = ["--words", "gpt2", "--text", &sources[0], &sources[1]];
+    let words = [&["train", "tokenizer", "--vocabulary", "1024"][..], &rest].concat();
     let tokenizer = text(&workshop.step("tokenizer", words).await?);
 
     say("[4/5] model");
