@@ -15,7 +15,7 @@ use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer as Inner};
 
 use crate::conversation::Conversation;
 use crate::mask::Mask;
-use crate::tokenizer::{Tokenizer, TokenizerError};
+use crate::tokenizer::{QWEN2, Tokenizer, TokenizerError};
 use crate::tokens::{TokenRow, TokensError, row_of};
 
 /// The template that tokenizers of ours come with: ChatML, without anything
@@ -137,9 +137,6 @@ pub enum Splits {
     #[default]
     Qwen2,
 }
-
-/// Qwen2's pattern.
-const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 impl Splits {
     fn set_up(self, inner: &mut Inner) -> tokenizers::Result<()> {

@@ -13,6 +13,8 @@ use tokenizers::Tokenizer as Inner;
 use crate::template::{Template, TemplateError};
 use words::Words;
 
+pub(crate) use words::QWEN2;
+
 /// The files of a tokenizer, which go with a model wherever it is written.
 const FILES: [&str; 8] = [
     "tokenizer.json",
