@@ -2,10 +2,11 @@
 //!
 //! The library copies every word of a text several times, with a list of where
 //! each of its bytes came from. A trajectory says the same words again and
-//! again: here each is given to the library once in a text, and what it said
-//! is taken for every other place. Tokens and places are the library's own.
+//! again: here each is given to the library once, and what it said is taken for
+//! every other place. Tokens and places are the library's own.
 
 use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use regex::Regex;
 use tokenizers::pattern::Pattern as _;
@@ -31,9 +32,18 @@ const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{
 #[derive(Debug, Clone)]
 pub(super) struct Words {
     split: Split,
-    /// The same for ASCII text, several times as fast.
+    /// The same for text of settled characters, several times as fast.
     plain: Option<Plain>,
+    /// Words that were met before.
+    known: Arc<RwLock<Known<Box<str>>>>,
 }
+
+/// Words and their tokens, with places inside the word.
+type Known<W> = HashMap<W, Arc<[Token]>, foldhash::fast::RandomState>;
+
+/// So many words are kept, none longer than this.
+const KEPT: usize = 1 << 16;
+const LONGEST_KEPT: usize = 64;
 
 /// A token, and the bytes that it stands for.
 type Token = (u32, Place);
@@ -73,7 +83,7 @@ impl Words {
             _ => return None,
         };
         let plain = Plain::of(&split.pattern);
-        Some(Self { split, plain })
+        Some(Self { split, plain, known: Arc::default() })
     }
 
     /// The tokens of a text with their places; `None` where the normalizer
@@ -85,7 +95,7 @@ impl Words {
     ) -> tokenizers::Result<Option<(Vec<u32>, Vec<Place>)>> {
         let parts = inner.get_added_vocabulary().extract_and_normalize(inner.get_normalizer(), text);
         let (mut ids, mut places) = (Vec::new(), Vec::new());
-        let mut known: HashMap<&str, Vec<Token>, foldhash::fast::RandomState> = HashMap::default();
+        let mut known: Known<&str> = HashMap::default();
         for (part, (start, end), added) in parts.get_splits(OffsetReferential::Original, OffsetType::Byte) {
             if let Some(added) = added {
                 ids.extend(added.iter().map(|token| token.id));
@@ -98,9 +108,9 @@ impl Words {
             for (from, to) in self.split(part)? {
                 let word = &part[from..to];
                 if !known.contains_key(word) {
-                    known.insert(word, tokens_of(inner, word)?);
+                    known.insert(word, self.tokens_of(inner, word)?);
                 }
-                for &(id, (first, last)) in known.get(word).into_iter().flatten() {
+                for &(id, (first, last)) in known.get(word).into_iter().flat_map(|tokens| &**tokens) {
                     ids.push(id);
                     places.push((start + from + first, start + from + last));
                 }
@@ -111,10 +121,25 @@ impl Words {
 }
 
 impl Words {
+    /// What the library says of one word, or has said before.
+    fn tokens_of(&self, inner: &Inner, word: &str) -> tokenizers::Result<Arc<[Token]>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tokens) = known.get(word) {
+            return Ok(tokens.clone());
+        }
+        let keep = known.len() < KEPT && word.len() <= LONGEST_KEPT;
+        drop(known);
+        let tokens: Arc<[Token]> = tokens_of(inner, word)?.into();
+        if keep {
+            self.known.write().unwrap_or_else(PoisonError::into_inner).insert(word.into(), tokens.clone());
+        }
+        Ok(tokens)
+    }
+
     /// Where words begin and end.
     fn split(&self, part: &str) -> tokenizers::Result<Vec<Place>> {
         match &self.plain {
-            Some(plain) if part.is_ascii() => Ok(plain.split(part)),
+            Some(plain) if part.is_ascii() || part.chars().all(is_settled) => Ok(plain.split(part)),
             _ => Ok((&self.split.regex).find_matches(part)?.into_iter().map(|(place, _)| place).collect()),
         }
     }
@@ -141,13 +166,12 @@ impl Plain {
     }
 
     fn split(&self, part: &str) -> Vec<Place> {
-        let bytes = part.as_bytes();
         let mut places = Vec::with_capacity(part.len() / 3);
         let mut at = 0;
         while let Some(found) = self.pattern.find_at(part, at) {
             let (start, mut end) = (found.start(), found.end());
-            if self.gives_back(&bytes[start..end]) && bytes.get(end).is_some_and(|next| !is_space(*next)) {
-                end -= 1;
+            if part[end..].starts_with(|next: char| !next.is_whitespace()) {
+                end -= self.gives_back(&part[start..end]);
             }
             if start > at {
                 places.push((at, start));
@@ -161,17 +185,23 @@ impl Plain {
         places
     }
 
-    /// Whether a word is of blanks alone, and leaves the last to a word that follows.
-    fn gives_back(&self, word: &[u8]) -> bool {
-        let [first, .., last] = word else { return false };
-        let whole = is_space(*first) && word.iter().all(|byte| is_space(*byte));
-        whole && !(self.by_lines && matches!(last, b'\r' | b'\n'))
+    /// How many bytes of a word go to the word that follows it: its last blank,
+    /// if it is of several blanks alone.
+    fn gives_back(&self, word: &str) -> usize {
+        let Some(last) = word.chars().next_back().filter(|last| last.is_whitespace()) else { return 0 };
+        let whole = word.len() > last.len_utf8() && word.chars().all(char::is_whitespace);
+        if whole && !(self.by_lines && matches!(last, '\r' | '\n')) { last.len_utf8() } else { 0 }
     }
 }
 
-/// `\s`, below U+0080.
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t'..=b'\r')
+/// Characters that were letters, numbers, blanks or none of them in every
+/// edition of Unicode that either engine may know, and fold to themselves:
+/// Latin, Greek, Cyrillic, signs, kana, ideographs, Hangul, emoji.
+fn is_settled(c: char) -> bool {
+    matches!(c,
+        '\0'..='\u{17e}' | '\u{180}'..='\u{52f}' | '\u{2000}'..='\u{27bf}' | '\u{3000}'..='\u{303f}'
+        | '\u{3041}'..='\u{3096}' | '\u{30a0}'..='\u{30ff}' | '\u{4e00}'..='\u{9fa5}'
+        | '\u{ac00}'..='\u{d7a3}' | '\u{fe0f}' | '\u{1f300}'..='\u{1f6ff}')
 }
 
 /// What the library says of one word.
@@ -279,6 +309,22 @@ mod tests {
                 };
                 prop_assert_eq!(&ids, expected.get_ids(), "{:?}", &text);
                 prop_assert_eq!(&places, expected.get_offsets(), "{:?}", &text);
+            }
+        }
+    }
+
+    #[test]
+    fn settled_characters_fall_into_the_same_words() {
+        let settled: Vec<char> = ('\0'..=char::MAX).filter(|c| is_settled(*c)).collect();
+        for pattern in [GPT2, QWEN2, LLAMA3].map(|pattern| SplitPattern::Regex(pattern.into())) {
+            let plain = Plain::of(&pattern).unwrap();
+            let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false).unwrap();
+            for some in settled.chunks(40) {
+                let text: String =
+                    some.iter().flat_map(|c| [*c, 'b', ' ', *c, *c, '\'', *c, '1', *c, '\n', *c]).collect();
+                let expected = (&split.regex).find_matches(&text).unwrap();
+                let expected: Vec<Place> = expected.into_iter().map(|(place, _)| place).collect();
+                assert_eq!(plain.split(&text), expected, "{text:?}");
             }
         }
     }
