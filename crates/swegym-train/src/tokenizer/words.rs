@@ -118,9 +118,7 @@ impl Words {
         }
         Ok(Some((ids, places)))
     }
-}
 
-impl Words {
     /// What the library says of one word, or has said before.
     fn tokens_of(&self, inner: &Inner, word: &str) -> tokenizers::Result<Arc<[Token]>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
