@@ -21,6 +21,8 @@ const TROUBLES: [(&str, &str); 4] = [
 ];
 
 const ARROWS: &[u8] = b">>>>> ";
+/// Signs of arrows, in a block, that may each be looked at.
+const FEW_SIGNS: usize = 200;
 const BLOCK: usize = 256 << 10;
 /// More than any marker with its number takes.
 const LONGEST: usize = 256;
@@ -105,7 +107,14 @@ impl Marks {
 
     fn note_all(&mut self, block: &[u8], whole: usize, start: u64) {
         static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(ARROWS));
-        for at in FINDER.find_iter(block).take_while(|at| *at < whole) {
+        // A search for one sign is twice as quick as one for six, as long as it
+        // finds little else.
+        let mut signs = memchr::memchr_iter(ARROWS[0], block).take_while(|at| *at < whole);
+        for at in signs.by_ref().take(FEW_SIGNS).filter(|at| block[*at..].starts_with(ARROWS)) {
+            self.note(&block[at + ARROWS.len()..], start + at as u64);
+        }
+        let Some(rest) = signs.next() else { return };
+        for at in FINDER.find_iter(&block[rest..]).map(|at| rest + at).take_while(|at| *at < whole) {
             self.note(&block[at + ARROWS.len()..], start + at as u64);
         }
     }
@@ -212,6 +221,15 @@ mod tests {
         assert_eq!(marks.words, Some(Words { applied: true, reset_failed: true }));
         assert!(marks.answer_applied.is_some());
         assert_eq!(marks.trouble, Some("tests_timed_out"));
+    }
+
+    #[test]
+    fn markers_among_many_signs_are_found_once() {
+        for before in FEW_SIGNS - 12..FEW_SIGNS + 3 {
+            let text =
+                format!("{}>>>>> Test Exit Code: 0\n{0}>>>>> Test Exit Code: 1\n", "<b>".repeat(before));
+            assert_eq!(scan(&text).exits_clean, [true, false], "{before}");
+        }
     }
 
     #[test]
