@@ -68,9 +68,7 @@ pub(crate) struct TokenizerArgs {
 /// Rules that split text into words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum WordsOf {
-    /// GPT-2's.
     Gpt2,
-    /// Qwen2's.
     Qwen2,
 }
 
