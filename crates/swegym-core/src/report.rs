@@ -52,7 +52,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether the problem is solved: full resolution only.
+    /// Whether the prediction resolves the instance: full resolution only.
     #[must_use]
     pub fn resolved(&self) -> bool {
         self.resolution == Resolution::Full

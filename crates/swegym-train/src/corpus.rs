@@ -129,7 +129,7 @@ impl Document {
 
 /// How text falls into words, inside which BPE joins bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Splits {
+pub enum WordRule {
     /// As GPT-2's does. The gym's base policies were made with it.
     Gpt2,
     /// As Qwen2's does, which `transformers` 5 takes for every tokenizer beside
@@ -138,7 +138,7 @@ pub enum Splits {
     Qwen2,
 }
 
-impl Splits {
+impl WordRule {
     fn set_up(self, inner: &mut Inner) -> tokenizers::Result<()> {
         match self {
             Self::Gpt2 => {
@@ -166,7 +166,7 @@ pub fn train_tokenizer(
     vocabulary: usize,
     special: &[String],
     template: Option<&str>,
-    splits: Splits,
+    rule: WordRule,
 ) -> Result<Tokenizer, CorpusError> {
     let mut named = vec![END_OF_TEXT.to_owned()];
     named.extend(MESSAGE.map(str::to_owned));
@@ -177,7 +177,7 @@ pub fn train_tokenizer(
     }
     let failed = |e: Box<dyn std::error::Error + Send + Sync>| TokenizerError::Encode(e.to_string());
     let mut inner = Inner::new(BPE::default());
-    splits.set_up(&mut inner).map_err(failed)?;
+    rule.set_up(&mut inner).map_err(failed)?;
     let tokens = named.iter().map(|token| AddedToken::from(token.clone(), true)).collect();
     let trainer = BpeTrainer::builder()
         .vocab_size(vocabulary)

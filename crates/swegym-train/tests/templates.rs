@@ -34,7 +34,7 @@ fn texts_are_those_of_transformers() {
 
 fn tokenizer(template: Option<&str>) -> Tokenizer {
     let text = "assistant user system tool says hello there and runs a command ".repeat(8);
-    corpus::train_tokenizer(&[text], 320, &[], template, corpus::Splits::default()).expect("a tokenizer")
+    corpus::train_tokenizer(&[text], 320, &[], template, corpus::WordRule::default()).expect("a tokenizer")
 }
 
 fn conversation() -> Vec<Message> {
@@ -175,7 +175,7 @@ fn templates_that_fail_say_why() {
         300,
         &[],
         Some("<|turn_end|>{{ messages }}"),
-        corpus::Splits::default(),
+        corpus::WordRule::default(),
     );
     let error = lacking.expect_err("a token that is not there").to_string();
     assert!(error.ends_with("chat template: the token `<|turn_end|>` is not in the vocabulary"), "{error}");

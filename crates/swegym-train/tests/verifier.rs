@@ -45,7 +45,7 @@ fn attempts(count: usize) -> Vec<(Case, bool)> {
 
 fn tokenizer(verifier: &Verifier) -> Tokenizer {
     let texts: Vec<String> = attempts(8).iter().map(|(case, _)| verifier.ask(case).expect("text")).collect();
-    corpus::train_tokenizer(&texts, 340, &[], None, corpus::Splits::default()).expect("a tokenizer")
+    corpus::train_tokenizer(&texts, 340, &[], None, corpus::WordRule::default()).expect("a tokenizer")
 }
 
 fn pool() -> rayon::ThreadPool {

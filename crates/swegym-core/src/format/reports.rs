@@ -93,7 +93,7 @@ pub fn write_graded(report: &Report, log: &str, semantics: &str) -> String {
     let mut line = serde_json::to_string(&row).unwrap_or_default();
     line.pop();
     if let Some(status) = &report.tests_status {
-        // Once, and with room for the end of the line.
+        // Once, with room for their names and for the end of the line.
         line.reserve(lists_len(status) + 256);
         write_lists(status, &mut line);
     }

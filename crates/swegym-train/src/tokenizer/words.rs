@@ -242,19 +242,19 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::corpus::{Splits, train_tokenizer};
+    use crate::corpus::{WordRule, train_tokenizer};
 
     /// Of both ways to split, and of Llama 3's: whole words first, places
     /// trimmed, a template at the end.
     static TOKENIZERS: LazyLock<Vec<(Inner, Words)>> = LazyLock::new(|| {
         let text = "def f(x):\n    return 'it''s' + x  # 12 élan \u{1f600}\n\n\tclass A: pass\n".repeat(3);
-        let file = |splits| -> Value {
+        let file = |rule| -> Value {
             let made =
-                train_tokenizer(std::slice::from_ref(&text), 400, &["<|tool|>".to_owned()], None, splits)
+                train_tokenizer(std::slice::from_ref(&text), 400, &["<|tool|>".to_owned()], None, rule)
                     .unwrap();
             serde_json::from_slice(&made.files()[0].1).unwrap()
         };
-        let (gpt2, qwen2) = (file(Splits::Gpt2), file(Splits::Qwen2));
+        let (gpt2, qwen2) = (file(WordRule::Gpt2), file(WordRule::Qwen2));
         let mut llama3 = qwen2.clone();
         llama3["normalizer"] = Value::Null;
         llama3["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = json!(LLAMA3);

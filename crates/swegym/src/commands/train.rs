@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use swegym_train::adapter::{Adapter, AdapterShape, TARGETS};
 use swegym_train::architecture::{Architecture, Family};
 use swegym_train::checkpoint::{self, Held, Precision};
-use swegym_train::corpus::{self, Document, Learnt, Splits};
+use swegym_train::corpus::{self, Document, Learnt, WordRule};
 use swegym_train::decoder::Decoder;
 use swegym_train::packing::Overlong;
 use swegym_train::rope::Rope;
@@ -41,12 +41,12 @@ pub(crate) fn tokenizer(printer: Printer, args: &TokenizerArgs) -> Result<u8, Co
         std::fs::read_to_string(path).map_err(|e| CommandError::file("read", path, &e))
     };
     let template = args.template.as_ref().map(read).transpose()?;
-    let splits = match args.words {
-        WordsOf::Gpt2 => Splits::Gpt2,
-        WordsOf::Qwen2 => Splits::Qwen2,
+    let rule = match args.words {
+        WordsOf::Gpt2 => WordRule::Gpt2,
+        WordsOf::Qwen2 => WordRule::Qwen2,
     };
     let template = template.as_deref();
-    let tokenizer = corpus::train_tokenizer(&words, args.vocabulary, &args.special, template, splits)?;
+    let tokenizer = corpus::train_tokenizer(&words, args.vocabulary, &args.special, template, rule)?;
     checkpoint::replace_folder(&args.out, |draft| {
         tokenizer
             .files()

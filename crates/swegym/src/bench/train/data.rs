@@ -117,5 +117,5 @@ pub(super) fn tokenizer(vocabulary: usize) -> Result<Tokenizer, CommandError> {
         .flat_map(|row| row["messages"].as_array().cloned().unwrap_or_default())
         .filter_map(|message| message["content"].as_str().map(str::to_owned))
         .collect();
-    Ok(corpus::train_tokenizer(&texts, vocabulary, &[], Some(TEMPLATE), corpus::Splits::default())?)
+    Ok(corpus::train_tokenizer(&texts, vocabulary, &[], Some(TEMPLATE), corpus::WordRule::default())?)
 }

@@ -93,7 +93,7 @@ mod tests {
 
     fn tokenizer() -> Tokenizer {
         let text = "the naïve café costs 5 € — 猫 🐈 </function> stop ".repeat(20);
-        corpus::train_tokenizer(&[text], 300, &[], None, corpus::Splits::default()).expect("a tokenizer")
+        corpus::train_tokenizer(&[text], 300, &[], None, corpus::WordRule::default()).expect("a tokenizer")
     }
 
     #[test]
