@@ -18,6 +18,7 @@ use swegym_core::{Boundary, Digest, Fault, Instance, StopReason, Trajectory};
 use swegym_sandbox::{Extent, Sandbox};
 use tokio::sync::Semaphore;
 
+use crate::changes::Changes;
 use crate::model::{Answer, Ask, Model, ModelError};
 use crate::patch::{NoPatch, PatchTaker};
 use crate::recorder::{RecordError, Recorder};
@@ -122,9 +123,8 @@ struct Work<'a> {
     patch: String,
     /// Layers below this box's own.
     layers: Vec<Digest>,
-    /// Of the whole box, and of the repository's files.
-    mark: u64,
-    tree_mark: u64,
+    /// As the box stood after the last step.
+    changes: Changes,
     format_errors: u32,
     plain_words: u32,
     nudges: u32,
@@ -145,7 +145,8 @@ impl Attempt<'_> {
         let ended = work.go_on().await;
         match ended {
             Ok(reason) => {
-                work.take_patch_if_changed().await?;
+                let changes = work.look().await?;
+                work.take_patch(changes).await?;
                 let patch = std::mem::take(&mut work.patch);
                 work.recorder.finish(&RecordEvent::Ended { reason, patch: patch.clone() })?;
                 Ok(Ending { reason, patch })
@@ -427,11 +428,10 @@ impl Work<'_> {
         let exports = self.toolbox.commands.exports(sandbox).await.map_err(|e| e.to_fault())?;
         standing.exports = exports;
         standing.folder = Some(self.toolbox.commands.folder.clone());
-        let mark = sandbox.mark("/", "").await.map_err(|e| e.to_fault())?;
-        if mark != self.mark {
-            self.mark = mark;
+        let changes = self.look().await?;
+        if changes.everything != self.changes.everything {
             let before = self.patch.clone();
-            self.take_patch_if_changed().await?;
+            self.take_patch(changes).await?;
             standing.patch = (self.patch != before).then(|| self.patch.clone());
             if self.attempt.limits.snapshots {
                 standing.layers = self.snapshot().await;
@@ -448,18 +448,19 @@ impl Work<'_> {
         Some(self.layers.iter().copied().chain([layer.0]).collect())
     }
 
-    async fn take_patch_if_changed(&mut self) -> Result<(), Fault> {
-        let mark = self.attempt.tree_mark().await?;
-        if mark != self.tree_mark {
-            self.tree_mark = mark;
-            self.take_patch().await?;
-        }
-        Ok(())
+    async fn look(&self) -> Result<Changes, Fault> {
+        let Attempt { sandbox, workspace, .. } = self.attempt;
+        Changes::look(*sandbox, workspace).await.map_err(|e| e.to_fault())
     }
 
-    /// An agent may ruin its repository; what was there before counts.
-    async fn take_patch(&mut self) -> Result<(), Fault> {
-        match self.taker.take(self.attempt.sandbox).await {
+    /// Takes the patch, if the repository's files changed. An agent may ruin its
+    /// repository; what was there before counts.
+    async fn take_patch(&mut self, changes: Changes) -> Result<(), Fault> {
+        let before = std::mem::replace(&mut self.changes, changes);
+        if before.tree == changes.tree {
+            return Ok(());
+        }
+        match self.taker.take(self.attempt.sandbox, changes.names).await {
             Ok(Ok(patch)) => self.patch = patch,
             Ok(Err(NoPatch(why))) => {
                 let code = "no_patch".to_owned();

@@ -13,6 +13,7 @@
 
 pub mod attempt;
 pub mod catalogue;
+pub mod changes;
 pub mod model;
 pub mod patch;
 pub mod recorder;

@@ -12,10 +12,15 @@ use swegym_sandbox::output::{Keep, Stream};
 use swegym_sandbox::sandbox::SCRATCH;
 use swegym_sandbox::{Command, Execution, Sandbox, SandboxError};
 
+#[cfg(doc)]
+use crate::changes::Changes;
+
 /// New files that no answer needs, in the form of `.gitignore`.
 const CACHES: &str = include_str!("patch/caches.txt");
 /// New files by which agents reproduce an issue.
 const SCRATCH_FILES: &str = include_str!("patch/scratch.txt");
+/// Our index in a box.
+pub const INDEX: &str = "/tmp/.swegym/index";
 /// Largest patch.
 const LARGEST: u64 = 64 << 20;
 /// How long git may take.
@@ -34,9 +39,8 @@ const SETTINGS: [&str; 9] = [
     "core.quotePath=true",
     "advice.addEmbeddedRepo=false",
 ];
-const DIFF: [&str; 10] = [
+const DIFF: [&str; 9] = [
     "diff",
-    "--cached",
     "--binary",
     "--no-color",
     "--no-ext-diff",
@@ -53,6 +57,8 @@ pub struct PatchTaker {
     workspace: String,
     base_commit: String,
     excluded: String,
+    /// The names that our index has, as [`Changes::names`].
+    indexed: Option<u64>,
 }
 
 /// Why there is no patch to take: the repository is not what it was.
@@ -65,7 +71,7 @@ impl PatchTaker {
     pub fn new(workspace: &str, base_commit: &str, leaves_scratch_out: bool) -> Self {
         let scratch = if leaves_scratch_out { SCRATCH_FILES } else { "" };
         let (workspace, base_commit) = (workspace.to_owned(), base_commit.to_owned());
-        Self { workspace, base_commit, excluded: format!("{CACHES}{scratch}") }
+        Self { workspace, base_commit, excluded: format!("{CACHES}{scratch}"), indexed: None }
     }
 
     /// Sets our index up, before the agent does anything: a copy of the
@@ -80,7 +86,7 @@ impl PatchTaker {
         if self.stands_at_base(sandbox).await
             && let Ok(index) = sandbox.read(&format!("{}/.git/index", self.workspace), LARGEST).await
         {
-            sandbox.write(&format!("{SCRATCH}/index"), &index, None).await?;
+            sandbox.write(INDEX, &index, None).await?;
             self.refresh(sandbox).await?;
             return Ok(Ok(()));
         }
@@ -123,11 +129,24 @@ impl PatchTaker {
         commit.as_ref() == Some(&self.base_commit)
     }
 
-    /// The patch as it stands.
+    /// The patch as it stands. While `names` ([`Changes::names`]) are those of
+    /// the last one, our index has them all, and git compares the files with the
+    /// commit at once; otherwise it looks for new ones first.
     ///
     /// # Errors
     /// [`NoPatch`] where git no longer works there.
-    pub async fn take(&self, sandbox: &dyn Sandbox) -> Result<Result<String, NoPatch>, SandboxError> {
+    pub async fn take(
+        &mut self,
+        sandbox: &dyn Sandbox,
+        names: Option<u64>,
+    ) -> Result<Result<String, NoPatch>, SandboxError> {
+        if names.is_some()
+            && self.indexed == names
+            && let Ok(patch) = self.compare(sandbox, &[]).await?
+        {
+            return Ok(Ok(patch));
+        }
+        self.indexed = None;
         if !self.add(sandbox).await?.succeeded() {
             self.mend(sandbox).await?;
             let added = self.add(sandbox).await?;
@@ -135,13 +154,24 @@ impl PatchTaker {
                 return Ok(Err(NoPatch(words(&added))));
             }
         }
-        let done = self.git(sandbox, &self.diff(&[])).await?;
+        self.indexed = names;
+        // What was just read is not read again.
+        self.compare(sandbox, &["--cached"]).await
+    }
+
+    /// What is different from the commit: files that our index knows, or itself.
+    async fn compare(
+        &self,
+        sandbox: &dyn Sandbox,
+        what: &[&str],
+    ) -> Result<Result<String, NoPatch>, SandboxError> {
+        let done = self.git(sandbox, &self.diff(what)).await?;
         if !done.succeeded() || done.output.dropped > 0 {
             return Ok(Err(NoPatch(words(&done))));
         }
         match String::from_utf8(done.output.stream(Stream::Stdout)) {
             Ok(patch) => Ok(Ok(patch)),
-            Err(error) => self.take_as_binary(sandbox, error.as_bytes()).await,
+            Err(error) => self.take_as_binary(sandbox, error.as_bytes(), what).await,
         }
     }
 
@@ -151,8 +181,9 @@ impl PatchTaker {
         &self,
         sandbox: &dyn Sandbox,
         patch: &[u8],
+        what: &[&str],
     ) -> Result<Result<String, NoPatch>, SandboxError> {
-        let names = self.git(sandbox, &self.diff(&["--name-only", "-z"])).await?;
+        let names = self.git(sandbox, &self.diff(&[what, &["--name-only", "-z"]].concat())).await?;
         let names = names.output.stream(Stream::Stdout);
         let mut attributes = Vec::new();
         let sections = sections(patch);
@@ -171,7 +202,7 @@ impl PatchTaker {
         }
         sandbox.write(&format!("{SCRATCH}/attributes"), &attributes, None).await?;
         let attributes = format!("core.attributesFile={SCRATCH}/attributes");
-        let again: Vec<&str> = ["-c", &attributes].into_iter().chain(self.diff(&[])).collect();
+        let again: Vec<&str> = ["-c", &attributes].into_iter().chain(self.diff(what)).collect();
         let done = self.git(sandbox, &again).await?;
         let text = String::from_utf8(done.output.stream(Stream::Stdout));
         Ok(text.map_err(|_| NoPatch("the patch is not UTF-8 text".into())))
@@ -196,7 +227,7 @@ impl PatchTaker {
             "find . -mindepth 2 -name .git -prune -printf '/%P\\n' | sed 's|/.git$|/|' >> {SCRATCH}/exclude"
         );
         sandbox.exec(Command::shell(&line, PATIENCE).in_folder(&self.workspace)).await?;
-        if sandbox.read(&format!("{SCRATCH}/index"), LARGEST).await.is_err() {
+        if sandbox.read(INDEX, LARGEST).await.is_err() {
             // What is wrong shows when the patch is taken.
             let _ = self.make_index(sandbox).await?;
         }
@@ -211,7 +242,7 @@ impl PatchTaker {
             .in_folder(&self.workspace)
             .with_env("GIT_DIR", &repository)
             .with_env("GIT_WORK_TREE", &self.workspace)
-            .with_env("GIT_INDEX_FILE", format!("{SCRATCH}/index"))
+            .with_env("GIT_INDEX_FILE", INDEX)
             .with_env("GIT_OBJECT_DIRECTORY", format!("{SCRATCH}/objects"))
             .with_env("GIT_ALTERNATE_OBJECT_DIRECTORIES", format!("{repository}/objects"))
             .with_env("GIT_CONFIG_NOSYSTEM", "1")

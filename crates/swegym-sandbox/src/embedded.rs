@@ -19,7 +19,9 @@ use tokio::sync::oneshot;
 use crate::image::Image;
 use crate::limits::Limits;
 use crate::output::Keep;
-use crate::sandbox::{Command, DirEntry, Execution, Extent, Progress, SCRATCH, Sandbox, SandboxError};
+use crate::sandbox::{
+    Command, DirEntry, Execution, Extent, Progress, SCRATCH, Sandbox, SandboxError, Written,
+};
 use crate::store::{LayerId, Store};
 use crate::wire::{BoxSpec, Get, KEEP_MODE, PIECE, Put, Reply, Request};
 use crate::{keeper, sys, tool};
@@ -488,11 +490,10 @@ impl Sandbox for EmbeddedSandbox {
         Ok(frozen.map_err(|_| SandboxError::Gone)??)
     }
 
-    async fn mark(&self, under: &str, without: &str) -> Result<u64, SandboxError> {
+    async fn written(&self) -> Result<Vec<Written>, SandboxError> {
         let upper = Arc::clone(&self.upper);
-        let part = written::Part::new(under, without);
-        let marked = tokio::task::spawn_blocking(move || part.mark(&upper, TMP_BESIDE_UPPER)).await;
-        Ok(marked.map_err(|_| SandboxError::Gone)??)
+        let listed = tokio::task::spawn_blocking(move || written::list(&upper, TMP_BESIDE_UPPER)).await;
+        Ok(listed.map_err(|_| SandboxError::Gone)??)
     }
 
     async fn stop(&self) -> Result<(), SandboxError> {

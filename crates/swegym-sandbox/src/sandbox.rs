@@ -1,6 +1,7 @@
 //! The seam between boxes and everything above: run, read, write, snapshot, stop.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -145,8 +146,20 @@ pub struct DirEntry {
     pub size: u64,
 }
 
+/// A name that a box wrote, or took away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Where, in the box.
+    pub path: PathBuf,
+    /// What is there; [`EntryKind::Other`] where nothing is any longer.
+    pub kind: EntryKind,
+    /// Changes when what is there does; of a folder, only when it becomes another
+    /// one. It means nothing outside this box.
+    pub stamp: u64,
+}
+
 /// What a name stands for; links are not followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EntryKind {
     /// Regular file.
     File,
@@ -255,8 +268,7 @@ impl SandboxError {
     }
 }
 
-/// A folder for work on the box that is not the box's own: it is in no
-/// snapshot, and marks do not see it.
+/// A folder for work on the box that is not the box's own: it is in no snapshot.
 pub const SCRATCH: &str = "/tmp/.swegym";
 
 /// What a snapshot holds.
@@ -308,10 +320,9 @@ pub trait Sandbox: Send + Sync {
     /// Freezes what the box wrote into a layer of the store. The box goes on.
     async fn snapshot(&self, extent: Extent) -> Result<LayerId, SandboxError>;
 
-    /// A number that changes when the files do that the box wrote under a
-    /// path; what lies under `without`, and [`SCRATCH`], does not count. It
-    /// means nothing outside this box.
-    async fn mark(&self, under: &str, without: &str) -> Result<u64, SandboxError>;
+    /// What the box wrote so far, `/tmp` included, each folder's names in order;
+    /// of [`SCRATCH`] only what lies in it directly.
+    async fn written(&self) -> Result<Vec<Written>, SandboxError>;
 
     /// Ends the box and everything in it.
     async fn stop(&self) -> Result<(), SandboxError>;

@@ -14,7 +14,7 @@ use swegym_core::Digest;
 
 use crate::output::{Keep, Output, Stream};
 use crate::sandbox::{
-    Command, DirEntry, End, EntryKind, Execution, Extent, Progress, SCRATCH, Sandbox, SandboxError,
+    Command, DirEntry, End, EntryKind, Execution, Extent, Progress, SCRATCH, Sandbox, SandboxError, Written,
 };
 use crate::store::LayerId;
 
@@ -153,14 +153,16 @@ impl Sandbox for ScriptedSandbox {
         Ok(LayerId(Digest::of(&all)))
     }
 
-    async fn mark(&self, under: &str, without: &str) -> Result<u64, SandboxError> {
+    async fn written(&self) -> Result<Vec<Written>, SandboxError> {
         let state = self.state();
-        let lies_under = |path: &str, folder: &str| !folder.is_empty() && Path::new(path).starts_with(folder);
-        let counts =
-            |path: &str| lies_under(path, under) && !lies_under(path, without) && !lies_under(path, SCRATCH);
-        let mut hash = DefaultHasher::new();
-        state.files.iter().filter(|(path, _)| counts(path)).for_each(|file| file.hash(&mut hash));
-        Ok(hash.finish())
+        let is_inside = |path: &&Path| path.starts_with(SCRATCH) && path.parent() != Some(Path::new(SCRATCH));
+        let files = state.files.iter().filter(|(path, _)| !is_inside(&Path::new(path)));
+        let written = |(path, bytes): (&String, &Vec<u8>)| {
+            let mut hash = DefaultHasher::new();
+            bytes.hash(&mut hash);
+            Written { path: path.into(), kind: EntryKind::File, stamp: hash.finish() }
+        };
+        Ok(files.map(written).collect())
     }
 
     async fn stop(&self) -> Result<(), SandboxError> {

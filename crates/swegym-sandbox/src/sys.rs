@@ -427,6 +427,17 @@ fn pointers(list: &[CString]) -> Vec<*mut libc::c_char> {
     list.iter().map(|c| c.as_ptr().cast_mut()).chain([std::ptr::null_mut()]).collect()
 }
 
+/// Whether nothing is at a path; not when one may not look.
+pub(crate) fn is_absent(path: &CStr) -> bool {
+    // SAFETY: a terminated string.
+    check(unsafe { libc::access(path.as_ptr(), libc::F_OK) }).is_err_and(|error| says_absent(&error))
+}
+
+/// Whether a call failed because there is no such file.
+pub(crate) fn says_absent(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR))
+}
+
 /// Starts a program as the head of a new session with these streams and in
 /// this folder. Unlike a fork it copies no memory; an error is that of the
 /// folder or of `execve`.

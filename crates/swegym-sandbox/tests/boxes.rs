@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use common::{SECOND, out, sh, world};
@@ -266,21 +267,15 @@ async fn a_box_can_be_taken_up_where_another_stood() {
 }
 
 #[tokio::test]
-async fn a_mark_changes_with_what_is_written_and_with_nothing_else() {
+async fn what_a_box_writes_is_seen_and_nothing_else() {
     let world = world().await;
     let sandbox = world.start().await;
-    let mark = async || sandbox.mark("/", "").await.unwrap();
-    let of_work = async || sandbox.mark("/work", "/work/.git").await.unwrap();
-    let mut last = mark().await;
-    for quiet in [
-        "cat /etc/passwd; ls /",
-        "mkdir -p /tmp/.swegym && echo x > /tmp/.swegym/x",
-        "echo y > /tmp/.swegym/x",
-    ] {
-        sh(&sandbox, quiet).await;
-        assert_eq!(mark().await, last, "{quiet}");
-    }
+    let written = async || sandbox.written().await.unwrap();
+    let mut last = written().await;
+    sh(&sandbox, "cat /etc/passwd; ls /").await;
+    assert_eq!(written().await, last);
     for loud in [
+        "mkdir -p /tmp/.swegym/objects && echo x > /tmp/.swegym/index",
         "echo 1 > /root/a",
         "echo 2 > /root/a",
         "chmod +x /root/a",
@@ -292,17 +287,19 @@ async fn a_mark_changes_with_what_is_written_and_with_nothing_else() {
         "rm /etc/hostname",
     ] {
         sh(&sandbox, loud).await;
-        let next = mark().await;
+        let next = written().await;
         assert_ne!(next, last, "{loud}");
         last = next;
     }
-    let last = of_work().await;
-    sh(&sandbox, "mkdir -p /work/.git && echo 1 > /work/.git/index && echo 1 > /workshop").await;
-    let quiet = of_work().await;
-    sh(&sandbox, "echo 2 > /work/.git/index; echo 1 > /tmp/a").await;
-    assert_eq!(of_work().await, quiet);
-    sh(&sandbox, "echo 1 > /work/.gitignore").await;
-    assert!(of_work().await != quiet && quiet != last, "a new folder counts");
+    let kind = |path: &str| last.iter().find(|w| w.path == Path::new(path)).map(|w| w.kind);
+    assert_eq!(kind("/root/a"), Some(EntryKind::File));
+    assert_eq!(kind("/root/d"), Some(EntryKind::Folder));
+    assert_eq!(kind("/root/d/l"), Some(EntryKind::Link));
+    assert_eq!(kind("/etc/hostname"), Some(EntryKind::Other));
+    assert_eq!(kind("/tmp/a"), None);
+    assert_eq!(kind("/tmp/.swegym/index"), Some(EntryKind::File));
+    sh(&sandbox, "echo x > /tmp/.swegym/objects/x").await;
+    assert_eq!(written().await, last);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use swegym_core::{Boundary, Fault, Trajectory};
 use swegym_sandbox::Command;
 
 use super::{Attempt, Limits, Work};
+use crate::changes::Changes;
 use crate::patch::{NoPatch, PatchTaker};
 use crate::recorder::Recorder;
 use crate::scaffold::workspace_name;
@@ -86,8 +87,7 @@ impl Attempt<'_> {
             last_request: "".into(),
             patch: String::new(),
             layers: Vec::new(),
-            mark: 0,
-            tree_mark: 0,
+            changes: Changes::default(),
             format_errors: 0,
             plain_words: 0,
             nudges: 0,
@@ -99,15 +99,8 @@ impl Attempt<'_> {
             Some(past) => work.take_up(past)?,
             None => work.begin(&workspace)?,
         }
-        work.mark = self.sandbox.mark("/", "").await.map_err(|e| e.to_fault())?;
-        work.tree_mark = self.tree_mark().await?;
+        work.changes = work.look().await?;
         Ok(work)
-    }
-
-    /// The mark of everything that can be in a patch.
-    pub(super) async fn tree_mark(&self) -> Result<u64, Fault> {
-        let git = format!("{}/.git", self.workspace);
-        self.sandbox.mark(self.workspace, &git).await.map_err(|e| e.to_fault())
     }
 
     /// Where the agent finds the repository.

@@ -1,5 +1,4 @@
-//! Whether a box wrote something: a number over names, kinds, sizes and change
-//! times of what lies in its writable layer and its `/tmp`.
+//! What a box wrote: what lies in its writable layer and in its `/tmp`.
 //!
 //! A box cannot set change times, so nothing it writes goes unseen, but for
 //! what it stores through a memory map it keeps open.
@@ -11,76 +10,68 @@ use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::sandbox::SCRATCH;
+use crate::sandbox::{EntryKind, SCRATCH, Written};
 use crate::sys;
 
-/// A part of a box: what lies under one path, and not under others.
-pub(super) struct Part {
-    under: PathBuf,
-    without: [PathBuf; 2],
+/// Everything in a writable layer and the `/tmp` beside it.
+pub(super) fn list(upper: &OwnedFd, tmp: &str) -> io::Result<Vec<Written>> {
+    let mut written = Vec::new();
+    add(upper, Path::new("/"), &mut written)?;
+    add(&open_folder(upper, tmp.as_bytes())?, Path::new("/tmp"), &mut written)?;
+    Ok(written)
 }
 
-impl Part {
-    pub(super) fn new(under: &str, without: &str) -> Self {
-        let inside = |path: &str| PathBuf::from(path.trim_start_matches('/'));
-        // An empty path would leave everything out.
-        let without = if without.is_empty() { SCRATCH } else { without };
-        Self { under: inside(under), without: [inside(SCRATCH), inside(without)] }
-    }
-
-    /// The number for a writable layer and the `/tmp` beside it.
-    pub(super) fn mark(&self, upper: &OwnedFd, tmp: &str) -> io::Result<u64> {
-        let mut hash = DefaultHasher::new();
-        self.add(upper, Path::new(""), &mut hash)?;
-        let at = Path::new("tmp");
-        if self.may_hold(at) {
-            self.add(&open_folder(upper, tmp.as_bytes())?, at, &mut hash)?;
+fn add(folder: &OwnedFd, at: &Path, written: &mut Vec<Written>) -> io::Result<()> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(format!("/proc/self/fd/{}", folder.as_raw_fd()))? {
+        let entry = entry?;
+        let path = at.join(entry.file_name());
+        // In the layer, the place where `/tmp` is mounted.
+        if path == Path::new("/tmp") {
+            continue;
         }
-        Ok(hash.finish())
+        match entry.metadata() {
+            Ok(metadata) => entries.push((path, metadata)),
+            // It went away while we looked: it is not there the next time either.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
     }
-
-    /// Whether something at or below this path counts.
-    fn may_hold(&self, path: &Path) -> bool {
-        (path.starts_with(&self.under) || self.under.starts_with(path))
-            && !self.without.iter().any(|without| path.starts_with(without))
-    }
-
-    fn add(&self, folder: &OwnedFd, at: &Path, hash: &mut DefaultHasher) -> io::Result<()> {
-        let mut entries = Vec::new();
-        for entry in fs::read_dir(format!("/proc/self/fd/{}", folder.as_raw_fd()))? {
-            let entry = entry?;
-            let path = at.join(entry.file_name());
-            if !self.may_hold(&path) {
-                continue;
-            }
-            match entry.metadata() {
-                Ok(metadata) => entries.push((path, metadata)),
-                // It went away while we looked: the next mark differs anyway.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+    entries.sort_by(|a, b| a.0.cmp(&b.0));
+    for (path, metadata) in entries {
+        let inner = (metadata.is_dir() && at != Path::new(SCRATCH)).then(|| path.clone());
+        written.push(Written { kind: kind(&metadata), stamp: stamp(&metadata), path });
+        if let Some(path) = inner {
+            let name = path.file_name().map_or(&[][..], OsStr::as_bytes);
+            match open_folder(folder, name) {
+                Ok(inner) => add(&inner, &path, written)?,
+                Err(error) if is_closed(&error) => {}
                 Err(error) => return Err(error),
             }
         }
-        entries.sort_by(|a, b| a.0.cmp(&b.0));
-        for (path, metadata) in entries {
-            let size = if metadata.is_dir() { 0 } else { metadata.size() };
-            // A folder's own times change with what is left out, too.
-            let times = if metadata.is_dir() { (0, 0) } else { (metadata.ctime(), metadata.ctime_nsec()) };
-            if path.starts_with(&self.under) {
-                (path.as_os_str().as_bytes(), metadata.mode(), metadata.ino(), size, times).hash(hash);
-            }
-            if metadata.is_dir() {
-                let name = path.file_name().map_or(&[][..], OsStr::as_bytes);
-                match open_folder(folder, name) {
-                    Ok(inner) => self.add(&inner, &path, hash)?,
-                    Err(error) if is_closed(&error) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        Ok(())
     }
+    Ok(())
+}
+
+fn kind(metadata: &fs::Metadata) -> EntryKind {
+    match metadata.file_type() {
+        t if t.is_file() => EntryKind::File,
+        t if t.is_dir() => EntryKind::Folder,
+        t if t.is_symlink() => EntryKind::Link,
+        _ => EntryKind::Other,
+    }
+}
+
+/// A folder's own times change with every name in it, those left out too.
+fn stamp(metadata: &fs::Metadata) -> u64 {
+    let mut hash = DefaultHasher::new();
+    (metadata.mode(), metadata.ino()).hash(&mut hash);
+    if !metadata.is_dir() {
+        (metadata.size(), metadata.ctime(), metadata.ctime_nsec()).hash(&mut hash);
+    }
+    hash.finish()
 }
 
 /// Gone, turned into a link, or closed even to its owner.

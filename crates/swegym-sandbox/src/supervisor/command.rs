@@ -141,8 +141,7 @@ pub(super) fn start(
     for path in &candidates {
         found = sys::spawn(path, &argv, &env, &cwd, stdio);
         // Absent in one folder of PATH: the next one may have it.
-        let absent = |e: &io::Error| matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR));
-        if !found.as_ref().err().is_some_and(absent) {
+        if !found.as_ref().err().is_some_and(sys::says_absent) {
             break;
         }
     }
@@ -152,14 +151,19 @@ pub(super) fn start(
     Ok(Running { job, pid, reaped: None, pipes, deadline, stage: Stage::Running, give_up: None })
 }
 
-/// The paths to try, in order, as `execvp` would.
+/// The paths to try, in order, as `execvp` would; those that are not there are
+/// left out, because finding that out by a new process costs more.
 pub(super) fn find(program: &[u8], env: &[(String, String)]) -> io::Result<Vec<CString>> {
     if program.contains(&b'/') {
         return Ok(vec![sys::cstring(program)?]);
     }
     let path =
         env.iter().find(|(n, _)| n == "PATH").map_or("/usr/local/bin:/usr/bin:/bin", |(_, v)| v.as_str());
-    path.split(':').map(|folder| sys::cstring([folder.as_bytes(), b"/", program].concat())).collect()
+    let candidates = path.split(':').map(|folder| sys::cstring([folder.as_bytes(), b"/", program].concat()));
+    let mut found = candidates.collect::<io::Result<Vec<_>>>()?;
+    // Where another path leads is known in the program's folder only.
+    found.retain(|path| !path.as_bytes().starts_with(b"/") || !sys::is_absent(path));
+    Ok(found)
 }
 
 /// An empty or filled standard input that cannot block anybody.
