@@ -84,6 +84,8 @@ type Refused = (&'static str, io::Error);
 /// When the process cannot be set up at all; the parent then sees the socket end.
 pub fn run(home: &str) -> io::Result<()> {
     std::env::set_current_dir(home)?;
+    // Every box begins as a copy of this process.
+    sys::hold_little_memory();
     // A session of its own: Ctrl-C on the terminal is for the parent to handle.
     // SAFETY: plain system calls.
     unsafe {
@@ -110,21 +112,22 @@ pub fn run(home: &str) -> io::Result<()> {
 
 impl Keeper {
     fn serve(&mut self, signals: RawFd) -> io::Result<()> {
-        let mut buffer = vec![0; 256 << 10];
         loop {
             let mut fds = [sys::pollfd(self.control, libc::POLLIN), sys::pollfd(signals, libc::POLLIN)];
             // Only after the first box: a run that needs none makes none.
             let idle = self.last.is_some() && self.spares.len() < SPARES;
             sys::poll(&mut fds, idle.then_some(Duration::ZERO))?;
             if fds[1].revents != 0 {
-                let _ = sys::read(signals, &mut buffer[..4096]);
+                let _ = sys::read(signals, &mut [0; 512]);
                 self.bury_the_dead();
             }
             if fds[0].revents != 0 {
-                match sys::receive_with_fd(self.control, &mut buffer) {
-                    Ok((0, _)) | Err(_) => break,
-                    Ok((n, fd)) => self.answer(&buffer[..n], fd)?,
-                }
+                let mut message = vec![0; 256 << 10];
+                let Ok((n @ 1.., fd)) = sys::receive_with_fd(self.control, &mut message) else { break };
+                // What is held from here on, a new box holds too.
+                message.truncate(n);
+                message.shrink_to_fit();
+                self.answer(&message, fd)?;
             } else if idle {
                 // Nobody waits just now. A refusal will be told to whoever asks next.
                 match self.make_spare_aside() {
@@ -229,6 +232,8 @@ impl Keeper {
             Ok(Some(pid)) => pid,
             Ok(None) => {
                 drop(channel);
+                // The other boxes are none of this one's business, nor its memory's.
+                self.boxes = HashMap::new();
                 if let Some(cores) = &self.cores {
                     let _ = cores.use_them();
                 }

@@ -48,6 +48,8 @@ pub(crate) struct Supervisor {
     workdir: String,
     buffer: Vec<u8>,
     outbox: Outbox,
+    /// It holds no memory for work.
+    is_calm: bool,
 }
 
 /// Replies on their way: one write wakes the host once.
@@ -58,6 +60,10 @@ struct Outbox {
     due: Option<Instant>,
 }
 
+/// How long nothing has to happen before memory for work is given back: while
+/// agents wait for models, that of all boxes is most of what they hold.
+const CALM: Duration = Duration::from_millis(100);
+
 /// Bytes read at once.
 const BUFFER: usize = 16 << 10;
 
@@ -65,8 +71,6 @@ const BUFFER: usize = 16 << 10;
 pub(crate) fn run(socket: OwnedFd, upper: OwnedFd, witnesses: Option<Witnesses>, spec: &BoxSpec) {
     let Ok((socket, watchdog)) = settle(socket, upper, witnesses, spec) else { return };
     let Ok(signals) = sys::signal_fd(&[libc::SIGCHLD]) else { return };
-    // Every box has a supervisor, and most of them wait.
-    sys::hold_little_memory();
     let mut supervisor = Supervisor {
         socket: socket.as_raw_fd(),
         inbox: Vec::new(),
@@ -77,6 +81,7 @@ pub(crate) fn run(socket: OwnedFd, upper: OwnedFd, witnesses: Option<Witnesses>,
         workdir: spec.workdir.clone(),
         buffer: Vec::new(),
         outbox: Outbox { socket: socket.as_raw_fd(), frames: Vec::new(), due: None },
+        is_calm: false,
     };
     // An error here means that the host is gone.
     let _ = supervisor.serve(signals.as_raw_fd());
@@ -129,7 +134,13 @@ impl Supervisor {
                 running.poll_on(&mut polled);
             }
             self.session.poll_on(&mut polled);
-            sys::poll(&mut polled, self.wait())?;
+            let wait = self.wait();
+            let calm = (wait.is_none() && !self.is_calm).then_some(CALM);
+            sys::poll(&mut polled, wait.or(calm))?;
+            if calm.is_some() && polled.iter().all(|p| p.revents == 0) {
+                self.calm_down();
+                continue;
+            }
             if polled[0].revents != 0 {
                 self.receive()?;
             }
@@ -155,7 +166,14 @@ impl Supervisor {
         Some(next.saturating_duration_since(Instant::now()))
     }
 
+    fn calm_down(&mut self) {
+        (self.buffer, self.inbox, self.outbox.frames) = Default::default();
+        sys::give_memory_back();
+        self.is_calm = true;
+    }
+
     fn receive(&mut self) -> io::Result<()> {
+        self.is_calm = false;
         self.buffer.resize(BUFFER, 0);
         loop {
             match sys::read(self.socket, &mut self.buffer) {

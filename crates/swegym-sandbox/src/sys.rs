@@ -532,7 +532,7 @@ pub(crate) fn is_root_over(user: u32) -> bool {
     effective_ids().0 == 0 && covers("/proc/self/uid_map") && covers("/proc/self/gid_map")
 }
 
-/// Lets the allocator give memory back as soon as it is free.
+/// Lets the allocator give memory back as soon as it is free, here and in forks.
 pub(crate) fn hold_little_memory() {
     // SAFETY: settings of the allocator alone.
     #[cfg(target_env = "gnu")]
@@ -540,6 +540,14 @@ pub(crate) fn hold_little_memory() {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 16 << 10);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 16 << 10);
         libc::mallopt(libc::M_TOP_PAD, 4 << 10);
+    }
+}
+
+/// Gives every page back to the system that the allocator has no use for now.
+pub(crate) fn give_memory_back() {
+    // SAFETY: a plain call of the allocator.
+    #[cfg(target_env = "gnu")]
+    unsafe {
         libc::malloc_trim(0);
     }
 }

@@ -156,6 +156,9 @@ pub(crate) fn start_keeper(
     #[expect(clippy::disallowed_methods, reason = "this is the helper the ban points to")]
     let mut command = Command::new(program);
     command.args(arguments).arg(home).env_clear().stdin(Stdio::from(socket)).stdout(Stdio::null());
+    // What the C library sets aside for a thread it never gives back, and every
+    // supervisor would hold its own.
+    command.env("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");
     command.spawn()
 }
 
