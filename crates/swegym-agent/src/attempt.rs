@@ -376,6 +376,9 @@ impl Work<'_> {
     /// Carries out calls one after another.
     async fn act(&mut self, calls: Vec<Call>) -> Result<Option<StopReason>, Fault> {
         self.format_errors = 0;
+        if let Some(step) = self.recent.last_mut() {
+            step.actions.reserve_exact(calls.len());
+        }
         for (call, arguments) in calls {
             let done = self.toolbox.carry_out(&call.name, &arguments).await.map_err(|e| e.to_fault())?;
             let report = ActionReport { call_id: call.id.clone(), ..done.report };
@@ -414,7 +417,9 @@ impl Work<'_> {
         Ok(None)
     }
 
-    fn say(&mut self, message: Message) -> Result<(), RecordError> {
+    fn say(&mut self, mut message: Message) -> Result<(), RecordError> {
+        // It stays for the attempt's life, and there are many attempts.
+        message.calls.shrink_to_fit();
         self.recorder.append(&RecordEvent::Said(message.clone()))?;
         self.messages.push(message);
         Ok(())

@@ -114,7 +114,7 @@ impl Scaffold {
     #[must_use]
     pub fn version(self) -> String {
         let version = match self {
-            Self::CodeAct21 | Self::CodeAct22 => 2,
+            Self::CodeAct21 | Self::CodeAct22 => 3,
             Self::CodeAct | Self::Bash | Self::Gold | Self::NoisyExpert => 1,
         };
         format!("{}@{version}", self.as_str())

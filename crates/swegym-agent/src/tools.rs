@@ -89,9 +89,9 @@ pub(crate) fn session_tool() -> Tool {
 
 pub(crate) fn attended_session_tool() -> Tool {
     let description = "Runs a command in a bash that lives on from call to call, with its folder and variables.\n\
-        * The exit code -1 says that the command is still running. An empty `command` then shows what it has printed since, and `ctrl+c` interrupts it; nothing else can be run or typed in before it is over.\n\
+        * The exit code -1 says that the command is still running. An empty `command` then shows what it has printed since, `ctrl+c` interrupts it, `ctrl+d` ends its input, and any other text is typed in as a line; nothing else is run before it is over.\n\
         * A command that takes much too long is stopped. Run such commands in the background with their output in a file, for example `python server.py > server.log 2>&1 &`.";
-    let command = json!({"command": {"type": "string", "description": "The command: anything that bash reads; empty or `ctrl+c` while one is running."}});
+    let command = json!({"command": {"type": "string", "description": "The command: anything that bash reads; while one is running, what it is given."}});
     tool(EXECUTE_BASH, description, &command, &["command"])
 }
 

@@ -20,7 +20,8 @@ use crate::image::Image;
 use crate::limits::Limits;
 use crate::output::Keep;
 use crate::sandbox::{
-    Command, DirEntry, Execution, Extent, Progress, SCRATCH, Sandbox, SandboxError, Written,
+    Command, DirEntry, Execution, Extent, Keys, LONGEST_TYPED, Progress, SCRATCH, Sandbox, SandboxError,
+    Written,
 };
 use crate::store::{LayerId, Store};
 use crate::wire::{BoxSpec, Get, KEEP_MODE, PIECE, Put, Reply, Request};
@@ -382,6 +383,11 @@ impl EmbeddedSandbox {
     }
 }
 
+fn session_request(text: &str, listens: bool, timeout: Duration, keep: Keep) -> impl FnOnce(u32) -> Request {
+    let (text, timeout_ms) = (text.as_bytes().to_vec(), timeout.as_millis() as u64);
+    move |job| Request::Session { job, text, listens, timeout_ms, keep }
+}
+
 fn file_error(action: &'static str, path: &str, errno: i32) -> SandboxError {
     SandboxError::File { action, path: path.to_owned(), source: io::Error::from_raw_os_error(errno) }
 }
@@ -404,8 +410,7 @@ impl Sandbox for EmbeddedSandbox {
     }
 
     async fn session(&self, text: &str, timeout: Duration, keep: Keep) -> Result<Execution, SandboxError> {
-        let text = text.as_bytes().to_vec();
-        let request = |job| Request::Session { job, text, timeout_ms: timeout.as_millis() as u64, keep };
+        let request = session_request(text, false, timeout, keep);
         self.run(request, timeout, "bash").await
     }
 
@@ -416,8 +421,7 @@ impl Sandbox for EmbeddedSandbox {
         keep: Keep,
         patience: Duration,
     ) -> Result<Progress, SandboxError> {
-        let text = text.as_bytes().to_vec();
-        let request = |job| Request::Session { job, text, timeout_ms: timeout.as_millis() as u64, keep };
+        let request = session_request(text, true, timeout, keep);
         let mut underway = self.underway.lock().await;
         if underway.is_some() {
             return Err(io::Error::from_raw_os_error(libc::EBUSY).into());
@@ -426,12 +430,20 @@ impl Sandbox for EmbeddedSandbox {
         self.wait(&mut underway, patience).await
     }
 
-    async fn attend(&self, patience: Duration, interrupts: bool) -> Result<Progress, SandboxError> {
+    async fn attend(&self, keys: Keys<'_>, patience: Duration) -> Result<Progress, SandboxError> {
         let mut underway = self.underway.lock().await;
-        if interrupts {
-            self.status(|job| Request::Interrupt { job }).await?;
+        let errno = match keys {
+            Keys::None => 0,
+            Keys::Interrupt => self.status(|job| Request::Interrupt { job }).await?,
+            Keys::Text(text) if text.len() > LONGEST_TYPED => libc::EMSGSIZE,
+            Keys::Text(text) => {
+                self.status(|job| Request::Type { job, text: text.as_bytes().to_vec() }).await?
+            }
+        };
+        match errno {
+            0 => self.wait(&mut underway, patience).await,
+            errno => Err(SandboxError::NotTyped(io::Error::from_raw_os_error(errno))),
         }
-        self.wait(&mut underway, patience).await
     }
 
     async fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, SandboxError> {

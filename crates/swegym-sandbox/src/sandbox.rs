@@ -135,6 +135,21 @@ pub enum Progress {
     Running(Output),
 }
 
+/// What is pressed on a session's keyboard before its command is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keys<'a> {
+    /// Nothing.
+    None,
+    /// ^C: the command is interrupted.
+    Interrupt,
+    /// These, [`LONGEST_TYPED`] bytes at most. ^D at the start of a line is the
+    /// end of input.
+    Text(&'a str),
+}
+
+/// Bytes that a terminal takes in one line.
+pub const LONGEST_TYPED: usize = 4095;
+
 /// A name in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirEntry {
@@ -218,6 +233,9 @@ pub enum SandboxError {
         #[source]
         source: io::Error,
     },
+    /// A session's command does not take what was typed.
+    #[error("nothing can be typed to the command")]
+    NotTyped(#[source] io::Error),
     /// A snapshot or an image could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -263,7 +281,7 @@ impl SandboxError {
             Self::KeeperGone => Some("run the command again with --resume; see `swegym doctor`".into()),
             Self::Store(error) => error.hint(),
             Self::FileTooLarge { .. } | Self::File { .. } | Self::Start { .. } => None,
-            Self::Gone | Self::Script(_) | Self::Io(_) => None,
+            Self::Gone | Self::NotTyped(_) | Self::Script(_) | Self::Io(_) => None,
         }
     }
 }
@@ -293,8 +311,9 @@ pub trait Sandbox: Send + Sync {
     async fn session(&self, text: &str, timeout: Duration, keep: Keep) -> Result<Execution, SandboxError>;
 
     /// As [`Sandbox::session`], but waits no longer than `patience`: what is not
-    /// over by then goes on in the box, until it ends or its time is over. The
-    /// session takes no other text before that; [`Sandbox::attend`] waits for it.
+    /// over by then goes on in the box, until it ends or its time is over, and
+    /// reads what is typed. The session takes no other text before that;
+    /// [`Sandbox::attend`] waits for it.
     async fn begin(
         &self,
         text: &str,
@@ -303,9 +322,9 @@ pub trait Sandbox: Send + Sync {
         patience: Duration,
     ) -> Result<Progress, SandboxError>;
 
-    /// Waits on, at most for `patience`, for the text that was begun; interrupts
-    /// it first, as ^C does, where that is wanted.
-    async fn attend(&self, patience: Duration, interrupts: bool) -> Result<Progress, SandboxError>;
+    /// Waits on, at most for `patience`, for the text that was begun, after keys
+    /// were pressed. Keys that it cannot take are refused, and it goes on.
+    async fn attend(&self, keys: Keys<'_>, patience: Duration) -> Result<Progress, SandboxError>;
 
     /// Reads a file of at most `limit` bytes.
     async fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, SandboxError>;

@@ -14,7 +14,8 @@ use swegym_core::Digest;
 
 use crate::output::{Keep, Output, Stream};
 use crate::sandbox::{
-    Command, DirEntry, End, EntryKind, Execution, Extent, Progress, SCRATCH, Sandbox, SandboxError, Written,
+    Command, DirEntry, End, EntryKind, Execution, Extent, Keys, Progress, SCRATCH, Sandbox, SandboxError,
+    Written,
 };
 use crate::store::LayerId;
 
@@ -110,7 +111,7 @@ impl Sandbox for ScriptedSandbox {
         self.play(text).map(Progress::Over)
     }
 
-    async fn attend(&self, _: Duration, _: bool) -> Result<Progress, SandboxError> {
+    async fn attend(&self, _: Keys<'_>, _: Duration) -> Result<Progress, SandboxError> {
         Err(SandboxError::Script("no text is under way: every scene is over at once".into()))
     }
 

@@ -231,9 +231,10 @@ impl Supervisor {
                     Err(error) => self.send(&Reply::Status { job, errno: errno(&error) }),
                 }
             }
-            Request::Session { job, text, timeout_ms, keep } => {
+            Request::Session { job, text, listens, timeout_ms, keep } => {
                 self.watchdog.begin();
-                match self.session.begin(job, &text, Duration::from_millis(timeout_ms), keep) {
+                let timeout = Duration::from_millis(timeout_ms);
+                match self.session.begin(job, &text, listens, timeout, keep) {
                     Ok(()) => Ok(()),
                     Err(error) => self.send(&Reply::Status { job, errno: errno(&error) }),
                 }
@@ -259,6 +260,10 @@ impl Supervisor {
             Request::Interrupt { job } => {
                 self.session.interrupt(Instant::now());
                 self.send(&Reply::Status { job, errno: 0 })
+            }
+            Request::Type { job, text } => {
+                let typed = self.session.type_in(&text);
+                self.send(&Reply::Status { job, errno: typed.map_or_else(|e| errno(&e), |()| 0) })
             }
         }
     }

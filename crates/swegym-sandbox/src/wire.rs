@@ -102,6 +102,8 @@ pub(crate) enum Request {
     Session {
         job: u32,
         text: Vec<u8>,
+        /// Whether it reads what is typed, or nothing.
+        listens: bool,
         timeout_ms: u64,
         keep: Keep,
     },
@@ -130,6 +132,11 @@ pub(crate) enum Request {
     /// Ends the session's command as its deadline would.
     Interrupt {
         job: u32,
+    },
+    /// Types to the session's command.
+    Type {
+        job: u32,
+        text: Vec<u8>,
     },
 }
 
@@ -195,8 +202,8 @@ impl Request {
                     .u64(*timeout_ms),
                 *keep,
             ),
-            Self::Session { job, text, timeout_ms, keep } => {
-                put_keep(p.u8(2).u32(*job).bytes(text).u64(*timeout_ms), *keep)
+            Self::Session { job, text, listens, timeout_ms, keep } => {
+                put_keep(p.u8(2).u32(*job).bytes(text).u8(u8::from(*listens)).u64(*timeout_ms), *keep)
             }
             Self::Read { job, path, limit } => p.u8(3).u32(*job).bytes(path).u64(*limit),
             Self::Write { job, path, mode, bytes, append } => {
@@ -206,6 +213,7 @@ impl Request {
             Self::Freeze { job } => p.u8(6).u32(*job),
             Self::Thaw { job } => p.u8(7).u32(*job),
             Self::Interrupt { job } => p.u8(8).u32(*job),
+            Self::Type { job, text } => p.u8(9).u32(*job).bytes(text),
         }
         .frame()
     }
@@ -223,7 +231,13 @@ impl Request {
                 timeout_ms: g.u64()?,
                 keep: get_keep(g)?,
             },
-            2 => Self::Session { job, text: g.bytes()?.to_vec(), timeout_ms: g.u64()?, keep: get_keep(g)? },
+            2 => Self::Session {
+                job,
+                text: g.bytes()?.to_vec(),
+                listens: g.u8()? == 1,
+                timeout_ms: g.u64()?,
+                keep: get_keep(g)?,
+            },
             3 => Self::Read { job, path: g.bytes()?.to_vec(), limit: g.u64()? },
             4 => {
                 let (path, mode, append) = (g.bytes()?.to_vec(), g.u32()?, g.u8()? == 1);
@@ -233,6 +247,7 @@ impl Request {
             6 => Self::Freeze { job },
             7 => Self::Thaw { job },
             8 => Self::Interrupt { job },
+            9 => Self::Type { job, text: g.bytes()?.to_vec() },
             _ => return Err(short()),
         })
     }
@@ -415,7 +430,8 @@ mod tests {
                 timeout_ms: 9,
                 keep,
             },
-            Request::Session { job: 2, text: b"x".to_vec(), timeout_ms: 1, keep },
+            Request::Session { job: 2, text: b"x".to_vec(), listens: true, timeout_ms: 1, keep },
+            Request::Type { job: 4, text: b"y\n".to_vec() },
             Request::Write { job: 3, path: b"p".to_vec(), mode: 0o644, bytes: vec![1], append: true },
         ];
         for request in requests {

@@ -11,7 +11,7 @@ use swegym_sandbox::base::Base;
 use swegym_sandbox::limits::LimitHit;
 use swegym_sandbox::output::{Keep, Stream};
 use swegym_sandbox::sandbox::{EntryKind, Stopped};
-use swegym_sandbox::{Command, End, Extent, Image, Progress, Sandbox as _, SandboxError};
+use swegym_sandbox::{Command, End, Extent, Image, Keys, Progress, Sandbox as _, SandboxError};
 
 #[tokio::test]
 async fn a_command_has_its_streams_apart_its_status_and_its_folder() {
@@ -218,14 +218,51 @@ async fn a_session_can_be_looked_at_while_it_works() {
     // Nothing else runs in the session before it is over; beside it, everything does.
     assert!(begin("echo other", SECOND).await.is_err());
     assert!(sandbox.exec(Command::shell("true", SECOND * 10)).await.unwrap().succeeded());
-    assert_eq!(running(sandbox.attend(SECOND / 10, false).await.unwrap()), "");
-    let (end, text, folder) = over(sandbox.attend(SECOND * 10, false).await.unwrap());
+    assert_eq!(running(sandbox.attend(Keys::None, SECOND / 10).await.unwrap()), "");
+    let (end, text, folder) = over(sandbox.attend(Keys::None, SECOND * 10).await.unwrap());
     assert_eq!((end, text.as_str(), folder.as_deref()), (End::Exited(3), "two\n", Some("/usr")));
-    assert!(sandbox.attend(SECOND, false).await.is_err());
+    assert!(sandbox.attend(Keys::None, SECOND).await.is_err());
     assert_eq!(running(begin("sleep 100; echo late", SECOND / 10).await.unwrap()), "");
-    let (end, text, _) = over(sandbox.attend(SECOND * 10, true).await.unwrap());
+    let (end, text, _) = over(sandbox.attend(Keys::Interrupt, SECOND * 10).await.unwrap());
     assert_eq!((end, text.as_str()), (End::TimedOut(Stopped::Interrupted), ""));
     assert_eq!(over(begin("pwd", SECOND * 10).await.unwrap()).1, "/usr\n");
+}
+
+#[tokio::test]
+async fn a_command_that_is_attended_reads_what_is_typed() {
+    let world = world().await;
+    let sandbox = world.start().await;
+    let begin =
+        async |text: &str| sandbox.begin(text, SECOND * 20, Keep::default(), SECOND / 2).await.unwrap();
+    let attend = async |keys| sandbox.attend(keys, SECOND * 5).await;
+    let text = |progress: &Progress| match progress {
+        Progress::Running(output) => output.combined_text(),
+        Progress::Over(done) => format!("{:?}: {}", done.end, done.output.combined_text()),
+    };
+    begin("cd /usr; read -p 'name? ' name; echo \"<$name>\"; head -n 1; test -t 0").await;
+    let both = attend(Keys::Text("Ada\nof London\nand more\n")).await.unwrap();
+    assert_eq!(text(&both), "Exited(0): <Ada>\nof London\n");
+    // What it did not read is nobody's.
+    begin("cat").await;
+    assert_eq!(text(&attend(Keys::Text("one\n\u{4}")).await.unwrap()), "Exited(0): one\n");
+    begin("python3 -c 'print(int(input()) + int(input()))' || cat; (exit 3)").await;
+    assert!(matches!(sandbox.attend(Keys::Text("20\n"), SECOND / 2).await.unwrap(), Progress::Running(_)));
+    assert_eq!(text(&attend(Keys::Text("22\n")).await.unwrap()), "Exited(3): 42\n");
+    // More than a terminal takes, at once or in sum: the command goes on.
+    begin("sleep 100").await;
+    let long = "x".repeat(4090) + "\n";
+    let longer = long.repeat(2);
+    assert!(matches!(attend(Keys::Text(&longer)).await, Err(SandboxError::NotTyped(_))));
+    let mut refused = false;
+    for _ in 0..20 {
+        refused |= sandbox.attend(Keys::Text(&long), SECOND / 100).await.is_err();
+    }
+    assert!(refused);
+    let over = attend(Keys::Interrupt).await.unwrap();
+    assert_eq!(text(&over), "TimedOut(Interrupted): ");
+    let quiet = sandbox.session("pwd; cat; test -t 0", SECOND * 5, Keep::default()).await.unwrap();
+    assert_eq!((quiet.end, quiet.output.combined_text().as_str()), (End::Exited(1), "/usr\n"));
+    assert!(matches!(attend(Keys::Text("late\n")).await, Err(SandboxError::NotTyped(_))));
 }
 
 #[tokio::test]
@@ -316,7 +353,7 @@ async fn equal_work_gives_equal_layers_and_files_are_stored_once() {
     assert!(size_on_disk(world.home.path()) - before < 100_000);
 }
 
-fn size_on_disk(path: &std::path::Path) -> u64 {
+fn size_on_disk(path: &Path) -> u64 {
     let text = swegym_sandbox::tool::run("du", ["-sk", path.to_str().unwrap()], SECOND * 10).unwrap();
     String::from_utf8(text).unwrap().split('\t').next().unwrap().parse::<u64>().unwrap() * 1024
 }

@@ -476,8 +476,10 @@ fn a_slow_command_is_looked_in_on() {
     let gym = gym();
     let replies = [
         bash("echo begun; sleep 8; echo ended"),
-        bash("echo meanwhile"),
         bash(""),
+        bash("python3 -c 'print(input()[::-1])'; cat"),
+        bash("drawer"),
+        bash("ctrl+d"),
         bash("sleep 100"),
         bash("ctrl+c"),
         bash(""),
@@ -485,14 +487,15 @@ fn a_slow_command_is_looked_in_on() {
     ];
     let (run, result) = play(&gym, "slow", &replies, &["--scaffold", "codeact-2.2"]);
     assert_eq!(result["exit_status"], "submitted");
-    assert_eq!(result["scaffold"], "codeact-2.2@2");
+    assert_eq!(result["scaffold"], "codeact-2.2@3");
     let seen = observations(&shown(&gym, &run));
     let ends = |text: &str, code: &str| text.ends_with(&format!("[Command finished with exit code {code}]"));
     assert!(seen[0].starts_with("begun\n") && ends(&seen[0], "-1"), "{}", seen[0]);
-    assert!(seen[1].contains("still running") && !seen[1].contains("meanwhile"), "{}", seen[1]);
-    assert!(seen[2].starts_with("ended\n") && ends(&seen[2], "0"), "{}", seen[2]);
-    assert!(ends(&seen[3], "-1") && ends(&seen[4], "130"), "{} {}", seen[3], seen[4]);
-    assert!(seen[5].contains("No command is running"), "{}", seen[5]);
+    assert!(seen[1].starts_with("ended\n") && ends(&seen[1], "0"), "{}", seen[1]);
+    assert!(ends(&seen[2], "-1") && seen[3].starts_with("reward\n") && ends(&seen[3], "-1"), "{}", seen[3]);
+    assert!(ends(&seen[4], "0"), "{}", seen[4]);
+    assert!(ends(&seen[5], "-1") && ends(&seen[6], "130"), "{} {}", seen[5], seen[6]);
+    assert!(seen[7].contains("No command is running"), "{}", seen[7]);
 }
 
 /// As Ctrl-C does: the signal goes to the program, and what is in flight is taken up later.

@@ -1,13 +1,13 @@
 //! Commands: in the shell that lives on, or each in one of its own. Nothing
-//! waits for a person: input is empty, pagers and editors are programs that
-//! end, and time is limited.
+//! waits for a person: input is empty, or what the model types; pagers and
+//! editors are programs that end, and time is limited.
 
 use std::time::Duration;
 
 use swegym_core::record::ActionReport;
 use swegym_sandbox::output::{Keep, Output};
 use swegym_sandbox::sandbox::Stopped;
-use swegym_sandbox::{Command, End, Execution, Progress, Sandbox, SandboxError};
+use swegym_sandbox::{Command, End, Execution, Keys, Progress, Sandbox, SandboxError};
 use tokio::sync::Semaphore;
 
 use super::Done;
@@ -44,6 +44,9 @@ const MAY_EXPORT: [&str; 9] =
 
 /// First line of the output that hands work in, as in mini-swe-agent.
 const SUBMIT: &str = "COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT";
+
+/// ^D, as terminals have it.
+const END_OF_INPUT: &str = "\u{4}";
 
 /// How commands are run.
 #[derive(Debug, Clone)]
@@ -131,11 +134,16 @@ impl<'a> Commands<'a> {
             let report = ActionReport { refused: true, ..ActionReport::default() };
             Ok(Done { observation: catalogue.say(key, []), report, submits: false })
         };
-        match (self.running, interrupts || word.is_empty()) {
-            (true, false) => return refuse("command_busy"),
-            (false, true) if session => return refuse("no_running_command"),
-            _ => {}
+        if session && !self.running && (interrupts || word.is_empty()) {
+            return refuse("no_running_command");
         }
+        let typed = format!("{command}\n");
+        let keys = match word {
+            "" => Keys::None,
+            _ if interrupts => Keys::Interrupt,
+            "ctrl+d" | "C-d" => Keys::Text(END_OF_INPUT),
+            _ => Keys::Text(&typed),
+        };
         // Twice what is ever shown, on both sides.
         let keep = Keep { head: 128 << 10, tail: 128 << 10, kill_after: 1 << 30 };
         let timeout = self.settings.timeout;
@@ -143,7 +151,10 @@ impl<'a> Commands<'a> {
             let _turn = self.turns.acquire().await;
             self.may_export |= session && MAY_EXPORT.iter().any(|word| command.contains(word));
             match profile.patience {
-                Some(patience) if self.running => sandbox.attend(patience, interrupts).await?,
+                Some(patience) if self.running => match sandbox.attend(keys, patience).await {
+                    Err(SandboxError::NotTyped(_)) => return refuse("not_typed"),
+                    attended => attended?,
+                },
                 Some(patience) if session => sandbox.begin(command, timeout, keep, patience).await?,
                 _ if session => Progress::Over(sandbox.session(command, timeout, keep).await?),
                 _ => {

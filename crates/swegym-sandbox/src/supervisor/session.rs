@@ -94,7 +94,14 @@ impl Session {
     }
 
     /// Starts a command, and the shell first if there is none.
-    pub(super) fn begin(&mut self, job: u32, text: &[u8], timeout: Duration, keep: Keep) -> io::Result<()> {
+    pub(super) fn begin(
+        &mut self,
+        job: u32,
+        text: &[u8],
+        listens: bool,
+        timeout: Duration,
+        keep: Keep,
+    ) -> io::Result<()> {
         if self.current.is_some() {
             return Err(io::Error::from_raw_os_error(libc::EBUSY));
         }
@@ -107,7 +114,7 @@ impl Session {
         };
         let shell = self.shell.insert(shell);
         shell.pipes.restart(keep);
-        let number = shell.give(text);
+        let number = shell.give(text, listens);
         let started = Instant::now();
         self.current = Some(Current {
             job,
@@ -242,6 +249,14 @@ impl Session {
     pub(super) fn interrupt(&mut self, now: Instant) {
         if let Some(current) = self.current.as_mut().filter(|current| current.stage == Stage::Running) {
             current.deadline = now;
+        }
+    }
+
+    /// Types to the command that is under way. It need not read it.
+    pub(super) fn type_in(&mut self, text: &[u8]) -> io::Result<()> {
+        match (&mut self.shell, &self.current) {
+            (Some(shell), Some(_)) => shell.type_in(text),
+            _ => Err(io::Error::from_raw_os_error(libc::ESRCH)),
         }
     }
 

@@ -2,8 +2,9 @@
 //!
 //! bash is interactive on a terminal of its own, so that an interrupt reaches
 //! even a loop of builtins. Typed into it, once, is a loop that takes
-//! NUL-terminated commands from a pipe into `eval`, with empty standard input
-//! and with the two output pipes. Before it takes one, it reports how the last
+//! NUL-terminated commands from a pipe into `eval`, with the two output pipes,
+//! and with empty standard input or, for those that listen, what is typed into
+//! the terminal. Before it takes one, it reports how the last
 //! one ended (kind, number, status, folder) on another pipe. What breaks the
 //! loop (an interrupt, a stray `break`, `${x:?}`) ends at bash's own prompt,
 //! which reports too, and the loop is typed again.
@@ -21,11 +22,16 @@ use std::os::unix::fs::FileExt as _;
 use std::time::Instant;
 
 use crate::output::Keep;
+use crate::sandbox::LONGEST_TYPED;
 use crate::supervisor::command::{self, Pipes};
 use crate::sys;
 
 /// Descriptors the shell is born with: (exports, output, errors, commands, reports).
 const GIVEN: [RawFd; 5] = [4, 6, 7, 8, 9];
+
+/// Sends a signal to whoever is in the foreground of a terminal (Linux,
+/// `asm-generic/ioctls.h`).
+const TIOCSIG: libc::Ioctl = 0x4004_5436;
 
 /// Asks the shell for its exported variables.
 const KEEP: libc::c_int = 64;
@@ -46,7 +52,7 @@ __swegym_end(){ if __swegym_keep >&12; then __swegym_say x \"$1\" 11; else __swe
 ///
 /// What the loop closes, bash keeps for the time after it, at 10 to 14 in this
 /// order and hidden from the programs it starts: commands, reports, exports,
-/// errors, output. The loop's own streams are the terminal's, so that `set -x`
+/// errors, output; and the terminal's input at 15. The loop's own streams are the terminal's, so that `set -x`
 /// shows little but the user's commands, and `exec` with a redirection holds
 /// for one command. After a command that failed, `eval` stands behind a test
 /// that fails in the same way, so that `$?` is what it would be at a prompt;
@@ -54,8 +60,11 @@ __swegym_end(){ if __swegym_keep >&12; then __swegym_say x \"$1\" 11; else __swe
 const LOOP: &str = "while __swegym_s=$?; \
 \\printf 'l %d %d %s\\0' \"$__swegym_n\" \"$__swegym_s\" \"$PWD\" >&11; PROMPT_COMMAND=$__swegym_p; \
 IFS= \\read -r -d '' -u 10 __swegym_c && ((++__swegym_n)); \
-do case $__swegym_s in 0) \\eval -- \"$__swegym_c\" >&14 2>&13;; \
-*) __swegym_was || \\eval -- \"$__swegym_c\" >&14 2>&13;; esac; \
+do case ${__swegym_c::1}$__swegym_s in \
+q0) \\eval -- \"${__swegym_c:1}\" >&14 2>&13;; \
+t0) \\eval -- \"${__swegym_c:1}\" <&15 >&14 2>&13;; \
+q*) __swegym_was || \\eval -- \"${__swegym_c:1}\" >&14 2>&13;; \
+*) __swegym_was || \\eval -- \"${__swegym_c:1}\" <&15 >&14 2>&13;; esac; \
 done 8<&- 9>&- 4>&- 7>&- 6>&- </dev/null\n";
 
 /// Of the file with the exported variables, what is read at most, in bytes.
@@ -76,6 +85,8 @@ pub(super) struct Shell {
     given: u64,
     /// Bytes the pipe had no room for yet.
     unsent: Vec<u8>,
+    /// Something was typed that its command may not have read.
+    was_typed: bool,
     /// Until then an interrupt may still be on its way, and would eat a command.
     pub(super) hold: Option<Instant>,
 }
@@ -151,11 +162,12 @@ impl Shell {
             hung_up: false,
             given: 0,
             unsent: Vec::new(),
+            was_typed: false,
             hold: None,
         };
         if !exports.is_empty() {
             // Its first command, whose end nobody waits for.
-            shell.give(exports);
+            shell.give(exports, false);
         }
         Ok(shell)
     }
@@ -176,8 +188,10 @@ impl Shell {
         }
     }
 
-    /// Queues a command; gives its number.
-    pub(super) fn give(&mut self, text: &[u8]) -> u64 {
+    /// Queues a command, which listens to the terminal or not; gives its number.
+    pub(super) fn give(&mut self, text: &[u8], listens: bool) -> u64 {
+        self.forget_what_was_typed();
+        self.unsent.push(if listens { b't' } else { b'q' });
         self.unsent.extend_from_slice(text);
         self.unsent.push(0);
         self.given += 1;
@@ -200,6 +214,7 @@ impl Shell {
     /// Types the loop in, at a prompt.
     pub(super) fn type_loop(&mut self) {
         self.hold = None;
+        self.forget_what_was_typed();
         let _ = sys::write_all(self.terminal.as_raw_fd(), LOOP.as_bytes());
     }
 
@@ -248,9 +263,40 @@ impl Shell {
         Some(bytes[start..complete].to_vec())
     }
 
+    /// Types into the terminal, whether somebody reads it or not: what waits
+    /// there to be read is never more than it has room for.
+    pub(super) fn type_in(&mut self, mut text: &[u8]) -> io::Result<()> {
+        let line = open_line(self.terminal.as_raw_fd())?;
+        let mut unread = 0;
+        // SAFETY: a terminal descriptor of ours; the call writes one number.
+        sys::check(unsafe { libc::ioctl(line.as_raw_fd(), libc::FIONREAD, &raw mut unread) })?;
+        if unread as usize + text.len() > LONGEST_TYPED {
+            return Err(io::Error::from_raw_os_error(libc::EAGAIN));
+        }
+        self.was_typed = true;
+        while !text.is_empty() {
+            match sys::write(self.terminal.as_raw_fd(), text)? {
+                0 => return Err(io::Error::from_raw_os_error(libc::EAGAIN)),
+                n => text = &text[n..],
+            }
+        }
+        Ok(())
+    }
+
+    /// What a command did not read is neither the next one's nor the shell's.
+    fn forget_what_was_typed(&mut self) {
+        if std::mem::take(&mut self.was_typed)
+            && let Ok(line) = open_line(self.terminal.as_raw_fd())
+        {
+            // SAFETY: a terminal descriptor of ours.
+            unsafe { libc::tcflush(line.as_raw_fd(), libc::TCIFLUSH) };
+        }
+    }
+
     /// Interrupts what is in the foreground, as ^C does.
     pub(super) fn interrupt(&self) {
-        let _ = sys::write_all(self.terminal.as_raw_fd(), b"\x03");
+        // SAFETY: a terminal descriptor of ours; the argument is a number.
+        unsafe { libc::ioctl(self.terminal.as_raw_fd(), TIOCSIG, libc::SIGINT) };
     }
 
     /// The process group in the foreground, unless it is bash itself.
@@ -299,7 +345,7 @@ fn open_terminal() -> io::Result<(OwnedFd, OwnedFd)> {
         let ours = OwnedFd::from_raw_fd(sys::check(libc::open(c"/dev/ptmx".as_ptr(), flags))?);
         let unlock = 0;
         sys::check(libc::ioctl(ours.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlock))?;
-        let line = OwnedFd::from_raw_fd(sys::check(libc::ioctl(ours.as_raw_fd(), libc::TIOCGPTPEER, flags))?);
+        let line = open_line(ours.as_raw_fd())?;
         let mut settings: libc::termios = std::mem::zeroed();
         sys::check(libc::tcgetattr(line.as_raw_fd(), &raw mut settings))?;
         settings.c_lflag &= !libc::ECHO;
@@ -307,6 +353,13 @@ fn open_terminal() -> io::Result<(OwnedFd, OwnedFd)> {
         sys::check(libc::tcsetattr(line.as_raw_fd(), libc::TCSANOW, &raw const settings))?;
         Ok((ours, line))
     }
+}
+
+/// The shell's side of a terminal.
+fn open_line(ours: RawFd) -> io::Result<OwnedFd> {
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: a new descriptor that is ours.
+    unsafe { Ok(OwnedFd::from_raw_fd(sys::check(libc::ioctl(ours, libc::TIOCGPTPEER, flags))?)) }
 }
 
 /// In the child: the terminal becomes the controlling one, and the other
