@@ -228,10 +228,13 @@ impl Work<'_> {
     /// recorded, and what ends the attempt rather than breaking it is a reason.
     async fn ask(&mut self) -> Result<Result<(Delta, Answer, u32), StopReason>, Fault> {
         let (attempt, as_text) = (self.attempt, self.attempt.calls == CallForm::Text);
-        let texts;
+        let mut texts;
         let (messages, tools, stop): (&[Message], &[Tool], &[&str]) = if as_text {
             texts = text::conversation(&self.messages, &self.tools, &attempt.prompts.text_tools)
                 .map_err(|e| Fault::new(Boundary::Internal, "conversation", e.to_string()))?;
+            if let Some(example) = &attempt.prompts.example {
+                example.show(&mut texts);
+            }
             (&texts, &[], &[text::STOP])
         } else {
             (&self.messages, &self.tools, &[])

@@ -4,6 +4,8 @@
 //! what becomes of its answers makes a new version. Prompts and texts lie in
 //! `prompts/`; a user's folder can replace any of them ([`Prompts::load`]).
 
+mod example;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use swegym_core::chat::Tool;
 
 use crate::catalogue::Catalogue;
 use crate::tools;
+pub use example::Example;
 
 /// The ways of working that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -82,6 +85,8 @@ pub struct Prompts {
     task: String,
     /// What introduces tools where calls are text; see [`text::INSTRUCTIONS`].
     pub text_tools: String,
+    /// What is shown before the task where calls are text, if anything.
+    pub example: Option<Example>,
     /// Everything else that is said.
     pub catalogue: Catalogue,
 }
@@ -213,14 +218,7 @@ impl Prompts {
         } else {
             (folder, system, task, text::INSTRUCTIONS)
         };
-        let own = |name: &str| -> Result<Option<String>, String> {
-            let Some(path) = folder.map(|f| f.join(name)) else { return Ok(None) };
-            match std::fs::read_to_string(&path) {
-                Ok(text) => Ok(Some(text)),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(format!("{}: {error}", path.display())),
-            }
-        };
+        let own = |name: &str| read(folder, name);
         let overlay =
             if scaffold.profile().named_workspace { include_str!("../prompts/messages-2.toml") } else { "" };
         let theirs = own("messages.toml")?.unwrap_or_default();
@@ -229,12 +227,29 @@ impl Prompts {
             system: own("system.txt")?.unwrap_or_else(|| system.to_owned()),
             task: own("task.txt")?.unwrap_or_else(|| task.to_owned()),
             text_tools: own("text_tools.txt")?.unwrap_or_else(|| text_tools.to_owned()),
+            example: None,
             catalogue,
         };
         for (name, template) in [("system.txt", &prompts.system), ("task.txt", &prompts.task)] {
             Environment::new().template_from_str(template).map_err(|e| format!("{name}: {e:#}"))?;
         }
         Ok(prompts)
+    }
+
+    /// Shows an example of the work before the task, in our frame or in the
+    /// folder's `example.txt`.
+    ///
+    /// # Errors
+    /// In words: a scaffold without an editor, or a frame that cannot be used.
+    pub fn show_example(&mut self, scaffold: Scaffold, folder: Option<&Path>) -> Result<(), String> {
+        let profile = scaffold.profile();
+        if profile.editor.is_none() {
+            return Err(format!("the example uses an editor, and `{}` has none", scaffold.as_str()));
+        }
+        let own = read(folder, "example.txt")?;
+        let frame = own.as_deref().unwrap_or(example::FRAME);
+        self.example = Some(Example::new(frame, profile, &self.catalogue)?);
+        Ok(())
     }
 
     /// Whether a folder is none, but the name of the terse texts.
@@ -263,12 +278,24 @@ impl Prompts {
             instance_id => instance.instance_id.as_str(),
             base_commit => instance.base_commit,
         };
-        let render = |name: &str, text: &str| {
-            let rendered = Environment::new().render_str(text, &known);
-            rendered.map(|t| t.trim().to_owned()).map_err(|e| format!("{name}: {e:#}"))
-        };
-        Ok((render("system.txt", &self.system)?, render("task.txt", &self.task)?))
+        Ok((render("system.txt", &self.system, &known)?, render("task.txt", &self.task, &known)?))
     }
+}
+
+/// A text of the folder, if it is there.
+fn read(folder: Option<&Path>, name: &str) -> Result<Option<String>, String> {
+    let Some(path) = folder.map(|f| f.join(name)) else { return Ok(None) };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("{}: {error}", path.display())),
+    }
+}
+
+/// A text with its blanks filled.
+fn render(name: &str, text: &str, known: &minijinja::Value) -> Result<String, String> {
+    let rendered = Environment::new().render_str(text, known);
+    rendered.map(|t| t.trim().to_owned()).map_err(|e| format!("{name}: {e:#}"))
 }
 
 /// The name under which the OpenHands profiles show a repository.
@@ -281,6 +308,7 @@ pub fn workspace_name(instance: &Instance) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use swegym_core::chat::{Message, Role};
 
     #[test]
     fn every_scaffold_has_texts_that_render() {
@@ -295,6 +323,26 @@ mod tests {
             assert!(!scaffold.tools().is_empty());
         }
         assert_eq!(workspace_name(&instance), "a__b__1.0");
+    }
+
+    #[test]
+    fn an_example_is_told_in_the_words_of_the_scaffold() {
+        let folder = tempfile::tempdir().unwrap();
+        let shown = |scaffold, folder: Option<&Path>| {
+            let mut prompts = Prompts::load(scaffold, folder)?;
+            prompts.show_example(scaffold, folder)?;
+            let mut told = [Message::of(Role::System, "s"), Message::of(Role::User, "Mend {{ it }}.")];
+            prompts.example.unwrap().show(&mut told);
+            Ok::<_, String>(told[1].content.clone())
+        };
+        for scaffold in [Scaffold::CodeAct, Scaffold::CodeAct21] {
+            insta::assert_snapshot!(format!("example_{}", scaffold.as_str()), shown(scaffold, None).unwrap());
+        }
+        assert!(shown(Scaffold::Bash, None).unwrap_err().contains("`bash` has none"));
+        std::fs::write(folder.path().join("example.txt"), "Do:\n{{ task }}").unwrap();
+        assert_eq!(shown(Scaffold::CodeAct22, Some(folder.path())).unwrap(), "Do:\nMend {{ it }}.");
+        std::fs::write(folder.path().join("example.txt"), "{{ example }}").unwrap();
+        assert!(shown(Scaffold::CodeAct22, Some(folder.path())).unwrap_err().contains("no place"));
     }
 
     #[test]

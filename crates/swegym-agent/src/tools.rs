@@ -14,6 +14,7 @@ use crate::scaffold::Profile;
 
 pub(crate) use commands::{CommandSettings, Commands};
 pub(crate) use editor::Editor;
+pub(crate) use text::numbered;
 
 /// The shell that lives on.
 pub(crate) const EXECUTE_BASH: &str = "execute_bash";

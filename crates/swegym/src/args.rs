@@ -281,10 +281,13 @@ pub(crate) struct RolloutArgs {
     /// Attempts at once; memory may allow fewer
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) concurrent: usize,
-    /// Folder with texts of your own: system.txt, task.txt, text_tools.txt, messages.toml; or terse:
-    /// few words, and teachers that say none and edit by line, as small policies can
+    /// Folder with texts of your own: system.txt, task.txt, text_tools.txt, messages.toml, example.txt;
+    /// or terse: few words, and teachers that say none and edit by line, as small policies can
     #[arg(long, value_name = "DIR")]
     pub(crate) prompts: Option<PathBuf>,
+    /// Show an example of the work before the task, where calls are text; exports leave it out
+    #[arg(long)]
+    pub(crate) example: bool,
     /// Tell what was discussed before the fix
     #[arg(long)]
     pub(crate) hints: bool,

@@ -418,6 +418,21 @@ fn an_export_shows_the_words_that_the_model_was_told() {
 }
 
 #[test]
+fn an_example_is_asked_with_and_not_learnt() {
+    let gym = gym();
+    let (run, _) = play(&gym, "example", &[bash("ls"), finish()], &["--tool-calls", "text", "--example"]);
+    let record = gym.read(&format!("{run}/trajectories/{}/0.jsonl", id(&gym)));
+    assert!(record.matches("THE EXAMPLE BEGINS").count() == 1, "once, in what the first request adds");
+    assert!(gym.read(&format!("{run}/run.json")).contains("\"example\""));
+    gym.must(&["export", &run, "--calls", "text", "--out", "example.jsonl"]);
+    let told = rows(&gym.read("example.jsonl"))[0]["messages"].clone();
+    assert!(told[1]["content"].as_str().unwrap().starts_with("The repository in"), "{told}");
+    let native = ["rollout", "--instances", "instances.jsonl", "--model", "m", "--example"];
+    let refused = gym.run(&native);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("add --tool-calls text"));
+}
+
+#[test]
 fn a_program_can_answer_for_a_model() {
     let gym = gym();
     let program = gym.write(

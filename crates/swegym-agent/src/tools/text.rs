@@ -21,7 +21,7 @@ pub(super) fn start(text: &str, limit: usize) -> Option<&str> {
 }
 
 /// Lines as `cat -n` shows them.
-pub(super) fn numbered<'a>(lines: impl IntoIterator<Item = &'a str>, first: usize) -> String {
+pub(crate) fn numbered<'a>(lines: impl IntoIterator<Item = &'a str>, first: usize) -> String {
     let lines = lines.into_iter().enumerate().map(|(i, line)| format!("{:>6}\t{line}", first + i));
     lines.collect::<Vec<_>>().join("\n")
 }

@@ -138,18 +138,25 @@ fn plan(session: &Session, args: &RolloutArgs, budget: &Arc<Budget>) -> Result<R
             format!("known: {}", known.join(", ")),
         )
     })?;
-    let prompts = Prompts::load(scaffold, args.prompts.as_deref()).map_err(|why| {
+    let unusable = |why| {
         CommandError::usage(
             format!("a text of --prompts cannot be used: {why}"),
             "see the README, \"Agents\"",
         )
-    })?;
+    };
+    let mut prompts = Prompts::load(scaffold, args.prompts.as_deref()).map_err(unusable)?;
     let calls = CallForm::parse(&args.model.tool_calls).ok_or_else(|| {
         CommandError::usage(
             format!("there is no form `{}` of tool calls", args.model.tool_calls),
             "native or text",
         )
     })?;
+    if args.example {
+        if calls == CallForm::Native {
+            return Err(CommandError::usage("--example shows calls as text", "add --tool-calls text"));
+        }
+        prompts.show_example(scaffold, args.prompts.as_deref()).map_err(unusable)?;
+    }
     if !(0.0..=1.0).contains(&args.noise) {
         return Err(CommandError::usage("--noise is a share", "give a number from 0 to 1"));
     }
@@ -313,6 +320,9 @@ fn identity(
         ("evaluate".to_owned(), json!(plan.evaluates)),
         ("hints".to_owned(), json!(plan.hints)),
     ]);
+    if plan.prompts.example.is_some() {
+        settings.insert("example".to_owned(), json!(true));
+    }
     settings.extend(plan.limits.to_map());
     if plan.scaffold.is_teacher() {
         settings.extend([
@@ -322,7 +332,7 @@ fn identity(
         ]);
     }
     let mut inputs = Vec::new();
-    for name in ["system.txt", "task.txt", "text_tools.txt", "messages.toml"] {
+    for name in ["system.txt", "task.txt", "text_tools.txt", "messages.toml", "example.txt"] {
         if let Some(path) = args.prompts.as_ref().map(|f| f.join(name)).filter(|p| p.is_file()) {
             inputs.push(Digest::of(read_text(&path)?.as_bytes()));
         }
