@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Settings that hold whatever the repository's own say. Files of an image
 /// have times of their own, so that time and size tell enough.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 10] = [
     "core.fsmonitor=false",
     "core.untrackedCache=false",
     "core.autocrlf=false",
@@ -37,6 +37,8 @@ const SETTINGS: [&str; 9] = [
     "core.trustctime=false",
     "core.fileMode=true",
     "core.quotePath=true",
+    // A commit's full name is nothing else's.
+    "core.warnAmbiguousRefs=false",
     "advice.addEmbeddedRepo=false",
 ];
 const DIFF: [&str; 9] = [
@@ -209,7 +211,7 @@ impl PatchTaker {
     }
 
     fn diff<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
-        DIFF.iter().chain(more).copied().chain([self.base_commit.as_str()]).collect()
+        DIFF.iter().chain(more).copied().chain([self.base_commit.as_str(), "--"]).collect()
     }
 
     /// Brings our index up to what is there.
@@ -246,6 +248,11 @@ impl PatchTaker {
             .with_env("GIT_OBJECT_DIRECTORY", format!("{SCRATCH}/objects"))
             .with_env("GIT_ALTERNATE_OBJECT_DIRECTORIES", format!("{repository}/objects"))
             .with_env("GIT_CONFIG_NOSYSTEM", "1")
+            .with_env("GIT_ATTR_NOSYSTEM", "1")
+            // The commit as it was, whatever an agent put in its place.
+            .with_env("GIT_NO_REPLACE_OBJECTS", "1")
+            // Reading a language's tables takes as long as a small diff.
+            .with_env("LC_ALL", "C")
             .keeping(Keep { head: LARGEST, tail: 0, kill_after: LARGEST + 1 });
         sandbox.exec(command).await
     }

@@ -480,7 +480,10 @@ pub(crate) fn spawn(
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut set);
         ok(libc::posix_spawnattr_setsigmask(&raw mut plan.1, &raw const set))?;
-        libc::sigfillset(&raw mut set);
+        // Each is a system call, and nobody ignores the real-time ones.
+        for signal in 1..=libc::SIGSYS {
+            libc::sigaddset(&raw mut set, signal);
+        }
         ok(libc::posix_spawnattr_setsigdefault(&raw mut plan.1, &raw const set))?;
         let signals = libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF;
         let flags = libc::POSIX_SPAWN_SETSID | signals as libc::c_short;
