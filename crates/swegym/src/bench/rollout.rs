@@ -4,9 +4,10 @@
 //!
 //! Both speak to the same endpoint over a real socket and run the same
 //! commands on the same repository, each in its own loop. What commands cost is
-//! in both figures, so that there are two kinds of work: looking at files and
-//! editing them, where a command is a program that reads a page, and searching
-//! (`grep -r`, git), where the commands cost more than the agents.
+//! in both figures, so that there are three kinds of work: what a shell does by
+//! itself, where there is little but the agents; looking at files and editing
+//! them, where a command is a program that reads a page; and searching (`grep
+//! -r`, git), where the commands cost more than the agents.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,6 +54,8 @@ const STEPS: usize = COMMANDS.len() + 2 * LOOKS;
 /// What an attempt does.
 #[derive(Clone, Copy)]
 enum Work {
+    /// It says, lists and tests, by what shells have built in.
+    Words,
     /// It reads files page by page and changes lines.
     Edits,
     /// It looks through the repository, with git too.
@@ -60,11 +63,13 @@ enum Work {
 }
 
 impl Work {
-    const ALL: [Self; 2] = [Self::Edits, Self::Searches];
+    const ALL: [Self; 3] = [Self::Words, Self::Edits, Self::Searches];
 
     /// The case's name with a scaffold.
     fn case(self, scaffold: &str) -> &'static str {
         match (self, scaffold) {
+            (Self::Words, "codeact") => "steps, words, codeact",
+            (Self::Words, _) => "steps, words, bash",
             (Self::Edits, "codeact") => "steps, edits, codeact",
             (Self::Edits, _) => "steps, edits, bash",
             (Self::Searches, "codeact") => "steps, searches, codeact",
@@ -74,6 +79,11 @@ impl Work {
 
     /// Its commands. No two are the same: an agent that repeats itself is stopped.
     fn commands(self) -> Vec<String> {
+        let word = |i: usize| match i % 3 {
+            0 => format!("pwd; echo step {i}"),
+            1 => format!("[ -f setup.cfg ] && echo there {i}"),
+            _ => format!("for f in *; do echo $f {i}; done"),
+        };
         let edit = |i: usize| match i % 3 {
             0 => format!("sed -n {},{}p README.rst", 1 + i, 30 + i),
             1 => format!("head -n {} setup.cfg", 20 + i),
@@ -84,6 +94,7 @@ impl Work {
             _ => format!("cat README.rst | tail -{}", 20 + i),
         };
         match self {
+            Self::Words => (0..STEPS).map(word).collect(),
             Self::Edits => (0..STEPS).map(edit).collect(),
             Self::Searches => {
                 COMMANDS.iter().map(|line| (*line).to_owned()).chain((0..2 * LOOKS).map(look)).collect()
