@@ -150,18 +150,23 @@ pub(super) async fn measure(
     say("memory of attempts that wait for a model");
     let slow = serve(script("bash", &COMMANDS), Duration::from_secs(2)).await?;
     let per_attempt = |bytes: u64| bytes as f64 / AT_ONCE as f64 / f64::from(1 << 20);
-    let theirs = per_attempt(scene.peer_memory(&slow)?);
+    let theirs = scene.peer_memory(&slow)?;
     for (name, scaffold, tool) in
         [("memory, bash", "bash", "bash"), ("memory, codeact", "codeact", "execute_bash")]
     {
         let slow = serve(script(tool, &COMMANDS), Duration::from_secs(2)).await?;
+        let ours = scene.our_memory(scaffold, &slow)?;
         cases.push(Case {
             name,
-            ours: per_attempt(scene.our_memory(scaffold, &slow)?),
-            peer: theirs,
+            ours: per_attempt(ours.median),
+            peer: per_attempt(theirs.median),
             unit: "MiB/attempt",
             more_is_better: false,
-            against: format!("mini-swe-agent 2.4.6, {AT_ONCE} at once, local environment"),
+            against: format!(
+                "mini-swe-agent 2.4.6, {AT_ONCE} at once, local environment; with commands, at most {:.2} and {:.2}",
+                per_attempt(ours.most),
+                per_attempt(theirs.most)
+            ),
         });
     }
     say("200 attempts at once with a model that takes 2 s");
@@ -296,20 +301,20 @@ impl<'a> Scene<'a> {
         }
     }
 
-    fn our_memory(&self, scaffold: &str, endpoint: &str) -> Result<u64, CommandError> {
+    fn our_memory(&self, scaffold: &str, endpoint: &str) -> Result<Memory, CommandError> {
         let (mut child, _) = self.start_ours(scaffold, endpoint, AT_ONCE, AT_ONCE)?;
-        let most = most_memory(&mut child, Duration::from_secs(15))?;
+        let memory = watch_memory(&mut child, Duration::from_secs(15))?;
         let _ = child.kill();
         child.wait()?;
-        Ok(most)
+        Ok(memory)
     }
 
-    fn peer_memory(&self, endpoint: &str) -> Result<u64, CommandError> {
+    fn peer_memory(&self, endpoint: &str) -> Result<Memory, CommandError> {
         let mut child = self.start_theirs("local", endpoint, AT_ONCE)?;
-        let most = most_memory(&mut child, Duration::from_secs(25))?;
+        let memory = watch_memory(&mut child, Duration::from_secs(25))?;
         let _ = child.kill();
         child.wait()?;
-        Ok(most)
+        Ok(memory)
     }
 
     /// Many attempts at once: the time that waiting alone takes, against ours.
@@ -319,7 +324,7 @@ impl<'a> Scene<'a> {
         let before = leftovers();
         let started = Instant::now();
         let (mut child, out) = self.start_ours("codeact", &endpoint, attempts, attempts)?;
-        let most = most_memory(&mut child, Duration::from_secs(300))?;
+        let most = watch_memory(&mut child, Duration::from_secs(300))?.most;
         let status = child.wait()?;
         let seconds = started.elapsed().as_secs_f64();
         let failures = fs::read_to_string(out.join("failures.jsonl")).unwrap_or_default();
@@ -359,11 +364,18 @@ fn processes() -> Vec<(u32, u32, String)> {
     entries.filter_map(process).collect()
 }
 
-/// The most memory (each page shared out among those who share it) of a
-/// process and all below it, while it runs and at most this long.
-fn most_memory(child: &mut Child, limit: Duration) -> Result<u64, CommandError> {
+/// Memory of a process and all below it, in bytes, each page shared out among
+/// those who share it.
+struct Memory {
+    /// Of all looks, few of which see a command run.
+    median: u64,
+    most: u64,
+}
+
+/// Looks twice a second, while the process runs and at most this long.
+fn watch_memory(child: &mut Child, limit: Duration) -> Result<Memory, CommandError> {
     let until = Instant::now() + limit;
-    let mut most = 0;
+    let mut looks: Vec<u64> = Vec::new();
     while Instant::now() < until && child.try_wait()?.is_none() {
         let all = processes();
         let mut family = vec![child.id()];
@@ -377,10 +389,12 @@ fn most_memory(child: &mut Child, limit: Duration) -> Result<u64, CommandError> 
             let line = text.lines().find_map(|l| l.strip_prefix("Pss:"))?;
             Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
         };
-        most = most.max(family.iter().filter_map(bytes).sum());
+        looks.push(family.iter().filter_map(bytes).sum());
         std::thread::sleep(Duration::from_millis(500));
     }
-    Ok(most)
+    looks.sort_unstable();
+    let median = looks.get(looks.len() / 2).copied().unwrap_or(0);
+    Ok(Memory { median, most: looks.last().copied().unwrap_or(0) })
 }
 
 /// The repository of an image as a folder of the host, for the peer.
