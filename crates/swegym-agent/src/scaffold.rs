@@ -246,7 +246,7 @@ impl Prompts {
         if profile.editor.is_none() {
             return Err(format!("the example uses an editor, and `{}` has none", scaffold.as_str()));
         }
-        let own = read(folder, "example.txt")?;
+        let own = read(folder.filter(|f| !Self::is_terse(f)), "example.txt")?;
         let frame = own.as_deref().unwrap_or(example::FRAME);
         self.example = Some(Example::new(frame, profile, &self.catalogue)?);
         Ok(())
