@@ -138,11 +138,11 @@ impl Wire {
     /// The text of a request.
     #[must_use]
     pub fn write(self, request: &Request<'_>) -> String {
-        let body = match self {
-            Self::OpenAi => openai::write(request),
-            Self::Anthropic => anthropic::write(request),
-        };
-        body.to_string()
+        match self {
+            // Every key is text, and that is all that could go wrong.
+            Self::OpenAi => serde_json::to_string(&openai::Body::of(request)).unwrap_or_default(),
+            Self::Anthropic => anthropic::write(request).to_string(),
+        }
     }
 
     /// Reads the bytes of an answer, streamed or not.

@@ -1,77 +1,155 @@
 //! OpenAI's chat completions, with what vLLM, SGLang and OpenRouter add.
 
+use std::borrow::Cow;
+
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{Reply, Request, WireError, sound_arguments};
 use crate::chat::{Finish, Message, Role, Tokens, Tool, ToolCall, Usage};
 
 /// A request's document. Keys stand in a fixed order, and earlier messages are
-/// written alike every time, so that a prefix cache finds them.
-#[must_use]
-pub fn write(request: &Request<'_>) -> Value {
-    let mut body = Map::new();
-    body.insert("model".into(), json!(request.model));
-    body.insert("messages".into(), request.messages.iter().map(message_json).collect());
-    if !request.tools.is_empty() {
-        body.insert("tools".into(), request.tools.iter().map(tool_json).collect());
-    }
-    let sampling = request.sampling;
-    let mut add = |key: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            body.insert(key.into(), value);
+/// written alike every time, so that a prefix cache finds them. Everything is
+/// lent: conversations are long, and are written out once a step.
+#[derive(Serialize)]
+pub(super) struct Body<'a> {
+    model: &'a str,
+    messages: Vec<Said<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<Offered<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    stop: &'a [&'a str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    return_token_ids: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_options: Option<StreamOptions>,
+}
+
+#[derive(Serialize)]
+struct StreamOptions {
+    include_usage: bool,
+}
+
+impl<'a> Body<'a> {
+    pub(super) fn of(request: &Request<'a>) -> Self {
+        let sampling = request.sampling;
+        let captures = sampling.capture_tokens.then_some(true);
+        Self {
+            model: request.model,
+            messages: request.messages.iter().map(Said::of).collect(),
+            tools: request.tools.iter().map(Offered::of).collect(),
+            temperature: sampling.temperature,
+            top_p: sampling.top_p,
+            max_tokens: sampling.max_tokens,
+            seed: sampling.seed,
+            stop: request.stop,
+            logprobs: captures,
+            return_token_ids: captures,
+            stream: request.stream.then_some(true),
+            stream_options: request.stream.then_some(StreamOptions { include_usage: true }),
         }
-    };
-    add("temperature", sampling.temperature.map(Value::from));
-    add("top_p", sampling.top_p.map(Value::from));
-    add("max_tokens", sampling.max_tokens.map(Value::from));
-    add("seed", sampling.seed.map(Value::from));
-    add("stop", (!request.stop.is_empty()).then(|| json!(request.stop)));
-    if sampling.capture_tokens {
-        add("logprobs", Some(json!(true)));
-        add("return_token_ids", Some(json!(true)));
     }
-    if request.stream {
-        add("stream", Some(json!(true)));
-        add("stream_options", Some(json!({"include_usage": true})));
-    }
-    Value::Object(body)
 }
 
 /// A message as the protocol writes it.
-#[must_use]
-pub fn message_json(message: &Message) -> Value {
-    let mut map = Map::new();
-    map.insert("role".into(), json!(message.role.as_str()));
-    let silent = message.content.is_empty() && !message.calls.is_empty();
-    map.insert("content".into(), if silent { Value::Null } else { json!(message.content) });
-    if !message.calls.is_empty() {
-        let calls = message.calls.iter().map(|call| {
-            // A call that was sound is repeated to the byte.
-            let is_sound = serde_json::from_str::<Map<String, Value>>(&call.arguments).is_ok()
-                && call.arguments.len() <= crate::calls::LONGEST_ARGUMENTS;
-            let arguments =
-                if is_sound { call.arguments.clone() } else { sound_arguments(call).to_string() };
-            json!({"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}})
-        });
-        map.insert("tool_calls".into(), calls.collect());
-    }
-    if message.role == Role::Tool {
-        map.insert("tool_call_id".into(), json!(message.call_id));
-        if let Some(tool) = &message.tool {
-            map.insert("name".into(), json!(tool));
+#[derive(Serialize)]
+struct Said<'a> {
+    role: &'static str,
+    content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Called<'a>>,
+    /// There, if empty, in every answer of a tool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_call_id: Option<Option<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Called<'a> {
+    id: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: CalledFunction<'a>,
+}
+
+#[derive(Serialize)]
+struct CalledFunction<'a> {
+    name: &'a str,
+    arguments: Cow<'a, str>,
+}
+
+impl<'a> Said<'a> {
+    fn of(message: &'a Message) -> Self {
+        let silent = message.content.is_empty() && !message.calls.is_empty();
+        let answers = message.role == Role::Tool;
+        Self {
+            role: message.role.as_str(),
+            content: (!silent).then_some(&message.content),
+            tool_calls: message.calls.iter().map(Called::of).collect(),
+            tool_call_id: answers.then_some(message.call_id.as_deref()),
+            name: message.tool.as_deref().filter(|_| answers),
         }
     }
-    Value::Object(map)
+}
+
+impl<'a> Called<'a> {
+    fn of(call: &'a ToolCall) -> Self {
+        // A call that was sound is repeated to the byte.
+        let is_sound = call.arguments.len() <= crate::calls::LONGEST_ARGUMENTS
+            && serde_json::from_str::<Map<String, Value>>(&call.arguments).is_ok();
+        let arguments =
+            if is_sound { call.arguments.as_str().into() } else { sound_arguments(call).to_string().into() };
+        Self { id: &call.id, kind: "function", function: CalledFunction { name: &call.name, arguments } }
+    }
 }
 
 /// A tool as the protocol writes it.
+#[derive(Serialize)]
+struct Offered<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: OfferedFunction<'a>,
+}
+
+#[derive(Serialize)]
+struct OfferedFunction<'a> {
+    name: &'a str,
+    description: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<&'a Map<String, Value>>,
+}
+
+impl<'a> Offered<'a> {
+    fn of(tool: &'a Tool) -> Self {
+        let (name, description) = (&tool.name, &tool.description);
+        let function = OfferedFunction { name, description, parameters: tool.parameters.as_ref() };
+        Self { kind: "function", function }
+    }
+}
+
+/// A message as a document.
+#[must_use]
+pub fn message_json(message: &Message) -> Value {
+    json!(Said::of(message))
+}
+
+/// A tool as a document.
 #[must_use]
 pub fn tool_json(tool: &Tool) -> Value {
-    let mut function = json!({"name": tool.name, "description": tool.description});
-    if let Some(parameters) = &tool.parameters {
-        function["parameters"] = Value::Object(parameters.clone());
-    }
-    json!({"type": "function", "function": function})
+    json!(Offered::of(tool))
 }
 
 /// Reads a message of a request, or of a dataset's row.
@@ -221,7 +299,7 @@ mod tests {
             stop: &["x"],
             stream: false,
         };
-        insta::assert_snapshot!(format!("{:#}", write(&request)));
+        insta::assert_snapshot!(serde_json::to_string_pretty(&Body::of(&request)).unwrap());
     }
 
     #[test]
