@@ -36,6 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Where the box's `/tmp` lies, seen from its writable layer (`keeper/namespace.rs`).
 const TMP_BESIDE_UPPER: &str = "../t";
 
+/// So many names are listed at once, by whoever asks.
+const FEW_NAMES: usize = 256;
+
 /// How long a supervisor may take to end by itself.
 const LAST_MOMENTS: Duration = Duration::from_millis(100);
 
@@ -503,9 +506,15 @@ impl Sandbox for EmbeddedSandbox {
     }
 
     async fn written(&self) -> Result<Vec<Written>, SandboxError> {
+        // Mostly there are few, and another thread takes longer to wake up than
+        // they take to list.
+        if let Some(listed) = written::list(&self.upper, TMP_BESIDE_UPPER, FEW_NAMES)? {
+            return Ok(listed);
+        }
         let upper = Arc::clone(&self.upper);
-        let listed = tokio::task::spawn_blocking(move || written::list(&upper, TMP_BESIDE_UPPER)).await;
-        Ok(listed.map_err(|_| SandboxError::Gone)??)
+        let listed =
+            tokio::task::spawn_blocking(move || written::list(&upper, TMP_BESIDE_UPPER, usize::MAX)).await;
+        Ok(listed.map_err(|_| SandboxError::Gone)??.unwrap_or_default())
     }
 
     async fn stop(&self) -> Result<(), SandboxError> {

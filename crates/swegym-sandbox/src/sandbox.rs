@@ -168,6 +168,10 @@ pub struct Written {
     pub path: PathBuf,
     /// What is there; [`EntryKind::Other`] where nothing is any longer.
     pub kind: EntryKind,
+    /// A file that its owner may run.
+    pub executable: bool,
+    /// A folder in whose place there was one that it has nothing of.
+    pub replaces: bool,
     /// Changes when what is there does; of a folder, only when it becomes another
     /// one. It means nothing outside this box.
     pub stamp: u64,

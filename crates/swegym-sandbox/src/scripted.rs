@@ -161,7 +161,8 @@ impl Sandbox for ScriptedSandbox {
         let written = |(path, bytes): (&String, &Vec<u8>)| {
             let mut hash = DefaultHasher::new();
             bytes.hash(&mut hash);
-            Written { path: path.into(), kind: EntryKind::File, stamp: hash.finish() }
+            let (path, kind) = (path.into(), EntryKind::File);
+            Written { path, kind, executable: false, replaces: false, stamp: hash.finish() }
         };
         Ok(files.map(written).collect())
     }

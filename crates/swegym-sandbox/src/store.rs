@@ -26,6 +26,7 @@ use swegym_core::Digest;
 use swegym_core::id::IdError;
 use thiserror::Error;
 
+pub(crate) use layer::OPAQUE;
 pub use layer::{LayerId, LayerStats};
 
 use crate::image::{Image, ImageError};

@@ -34,7 +34,7 @@ pub struct LayerStats {
 /// and archives cannot hold times before 1980.
 const EPOCH: i64 = 1_577_836_800;
 /// Marks a folder that hides those below it, in overlays mounted with `userxattr`.
-const OPAQUE: &std::ffi::CStr = c"user.overlay.opaque";
+pub(crate) const OPAQUE: &std::ffi::CStr = c"user.overlay.opaque";
 
 struct Import<'a> {
     store: &'a Store,
