@@ -15,12 +15,12 @@ use swegym_core::record::{ActionReport, Delta, RecordEvent, Standing};
 use swegym_core::trajectory::stuck::Stuck;
 use swegym_core::trajectory::{Action, Step};
 use swegym_core::{Boundary, Digest, Fault, Instance, StopReason, Trajectory};
-use swegym_sandbox::{Extent, Sandbox};
+use swegym_sandbox::{Extent, Sandbox, SandboxError};
 use tokio::sync::Semaphore;
 
 use crate::changes::Changes;
 use crate::model::{Answer, Ask, Model, ModelError};
-use crate::patch::{NoPatch, PatchTaker};
+use crate::patch::{Ground, NoPatch, PatchTaker};
 use crate::recorder::{RecordError, Recorder};
 use crate::scaffold::{Prompts, Scaffold};
 use crate::tools::Toolbox;
@@ -83,6 +83,8 @@ pub struct Attempt<'a> {
     /// A box of the instance's image; of [`Trajectory::layers`] too, where an
     /// attempt is taken up.
     pub sandbox: &'a dyn Sandbox,
+    /// What attempts at the instance share of its repository.
+    pub ground: Arc<Ground>,
     /// Commands at once on this machine.
     pub turns: &'a Semaphore,
 }
@@ -147,6 +149,7 @@ impl Attempt<'_> {
             Ok(reason) => {
                 let changes = work.look().await?;
                 work.take_patch(changes).await?;
+                work.settle_patch().await?;
                 let patch = std::mem::take(&mut work.patch);
                 work.recorder.finish(&RecordEvent::Ended { reason, patch: patch.clone() })?;
                 Ok(Ending { reason, patch })
@@ -461,14 +464,28 @@ impl Work<'_> {
         Changes::look(*sandbox, workspace).await.map_err(|e| e.to_fault())
     }
 
-    /// Takes the patch, if the repository's files changed. An agent may ruin its
-    /// repository; what was there before counts.
+    /// Takes the patch, if the repository's files changed.
     async fn take_patch(&mut self, changes: Changes) -> Result<(), Fault> {
         let before = std::mem::replace(&mut self.changes, changes);
-        if before.tree == changes.tree {
+        if before.tree == self.changes.tree {
             return Ok(());
         }
-        match self.taker.take(self.attempt.sandbox, changes.names).await {
+        let taken = self.taker.take(self.attempt.sandbox, &self.changes, &self.patch).await;
+        self.keep_patch(taken)
+    }
+
+    /// Lets git say what was a draft, or an earlier process's.
+    async fn settle_patch(&mut self) -> Result<(), Fault> {
+        if !self.taker.is_draft() {
+            return Ok(());
+        }
+        let taken = self.taker.take_by_git(self.attempt.sandbox, &self.changes).await;
+        self.keep_patch(taken)
+    }
+
+    /// An agent may ruin its repository; what was there before counts.
+    fn keep_patch(&mut self, taken: Result<Result<String, NoPatch>, SandboxError>) -> Result<(), Fault> {
+        match taken {
             Ok(Ok(patch)) => self.patch = patch,
             Ok(Err(NoPatch(why))) => {
                 let code = "no_patch".to_owned();

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use swegym_sandbox::sandbox::SCRATCH;
 use swegym_sandbox::{Sandbox, SandboxError, Written};
@@ -12,51 +13,66 @@ use crate::patch::INDEX;
 
 /// What a box's writes come down to. A number differs from an earlier one of
 /// the same box where its part of the box does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Changes {
     /// The whole box, but for [`SCRATCH`].
     pub everything: u64,
     /// All that can be in a patch: the workspace but for its `.git`.
     pub tree: u64,
     /// Which names there are in the workspace, and what git reads to tell those
-    /// that count (`.gitignore`, `.git/info/exclude`): while they are the same,
-    /// an index has the right names. `None` where ours ([`INDEX`]) is gone.
+    /// that count ([`Self::rules`]): while they are the same, an index has the
+    /// right names. `None` where ours ([`INDEX`]) is gone.
     pub names: Option<u64>,
+    /// `.gitignore`, `.gitattributes` and the like, and `.git/info`.
+    pub rules: u64,
+    /// What [`Self::tree`] is of, where that is not much.
+    pub files: Option<Arc<[Written]>>,
 }
 
 impl Changes {
+    /// Most names in [`Self::files`].
+    const FEW: usize = 512;
+
     /// As a box stands now.
     ///
     /// # Errors
     /// When the box does not say.
     pub async fn look(sandbox: &dyn Sandbox, workspace: &str) -> Result<Self, SandboxError> {
-        Ok(Self::of(&sandbox.written().await?, Path::new(workspace)))
+        Ok(Self::of(sandbox.written().await?, Path::new(workspace)))
     }
 
-    fn of(written: &[Written], workspace: &Path) -> Self {
-        let mut parts: [DefaultHasher; 3] = Default::default();
-        let [everything, tree, names] = &mut parts;
+    fn of(written: Vec<Written>, workspace: &Path) -> Self {
+        let mut parts: [DefaultHasher; 4] = Default::default();
+        let [everything, tree, names, rules] = &mut parts;
         let git = workspace.join(".git");
-        let rules = git.join("info");
+        let info = git.join("info");
         let mut has_index = false;
-        for Written { path, kind, stamp } in written {
+        let in_tree = |path: &Path| path.starts_with(workspace) && !path.starts_with(&git);
+        for Written { path, kind, stamp, .. } in &written {
             if path.starts_with(SCRATCH) {
                 has_index |= path == Path::new(INDEX);
                 continue;
             }
             (path, kind, stamp).hash(everything);
-            if path.starts_with(workspace) && !path.starts_with(&git) {
+            if in_tree(path) {
                 (path, kind, stamp).hash(tree);
                 (path, kind).hash(names);
-                if is_rule(path) {
-                    stamp.hash(names);
-                }
-            } else if path.starts_with(&rules) {
-                (path, kind, stamp).hash(names);
+            }
+            if path.starts_with(&info) || in_tree(path) && is_rule(path) {
+                (path, kind, stamp).hash(rules);
             }
         }
-        let [everything, tree, names] = parts.map(|hasher| hasher.finish());
-        Self { everything, tree, names: has_index.then_some(names) }
+        let [everything, tree, mut names, rules] = parts;
+        let rules = rules.finish();
+        names.write_u64(rules);
+        let files: Vec<Written> = written.into_iter().filter(|w| in_tree(&w.path)).collect();
+        Self {
+            everything: everything.finish(),
+            tree: tree.finish(),
+            names: has_index.then(|| names.finish()),
+            rules,
+            files: (files.len() <= Self::FEW).then(|| files.into()),
+        }
     }
 }
 

@@ -5,15 +5,27 @@
 //! our own objects lie aside in [`SCRATCH`]. New and binary files are in it;
 //! caches of tests, and (in our scaffolds) scripts that only reproduce the
 //! issue, are not, unless the repository has them.
+//!
+//! After every step there is a patch to keep, and git takes longer than most
+//! steps; so where little happened since git took one, it is a draft. The one
+//! that an attempt ends with is always git's own.
 
+mod draft;
+mod ground;
+mod index;
+mod section;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use swegym_sandbox::output::{Keep, Stream};
 use swegym_sandbox::sandbox::SCRATCH;
 use swegym_sandbox::{Command, Execution, Sandbox, SandboxError};
 
-#[cfg(doc)]
 use crate::changes::Changes;
+use draft::Taken;
+use ground::File;
+pub use ground::{Ground, Grounds};
 
 /// New files that no answer needs, in the form of `.gitignore`.
 const CACHES: &str = include_str!("patch/caches.txt");
@@ -28,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Settings that hold whatever the repository's own say. Files of an image
 /// have times of their own, so that time and size tell enough.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 12] = [
     "core.fsmonitor=false",
     "core.untrackedCache=false",
     "core.autocrlf=false",
@@ -39,11 +51,16 @@ const SETTINGS: [&str; 10] = [
     "core.quotePath=true",
     // A commit's full name is nothing else's.
     "core.warnAmbiguousRefs=false",
+    "diff.suppressBlankEmpty=false",
+    "diff.indentHeuristic=true",
     "advice.addEmbeddedRepo=false",
 ];
-const DIFF: [&str; 9] = [
+const DIFF: [&str; 12] = [
     "diff",
     "--binary",
+    "--unified=3",
+    "--inter-hunk-context=0",
+    "--diff-algorithm=myers",
     "--no-color",
     "--no-ext-diff",
     "--no-textconv",
@@ -59,8 +76,14 @@ pub struct PatchTaker {
     workspace: String,
     base_commit: String,
     excluded: String,
+    ground: Arc<Ground>,
     /// The names that our index has, as [`Changes::names`].
     indexed: Option<u64>,
+    /// As everything was when the last patch was taken.
+    taken: Option<Taken>,
+    /// Nothing was taken yet in a fresh box, where git's rules were as this says.
+    opened: Option<u64>,
+    is_draft: bool,
 }
 
 /// Why there is no patch to take: the repository is not what it was.
@@ -70,29 +93,58 @@ pub struct NoPatch(pub String);
 impl PatchTaker {
     /// For a repository at `workspace`, against this commit.
     #[must_use]
-    pub fn new(workspace: &str, base_commit: &str, leaves_scratch_out: bool) -> Self {
+    pub fn new(workspace: &str, base_commit: &str, leaves_scratch_out: bool, ground: Arc<Ground>) -> Self {
         let scratch = if leaves_scratch_out { SCRATCH_FILES } else { "" };
-        let (workspace, base_commit) = (workspace.to_owned(), base_commit.to_owned());
-        Self { workspace, base_commit, excluded: format!("{CACHES}{scratch}"), indexed: None }
+        Self {
+            workspace: workspace.to_owned(),
+            base_commit: base_commit.to_owned(),
+            excluded: format!("{CACHES}{scratch}"),
+            ground,
+            indexed: None,
+            taken: None,
+            opened: None,
+            is_draft: false,
+        }
     }
 
     /// Sets our index up, before the agent does anything: a copy of the
     /// repository's own, with notes on files that save reading them again.
+    /// `is_fresh` says that nobody ever worked in this box.
     ///
     /// # Errors
     /// [`NoPatch`] where the repository or its commit is missing.
-    pub async fn prepare(&self, sandbox: &dyn Sandbox) -> Result<Result<(), NoPatch>, SandboxError> {
+    pub async fn prepare(
+        &self,
+        sandbox: &dyn Sandbox,
+        is_fresh: bool,
+    ) -> Result<Result<(), NoPatch>, SandboxError> {
         sandbox.write(&format!("{SCRATCH}/exclude"), self.excluded.as_bytes(), None).await?;
         // Git names objects by paths that need this folder.
         sandbox.write(&format!("{SCRATCH}/objects/.kept"), b"", None).await?;
+        if let Some(index) = self.ground.index() {
+            sandbox.write(INDEX, index, None).await?;
+            return Ok(Ok(()));
+        }
+        let index = format!("{}/.git/index", self.workspace);
         if self.stands_at_base(sandbox).await
-            && let Ok(index) = sandbox.read(&format!("{}/.git/index", self.workspace), LARGEST).await
+            && let Ok(index) = sandbox.read(&index, LARGEST).await
         {
             sandbox.write(INDEX, &index, None).await?;
             self.refresh(sandbox).await?;
+            if is_fresh {
+                self.ground.keep_index(sandbox.read(INDEX, LARGEST).await?);
+            }
             return Ok(Ok(()));
         }
         self.make_index(sandbox).await
+    }
+
+    /// Says how a fresh box stands, before the agent does anything.
+    pub fn begin(&mut self, changes: &Changes) {
+        self.opened = Some(changes.rules);
+        if self.ground.is_clean() {
+            self.taken = Taken::of(changes);
+        }
     }
 
     /// Makes our index from the commit.
@@ -131,13 +183,59 @@ impl PatchTaker {
         commit.as_ref() == Some(&self.base_commit)
     }
 
-    /// The patch as it stands. While `names` ([`Changes::names`]) are those of
-    /// the last one, our index has them all, and git compares the files with the
-    /// commit at once; otherwise it looks for new ones first.
+    /// The patch as it stands, a draft where that is enough. `before` is the one
+    /// taken last.
     ///
     /// # Errors
     /// [`NoPatch`] where git no longer works there.
     pub async fn take(
+        &mut self,
+        sandbox: &dyn Sandbox,
+        changes: &Changes,
+        before: &str,
+    ) -> Result<Result<String, NoPatch>, SandboxError> {
+        if let Some(taken) = &self.taken
+            && let Some(patch) = taken.draft(sandbox, &self.workspace, &self.ground, changes, before).await
+        {
+            self.taken = Taken::of(changes);
+            self.is_draft = true;
+            return Ok(Ok(patch));
+        }
+        self.take_by_git(sandbox, changes).await
+    }
+
+    /// Goes on from a patch that another process left, of whatever kind.
+    pub fn go_on(&mut self, patch: &str) {
+        self.is_draft = !patch.is_empty();
+    }
+
+    /// Whether the last patch is a draft.
+    #[must_use]
+    pub fn is_draft(&self) -> bool {
+        self.is_draft
+    }
+
+    /// The patch as git says it. While [`Changes::names`] are those of the last
+    /// one, our index has them all, and git compares the files with the commit at
+    /// once; otherwise it looks for new ones first.
+    ///
+    /// # Errors
+    /// [`NoPatch`] where git no longer works there.
+    pub async fn take_by_git(
+        &mut self,
+        sandbox: &dyn Sandbox,
+        changes: &Changes,
+    ) -> Result<Result<String, NoPatch>, SandboxError> {
+        (self.taken, self.is_draft) = (None, false);
+        let taken = self.run_git(sandbox, changes.names).await?;
+        if let Ok(patch) = &taken {
+            self.taken = Taken::of(changes);
+            self.learn(sandbox, changes, patch).await;
+        }
+        Ok(taken)
+    }
+
+    async fn run_git(
         &mut self,
         sandbox: &dyn Sandbox,
         names: Option<u64>,
@@ -159,6 +257,22 @@ impl PatchTaker {
         self.indexed = names;
         // What was just read is not read again.
         self.compare(sandbox, &["--cached"]).await
+    }
+
+    /// Learns from git's patch what later drafts need.
+    async fn learn(&mut self, sandbox: &dyn Sandbox, changes: &Changes, patch: &str) {
+        let Some(taken) = &self.taken else { return };
+        if self.opened.take() == Some(changes.rules) && taken.explains(&self.workspace, patch) {
+            self.ground.note_clean();
+        }
+        for (name, section) in draft::by_path(patch).unwrap_or_default() {
+            if let File::Unseen(blob) = self.ground.file(&name)
+                && let Ok(now) = sandbox.read(&format!("{}/{name}", self.workspace), draft::LARGEST).await
+                && let Ok(now) = String::from_utf8(now)
+            {
+                self.ground.learn(&name, blob, &section, &now);
+            }
+        }
     }
 
     /// What is different from the commit: files that our index knows, or itself.

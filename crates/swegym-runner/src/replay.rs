@@ -2,6 +2,7 @@
 //! gives the recorded observations.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use swegym_agent::model::replayed::Replayed;
@@ -61,6 +62,7 @@ pub async fn replay(
         hints: false,
         workspace: WORKDIR,
         sandbox: &sandbox,
+        ground: Arc::default(),
         turns: &turns,
     };
     let past = Trajectory::fold(&start_events).map_err(broken)?;
@@ -98,10 +100,19 @@ fn compare(recorded: &Trajectory, replayed: &Trajectory) -> Value {
 fn difference(old: &Step, new: &Step) -> Option<Value> {
     let seen = |step: &Step| step.actions.iter().map(|a| a.observation.clone()).collect::<Vec<_>>();
     let (old_seen, new_seen) = (seen(old), seen(new));
-    let what = match (old_seen == new_seen, old.patch == new.patch) {
+    let what = match (old_seen == new_seen, effects(&old.patch) == effects(&new.patch)) {
         (true, true) => return None,
         (false, _) => "observation",
         (true, false) => "patch",
     };
     Some(json!({"step": old.number, "what": what, "recorded": old_seen, "replayed": new_seen}))
+}
+
+/// What a patch makes of files, without saying how: a draft may choose other
+/// lines than git to come to the same.
+fn effects(patch: &Option<String>) -> Option<Vec<&str>> {
+    const HEADS: [&str; 6] =
+        ["diff --git ", "index ", "old mode ", "new mode ", "new file mode ", "deleted file mode "];
+    let is_head = |line: &&str| HEADS.iter().any(|head| line.starts_with(head));
+    Some(patch.as_ref()?.lines().filter(is_head).collect())
 }

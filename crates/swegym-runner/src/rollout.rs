@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use swegym_agent::model::ModelError;
 use swegym_agent::model::scripted::Scripted;
+use swegym_agent::patch::Grounds;
 use swegym_agent::recorder::Recorder;
 use swegym_agent::scaffold::Prompts;
 use swegym_agent::{Attempt, Limits, Model, Scaffold, teacher};
@@ -63,6 +64,8 @@ pub struct RolloutPlan {
     pub concurrent: usize,
     /// Commands at once.
     pub turns: Semaphore,
+    /// What attempts at an instance share of its repository.
+    pub grounds: Grounds,
     /// The beginning that attempts share, of another attempt.
     pub fork: Option<Fork>,
 }
@@ -258,6 +261,7 @@ async fn work(
         hints: plan.hints,
         workspace: WORKDIR,
         sandbox: &sandbox,
+        ground: plan.grounds.of(instance.instance_id.as_str()),
         turns: &plan.turns,
     };
     attempt.run(&mut record.recorder, record.past.as_ref()).await?;

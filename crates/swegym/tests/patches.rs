@@ -1,18 +1,20 @@
-//! The patch of every step, taken the short way where names are known, is the
-//! one that git gives for an index brought up to date before each.
+//! The patch of every step, where it is taken the short way, is the one that git
+//! gives for an index brought up to date before each; where it is drafted, it
+//! makes the same tree, and is mostly the same to the letter.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::{Rng as _, SeedableRng as _};
 use swegym_agent::changes::Changes;
-use swegym_agent::patch::PatchTaker;
+use swegym_agent::patch::{Ground, PatchTaker};
 use swegym_sandbox::base::Base;
-use swegym_sandbox::{Command, EmbeddedSandbox, Host, Image, Sandbox as _, Store};
+use swegym_sandbox::{Command, EmbeddedSandbox, Extent, Host, Image, Sandbox as _, Store};
 
 /// What an agent may do to a repository, as lines for bash; `N` is a number
 /// that no line before had, as wide as the others.
-const DEEDS: [&str; 20] = [
+const DEEDS: [&str; 31] = [
     "echo N >> a.txt",
     "sed -i 's/[0-9]/7/' a.txt",
     "printf N > same.txt",
@@ -32,7 +34,21 @@ const DEEDS: [&str; 20] = [
     "rm -f .gitignore",
     "printf 'caf\\351 N\\n' > latin.txt",
     "git add -A; git -c user.name=a -c user.email=a@b commit -qm N",
-    "rm -f /tmp/.swegym/index /tmp/index",
+    "rm -f /tmp/.swegym/index /tmp/index; echo N > other-N.txt",
+    "git config diff.context 0; git config diff.interHunkContext 20; git config diff.algorithm patience; \
+     git config diff.suppressBlankEmpty true; git config diff.noprefix true; git config diff.indentHeuristic false; \
+     echo N > new-N.txt",
+    // What agents mostly do.
+    "sed -i \"$((N % 90 + 1))s/^/    x = 'N'\\n/\" mod.py",
+    "sed -i \"$((N % 90 + 1))d\" mod.py",
+    "sed -i \"$((N % 90 + 1)),$((N % 90 + 9))s/result/total/\" mod.py",
+    "sed -i \"$((N % 80 + 1)){h;s/.*/# N/;G}\" mod.py; tail -c +2 dir/b.txt > t; cat t > dir/b.txt; rm t",
+    "printf '\\n\\ndef more_N(a):\\n    return a\\n' >> mod.py",
+    "printf N >> mod.py",
+    "git show HEAD:mod.py > mod.py",
+    "printf 'a\\r\\nN\\n' >> dir/b.txt",
+    "printf 'a\\000-N' >> a.txt",
+    "truncate -s 0 a.txt",
 ];
 
 async fn line(sandbox: &EmbeddedSandbox, text: &str) -> String {
@@ -47,29 +63,58 @@ async fn the_short_way_gives_the_patch_of_the_long_one() {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_swegym"));
     let host = Host::start(store, program, &["__keeper"]).await.unwrap();
     let image = Image::new(Base::host(host.store()).unwrap());
+    let sandbox = host.start_box(&image, &Default::default()).await.unwrap();
+    sandbox.write("/work/run.sh", b"s\n", Some(0o755)).await.unwrap();
+    let function = |i: u32| {
+        format!(
+            "def part_{i}(rows):\n    result = []\n    for row in rows:\n        result.append(row)\n\n    return result\n\n\n"
+        )
+    };
+    let module: String = (0..14).map(function).collect();
+    sandbox.write("/work/mod.py", module.as_bytes(), None).await.unwrap();
+    let make = "git init -q . && mkdir dir && echo 12345 > a.txt && echo b > dir/b.txt && printf 00000 > same.txt \
+        && printf 'caf\\351\\n' > latin.txt && git add -A \
+        && git -c user.name=a -c user.email=a@b commit -qm base && git rev-parse HEAD";
+    let base = line(&sandbox, make).await.trim().to_owned();
+    let image = image.with_layer(sandbox.snapshot(Extent::Image).await.unwrap());
+    sandbox.stop().await.unwrap();
+    let ground = Arc::new(Ground::default());
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(4);
-    for attempt in 0..6 {
+    let (mut drafts, mut others) = (0, 0);
+    for attempt in 0..8 {
         let sandbox = host.start_box(&image, &Default::default()).await.unwrap();
-        sandbox.write("/work/run.sh", b"s\n", Some(0o755)).await.unwrap();
-        let make = "git init -q . && mkdir dir && echo 12345 > a.txt && echo b > dir/b.txt && printf 00000 > same.txt \
-            && printf 'caf\\351\\n' > latin.txt && git add -A \
-            && git -c user.name=a -c user.email=a@b commit -qm base && git rev-parse HEAD";
-        let base = line(&sandbox, make).await.trim().to_owned();
-        let mut taker = PatchTaker::new("/work", &base, false);
-        taker.prepare(&sandbox).await.unwrap().unwrap();
+        let mut taker = PatchTaker::new("/work", &base, false, Arc::clone(&ground));
+        taker.prepare(&sandbox, true).await.unwrap().unwrap();
+        taker.begin(&Changes::look(&sandbox, "/work").await.unwrap());
+        let mut patch = String::new();
         for step in 0..40 {
-            let deed = DEEDS[random.random_range(0..DEEDS.len())]
-                .replace('N', &format!("{:05}", attempt * 40 + step));
+            let first = if random.random_bool(0.6) { 21 } else { 0 };
+            let deed = DEEDS[random.random_range(first..DEEDS.len())]
+                .replace('N', &format!("{:05}", 10_000 + attempt * 40 + step));
             line(&sandbox, &deed).await;
-            let names = Changes::look(&sandbox, "/work").await.unwrap().names;
-            let patch = taker.take(&sandbox, names).await.unwrap().unwrap();
+            let changes = Changes::look(&sandbox, "/work").await.unwrap();
+            patch = taker.take(&sandbox, &changes, &patch).await.unwrap().unwrap();
             let long = format!(
-                "export GIT_INDEX_FILE=/tmp/index; git add -A; \
-                 echo 'latin.txt -diff' > /tmp/binary; git -c core.attributesFile=/tmp/binary \
-                 diff --cached --binary --no-renames {base}"
+                "export GIT_INDEX_FILE=/tmp/index; git add -A; git write-tree > /tmp/tree; \
+                 echo 'latin.txt -diff' > /tmp/binary; git -c core.attributesFile=/tmp/binary -c diff.suppressBlankEmpty=false -c diff.noprefix=false \
+                 diff --cached --binary --no-renames -U3 --inter-hunk-context=0 --diff-algorithm=myers --indent-heuristic {base}"
             );
-            assert_eq!(patch, line(&sandbox, &long).await, "attempt {attempt}, step {step}: {deed}");
+            let long = line(&sandbox, &long).await;
+            let place = format!("attempt {attempt}, step {step}: {deed}");
+            if !taker.is_draft() {
+                assert_eq!(patch, long, "{place}");
+                continue;
+            }
+            drafts += 1;
+            others += usize::from(patch != long);
+            sandbox.write("/tmp/patch", patch.as_bytes(), None).await.unwrap();
+            let apply = format!(
+                "export GIT_INDEX_FILE=/tmp/applied; git read-tree {base}; [ ! -s /tmp/patch ] || git apply --cached /tmp/patch; \
+                 git write-tree | diff - /tmp/tree && echo same"
+            );
+            assert_eq!(line(&sandbox, &apply).await, "same\n", "{place}\n{patch}");
         }
         sandbox.stop().await.unwrap();
     }
+    assert!(drafts > 40 && others * 20 < drafts, "{others} of {drafts} drafts are not git's to the letter");
 }

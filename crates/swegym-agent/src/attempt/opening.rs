@@ -1,5 +1,6 @@
 //! How an attempt begins, or is taken up where it was cut off.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, json};
@@ -55,8 +56,10 @@ impl Attempt<'_> {
         past: Option<&Trajectory>,
     ) -> Result<Work<'a>, Fault> {
         let profile = self.scaffold.profile();
-        let taker = PatchTaker::new(self.workspace, &self.instance.base_commit, profile.leaves_scratch_out);
-        if let Err(NoPatch(why)) = taker.prepare(self.sandbox).await.map_err(|e| e.to_fault())? {
+        let (commit, ground) = (&self.instance.base_commit, Arc::clone(&self.ground));
+        let taker = PatchTaker::new(self.workspace, commit, profile.leaves_scratch_out, ground);
+        let is_fresh = past.is_none_or(|past| past.layers.is_empty());
+        if let Err(NoPatch(why)) = taker.prepare(self.sandbox, is_fresh).await.map_err(|e| e.to_fault())? {
             let message = format!(
                 "`{}` has no repository at {} with the commit {}: {why}",
                 self.instance.instance_id, self.workspace, self.instance.base_commit
@@ -100,6 +103,9 @@ impl Attempt<'_> {
             None => work.begin(&workspace)?,
         }
         work.changes = work.look().await?;
+        if is_fresh {
+            work.taker.begin(&work.changes);
+        }
         Ok(work)
     }
 
@@ -160,6 +166,7 @@ impl Work<'_> {
         self.usage = past.usage;
         self.last_request = past.last_request.as_str().into();
         self.patch.clone_from(&past.patch);
+        self.taker.go_on(&past.patch);
         self.layers.clone_from(&past.layers);
         self.context_tokens = past.steps.last().map_or(0, |s| s.usage.tokens());
         let is_plain =

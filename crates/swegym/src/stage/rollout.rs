@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use swegym_agent::model::budget::Budget;
 use swegym_agent::model::endpoint::{Endpoint, EndpointSettings, Price};
 use swegym_agent::model::scripted::{Script, Scripted};
+use swegym_agent::patch::Grounds;
 use swegym_agent::scaffold::Prompts;
 use swegym_agent::{Limits, Model, Scaffold};
 use swegym_core::chat::{CallForm, Sampling};
@@ -193,6 +194,7 @@ fn plan(session: &Session, args: &RolloutArgs, budget: &Arc<Budget>) -> Result<R
         evaluates: args.evaluate,
         concurrent,
         turns: Semaphore::new(session.settings.run.cores * TURNS_PER_CORE),
+        grounds: Grounds::default(),
         fork: fork(args)?,
     })
 }
