@@ -50,7 +50,10 @@ impl Image {
         let env = [
             ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
             ("HOME", "/root"),
-            ("LANG", "C.UTF-8"),
+            // All of C.UTF-8 that is not C. `LANG` says the same, and has every
+            // program open twelve files where this has it open one: a fifth of
+            // what a small program takes.
+            ("LC_CTYPE", "C.UTF-8"),
             ("TZ", "UTC"),
         ];
         let env = env.map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec();
