@@ -81,8 +81,8 @@ pub struct PatchTaker {
     indexed: Option<u64>,
     /// As everything was when the last patch was taken.
     taken: Option<Taken>,
-    /// Nothing was taken yet in a fresh box, where git's rules were as this says.
-    opened: Option<u64>,
+    /// Git's rules in a fresh box.
+    fresh: Option<u64>,
     is_draft: bool,
 }
 
@@ -102,7 +102,7 @@ impl PatchTaker {
             ground,
             indexed: None,
             taken: None,
-            opened: None,
+            fresh: None,
             is_draft: false,
         }
     }
@@ -141,9 +141,9 @@ impl PatchTaker {
 
     /// Says how a fresh box stands, before the agent does anything.
     pub fn begin(&mut self, changes: &Changes) {
-        self.opened = Some(changes.rules);
+        self.fresh = Some(changes.rules);
         if self.ground.is_clean() {
-            self.taken = Taken::of(changes);
+            self.taken = Taken::of(changes, true);
         }
     }
 
@@ -197,7 +197,9 @@ impl PatchTaker {
         if let Some(taken) = &self.taken
             && let Some(patch) = taken.draft(sandbox, &self.workspace, &self.ground, changes, before).await
         {
-            self.taken = Taken::of(changes);
+            self.taken = Taken::of(changes, self.fresh.is_some());
+            // Had git looked for new names, it would have found none that count.
+            self.indexed = changes.names;
             self.is_draft = true;
             return Ok(Ok(patch));
         }
@@ -229,7 +231,7 @@ impl PatchTaker {
         (self.taken, self.is_draft) = (None, false);
         let taken = self.run_git(sandbox, changes.names).await?;
         if let Ok(patch) = &taken {
-            self.taken = Taken::of(changes);
+            self.taken = Taken::of(changes, self.fresh.is_some());
             self.learn(sandbox, changes, patch).await;
         }
         Ok(taken)
@@ -262,7 +264,7 @@ impl PatchTaker {
     /// Learns from git's patch what later drafts need.
     async fn learn(&mut self, sandbox: &dyn Sandbox, changes: &Changes, patch: &str) {
         let Some(taken) = &self.taken else { return };
-        if self.opened.take() == Some(changes.rules) && taken.explains(&self.workspace, patch) {
+        if self.fresh == Some(changes.rules) && taken.explains(&self.workspace, patch) {
             self.ground.note_clean();
         }
         for (name, section) in draft::by_path(patch).unwrap_or_default() {

@@ -56,13 +56,16 @@ async fn line(sandbox: &EmbeddedSandbox, text: &str) -> String {
     sandbox.exec(command).await.unwrap().output.stdout_text()
 }
 
-#[tokio::test]
-async fn the_short_way_gives_the_patch_of_the_long_one() {
-    let home = tempfile::tempdir().unwrap();
-    let store = Store::open(home.path()).unwrap();
+async fn start_host(home: &std::path::Path) -> (Host, Image) {
+    let store = Store::open(home).unwrap();
     let program = PathBuf::from(env!("CARGO_BIN_EXE_swegym"));
     let host = Host::start(store, program, &["__keeper"]).await.unwrap();
     let image = Image::new(Base::host(host.store()).unwrap());
+    (host, image)
+}
+
+/// An image with a repository at `/work`, and the commit that it is at.
+async fn make_repository(host: &Host, image: Image) -> (Image, String) {
     let sandbox = host.start_box(&image, &Default::default()).await.unwrap();
     sandbox.write("/work/run.sh", b"s\n", Some(0o755)).await.unwrap();
     let function = |i: u32| {
@@ -78,6 +81,14 @@ async fn the_short_way_gives_the_patch_of_the_long_one() {
     let base = line(&sandbox, make).await.trim().to_owned();
     let image = image.with_layer(sandbox.snapshot(Extent::Image).await.unwrap());
     sandbox.stop().await.unwrap();
+    (image, base)
+}
+
+#[tokio::test]
+async fn the_short_way_gives_the_patch_of_the_long_one() {
+    let home = tempfile::tempdir().unwrap();
+    let (host, image) = start_host(home.path()).await;
+    let (image, base) = make_repository(&host, image).await;
     let ground = Arc::new(Ground::default());
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(4);
     let (mut drafts, mut others) = (0, 0);
@@ -106,6 +117,10 @@ async fn the_short_way_gives_the_patch_of_the_long_one() {
                 continue;
             }
             drafts += 1;
+            if random.random_bool(0.2) {
+                let settled = taker.clone().take_by_git(&sandbox, &changes).await.unwrap().unwrap();
+                assert_eq!(settled, long, "{place}");
+            }
             others += usize::from(patch != long);
             sandbox.write("/tmp/patch", patch.as_bytes(), None).await.unwrap();
             let apply = format!(
@@ -117,4 +132,33 @@ async fn the_short_way_gives_the_patch_of_the_long_one() {
         sandbox.stop().await.unwrap();
     }
     assert!(drafts > 40 && others * 20 < drafts, "{others} of {drafts} drafts are not git's to the letter");
+}
+
+#[tokio::test]
+async fn the_answer_has_what_comes_back_to_a_folder_made_anew() {
+    let home = tempfile::tempdir().unwrap();
+    let (host, image) = start_host(home.path()).await;
+    let (image, base) = make_repository(&host, image).await;
+    let ground = Arc::new(Ground::default());
+    for _ in 0..2 {
+        let sandbox = host.start_box(&image, &Default::default()).await.unwrap();
+        let mut taker = PatchTaker::new("/work", &base, false, Arc::clone(&ground));
+        taker.prepare(&sandbox, true).await.unwrap().unwrap();
+        taker.begin(&Changes::look(&sandbox, "/work").await.unwrap());
+        let mut patch = String::new();
+        for deed in [
+            "echo one >> dir/b.txt",
+            "rm -rf dir; mkdir dir",
+            "echo two >> dir/b.txt",
+            "echo three >> dir/b.txt",
+        ] {
+            line(&sandbox, deed).await;
+            let changes = Changes::look(&sandbox, "/work").await.unwrap();
+            patch = taker.take(&sandbox, &changes, &patch).await.unwrap().unwrap();
+        }
+        let changes = Changes::look(&sandbox, "/work").await.unwrap();
+        assert_eq!(taker.take_by_git(&sandbox, &changes).await.unwrap().unwrap(), patch);
+        assert!(patch.contains("-b\n+two\n+three\n"), "{patch}");
+        sandbox.stop().await.unwrap();
+    }
 }

@@ -21,12 +21,17 @@ pub(super) const LARGEST: u64 = 1 << 20;
 pub(super) struct Taken {
     files: Arc<[Written]>,
     rules: u64,
+    /// What is not among the files is as in the commit.
+    is_all: bool,
 }
 
 impl Taken {
     /// `None` where too much is written to remember.
-    pub(super) fn of(changes: &Changes) -> Option<Self> {
-        Some(Self { files: changes.files.clone()?, rules: changes.rules })
+    pub(super) fn of(changes: &Changes, was_fresh: bool) -> Option<Self> {
+        let files = changes.files.clone()?;
+        // What lay in a folder that was made anew is gone without a trace.
+        let is_all = was_fresh && files.iter().all(|w| !w.replaces);
+        Some(Self { files, rules: changes.rules, is_all })
     }
 
     /// Files that were written since; `None` where something else happened, too.
@@ -38,8 +43,10 @@ impl Taken {
             let old = before.remove(&*written.path);
             match written.kind {
                 _ if old == Some(written) => {}
-                EntryKind::File if old.is_none_or(|old| old.kind == EntryKind::File) => changed.push(written),
-                EntryKind::Folder if old.is_none() && !written.replaces => {}
+                EntryKind::File if old.map_or(self.is_all, |old| old.kind == EntryKind::File) => {
+                    changed.push(written);
+                }
+                EntryKind::Folder if old.is_none() && self.is_all && !written.replaces => {}
                 _ => return None,
             }
         }
