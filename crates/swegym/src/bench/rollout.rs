@@ -12,6 +12,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -110,6 +111,8 @@ struct Scene<'a> {
     repository: PathBuf,
     python: PathBuf,
     program: PathBuf,
+    /// Of ours, so far.
+    runs: AtomicU32,
 }
 
 pub(super) async fn measure(
@@ -220,7 +223,8 @@ impl<'a> Scene<'a> {
         let repository = home.join("tree");
         copy_repository(session, digest, &repository).await?;
         let python = install_peer(session)?;
-        Ok(Self { session, instances, repository, python, program: std::env::current_exe()? })
+        let program = std::env::current_exe()?;
+        Ok(Self { session, instances, repository, python, program, runs: AtomicU32::new(0) })
     }
 
     /// Seconds of the whole verb.
@@ -244,7 +248,6 @@ impl<'a> Scene<'a> {
         if !status.success() || submitted.count() != attempts {
             return Err(std::io::Error::other("an attempt of the benchmark did not end well").into());
         }
-        fs::remove_dir_all(&out)?;
         Ok(seconds)
     }
 
@@ -256,8 +259,10 @@ impl<'a> Scene<'a> {
         attempts: usize,
         at_once: usize,
     ) -> Result<(Child, PathBuf), CommandError> {
-        let out = self.session.settings.home.join("runs/ours");
-        let _ = fs::remove_dir_all(&out);
+        // Runs stay until the scene goes: after many files went, a file system
+        // makes new ones slowly for a while, and the next run would pay for it.
+        let number = self.runs.fetch_add(1, Ordering::Relaxed);
+        let out = self.session.settings.home.join(format!("runs/ours-{number}"));
         let child = Command::new(&self.program)
             .args(["rollout", "--model", "m", "--quiet", "--scaffold", scaffold, "--endpoint", endpoint])
             .args(["--attempts", &attempts.to_string(), "--concurrent", &at_once.to_string()])
