@@ -15,12 +15,13 @@ mod ground;
 mod index;
 mod section;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use swegym_sandbox::output::{Keep, Stream};
-use swegym_sandbox::sandbox::SCRATCH;
-use swegym_sandbox::{Command, Execution, Sandbox, SandboxError};
+use swegym_sandbox::sandbox::{EntryKind, SCRATCH};
+use swegym_sandbox::{Command, Execution, Sandbox, SandboxError, Written};
 
 use crate::changes::Changes;
 use draft::Taken;
@@ -229,7 +230,7 @@ impl PatchTaker {
         changes: &Changes,
     ) -> Result<Result<String, NoPatch>, SandboxError> {
         (self.taken, self.is_draft) = (None, false);
-        let taken = self.run_git(sandbox, changes.names).await?;
+        let taken = self.run_git(sandbox, changes).await?;
         if let Ok(patch) = &taken {
             self.taken = Taken::of(changes, self.fresh.is_some());
             self.learn(sandbox, changes, patch).await;
@@ -240,10 +241,10 @@ impl PatchTaker {
     async fn run_git(
         &mut self,
         sandbox: &dyn Sandbox,
-        names: Option<u64>,
+        changes: &Changes,
     ) -> Result<Result<String, NoPatch>, SandboxError> {
-        if names.is_some()
-            && self.indexed == names
+        if changes.names.is_some()
+            && self.indexed == changes.names
             && let Ok(patch) = self.compare(sandbox, &[]).await?
         {
             return Ok(Ok(patch));
@@ -256,8 +257,17 @@ impl PatchTaker {
                 return Ok(Err(NoPatch(words(&added))));
             }
         }
-        self.indexed = names;
+        self.indexed = changes.names;
         // What was just read is not read again.
+        let patch = self.compare(sandbox, &["--cached"]).await?;
+        let Ok(text) = &patch else { return Ok(patch) };
+        let ignored = came_back(text, &self.workspace, changes);
+        if ignored.is_empty() {
+            return Ok(patch);
+        }
+        let add: Vec<&str> =
+            ["add", "-f", "--"].into_iter().chain(ignored.iter().map(String::as_str)).collect();
+        self.git(sandbox, &add).await?;
         self.compare(sandbox, &["--cached"]).await
     }
 
@@ -365,6 +375,7 @@ impl PatchTaker {
             .with_env("GIT_ALTERNATE_OBJECT_DIRECTORIES", format!("{repository}/objects"))
             .with_env("GIT_CONFIG_NOSYSTEM", "1")
             .with_env("GIT_ATTR_NOSYSTEM", "1")
+            .with_env("GIT_LITERAL_PATHSPECS", "1")
             // The commit as it was, whatever an agent put in its place.
             .with_env("GIT_NO_REPLACE_OBJECTS", "1")
             // Reading a language's tables takes as long as a small diff.
@@ -372,6 +383,21 @@ impl PatchTaker {
             .keeping(Keep { head: LARGEST, tail: 0, kill_after: LARGEST + 1 });
         sandbox.exec(command).await
     }
+}
+
+/// Files of the commit that a patch says are deleted, and that are there: they
+/// were away for a while, so that our index no longer has them, and git ignores
+/// such names.
+fn came_back(patch: &str, workspace: &str, changes: &Changes) -> Vec<String> {
+    let Some(sections) = draft::by_path(patch) else { return Vec::new() };
+    let is_there = |name: &str| {
+        let path = Path::new(workspace).join(name);
+        let is_file = |w: &Written| matches!(w.kind, EntryKind::File | EntryKind::Link) && w.path == path;
+        changes.files.iter().flat_map(|files| files.iter()).any(is_file)
+    };
+    let is_deleted = |section: &str| section.lines().nth(1).is_some_and(|l| l.starts_with("deleted file "));
+    let back = sections.iter().filter(|(name, section)| is_deleted(section) && is_there(name));
+    back.map(|(name, _)| name.to_string()).collect()
 }
 
 /// The parts of a patch, one a file.

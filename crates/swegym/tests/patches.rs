@@ -76,7 +76,7 @@ async fn make_repository(host: &Host, image: Image) -> (Image, String) {
     let module: String = (0..14).map(function).collect();
     sandbox.write("/work/mod.py", module.as_bytes(), None).await.unwrap();
     let make = "git init -q . && mkdir dir && echo 12345 > a.txt && echo b > dir/b.txt && printf 00000 > same.txt \
-        && printf 'caf\\351\\n' > latin.txt && git add -A \
+        && printf 'caf\\351\\n' > latin.txt && echo kept > kept.log && git add -A \
         && git -c user.name=a -c user.email=a@b commit -qm base && git rev-parse HEAD";
     let base = line(&sandbox, make).await.trim().to_owned();
     let image = image.with_layer(sandbox.snapshot(Extent::Image).await.unwrap());
@@ -132,6 +132,25 @@ async fn the_short_way_gives_the_patch_of_the_long_one() {
         sandbox.stop().await.unwrap();
     }
     assert!(drafts > 40 && others * 20 < drafts, "{others} of {drafts} drafts are not git's to the letter");
+}
+
+#[tokio::test]
+async fn the_answer_has_a_file_of_the_commit_that_came_back_where_names_are_ignored() {
+    let home = tempfile::tempdir().unwrap();
+    let (host, image) = start_host(home.path()).await;
+    let (image, base) = make_repository(&host, image).await;
+    let sandbox = host.start_box(&image, &Default::default()).await.unwrap();
+    let mut taker = PatchTaker::new("/work", &base, false, Arc::default());
+    taker.prepare(&sandbox, true).await.unwrap().unwrap();
+    taker.begin(&Changes::look(&sandbox, "/work").await.unwrap());
+    let mut patch = String::new();
+    for deed in ["echo '*.log' > .gitignore; rm kept.log", "echo again > kept.log; echo no > other.log"] {
+        line(&sandbox, deed).await;
+        let changes = Changes::look(&sandbox, "/work").await.unwrap();
+        patch = taker.take(&sandbox, &changes, &patch).await.unwrap().unwrap();
+    }
+    assert!(patch.contains("-kept\n+again\n") && !patch.contains("other.log"), "{patch}");
+    sandbox.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -129,8 +129,8 @@ mod tests {
             for line in listed.lines() {
                 let (about, name) = line.split_once('\t').unwrap();
                 let found = find(&index, name).unwrap().map(|blob| {
-                    let id: String = blob.id.iter().map(|b| format!("{b:02x}")).collect();
-                    format!("{} {id} 0", if blob.executable { "100755" } else { "100644" })
+                    let mode = if blob.executable { "100755" } else { "100644" };
+                    format!("{mode} {} 0", swegym_core::id::hex(&blob.id))
                 });
                 assert_eq!(found.as_deref(), Some(about).filter(|a| !a.starts_with("120000")), "{name}");
             }

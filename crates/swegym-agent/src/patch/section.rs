@@ -9,6 +9,7 @@ use std::ops::Range;
 use imara_diff::sources::lines;
 use imara_diff::{Algorithm, Diff, Hunk, InternedInput};
 use sha1::{Digest as _, Sha1};
+use swegym_core::id::hex;
 
 use super::index::Blob;
 
@@ -78,13 +79,6 @@ fn blob_id(text: &str) -> [u8; 20] {
     let mut hash = Sha1::new_with_prefix(format!("blob {}\0", text.len()));
     hash.update(text);
     hash.finalize().into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Changes with the lines around them; `None` where a heading would be cut
