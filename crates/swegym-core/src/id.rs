@@ -123,14 +123,21 @@ impl Digest {
     /// All 64 digits.
     #[must_use]
     pub fn hex(&self) -> String {
-        self.0.iter().map(|b| format!("{b:02x}")).collect()
+        hex(&self.0)
     }
 
     /// The first 16 digits: enough to tell things apart in a folder or a table.
     #[must_use]
     pub fn short(&self) -> String {
-        self.hex()[..16].to_owned()
+        hex(&self.0[..8])
     }
+}
+
+/// Two small digits for each byte.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |d: u8| char::from(b"0123456789abcdef"[usize::from(d)]);
+    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
 }
 
 impl fmt::Debug for Digest {

@@ -185,7 +185,7 @@ impl Index {
     pub fn download(&self, release: &Release) -> Result<Vec<u8>, IndexError> {
         let bytes = self.get(&release.url, "*/*")?;
         if let Some(expected) = &release.sha256 {
-            let found: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+            let found = swegym_core::id::hex(&Sha256::digest(&bytes));
             if found != expected.to_lowercase() {
                 return Err(IndexError::Digest { filename: release.filename.clone() });
             }

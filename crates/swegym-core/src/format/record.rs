@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::row::Row;
 use super::{FormatError, Problem, sealed};
 use crate::chat::{CallForm, Finish, Message, Role, Sampling, Tool, ToolCall, Usage};
+use crate::id::hex;
 use crate::record::{ActionReport, AttemptHead, Delta, RecordEvent, Standing};
 use crate::trajectory::StopReason;
 use crate::wire::Wire;
@@ -170,10 +171,6 @@ fn report_json(report: &ActionReport) -> Value {
     let replaced = report.replaced.as_ref();
     put(&mut event, "replaced", replaced.map(|(path, text)| json!({"path": path, "text": text})));
     event
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

@@ -302,7 +302,7 @@ fn describe_saved(folder: &Path, split: &str) -> io::Result<()> {
     let file = Container::Saved.file_in(split);
     let mut digest = Sha256::new();
     io::copy(&mut File::open(folder.join(&file))?, &mut digest)?;
-    let fingerprint: String = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let fingerprint = swegym_core::id::hex(&digest.finalize()[..8]);
     let state = json!({
         "_data_files": [{"filename": file}],
         "_fingerprint": fingerprint,
