@@ -29,7 +29,7 @@ pub(crate) enum Scenario {
     },
     /// Agents: steps a second, memory, many at once, against mini-swe-agent
     Rollout {
-        /// Attempts of ours; the peer makes 64
+        /// Attempts of ours in each of three turns; the peer makes 64
         #[arg(long, default_value_t = 256)]
         attempts: usize,
         #[command(flatten)]

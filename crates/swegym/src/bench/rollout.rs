@@ -33,6 +33,8 @@ use crate::stage;
 const PEER: [&str; 2] = ["mini-swe-agent==2.4.6", "mcp"];
 /// Whose repository is worked on.
 const PACKAGE: &str = "cachetools==5.5.2";
+/// Turns that ours and the peer take.
+const ROUNDS: usize = 3;
 /// Attempts at once.
 const AT_ONCE: usize = 64;
 /// What attempts that search begin with, and what memory is measured with.
@@ -104,6 +106,24 @@ impl Work {
     }
 }
 
+/// Steps, and the seconds they took.
+#[derive(Clone, Copy, Default)]
+struct Rate {
+    steps: f64,
+    seconds: f64,
+}
+
+impl Rate {
+    fn add(&mut self, steps: f64, seconds: f64) {
+        self.steps += steps;
+        self.seconds += seconds;
+    }
+
+    fn of(self) -> f64 {
+        self.steps / self.seconds
+    }
+}
+
 /// Files and programs of the scenario.
 struct Scene<'a> {
     session: &'a Session,
@@ -130,25 +150,7 @@ pub(super) async fn measure(
     }
     say("steps a second");
     for work in Work::ALL {
-        let commands = work.commands();
-        let mut ours = Vec::new();
-        for (scaffold, tool) in [("codeact", "execute_bash"), ("bash", "bash")] {
-            let endpoint = serve(script(tool, &commands), Duration::ZERO).await?;
-            let seconds = scene.ours(scaffold, &endpoint, attempts, AT_ONCE)?;
-            ours.push((scaffold, (attempts * (STEPS + 1)) as f64 / seconds));
-        }
-        let endpoint = serve(script("bash", &commands), Duration::ZERO).await?;
-        for kind in &peers {
-            let theirs = scene.theirs(kind, &endpoint, AT_ONCE)?;
-            cases.extend(ours.iter().map(|(scaffold, rate)| Case {
-                name: work.case(scaffold),
-                ours: *rate,
-                peer: theirs,
-                unit: "steps/s",
-                more_is_better: true,
-                against: format!("mini-swe-agent 2.4.6, {kind} environment"),
-            }));
-        }
+        scene.compare_steps(work, attempts, &peers, cases).await?;
     }
     say("memory of attempts that wait for a model");
     let slow = serve(script("bash", &COMMANDS), Duration::from_secs(2)).await?;
@@ -227,6 +229,43 @@ impl<'a> Scene<'a> {
         Ok(Self { session, instances, repository, python, program, runs: AtomicU32::new(0) })
     }
 
+    /// Ours and the peer take turns: a machine has better and worse minutes.
+    async fn compare_steps(
+        &self,
+        work: Work,
+        attempts: usize,
+        peers: &[&str],
+        cases: &mut Vec<Case>,
+    ) -> Result<(), CommandError> {
+        const OURS: [(&str, &str); 2] = [("codeact", "execute_bash"), ("bash", "bash")];
+        let commands = work.commands();
+        let mut ours = [Rate::default(); OURS.len()];
+        let mut theirs = vec![Rate::default(); peers.len()];
+        for _ in 0..ROUNDS {
+            for (rate, (scaffold, tool)) in ours.iter_mut().zip(OURS) {
+                let endpoint = serve(script(tool, &commands), Duration::ZERO).await?;
+                let seconds = self.ours(scaffold, &endpoint, attempts, AT_ONCE)?;
+                rate.add((attempts * (STEPS + 1)) as f64, seconds);
+            }
+            let endpoint = serve(script("bash", &commands), Duration::ZERO).await?;
+            for (rate, kind) in theirs.iter_mut().zip(peers) {
+                let (steps, seconds) = self.theirs(kind, &endpoint, AT_ONCE)?;
+                rate.add(steps, seconds);
+            }
+        }
+        for (kind, theirs) in peers.iter().zip(theirs) {
+            cases.extend(OURS.iter().zip(ours).map(|((scaffold, _), ours)| Case {
+                name: work.case(scaffold),
+                ours: ours.of(),
+                peer: theirs.of(),
+                unit: "steps/s",
+                more_is_better: true,
+                against: format!("mini-swe-agent 2.4.6, {kind} environment"),
+            }));
+        }
+        Ok(())
+    }
+
     /// Seconds of the whole verb.
     fn ours(
         &self,
@@ -294,14 +333,14 @@ impl<'a> Scene<'a> {
         Ok(child)
     }
 
-    /// The peer's steps a second, by its own clock: its imports are left out.
-    fn theirs(&self, kind: &str, endpoint: &str, attempts: usize) -> Result<f64, CommandError> {
+    /// The peer's steps and seconds, by its own clock: its imports are left out.
+    fn theirs(&self, kind: &str, endpoint: &str, attempts: usize) -> Result<(f64, f64), CommandError> {
         let output = self.start_theirs(kind, endpoint, attempts)?.wait_with_output()?;
         let said = String::from_utf8_lossy(&output.stdout);
         let numbers: Option<Vec<f64>> =
             said.lines().last().and_then(|l| l.split_whitespace().map(|n| n.parse().ok()).collect());
         match numbers.as_deref() {
-            Some([steps, seconds]) => Ok(steps / seconds),
+            Some([steps, seconds]) => Ok((*steps, *seconds)),
             _ => Err(std::io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()).into()),
         }
     }
