@@ -16,6 +16,7 @@ pub mod micro;
 pub mod replay;
 pub mod rollout;
 pub mod run_dir;
+pub mod snapshots;
 pub mod synth;
 pub mod testing;
 pub mod validate;

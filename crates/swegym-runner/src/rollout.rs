@@ -210,7 +210,12 @@ impl Record {
     }
 
     /// A box as the attempt left it.
-    async fn box_to_go_on(&mut self, context: &Context, image: &Image) -> Result<EmbeddedSandbox, Fault> {
+    async fn box_to_go_on(
+        &mut self,
+        context: &Context,
+        plan: &RolloutPlan,
+        image: &Image,
+    ) -> Result<EmbeddedSandbox, Fault> {
         let unsaved =
             self.past.as_ref().filter(|p| (p.restorable as usize) < p.steps.len()).map(|p| p.restorable);
         if let Some(step) = unsaved {
@@ -219,6 +224,11 @@ impl Record {
         let layers = self.past.as_ref().map_or(Vec::new(), |p| p.layers.clone());
         let grown = layers.iter().fold(image.clone(), |image, layer| image.with_layer(LayerId(*layer)));
         match start(context, &grown).await {
+            Err(fault) if fault.code == "image_missing" && !layers.is_empty() && plan.fork.is_some() => {
+                let message = "the snapshot that the fork begins in is gone from the store".to_owned();
+                Err(Fault::new(Boundary::Task, "no_snapshot", message)
+                    .with_hint("fork at step 0, or roll out again"))
+            }
             Err(fault) if fault.code == "image_missing" && !layers.is_empty() => {
                 // Its snapshots are gone from the store: the attempt begins again.
                 self.go_back_to(0)?;
@@ -240,7 +250,7 @@ async fn work(
     if let (None, Some(fork)) = (&record.past, &plan.fork) {
         record.begin_as(plan, number, fork)?;
     }
-    let sandbox = record.box_to_go_on(context, &image).await?;
+    let sandbox = record.box_to_go_on(context, plan, &image).await?;
     let script;
     let model: &dyn Model = match &plan.model {
         Some(model) => &**model,

@@ -6,6 +6,8 @@
 //!   store/layers/<digest>.list     what a layer holds; the digest is over it
 //!   store/layers/<digest>/         the same as a tree, an overlay's lower folder, once a box needed it
 //!   store/images/<digest>.json     ordered layers and how to start on them
+//!   store/runs/<digest>            the folder of a run whose records name layers
+//!   store/lock                     held by everybody who uses the store, and alone by who sweeps it
 //!   mnt/                           mount point of every box, in its own mount namespace
 //!   tmp/                           work in progress
 //! ```
@@ -15,11 +17,14 @@
 //! was made.
 
 mod layer;
+mod sweep;
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use swegym_core::Digest;
@@ -28,6 +33,7 @@ use thiserror::Error;
 
 pub(crate) use layer::OPAQUE;
 pub use layer::{LayerId, LayerStats};
+pub use sweep::Swept;
 
 use crate::image::{Image, ImageError};
 
@@ -73,6 +79,9 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
+    /// It can only be swept by who uses it alone.
+    #[error("another swegym uses the store at `{}`", .0.display())]
+    Busy(PathBuf),
     /// Not a digest.
     #[error(transparent)]
     Id(#[from] IdError),
@@ -101,6 +110,7 @@ impl StoreError {
             Self::Missing { .. } | Self::Image { .. } => {
                 Some("build the image again with `swegym build`".into())
             }
+            Self::Busy(_) => Some("wait until every other swegym with this --home has ended".into()),
             Self::Io { .. } | Self::Archive { .. } | Self::Id(_) => None,
         }
     }
@@ -110,6 +120,7 @@ impl StoreError {
 #[derive(Debug, Clone)]
 pub struct Store {
     home: PathBuf,
+    lock: Arc<fs::File>,
 }
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -121,7 +132,9 @@ impl Store {
     /// When the folders cannot be made.
     pub fn open(home: &Path) -> Result<Self, StoreError> {
         let home = std::path::absolute(home).map_err(StoreError::io("find", home))?;
-        for folder in ["store/objects", "store/layers", "store/images", "mnt", "tmp", "cache/uv", "tools"] {
+        for folder in
+            ["store/objects", "store/layers", "store/images", "store/runs", "mnt", "tmp", "cache/uv", "tools"]
+        {
             let path = home.join(folder);
             fs::create_dir_all(&path).map_err(StoreError::io("make the folder", &path))?;
         }
@@ -134,7 +147,25 @@ impl Store {
         sweep(&home.join("tmp"));
         layer::give_to_boxes(&home.join("cache/uv"))
             .map_err(StoreError::io("hand over", &home.join("cache/uv")))?;
-        Ok(Self { home })
+        let lock = home.join("store/lock");
+        let open = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&lock);
+        let file = open.map_err(StoreError::io("open", &lock))?;
+        // Whoever sweeps is waited for; where there are no locks, nobody sweeps.
+        let _ = file.lock_shared();
+        Ok(Self { home, lock: Arc::new(file) })
+    }
+
+    /// Takes away the layers that neither an image nor `wanted` has, and the
+    /// files that only they had; only counts them where `removes` is false.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] where others use the store; an image that cannot be
+    /// read; when something cannot be removed.
+    pub fn sweep(&self, wanted: &HashSet<LayerId>, removes: bool) -> Result<Swept, StoreError> {
+        if removes && self.lock.try_lock().is_err() {
+            return Err(StoreError::Busy(self.home.clone()));
+        }
+        sweep::sweep(self, wanted, removes)
     }
 
     /// The folder everything is under.

@@ -6,6 +6,7 @@ mod dev;
 mod export;
 mod improve;
 mod select;
+mod store;
 mod train;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub(crate) use dev::DevModelArgs;
 pub(crate) use export::ExportArgs;
 pub(crate) use improve::{ImproveArgs, Memory, PaperArgs, Start};
 pub(crate) use select::{ScoreArgs, SelectArgs};
+pub(crate) use store::{GcArgs, StoreVerb};
 pub(crate) use train::{
     AdapterArgs, CourseArgs, HeldOutArgs, PretrainArgs, ServeArgs, SftArgs, Size, TokenizerArgs, TrainVerb,
     VerifierArgs, WordsOf,
@@ -445,7 +447,7 @@ pub(crate) enum Verb {
     },
     /// Check what this machine allows
     Doctor,
-    /// Look into the store of images
+    /// Look into the store of images, and give its space back
     Store {
         #[command(subcommand)]
         verb: StoreVerb,
@@ -569,12 +571,6 @@ pub(crate) struct MetricsArgs {
 pub(crate) enum DevVerb {
     /// Serve a script as a model endpoint (OpenAI's and Anthropic's protocol), with faults
     Model(DevModelArgs),
-}
-
-#[derive(Debug, Clone, Copy, Subcommand)]
-pub(crate) enum StoreVerb {
-    /// List images and what their layers hold
-    List,
 }
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) 
         }
         Verb::Dev { verb: DevVerb::Model(args) } => dev::model(printer, &args).await,
         Verb::Doctor => doctor::run(settings(none)?, printer).await,
-        Verb::Store { verb } => store::run(&settings(none)?, printer, verb),
+        Verb::Store { verb } => store::run(&settings(none)?, printer, &verb),
         Verb::Bench { scenario } => bench::run(&global, environment, printer, scenario).await,
         // main does not come here with it.
     }

@@ -6,6 +6,7 @@ use std::fmt;
 use swegym_core::format::FormatError;
 use swegym_core::{Boundary, Fault};
 use swegym_runner::RunDirError;
+use swegym_runner::snapshots::SnapshotsError;
 use swegym_sandbox::SandboxError;
 use swegym_sandbox::store::StoreError;
 use swegym_tasks::dataset::{DatasetError, WriteError};
@@ -113,6 +114,13 @@ impl From<RunDirError> for CommandError {
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
         Self::of(&error, error.hint(), exit::INFRASTRUCTURE)
+    }
+}
+
+impl From<SnapshotsError> for CommandError {
+    fn from(error: SnapshotsError) -> Self {
+        let hint = "nothing was taken away; move the run that is damaged out of its folder, and try again";
+        Self::of(&error, Some(hint.to_owned()), exit::USAGE)
     }
 }
 

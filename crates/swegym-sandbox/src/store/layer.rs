@@ -116,7 +116,7 @@ pub(super) fn lay_out(store: &Store, id: LayerId, place: &Path) -> Result<bool, 
 }
 
 /// One line of a list; see [`Import::note`].
-struct Line<'a> {
+pub(super) struct Line<'a> {
     kind: &'a [u8],
     /// The digest of a file's or a link's content; empty for others.
     digest: &'a [u8],
@@ -126,7 +126,7 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn all(list: &'a [u8]) -> impl Iterator<Item = Self> {
+    pub(super) fn all(list: &'a [u8]) -> impl Iterator<Item = Self> {
         list.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(Self::read)
     }
 
@@ -143,6 +143,13 @@ impl<'a> Line<'a> {
         let (length, path) = cut(path);
         let length = std::str::from_utf8(length).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
         Self { kind, digest, length, path }
+    }
+
+    /// The name of the file in the store that holds its content.
+    pub(super) fn object(&self) -> Option<String> {
+        let end = if self.kind == b"x" { "x" } else { "" };
+        matches!(self.kind, b"f" | b"x" | b"l")
+            .then(|| format!("{}{end}", String::from_utf8_lossy(self.digest)))
     }
 
     /// Makes the entry in a tree.

@@ -80,6 +80,9 @@ pub(crate) async fn rollout(
         name: format!("{}.{attempt}", instance.instance_id),
         kind: JobKind::Rollout { instance, attempt, plan: Arc::clone(&plan) },
     };
+    if plan.limits.snapshots {
+        session.host.store().note_run(folder)?;
+    }
     let ran = stage.run(attempts.into_iter().map(job).collect()).await?;
     write_predictions(&ran, args.attempts.max(1), &plan.model_name)?;
     if args.evaluate {
