@@ -65,6 +65,8 @@ pub struct EndpointSettings {
     pub stream: bool,
     /// What tokens cost, where the endpoint does not say.
     pub price: Option<Price>,
+    /// What stands between us and the endpoint wants to be spoken to by TLS.
+    pub encrypted_proxy: bool,
 }
 
 /// A model behind an address. Share it: limits hold for all who do.
@@ -111,7 +113,7 @@ impl Endpoint {
         let parsed =
             reqwest::Url::parse(&url).map_err(|e| format!("`{}` is no address: {e}", settings.address))?;
         let mut client = reqwest::Client::builder();
-        if parsed.scheme() == "http" {
+        if parsed.scheme() == "http" && !settings.encrypted_proxy {
             // Nothing will be encrypted: reading the machine's certificates
             // takes longer than a box, and more memory than an attempt.
             client = client.tls_certs_only([]);

@@ -280,6 +280,10 @@ fn endpoint_settings(
         timeout: Duration::from_secs(args.request_timeout.max(1)),
         stream: args.stream,
         price: args.price.as_deref().map(price).transpose()?,
+        encrypted_proxy: ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]
+            .into_iter()
+            .filter_map(Environment::variable)
+            .any(|proxy| proxy.starts_with("https:")),
     })
 }
 
