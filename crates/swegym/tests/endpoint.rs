@@ -168,7 +168,7 @@ fn a_killed_run_goes_on_where_it_was_and_loses_nothing() {
         "--model",
         "scripted:s.script",
         "--attempts",
-        "6",
+        "12",
         "--concurrent",
         "4",
     ];
@@ -202,7 +202,7 @@ fn a_killed_run_goes_on_where_it_was_and_loses_nothing() {
         finished.extend(now.into_iter().filter(|(_, bytes)| is_over(bytes)));
     }
     assert_eq!(kills, 20, "the run was over before");
-    for k in 0..6 {
+    for k in 0..12 {
         let name = format!("predictions.{k}.jsonl");
         assert_eq!(gym.read(&format!("killed/{name}")), gym.read(&format!("whole/{name}")));
     }

@@ -20,7 +20,8 @@ pub(crate) struct GcArgs {
     /// Take away snapshots of attempts that are over, too: no `--fork` begins in them any more
     #[arg(long)]
     pub(crate) keep_unfinished_only: bool,
-    /// Keep the snapshots of this run, which was moved since it was made; several times for several
+    /// Keep the snapshots of this run, which was moved since it was made, or made by a swegym that
+    /// did not note runs; several times for several
     #[arg(long = "run", value_name = "DIR")]
     pub(crate) runs: Vec<PathBuf>,
 }
