@@ -84,6 +84,14 @@ async fn make_repository(host: &Host, image: Image) -> (Image, String) {
     (image, base)
 }
 
+/// As an attempt begins in a fresh box.
+async fn begin(sandbox: &EmbeddedSandbox, base: &str, ground: Arc<Ground>) -> PatchTaker {
+    let mut taker = PatchTaker::new("/work", base, false, ground);
+    taker.prepare(sandbox, true).await.unwrap().unwrap();
+    taker.begin(&Changes::look(sandbox, "/work").await.unwrap());
+    taker
+}
+
 #[tokio::test]
 async fn the_short_way_gives_the_patch_of_the_long_one() {
     let home = tempfile::tempdir().unwrap();
@@ -94,9 +102,7 @@ async fn the_short_way_gives_the_patch_of_the_long_one() {
     let (mut drafts, mut others) = (0, 0);
     for attempt in 0..8 {
         let sandbox = host.start_box(&image, &Default::default()).await.unwrap();
-        let mut taker = PatchTaker::new("/work", &base, false, Arc::clone(&ground));
-        taker.prepare(&sandbox, true).await.unwrap().unwrap();
-        taker.begin(&Changes::look(&sandbox, "/work").await.unwrap());
+        let mut taker = begin(&sandbox, &base, Arc::clone(&ground)).await;
         let mut patch = String::new();
         for step in 0..40 {
             let first = if random.random_bool(0.6) { 21 } else { 0 };
@@ -140,9 +146,7 @@ async fn the_answer_has_a_file_of_the_commit_that_came_back_where_names_are_igno
     let (host, image) = start_host(home.path()).await;
     let (image, base) = make_repository(&host, image).await;
     let sandbox = host.start_box(&image, &Default::default()).await.unwrap();
-    let mut taker = PatchTaker::new("/work", &base, false, Arc::default());
-    taker.prepare(&sandbox, true).await.unwrap().unwrap();
-    taker.begin(&Changes::look(&sandbox, "/work").await.unwrap());
+    let mut taker = begin(&sandbox, &base, Arc::default()).await;
     let mut patch = String::new();
     for deed in ["echo '*.log' > .gitignore; rm kept.log", "echo again > kept.log; echo no > other.log"] {
         line(&sandbox, deed).await;
@@ -161,9 +165,7 @@ async fn the_answer_has_what_comes_back_to_a_folder_made_anew() {
     let ground = Arc::new(Ground::default());
     for _ in 0..2 {
         let sandbox = host.start_box(&image, &Default::default()).await.unwrap();
-        let mut taker = PatchTaker::new("/work", &base, false, Arc::clone(&ground));
-        taker.prepare(&sandbox, true).await.unwrap().unwrap();
-        taker.begin(&Changes::look(&sandbox, "/work").await.unwrap());
+        let mut taker = begin(&sandbox, &base, Arc::clone(&ground)).await;
         let mut patch = String::new();
         for deed in [
             "echo one >> dir/b.txt",
