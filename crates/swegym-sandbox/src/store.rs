@@ -19,7 +19,6 @@
 mod layer;
 mod sweep;
 
-use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -153,19 +152,6 @@ impl Store {
         // Whoever sweeps is waited for; where there are no locks, nobody sweeps.
         let _ = file.lock_shared();
         Ok(Self { home, lock: Arc::new(file) })
-    }
-
-    /// Takes away the layers that neither an image nor `wanted` has, and the
-    /// files that only they had; only counts them where `removes` is false.
-    ///
-    /// # Errors
-    /// [`StoreError::Busy`] where others use the store; an image that cannot be
-    /// read; when something cannot be removed.
-    pub fn sweep(&self, wanted: &HashSet<LayerId>, removes: bool) -> Result<Swept, StoreError> {
-        if removes && self.lock.try_lock().is_err() {
-            return Err(StoreError::Busy(self.home.clone()));
-        }
-        sweep::sweep(self, wanted, removes)
     }
 
     /// The folder everything is under.

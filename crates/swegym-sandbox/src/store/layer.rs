@@ -284,10 +284,15 @@ impl Import<'_> {
 /// store does not have it: a snapshot holds all that changed since the first.
 const SMALL: usize = 1 << 20;
 
+/// A file and one that may be run are two, whatever they hold.
+fn object_name(hex: &str, executable: bool) -> String {
+    format!("{hex}{}", if executable { "x" } else { "" })
+}
+
 impl Store {
     fn object(&self, hex: &str, executable: bool) -> PathBuf {
         let folder = hex.get(..2).unwrap_or_default();
-        self.home.join(format!("store/objects/{folder}/{hex}{}", if executable { "x" } else { "" }))
+        self.home.join("store/objects").join(folder).join(object_name(hex, executable))
     }
 
     /// Copies a file into the objects; gives digest and length of what was read.

@@ -26,9 +26,7 @@ pub struct Swept {
     pub bytes: u64,
 }
 
-/// Takes away what neither an image nor `wanted` has; only counts it where
-/// `removes` is false.
-pub(super) fn sweep(store: &Store, wanted: &HashSet<LayerId>, removes: bool) -> Result<Swept, StoreError> {
+fn sweep(store: &Store, wanted: &HashSet<LayerId>, removes: bool) -> Result<Swept, StoreError> {
     let mut kept: HashSet<String> = wanted.iter().map(|layer| layer.0.short()).collect();
     for (_, image) in store.images()? {
         kept.extend(image.layers.iter().copied().chain(image.base.layers()).map(|layer| layer.0.short()));
@@ -84,6 +82,19 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
 }
 
 impl Store {
+    /// Takes away the layers that neither an image nor `wanted` has, and the
+    /// files that only they had; only counts them where `removes` is false.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] where others use the store; an image that cannot be
+    /// read; when something cannot be removed.
+    pub fn sweep(&self, wanted: &HashSet<LayerId>, removes: bool) -> Result<Swept, StoreError> {
+        if removes && self.lock.try_lock().is_err() {
+            return Err(StoreError::Busy(self.home.clone()));
+        }
+        sweep(self, wanted, removes)
+    }
+
     fn note(&self, run: &Path) -> PathBuf {
         self.home.join("store/runs").join(Digest::of(run.as_os_str().as_bytes()).short())
     }
