@@ -277,7 +277,10 @@ impl PatchTaker {
         if self.fresh == Some(changes.rules) && taken.explains(&self.workspace, patch) {
             self.ground.note_clean();
         }
-        for (name, section) in draft::by_path(patch).unwrap_or_default() {
+        let sections = draft::by_path(patch).unwrap_or_default();
+        let is_of_text = |section: &str| second_line(section).starts_with("index ");
+        let modified = sections.into_iter().filter(|(_, section)| is_of_text(section));
+        for (name, section) in modified.take(draft::MANY) {
             if let File::Unseen(blob) = self.ground.file(&name)
                 && let Ok(now) = sandbox.read(&format!("{}/{name}", self.workspace), draft::LARGEST).await
                 && let Ok(now) = String::from_utf8(now)
@@ -395,9 +398,14 @@ fn came_back(patch: &str, workspace: &str, changes: &Changes) -> Vec<String> {
         let is_file = |w: &Written| matches!(w.kind, EntryKind::File | EntryKind::Link) && w.path == path;
         changes.files.iter().flat_map(|files| files.iter()).any(is_file)
     };
-    let is_deleted = |section: &str| section.lines().nth(1).is_some_and(|l| l.starts_with("deleted file "));
+    let is_deleted = |section: &str| second_line(section).starts_with("deleted file ");
     let back = sections.iter().filter(|(name, section)| is_deleted(section) && is_there(name));
     back.map(|(name, _)| name.to_string()).collect()
+}
+
+/// What a section says first: of what kind the change is.
+fn second_line(section: &str) -> &str {
+    section.lines().nth(1).unwrap_or_default()
 }
 
 /// The parts of a patch, one a file.

@@ -16,6 +16,10 @@ use crate::changes::Changes;
 /// Largest file that is read for a draft, in bytes.
 pub(super) const LARGEST: u64 = 1 << 20;
 
+/// Most files of a draft: each is read from the box and looked for in the index,
+/// and git reads many together faster.
+pub(super) const MANY: usize = 32;
+
 /// As a workspace was when its patch was taken.
 #[derive(Debug, Clone)]
 pub(super) struct Taken {
@@ -62,7 +66,7 @@ impl Taken {
         changes: &Changes,
         patch: &str,
     ) -> Option<String> {
-        let changed = self.changed(changes)?;
+        let changed = self.changed(changes).filter(|changed| changed.len() <= MANY)?;
         let mut sections = by_path(patch)?;
         for written in changed {
             let name = written.path.strip_prefix(workspace).ok()?.to_str()?;
