@@ -41,7 +41,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Settings that hold whatever the repository's own say. Files of an image
 /// have times of their own, so that time and size tell enough.
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 13] = [
     "core.fsmonitor=false",
     "core.untrackedCache=false",
     "core.autocrlf=false",
@@ -49,6 +49,7 @@ const SETTINGS: [&str; 12] = [
     "core.checkStat=minimal",
     "core.trustctime=false",
     "core.fileMode=true",
+    "core.sparseCheckout=false",
     "core.quotePath=true",
     // A commit's full name is nothing else's.
     "core.warnAmbiguousRefs=false",
@@ -80,6 +81,8 @@ pub struct PatchTaker {
     ground: Arc<Ground>,
     /// The names that our index has, as [`Changes::names`].
     indexed: Option<u64>,
+    /// The rules by which it got them, as [`Changes::rules`].
+    ruled: Option<u64>,
     /// As everything was when the last patch was taken.
     taken: Option<Taken>,
     /// Git's rules in a fresh box.
@@ -102,15 +105,17 @@ impl PatchTaker {
             excluded: format!("{CACHES}{scratch}"),
             ground,
             indexed: None,
+            ruled: None,
             taken: None,
             fresh: None,
             is_draft: false,
         }
     }
 
-    /// Sets our index up, before the agent does anything: a copy of the
-    /// repository's own, with notes on files that save reading them again.
-    /// `is_fresh` says that nobody ever worked in this box.
+    /// Sets our index up, before the agent does anything. `is_fresh` says that
+    /// nobody ever worked in this box: then it is a copy of the repository's own,
+    /// with notes on files that save reading them again. An agent's index may
+    /// have its own: files that git is not to look at, or ignored ones.
     ///
     /// # Errors
     /// [`NoPatch`] where the repository or its commit is missing.
@@ -119,22 +124,19 @@ impl PatchTaker {
         sandbox: &dyn Sandbox,
         is_fresh: bool,
     ) -> Result<Result<(), NoPatch>, SandboxError> {
-        sandbox.write(&format!("{SCRATCH}/exclude"), self.excluded.as_bytes(), None).await?;
-        // Git names objects by paths that need this folder.
-        sandbox.write(&format!("{SCRATCH}/objects/.kept"), b"", None).await?;
+        self.furnish(sandbox).await?;
         if let Some(index) = self.ground.index() {
             sandbox.write(INDEX, index, None).await?;
             return Ok(Ok(()));
         }
         let index = format!("{}/.git/index", self.workspace);
-        if self.stands_at_base(sandbox).await
+        if is_fresh
+            && self.stands_at_base(sandbox).await
             && let Ok(index) = sandbox.read(&index, LARGEST).await
         {
             sandbox.write(INDEX, &index, None).await?;
             self.refresh(sandbox).await?;
-            if is_fresh {
-                self.ground.keep_index(sandbox.read(INDEX, LARGEST).await?);
-            }
+            self.ground.keep_index(sandbox.read(INDEX, LARGEST).await?);
             return Ok(Ok(()));
         }
         self.make_index(sandbox).await
@@ -145,6 +147,23 @@ impl PatchTaker {
         self.fresh = Some(changes.rules);
         if self.ground.is_clean() {
             self.taken = Taken::of(changes, true);
+        }
+    }
+
+    /// Puts there what git is told to read, but for our index.
+    async fn furnish(&self, sandbox: &dyn Sandbox) -> Result<(), SandboxError> {
+        sandbox.write(&format!("{SCRATCH}/exclude"), self.excluded.as_bytes(), None).await?;
+        // Git names objects by paths that need this folder.
+        sandbox.write(&format!("{SCRATCH}/objects/.kept"), b"", None).await
+    }
+
+    /// Makes our index that of the commit again.
+    async fn start_over(&self, sandbox: &dyn Sandbox) -> Result<(), SandboxError> {
+        self.furnish(sandbox).await?;
+        match self.ground.index() {
+            Some(index) => sandbox.write(INDEX, index, None).await,
+            // What is wrong shows when the patch is taken.
+            None => self.make_index(sandbox).await.map(|_| ()),
         }
     }
 
@@ -250,6 +269,11 @@ impl PatchTaker {
             return Ok(Ok(patch));
         }
         self.indexed = None;
+        // Names that are ignored now would stay in an index that has them.
+        if changes.names.is_none() || self.ruled.is_some_and(|rules| rules != changes.rules) {
+            self.start_over(sandbox).await?;
+        }
+        self.ruled = Some(changes.rules);
         if !self.add(sandbox).await?.succeeded() {
             self.mend(sandbox).await?;
             let added = self.add(sandbox).await?;
@@ -349,19 +373,14 @@ impl PatchTaker {
         self.git(sandbox, &["-c", &excluded, "add", "-A"]).await
     }
 
-    /// Our index may be gone with `/tmp`; and a repository within the
+    /// What we read may be gone with `/tmp`; and a repository within the
     /// repository that has no commit stops git: it is left out.
     async fn mend(&self, sandbox: &dyn Sandbox) -> Result<(), SandboxError> {
-        sandbox.write(&format!("{SCRATCH}/exclude"), self.excluded.as_bytes(), None).await?;
-        sandbox.write(&format!("{SCRATCH}/objects/.kept"), b"", None).await?;
+        self.start_over(sandbox).await?;
         let line = format!(
             "find . -mindepth 2 -name .git -prune -printf '/%P\\n' | sed 's|/.git$|/|' >> {SCRATCH}/exclude"
         );
         sandbox.exec(Command::shell(&line, PATIENCE).in_folder(&self.workspace)).await?;
-        if sandbox.read(INDEX, LARGEST).await.is_err() {
-            // What is wrong shows when the patch is taken.
-            let _ = self.make_index(sandbox).await?;
-        }
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The patch of every step, where it is taken the short way, is the one that git
-//! gives for an index brought up to date before each; where it is drafted, it
-//! makes the same tree, and is mostly the same to the letter.
+//! gives for an index made anew; where it is drafted, it makes the same tree, and
+//! is mostly the same to the letter.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -112,7 +112,7 @@ async fn the_short_way_gives_the_patch_of_the_long_one() {
             let changes = Changes::look(&sandbox, "/work").await.unwrap();
             patch = taker.take(&sandbox, &changes, &patch).await.unwrap().unwrap();
             let long = format!(
-                "export GIT_INDEX_FILE=/tmp/index; git add -A; git write-tree > /tmp/tree; \
+                "export GIT_INDEX_FILE=/tmp/index; git read-tree {base}; git add -A; git write-tree > /tmp/tree; \
                  echo 'latin.txt -diff' > /tmp/binary; git -c core.attributesFile=/tmp/binary -c diff.suppressBlankEmpty=false -c diff.noprefix=false \
                  diff --cached --binary --no-renames -U3 --inter-hunk-context=0 --diff-algorithm=myers --indent-heuristic {base}"
             );
@@ -182,4 +182,46 @@ async fn the_answer_has_what_comes_back_to_a_folder_made_anew() {
         assert!(patch.contains("-b\n+two\n+three\n"), "{patch}");
         sandbox.stop().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn the_answer_has_nothing_that_the_agent_made_and_then_had_git_ignore() {
+    let home = tempfile::tempdir().unwrap();
+    let (host, image) = start_host(home.path()).await;
+    let (image, base) = make_repository(&host, image).await;
+    let sandbox = host.start_box(&image, &Default::default()).await.unwrap();
+    let mut taker = begin(&sandbox, &base, Arc::default()).await;
+    let mut patches = vec![String::new()];
+    for deed in [
+        "mkdir out; for i in 1 2 3; do echo $i > out/$i.txt; done; echo w > wanted.txt; echo x >> kept.log",
+        "printf 'out/\\n*.log\\n' > .gitignore",
+        "rm .gitignore",
+    ] {
+        line(&sandbox, deed).await;
+        let changes = Changes::look(&sandbox, "/work").await.unwrap();
+        patches.push(taker.take(&sandbox, &changes, patches.last().unwrap()).await.unwrap().unwrap());
+    }
+    let has = |patch: &str, name: &str| patch.contains(&format!(" b/{name}\n"));
+    for (patch, ignores) in [(&patches[1], false), (&patches[2], true), (&patches[3], false)] {
+        assert_eq!(has(patch, "out/2.txt"), !ignores, "{patch}");
+        assert!(has(patch, "wanted.txt") && has(patch, "kept.log"), "{patch}");
+    }
+    sandbox.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_taken_up_does_not_believe_the_agents_index() {
+    let home = tempfile::tempdir().unwrap();
+    let (host, image) = start_host(home.path()).await;
+    let (image, base) = make_repository(&host, image).await;
+    let sandbox = host.start_box(&image, &Default::default()).await.unwrap();
+    let deeds = "git update-index --assume-unchanged a.txt; git update-index --skip-worktree mod.py; \
+        echo changed > a.txt; echo changed > mod.py; echo '*.log' > .git/info/exclude; echo x > x.log; git add -f x.log";
+    line(&sandbox, deeds).await;
+    let mut taker = PatchTaker::new("/work", &base, false, Arc::default());
+    taker.prepare(&sandbox, false).await.unwrap().unwrap();
+    let changes = Changes::look(&sandbox, "/work").await.unwrap();
+    let patch = taker.take(&sandbox, &changes, "").await.unwrap().unwrap();
+    assert!(patch.contains("b/a.txt") && patch.contains("b/mod.py") && !patch.contains("x.log"), "{patch}");
+    sandbox.stop().await.unwrap();
 }
