@@ -55,8 +55,11 @@ pub(crate) async fn rollout(
             return Err(CommandError::nothing("the instance of the attempt is not in the file", hint));
         }
     }
+    // Attempts at an instance begin together: what they share is there once, here
+    // and in the endpoint's cache.
+    let numbers = 0..args.attempts.max(1);
     let attempts: Vec<(Arc<Instance>, u32)> =
-        (0..args.attempts.max(1)).flat_map(|k| rows.iter().map(move |row| (Arc::clone(row), k))).collect();
+        rows.iter().flat_map(|row| numbers.clone().map(move |k| (Arc::clone(row), k))).collect();
     if open != Open::New {
         count_past(folder, &attempts, &budget);
     }
