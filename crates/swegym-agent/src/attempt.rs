@@ -295,11 +295,11 @@ impl Work<'_> {
                 let arguments = serde_json::Value::Object(found.arguments.clone()).to_string();
                 let id = format!("call_{}", self.step_count + 1);
                 let call = ToolCall { id, name: found.name, arguments };
-                let reasoning = message.reasoning.take();
+                let (reasoning, aside) = (message.reasoning.take(), std::mem::take(&mut message.aside));
                 let keeps = profile.repeats_samples && self.attempt.calls == CallForm::Text;
                 let sampled = keeps.then_some(whole);
-                let message =
-                    Message { reasoning, sampled, ..Message::assistant(found.content, vec![call.clone()]) };
+                let said = Message::assistant(found.content, vec![call.clone()]);
+                let message = Message { reasoning, aside, sampled, ..said };
                 Said { message, calls: vec![(call, found.arguments)], problem: None }
             }
             Err(_) if finish == Finish::Length => Said::wrong(message, CallProblem::Cut),

@@ -85,14 +85,19 @@ pub enum ModelError {
     /// The endpoint does not know us.
     #[error("the endpoint refuses the key (status {status}): {words}")]
     Unauthorized {
-        /// 401, 402 or 403.
+        /// 401 to 403; others where the account is empty.
         status: u16,
         /// The endpoint's.
         words: String,
     },
     /// No such model or address.
-    #[error("the endpoint has no such model or address (status 404): {0}")]
-    NotFound(String),
+    #[error("the endpoint has no such model or address (status {status}): {words}")]
+    NotFound {
+        /// 404, or 400.
+        status: u16,
+        /// The endpoint's.
+        words: String,
+    },
     /// The endpoint does not accept the request; asking again does not help.
     #[error("the endpoint refuses the request (status {status}): {words}")]
     Refused {
@@ -126,7 +131,7 @@ impl ModelError {
             Self::Unauthorized { .. } => {
                 ("unauthorized", "set the key in the variable that --key-from names, and check the account")
             }
-            Self::NotFound(_) => {
+            Self::NotFound { .. } => {
                 ("not_found", "check --model and --endpoint; the address usually ends in /v1")
             }
             Self::Refused { .. } => ("refused", "the endpoint's own words say what it does not accept"),
@@ -142,7 +147,7 @@ impl ModelError {
     /// Whether every other question of the run would end in the same way.
     #[must_use]
     pub fn is_everybodys(&self) -> bool {
-        matches!(self, Self::Unauthorized { .. } | Self::NotFound(_) | Self::BudgetSpent(_))
+        matches!(self, Self::Unauthorized { .. } | Self::NotFound { .. } | Self::BudgetSpent(_))
     }
 }
 

@@ -68,6 +68,11 @@ pub struct Message {
     /// An assistant's words and calls exactly as sampled, where calls are
     /// written as text: a later request must repeat them to the byte.
     pub sampled: Option<String>,
+    /// What else of an assistant's message its endpoint wants to be told again,
+    /// as its protocol has it: reasoning in its own form, signatures. Models that
+    /// think between calls lose the thread without. `null` stands for
+    /// [`Self::reasoning`]; `tool_calls` is a list beside [`Self::calls`].
+    pub aside: Map<String, Value>,
 }
 
 impl Message {
@@ -82,6 +87,7 @@ impl Message {
             call_id: None,
             tool: None,
             sampled: None,
+            aside: Map::new(),
         }
     }
 
@@ -150,6 +156,9 @@ pub struct Sampling {
     pub seed: Option<u64>,
     /// Ask for token ids and their log-probabilities, where the endpoint knows the fields.
     pub capture_tokens: bool,
+    /// Fields of every request that only this endpoint knows; `null` takes one
+    /// away that would be there.
+    pub extra: Map<String, Value>,
 }
 
 /// What one call to a model used.

@@ -5,12 +5,14 @@
 
 pub mod anthropic;
 pub mod openai;
+mod refusal;
 mod stream;
 
 use serde_json::Value;
 use thiserror::Error;
 
 use crate::chat::{Finish, Message, Sampling, Tokens, Tool, ToolCall, Usage};
+pub use refusal::{Refusal, RefusalKind};
 
 /// Which protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,51 +67,6 @@ pub enum WireError {
     CutStream,
 }
 
-/// What an endpoint says when it refuses.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Refusal {
-    /// Its code or type, in lower case.
-    pub code: String,
-    /// Its words.
-    pub message: String,
-}
-
-impl Refusal {
-    /// Reads the body of an error response; whatever it is, there is something to show.
-    #[must_use]
-    pub fn read(body: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(body);
-        let value: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
-        let error = value.get("error").unwrap_or(&value);
-        let message = error.as_str().or_else(|| error.get("message")?.as_str());
-        let message = message.or_else(|| value.get("detail")?.as_str());
-        let code = ["code", "type"].iter().find_map(|key| error.get(*key)?.as_str()).unwrap_or_default();
-        Self {
-            code: code.to_lowercase(),
-            message: message.unwrap_or(text.trim()).chars().take(600).collect(),
-        }
-    }
-
-    /// Whether the conversation no longer fits the model. Each server has its
-    /// own words for it (vLLM, SGLang, llama.cpp, OpenAI, Anthropic).
-    #[must_use]
-    pub fn is_context_overflow(&self) -> bool {
-        const WORDS: [&str; 9] = [
-            "context length",
-            "context_length",
-            "context window",
-            "context size",
-            "prompt is too long",
-            "input is too long",
-            "too many tokens",
-            "maximum number of tokens",
-            "longer than the model",
-        ];
-        let message = self.message.to_lowercase();
-        self.code.contains("context_length") || WORDS.iter().any(|w| message.contains(w))
-    }
-}
-
 impl Wire {
     /// The word in settings.
     #[must_use]
@@ -138,11 +95,22 @@ impl Wire {
     /// The text of a request.
     #[must_use]
     pub fn write(self, request: &Request<'_>) -> String {
-        match self {
+        let extra = &request.sampling.extra;
+        let mut body = match self {
             // Every key is text, and that is all that could go wrong.
-            Self::OpenAi => serde_json::to_string(&openai::Body::of(request)).unwrap_or_default(),
-            Self::Anthropic => anthropic::write(request).to_string(),
+            Self::OpenAi if extra.is_empty() => {
+                return serde_json::to_string(&openai::Body::of(request)).unwrap_or_default();
+            }
+            Self::OpenAi => serde_json::to_value(openai::Body::of(request)).unwrap_or_default(),
+            Self::Anthropic => anthropic::write(request),
+        };
+        for (key, value) in extra {
+            match (&mut body, value) {
+                (Value::Object(body), Value::Null) => drop(body.shift_remove(key)),
+                (body, value) => body[key] = value.clone(),
+            }
         }
+        body.to_string()
     }
 
     /// Reads the bytes of an answer, streamed or not.
@@ -180,8 +148,43 @@ impl Wire {
                 Self::Anthropic => stream::anthropic(body),
             };
         }
-        serde_json::from_slice(body).map_err(|e| WireError::Malformed(e.to_string()))
+        parse(&String::from_utf8_lossy(body)).map_err(|e| WireError::Malformed(e.to_string()))
     }
+}
+
+/// Reads JSON of servers that cut characters in two: half a surrogate pair, which
+/// Python writes and reads, is no character, and the rest of the answer still counts.
+fn parse(text: &str) -> serde_json::Result<Value> {
+    serde_json::from_str(text).or_else(|error| match without_half_pairs(text) {
+        Some(text) => serde_json::from_str(&text),
+        None => Err(error),
+    })
+}
+
+/// The text with a replacement character for each escape of half a pair; `None`
+/// where there is none.
+fn without_half_pairs(text: &str) -> Option<String> {
+    let unit = |at: usize| {
+        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let (mut mended, mut from, mut at) = (String::new(), 0, 0);
+    while let Some(found) = text[at..].find('\\') {
+        at += found;
+        at += match unit(at) {
+            Some(0xd800..0xdc00) if matches!(unit(at + 6), Some(0xdc00..0xe000)) => 12,
+            Some(0xd800..0xe000) => {
+                mended.push_str(&text[from..at]);
+                mended.push_str("\\ufffd");
+                from = at + 6;
+                6
+            }
+            // What is escaped is one character; it may be the last.
+            _ => 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
+        };
+    }
+    mended.push_str(&text[from..]);
+    (from > 0).then_some(mended)
 }
 
 /// Arguments of an earlier call as an endpoint accepts them: it may insist on
@@ -196,5 +199,23 @@ fn sound_arguments(call: &ToolCall) -> Value {
             let start: String = call.arguments.chars().take(2000).collect();
             serde_json::json!({"unreadable_arguments": start})
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_pair_is_one_odd_character() {
+        for (text, read) in [
+            (r#""\ud83d""#, "\u{fffd}"),
+            (r#""a\ude00\ud83d\ude00b""#, "a\u{fffd}\u{1f600}b"),
+            (r#""\ud83d\ud83d\ude00""#, "\u{fffd}\u{1f600}"),
+            (r#""\\ud83d \ud83dé""#, "\\ud83d \u{fffd}é"),
+        ] {
+            assert_eq!(parse(text).ok(), Some(Value::String(read.to_owned())), "{text}");
+        }
+        assert!(parse(r#""\ud83d"#).is_err() && parse("\"\\").is_err());
     }
 }

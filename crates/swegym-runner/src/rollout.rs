@@ -350,7 +350,7 @@ pub fn is_final(fault: &Fault) -> bool {
 pub fn is_everybodys(fault: &Fault) -> bool {
     let of = |error: ModelError| error.to_fault().code == fault.code;
     fault.boundary == Boundary::Model
-        && (of(ModelError::NotFound(String::new()))
+        && (of(ModelError::NotFound { status: 404, words: String::new() })
             || of(ModelError::BudgetSpent(String::new()))
             || of(ModelError::Unauthorized { status: 401, words: String::new() }))
 }

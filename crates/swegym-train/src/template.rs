@@ -195,14 +195,14 @@ impl Template {
 /// that they are, and the words of a turn that was sampled as text to the byte.
 fn template_message(message: &Message) -> Value {
     let mut value = match &message.sampled {
-        Some(text) => message_json(&Message::of(message.role, text.clone())),
+        Some(text) => {
+            let (content, reasoning) = (text.clone(), message.reasoning.clone());
+            message_json(&Message { reasoning, ..Message::of(message.role, content) })
+        }
         None => message_json(message),
     };
     if value["content"].is_null() {
         value["content"] = Value::String(String::new());
-    }
-    if let Some(reasoning) = &message.reasoning {
-        value["reasoning_content"] = Value::String(reasoning.clone());
     }
     for call in value.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
         let arguments = &mut call["function"]["arguments"];

@@ -209,6 +209,9 @@ pub(crate) struct ModelArgs {
     /// Ask for token ids and log-probabilities (vLLM, SGLang)
     #[arg(long)]
     pub(crate) capture_tokens: bool,
+    /// Fields for every request, as a JSON object: '{"top_k": 20}'; null takes one of ours away
+    #[arg(long, value_name = "JSON")]
+    pub(crate) extra: Option<String>,
     /// Ask for answers piece by piece
     #[arg(long)]
     pub(crate) stream: bool,

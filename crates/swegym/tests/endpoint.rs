@@ -6,8 +6,8 @@ mod common;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use common::toy::{bash, finish, gym, play, result, serve};
-use common::{contents, rows};
+use common::toy::{bash, finish, gym, id, play, result, serve};
+use common::{Gym, contents, rows};
 use serde_json::{Value, json};
 
 #[test]
@@ -57,6 +57,48 @@ fn a_real_socket_with_every_fault_gives_the_same_attempt() {
             assert!(!String::from_utf8_lossy(&bytes).contains("sesame"), "the key is in {file}");
         }
     }
+}
+
+/// The last request of an attempt, as it was sent.
+fn last_request(gym: &Gym, run: &str) -> Value {
+    let record = format!("{run}/trajectories/{}/0.jsonl", id(gym));
+    let text = gym.read(&record);
+    let events = swegym_core::format::record::read(&record, &text).unwrap().into_events();
+    serde_json::from_str(&swegym_core::Trajectory::fold(&events).unwrap().last_request).unwrap()
+}
+
+#[test]
+fn a_model_hears_again_what_it_thought_and_what_its_user_adds() {
+    let gym = gym();
+    let mut look = bash("ls");
+    look["reasoning"] = json!("What is there?");
+    gym.write("s.script", &format!("{}\n", json!({"replies": [look, finish()]})));
+    let server = serve(&gym, &["--script", "s.script"]);
+    let said = |name: &str, more: &[&str]| {
+        let out = format!("thinks-{name}");
+        let of_run = ["rollout", "--instances", "one.jsonl", "--model", "m", "--endpoint", &server.address];
+        let extra = ["--extra", "{\"top_k\": 20}", "--out", &out];
+        gym.must(&[of_run.as_slice(), &extra, more].concat());
+        let request = last_request(&gym, &out);
+        assert_eq!(request["top_k"], 20, "{name}");
+        let messages = request["messages"].as_array().unwrap().clone();
+        messages.into_iter().find(|message| message["role"] == "assistant").unwrap()
+    };
+    for (name, more) in [("plain", &[][..]), ("stream", &["--stream"]), ("text", &["--tool-calls", "text"])] {
+        let message = said(name, more);
+        assert_eq!(message["reasoning_content"], "What is there?", "{name}: {message}");
+        assert_eq!(message.get("tool_calls").is_some(), name != "text", "{name}: {message}");
+    }
+    let message = said("anthropic", &["--wire", "anthropic"]);
+    let thought = &message["content"][0];
+    assert!(thought["type"] == "thinking" && thought["signature"].is_string(), "{message}");
+    gym.must(&["export", "thinks-plain", "--out", "rows.jsonl"]);
+    let row = &rows(&gym.read("rows.jsonl"))[0];
+    assert_eq!(row["messages"][2]["reasoning_content"], "What is there?");
+    let refused =
+        gym.run(&["rollout", "--instances", "one.jsonl", "--model", "m", "--extra", "{\"seed\": 1}"]);
+    let words = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(2) && words.contains("--sampling-seed"), "{words}");
 }
 
 #[test]

@@ -8,9 +8,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use swegym_core::chat::Usage;
-use swegym_core::wire::{Refusal, Wire};
+use swegym_core::wire::{Refusal, RefusalKind, Wire};
 use tokio::sync::Semaphore;
 
 use super::budget::Budget;
@@ -152,22 +152,32 @@ impl Endpoint {
                     let latency = started.elapsed();
                     Tried::Answer(Box::new(Answer { response: bytes, reply, latency }))
                 }
-                // Servers under load send halves of answers; asking again helps.
-                Err(error) => again(Some(status), format!("{error}: {}", start_of(&bytes)), None),
+                Err(error) => match Refusal::status_within(&bytes) {
+                    Some(status) => self.refused(status, &headers, bytes),
+                    // Servers under load send halves of answers; asking again helps.
+                    None => again(Some(status), format!("{error}: {}", start_of(&bytes)), None),
+                },
             };
         }
+        self.refused(status, &headers, bytes)
+    }
+
+    fn refused(&self, status: u16, headers: &HeaderMap, bytes: Vec<u8>) -> Tried {
         let bytes = self.without_key(bytes);
         let refusal = Refusal::read(&bytes);
-        let words = refusal.message.clone();
-        match status {
-            400 | 413 | 422 if refusal.is_context_overflow() => {
-                Tried::Never(ModelError::ContextOverflow(words))
-            }
-            408 | 409 | 425 | 429 | 500.. => again(Some(status), start_of(&bytes), retry_after(&headers)),
-            401..=403 => Tried::Never(ModelError::Unauthorized { status, words }),
-            404 => Tried::Never(ModelError::NotFound(words)),
-            _ => Tried::Never(ModelError::Refused { status, words }),
-        }
+        let kind = refusal.kind(status);
+        let moved = headers
+            .get(LOCATION)
+            .filter(|_| (300..400).contains(&status))
+            .and_then(|place| place.to_str().ok());
+        let words = moved.map_or(refusal.message, |place| format!("it is at {place}"));
+        Tried::Never(match kind {
+            RefusalKind::Passing => return again(Some(status), start_of(&bytes), retry_after(headers)),
+            RefusalKind::TooLong => ModelError::ContextOverflow(words),
+            RefusalKind::NoAccess => ModelError::Unauthorized { status, words },
+            RefusalKind::NotFound => ModelError::NotFound { status, words },
+            RefusalKind::Final => ModelError::Refused { status, words },
+        })
     }
 
     /// Sends and reads to the end, or says what went wrong.
@@ -250,7 +260,9 @@ fn again(status: Option<u16>, body: String, asked_wait: Option<Duration>) -> Tri
 }
 
 fn start_of(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]).into_owned()
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]);
+    // It may come to a terminal.
+    text.chars().map(|c| if c.is_control() && !c.is_whitespace() { '\u{fffd}' } else { c }).collect()
 }
 
 /// Seconds or a date.

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A line without `instance_id` is for every instance that has no line of its
-//! own. Which reply comes next follows from the conversation alone, so that an
+//! own. A reply may have its `reasoning`, `role` and `finish`, too. Which reply comes next follows from the conversation alone, so that an
 //! attempt that is taken up again goes on where it was.
 //!
 //! A program can stand in its place. It is run once for each answer, reads the
@@ -34,6 +34,8 @@ use super::{Answer, Answered, Ask, Model, ModelError};
 pub struct ScriptedReply {
     /// The words.
     pub content: String,
+    /// What is thought before them.
+    pub reasoning: Option<String>,
     /// Tools and arguments; text where the script wants other than JSON.
     pub calls: Vec<(String, String)>,
     /// The role it comes in, if not the assistant's.
@@ -125,6 +127,7 @@ fn read_reply(value: &Value) -> Option<ScriptedReply> {
     };
     Some(ScriptedReply {
         content: text("content").unwrap_or_default(),
+        reasoning: text("reasoning"),
         calls: calls.map_or(Some(Vec::new()), |calls| calls.iter().map(call).collect())?,
         role: text("role"),
         finish: text("finish"),
@@ -149,6 +152,9 @@ fn document(reply: &ScriptedReply, said: usize, as_text: bool, prompt: usize) ->
         }
     }
     message.insert("content".into(), json!(content.trim_start()));
+    if let Some(reasoning) = &reply.reasoning {
+        message.insert("reasoning_content".into(), json!(reasoning));
+    }
     if !as_text && !calls.is_empty() {
         let call = |c: &ToolCall| json!({"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}});
         message.insert("tool_calls".into(), calls.iter().map(call).collect());

@@ -41,6 +41,8 @@ pub struct Found {
     pub name: String,
     /// Checked arguments.
     pub arguments: Map<String, Value>,
+    /// Whether the text ends with it.
+    pub is_last: bool,
 }
 
 /// The tools as the reference describes them.
@@ -136,7 +138,24 @@ pub fn repair(text: &str, dialect: Dialect) -> String {
 /// # Errors
 /// A call that begins but does not parse, or that the tools do not allow.
 pub fn parse(text: &str, tools: &[Tool], dialect: Dialect) -> Result<Option<Found>, CallProblem> {
-    let Some(start) = text.find(OPEN) else { return Ok(None) };
+    const THOUGHT: &str = "</think>";
+    let thought = text.find(THOUGHT).filter(|_| dialect == Dialect::Kept);
+    let Some(end) = thought.map(|at| at + THOUGHT.len()) else { return parse_from(text, 0, tools, dialect) };
+    // What a model weighs before it answers is no call. A file may hold the word,
+    // too: then it is within a call that goes on to the end of the text.
+    match parse_from(text, 0, tools, dialect) {
+        Ok(Some(found)) if found.is_last && !text.trim_start().starts_with("<think>") => Ok(Some(found)),
+        _ => parse_from(text, end, tools, dialect),
+    }
+}
+
+fn parse_from(
+    text: &str,
+    from: usize,
+    tools: &[Tool],
+    dialect: Dialect,
+) -> Result<Option<Found>, CallProblem> {
+    let Some(start) = text[from..].find(OPEN).map(|at| from + at) else { return Ok(None) };
     let (name, body) = text[start + OPEN.len()..].split_once('>').ok_or(CallProblem::Malformed)?;
     if name.contains(['\n', '<']) {
         return Err(CallProblem::Malformed);
@@ -146,7 +165,7 @@ pub fn parse(text: &str, tools: &[Tool], dialect: Dialect) -> Result<Option<Foun
     if body.len() > LONGEST_ARGUMENTS {
         return Err(CallProblem::TooLong { tool: name.to_owned(), bytes: body.len() });
     }
-    let values = match dialect {
+    let (values, after) = match dialect {
         Dialect::Kept => values(body)?,
         Dialect::Stripped => stripped_values(body)?,
     };
@@ -155,13 +174,26 @@ pub fn parse(text: &str, tools: &[Tool], dialect: Dialect) -> Result<Option<Foun
     let content = text[..start].trim_end();
     // Models that know other forms wrap the call.
     let content = content.strip_suffix("<tool_call>").unwrap_or(content).trim();
-    Ok(Some(Found { content: content.to_owned(), name: name.to_owned(), arguments: check(tool, values)? }))
+    Ok(Some(Found {
+        content: content.to_owned(),
+        name: name.to_owned(),
+        arguments: check(tool, values)?,
+        is_last: is_end(after),
+    }))
 }
 
+/// Whether nothing is said after a call.
+fn is_end(rest: &str) -> bool {
+    matches!(rest.trim(), "" | "</tool_call>")
+}
+
+/// Parameters by name, and what is behind the call.
+type Values<'a> = (Vec<(String, String)>, &'a str);
+
 /// The reference's `(.*?)</function>` and `<parameter=([^>]+)>(.*?)</parameter>`.
-fn stripped_values(body: &str) -> Result<Vec<(String, String)>, CallProblem> {
+fn stripped_values(body: &str) -> Result<Values<'_>, CallProblem> {
     let body = body.strip_prefix('\n').ok_or(CallProblem::Malformed)?;
-    let (mut rest, _) = body.split_once(CLOSE).ok_or(CallProblem::Malformed)?;
+    let (mut rest, behind) = body.split_once(CLOSE).ok_or(CallProblem::Malformed)?;
     let mut values = Vec::new();
     while let Some((_, after)) = rest.split_once(PARAMETER) {
         let Some((name, after)) = after.split_once('>') else { break };
@@ -169,11 +201,11 @@ fn stripped_values(body: &str) -> Result<Vec<(String, String)>, CallProblem> {
         values.push((name.to_owned(), value.trim().to_owned()));
         rest = after;
     }
-    Ok(values)
+    Ok((values, behind))
 }
 
 /// Parameter after parameter; a value may hold anything but its own true end.
-fn values(body: &str) -> Result<Vec<(String, String)>, CallProblem> {
+fn values(body: &str) -> Result<Values<'_>, CallProblem> {
     let mut values: Vec<(String, String)> = Vec::new();
     let mut rest = body.trim_start();
     while !rest.starts_with(CLOSE) {
@@ -187,7 +219,7 @@ fn values(body: &str) -> Result<Vec<(String, String)>, CallProblem> {
         values.push((name.to_owned(), without_added_breaks(&value[..end]).to_owned()));
         rest = value[end + PARAMETER_END.len()..].trim_start();
     }
-    Ok(values)
+    Ok((values, &rest[CLOSE.len()..]))
 }
 
 /// The first `</parameter>` that another parameter or the end of the whole text
@@ -200,10 +232,7 @@ fn end_of_value(value: &str, is_new: impl Fn(&str) -> bool) -> Option<usize> {
         let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
         !name.is_empty() && name.chars().all(is_name) && is_new(name)
     };
-    let is_last = |rest: &str| {
-        let rest = rest.strip_prefix(CLOSE).map(str::trim);
-        rest.is_some_and(|r| r.is_empty() || r == "</tool_call>")
-    };
+    let is_last = |rest: &str| rest.strip_prefix(CLOSE).is_some_and(is_end);
     let strict = ends().find(|(_, rest)| is_next(rest) || is_last(rest));
     let loose = || ends().find(|(_, rest)| rest.starts_with(CLOSE));
     strict.or_else(loose).map(|(at, _)| at)
@@ -234,7 +263,9 @@ pub fn conversation(
                 let suffix = instructions.replace("{tools}", describe(tools).trim_end());
                 Message::of(Role::System, format!("{}\n\n{suffix}", message.content.trim_end()))
             }
-            Role::Assistant => Message::of(Role::Assistant, assistant_text(&message)?),
+            Role::Assistant => {
+                Message { content: assistant_text(&message)?, calls: Vec::new(), sampled: None, ..message }
+            }
             Role::Tool => {
                 let tool = message.tool.as_deref().unwrap_or("function");
                 Message::of(Role::User, format!("EXECUTION RESULT of [{tool}]:\n{}", message.content))
@@ -291,8 +322,9 @@ pub fn one_call_each(messages: &[Message]) -> Vec<Message> {
             if answer.is_none() && after.is_empty() && i > 0 {
                 continue;
             }
-            let content = if i == 0 { message.content.clone() } else { String::new() };
-            split.push(Message::assistant(content, vec![call.clone()]));
+            let first = Message { calls: Vec::new(), ..message.clone() };
+            let said = if i == 0 { first } else { Message::assistant("", Vec::new()) };
+            split.push(Message { calls: vec![call.clone()], ..said });
             split.extend(answer.cloned());
         }
     }
@@ -416,6 +448,24 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_is_only_thought_of_is_none() {
+        let thought = "I could use <function=editor>, or\n<function=finish>\n</function>.\n</think>\n\n";
+        for (text, name) in [
+            (format!("{thought}Done.\n<function=finish>\n</function>"), Some("finish")),
+            (format!("<think>{thought}I wait."), None),
+            (
+                "<function=editor>\n<parameter=command>create</parameter>\n<parameter=path>/a</parameter>\n\
+                 <parameter=file_text></think><function=finish></parameter>\n</function>"
+                    .to_owned(),
+                Some("editor"),
+            ),
+        ] {
+            let found = parse(&text, &tools(), Dialect::Kept).unwrap();
+            assert_eq!(found.map(|f| f.name).as_deref(), name, "{text}");
+        }
+    }
+
+    #[test]
     fn several_calls_become_several_messages() {
         let calls = ["a", "b", "c"].map(|id| ToolCall {
             id: id.into(),
@@ -434,7 +484,7 @@ mod tests {
             /// The law of the form: whatever a value holds, but for what looks
             /// like the end of its own call, comes back to the byte.
             #[test]
-            fn what_is_rendered_is_read_back(value in "([a-z<>/=\\n\\t\\r é]|</parameter>|<function=|</function>|<parameter=x>){0,12}") {
+            fn what_is_rendered_is_read_back(value in "([a-z<>/=\\n\\t\\r é]|</parameter>|<function=|</function>|<parameter=x>|</think>){0,12}") {
     // A value that holds the start of a next parameter is the one thing the form cannot say.
                 prop_assume!(!value.split("</parameter>").skip(1).any(|rest| rest.trim_start().starts_with("<parameter=")));
                 let arguments = json!({"command": "create", "file_text": value, "path": "/a"});
@@ -444,7 +494,7 @@ mod tests {
             }
 
             #[test]
-            fn no_text_is_too_odd(text in "(<function=|editor>|finish>|\\n|<parameter=|path>|</parameter>|</function>|</|x|é){0,16}") {
+            fn no_text_is_too_odd(text in "(<function=|editor>|finish>|\\n|<parameter=|path>|</parameter>|</function>|</think>|</|x|é){0,16}") {
                 for dialect in [Dialect::Kept, Dialect::Stripped] {
                     let _ = parse(&repair(&text, dialect), &tools(), dialect);
                 }

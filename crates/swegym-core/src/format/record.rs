@@ -4,7 +4,7 @@
 //! Bytes of answers that are no text stand as hexadecimal digits. A last line
 //! that was cut by a crash is left out, as in the journal of a run.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::row::Row;
 use super::{FormatError, Problem, sealed};
@@ -117,7 +117,7 @@ fn put<T: serde::Serialize>(event: &mut Value, key: &str, value: Option<T>) {
 
 fn head_json(head: &AttemptHead) -> Value {
     let sampling = &head.sampling;
-    json!({
+    let mut value = json!({
         "kind": "started",
         "version": VERSION,
         "instance_id": head.instance_id.as_str(),
@@ -135,7 +135,9 @@ fn head_json(head: &AttemptHead) -> Value {
         "tools": head.tools.iter().map(crate::wire::openai::tool_json).collect::<Vec<_>>(),
         "limits": head.limits,
         "forked_from": head.forked_from.map(|(attempt, step)| json!({"attempt": attempt, "step": step})),
-    })
+    });
+    put(&mut value["sampling"], "extra", Some(&sampling.extra).filter(|extra| !extra.is_empty()));
+    value
 }
 
 fn message_json(message: &Message) -> Value {
@@ -148,6 +150,7 @@ fn message_json(message: &Message) -> Value {
     put(&mut value, "call_id", message.call_id.as_ref());
     put(&mut value, "tool", message.tool.as_ref());
     put(&mut value, "sampled", message.sampled.as_ref());
+    put(&mut value, "aside", Some(&message.aside).filter(|aside| !aside.is_empty()));
     value
 }
 
@@ -262,14 +265,12 @@ fn read_head(row: &mut Row<'_>) -> Result<AttemptHead, FormatError> {
             max_tokens: sampling.optional_integer("max_tokens")?,
             seed: sampling.optional_integer("seed")?,
             capture_tokens: sampling.boolean("capture_tokens")?,
+            extra: sampling.map("extra"),
         },
         image: row.string("image")?,
         base_commit: row.string("base_commit")?,
         tools: tools.iter().filter_map(read_tool).collect(),
-        limits: match row.take("limits") {
-            Some(Value::Object(map)) => map,
-            _ => Map::new(),
-        },
+        limits: row.map("limits"),
         forked_from: fork,
     })
 }
@@ -302,6 +303,7 @@ fn read_message(mut row: Row<'_>) -> Result<Message, FormatError> {
         call_id: row.optional_string("call_id")?,
         tool: row.optional_string("tool")?,
         sampled: row.optional_string("sampled")?,
+        aside: row.map("aside"),
     })
 }
 
@@ -362,6 +364,8 @@ fn read_standing(row: &mut Row<'_>) -> Result<Standing, FormatError> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Map;
+
     use super::*;
     use crate::Trajectory;
     use crate::trajectory::FoldError;
@@ -420,6 +424,8 @@ mod tests {
             answered("{1}", b"{\"x\": \"\xff\"}"),
             RecordEvent::Said(Message {
                 sampled: Some("w<function".into()),
+                reasoning: Some("hm".into()),
+                aside: Map::from_iter([("reasoning".to_owned(), Value::Null)]),
                 ..Message::assistant("w", vec![call()])
             }),
             RecordEvent::Acted(report),

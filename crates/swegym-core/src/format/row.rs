@@ -107,6 +107,14 @@ impl<'a> Row<'a> {
     }
 
     /// A word that this version does not know.
+    /// Whatever stands there by name; nothing where it is absent.
+    pub(crate) fn map(&mut self, field: &'static str) -> Map<String, Value> {
+        match self.take(field) {
+            Some(Value::Object(map)) => map,
+            _ => Map::new(),
+        }
+    }
+
     pub(crate) fn unknown(&self, field: &str, found: &str) -> FormatError {
         let (field, found) = (field.to_owned(), format!("`{found}`"));
         self.error(Problem::Type { field, expected: "a known word", found })

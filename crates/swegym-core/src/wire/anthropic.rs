@@ -8,6 +8,9 @@ use crate::chat::{Finish, Message, Role, Tool, ToolCall, Usage};
 /// The protocol insists on a longest answer; this one holds any edit of a file.
 const DEFAULT_MAX_TOKENS: u64 = 8192;
 
+/// Where a message keeps its blocks of reasoning.
+const THOUGHTS: &str = "thinking_blocks";
+
 /// A request's document. The end of the system prompt and of the conversation
 /// are marked for the cache.
 #[must_use]
@@ -72,7 +75,9 @@ fn blocks(message: &Message) -> Vec<Value> {
             vec![answer]
         }
         _ => {
-            let mut blocks = Vec::new();
+            // The protocol wants them first, and every byte of them.
+            let thoughts = message.aside.get(THOUGHTS).and_then(Value::as_array);
+            let mut blocks = thoughts.cloned().unwrap_or_default();
             // Empty text blocks are refused; a message must have some block.
             if !message.content.is_empty() || message.calls.is_empty() {
                 blocks.push(text(if message.content.is_empty() { " " } else { &message.content }));
@@ -97,7 +102,14 @@ pub fn read(value: &Value) -> Result<Reply, WireError> {
         let text = |key: &str| block.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         match block.get("type").and_then(Value::as_str) {
             Some("text") => message.content += &text("text"),
-            Some("thinking") => *message.reasoning.get_or_insert_default() += &text("thinking"),
+            Some("thinking" | "redacted_thinking") => {
+                let thoughts = message.aside.entry(THOUGHTS).or_insert_with(|| json!([]));
+                thoughts.as_array_mut().into_iter().for_each(|list| list.push(block.clone()));
+                let words = text("thinking");
+                if !words.is_empty() {
+                    *message.reasoning.get_or_insert_default() += &words;
+                }
+            }
             Some("tool_use") => message.calls.push(ToolCall {
                 id: text("id"),
                 name: text("name"),
@@ -164,7 +176,7 @@ mod tests {
     fn an_answer_is_read() {
         let body = json!({
             "role": "assistant", "stop_reason": "tool_use",
-            "content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "hi"},
+            "content": [{"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "text", "text": "hi"},
                 {"type": "tool_use", "id": "t1", "name": "bash", "input": {"command": "ls"}}],
             "usage": {"input_tokens": 3, "output_tokens": 4, "cache_read_input_tokens": 5},
         });
@@ -175,5 +187,7 @@ mod tests {
             (reply.finish, reply.usage.prompt_tokens, reply.usage.cached_tokens),
             (Finish::ToolCalls, 8, 5)
         );
+        // Said again as it came, but for the mark of the cache.
+        assert_eq!(json!(blocks(&reply.message)), body["content"]);
     }
 }

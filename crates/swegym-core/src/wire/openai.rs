@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::{Reply, Request, WireError, sound_arguments};
@@ -63,6 +64,11 @@ impl<'a> Body<'a> {
     }
 }
 
+/// What servers say of a model's thoughts in an answer, and want to hear again:
+/// `reasoning_content` (DeepSeek, vLLM, SGLang) or `reasoning` (vLLM, OpenRouter)
+/// as text, the others as they are.
+const THOUGHTS: [&str; 4] = ["reasoning_content", "reasoning", "reasoning_details", "extra_content"];
+
 /// A message as the protocol writes it.
 #[derive(Serialize)]
 struct Said<'a> {
@@ -75,6 +81,28 @@ struct Said<'a> {
     tool_call_id: Option<Option<&'a str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
+    #[serde(flatten)]
+    aside: Aside<'a>,
+}
+
+/// [`Message::aside`], as it came.
+#[derive(Default)]
+struct Aside<'a> {
+    fields: Option<&'a Map<String, Value>>,
+    reasoning: Option<&'a str>,
+}
+
+impl Serialize for Aside<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in self.fields.into_iter().flatten().filter(|(key, _)| *key != "tool_calls") {
+            match value {
+                Value::Null => map.serialize_entry(key, &self.reasoning)?,
+                value => map.serialize_entry(key, value)?,
+            }
+        }
+        map.end()
+    }
 }
 
 #[derive(Serialize)]
@@ -83,6 +111,8 @@ struct Called<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     function: CalledFunction<'a>,
+    #[serde(flatten)]
+    aside: Option<&'a Map<String, Value>>,
 }
 
 #[derive(Serialize)]
@@ -95,12 +125,15 @@ impl<'a> Said<'a> {
     fn of(message: &'a Message) -> Self {
         let silent = message.content.is_empty() && !message.calls.is_empty();
         let answers = message.role == Role::Tool;
+        let aside = |i: usize| message.aside.get("tool_calls")?.get(i)?.as_object();
+        let called = |(i, call)| Called { aside: aside(i), ..Called::of(call) };
         Self {
             role: message.role.as_str(),
             content: (!silent).then_some(&message.content),
-            tool_calls: message.calls.iter().map(Called::of).collect(),
+            tool_calls: message.calls.iter().enumerate().map(called).collect(),
             tool_call_id: answers.then_some(message.call_id.as_deref()),
             name: message.tool.as_deref().filter(|_| answers),
+            aside: Aside { fields: Some(&message.aside), reasoning: message.reasoning.as_deref() },
         }
     }
 }
@@ -112,7 +145,12 @@ impl<'a> Called<'a> {
             && serde_json::from_str::<Map<String, Value>>(&call.arguments).is_ok();
         let arguments =
             if is_sound { call.arguments.as_str().into() } else { sound_arguments(call).to_string().into() };
-        Self { id: &call.id, kind: "function", function: CalledFunction { name: &call.name, arguments } }
+        Self {
+            id: &call.id,
+            kind: "function",
+            function: CalledFunction { name: &call.name, arguments },
+            aside: None,
+        }
     }
 }
 
@@ -140,10 +178,16 @@ impl<'a> Offered<'a> {
     }
 }
 
-/// A message as a document.
+/// A message as a document, for whoever did not say it: without what only its
+/// endpoint understands, and with its reasoning where most look for it.
 #[must_use]
 pub fn message_json(message: &Message) -> Value {
-    json!(Said::of(message))
+    let calls = message.calls.iter().map(Called::of).collect();
+    let mut value = json!(Said { tool_calls: calls, aside: Aside::default(), ..Said::of(message) });
+    if let Some(reasoning) = &message.reasoning {
+        value["reasoning_content"] = json!(reasoning);
+    }
+    value
 }
 
 /// A tool as a document.
@@ -197,19 +241,45 @@ pub fn read(value: &Value) -> Result<Reply, WireError> {
     let choices = value.get("choices").and_then(Value::as_array);
     let choices = choices.ok_or_else(|| WireError::Malformed("there is no list `choices`".into()))?;
     let choice = choices.first().ok_or(WireError::NoChoices)?;
+    let reason = choice.get("finish_reason").and_then(Value::as_str).unwrap_or("stop");
+    // The server broke off: vLLM and SGLang in the one way, routers in the other.
+    if matches!(reason, "abort" | "error") {
+        return Err(WireError::Malformed(
+            choice.get("error").map_or_else(|| reason.into(), Value::to_string),
+        ));
+    }
     let said = choice.get("message").and_then(Value::as_object);
     let said = said.ok_or_else(|| WireError::Malformed("the choice has no `message`".into()))?;
     let mut message = Message::of(Role::Assistant, words(said.get("content")));
-    let thought = ["reasoning_content", "reasoning"].iter().find_map(|k| said.get(*k)?.as_str());
-    message.reasoning = thought.filter(|t| !t.is_empty()).map(str::to_owned);
+    for key in THOUGHTS {
+        match said.get(key) {
+            Some(Value::String(text)) if text.is_empty() || message.reasoning.as_ref() == Some(text) => {}
+            Some(Value::String(text)) if message.reasoning.is_none() => {
+                message.reasoning = Some(text.clone());
+                message.aside.insert(key.to_owned(), Value::Null);
+            }
+            None | Some(Value::Null) => {}
+            Some(other) => {
+                message.aside.insert(key.to_owned(), other.clone());
+            }
+        }
+    }
+    let mut asides = Vec::new();
     for (i, call) in said.get("tool_calls").and_then(Value::as_array).into_iter().flatten().enumerate() {
         message.calls.push(read_call(call, i)?);
+        let known = ["id", "type", "index", "function"];
+        let more = call.as_object().into_iter().flatten();
+        let more = more.filter(|(key, value)| !known.contains(&key.as_str()) && !value.is_null());
+        asides.push(Value::Object(more.map(|(key, value)| (key.clone(), value.clone())).collect()));
+    }
+    if asides.iter().any(|aside| *aside != json!({})) {
+        message.aside.insert("tool_calls".into(), Value::Array(asides));
     }
     let role = said.get("role").and_then(Value::as_str).unwrap_or("assistant");
     Ok(Reply {
         message,
         wrong_role: (role != "assistant").then(|| role.to_owned()),
-        finish: Finish::parse(choice.get("finish_reason").and_then(Value::as_str).unwrap_or("stop")),
+        finish: Finish::parse(reason),
         usage: read_usage(value.get("usage")),
     })
 }
@@ -331,10 +401,52 @@ mod tests {
     }
 
     #[test]
+    fn what_a_model_thought_is_told_again_as_it_came() {
+        let signed = json!({"id": "c1", "type": "function", "function": {"name": "bash", "arguments": "{}"},
+            "extra_content": {"google": {"thought_signature": "x"}}});
+        for said in [
+            json!({"role": "assistant", "content": "w", "reasoning_content": "hm"}),
+            json!({"role": "assistant", "content": "w", "reasoning": "hm", "reasoning_details": [{"type": "reasoning.encrypted", "data": "y"}]}),
+            json!({"role": "assistant", "content": null, "tool_calls": [signed]}),
+        ] {
+            let answer = json!({"choices": [{"message": said, "finish_reason": "stop"}]}).to_string();
+            let message = Wire::OpenAi.read(answer.as_bytes()).unwrap().message;
+            assert_eq!(json!(Said::of(&message)), said);
+        }
+        let twice = json!({"choices": [{"message": {"content": "w", "reasoning": "hm", "reasoning_content": "hm", "refusal": null}}]});
+        let message = Wire::OpenAi.read(twice.to_string().as_bytes()).unwrap().message;
+        assert_eq!(
+            json!(Said::of(&message)),
+            json!({"role": "assistant", "content": "w", "reasoning_content": "hm"})
+        );
+    }
+
+    #[test]
+    fn fields_of_a_users_own_go_along() {
+        let extra = json!({"top_k": 20, "stop": null, "chat_template_kwargs": {"enable_thinking": false}});
+        let sampling = Sampling { extra: extra.as_object().unwrap().clone(), ..Sampling::default() };
+        let request = Request {
+            model: "m",
+            messages: &[],
+            tools: &[],
+            sampling: &sampling,
+            stop: &["x"],
+            stream: false,
+        };
+        let text = Wire::OpenAi.write(&request);
+        assert_eq!(
+            text,
+            r#"{"model":"m","messages":[],"top_k":20,"chat_template_kwargs":{"enable_thinking":false}}"#
+        );
+    }
+
+    #[test]
     fn an_answer_without_an_answer_is_an_error() {
         assert_eq!(Wire::OpenAi.read(b"{\"choices\": []}"), Err(WireError::NoChoices));
         assert!(matches!(Wire::OpenAi.read(b"<html>"), Err(WireError::Malformed(_))));
         assert!(matches!(Wire::OpenAi.read(b"{\"choices\": [{}]}"), Err(WireError::Malformed(_))));
+        let broken = b"{\"choices\": [{\"message\": {\"content\": \"ha\"}, \"finish_reason\": \"abort\"}]}";
+        assert!(matches!(Wire::OpenAi.read(broken), Err(WireError::Malformed(_))));
         let other = Wire::OpenAi
             .read(b"{\"choices\": [{\"message\": {\"role\": \"user\", \"content\": \"x\"}}]}")
             .unwrap();

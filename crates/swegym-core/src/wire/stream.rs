@@ -15,7 +15,7 @@ pub(super) fn is_stream(body: &[u8]) -> bool {
 fn events(body: &[u8]) -> Result<Vec<Value>, WireError> {
     let text = String::from_utf8_lossy(body);
     let data = text.lines().filter_map(|l| l.strip_prefix("data:")).map(str::trim);
-    let parse = |data: &str| serde_json::from_str(data).map_err(|_| WireError::CutStream);
+    let parse = |data: &str| super::parse(data).map_err(|_| WireError::CutStream);
     data.filter(|d| !d.is_empty() && *d != "[DONE]").map(parse).collect()
 }
 
@@ -60,6 +60,7 @@ pub(super) fn openai(body: &[u8]) -> Result<Value, WireError> {
         for key in ["content", "reasoning_content", "reasoning"] {
             append(&mut message, key, delta.get(key));
         }
+        extend(&mut message, "reasoning_details", delta.get("reasoning_details"));
         if let Some(role) = delta.get("role").filter(|r| r.as_str().is_some_and(|r| !r.is_empty())) {
             message.insert("role".into(), role.clone());
         }
@@ -87,20 +88,34 @@ pub(super) fn openai(body: &[u8]) -> Result<Value, WireError> {
 }
 
 fn add_call(calls: &mut Vec<Map<String, Value>>, part: &Value) {
-    let at = part.get("index").and_then(Value::as_u64).unwrap_or(0) as usize;
-    // A server that counts wildly gets no memory for it.
-    let at = at.min(calls.len());
+    let index = part.get("index").cloned().unwrap_or_else(|| json!(0));
+    let id = part.get("id").filter(|id| id.as_str().is_some_and(|id| !id.is_empty()));
+    // Some servers number every call 0, and tell them apart by their ids.
+    let is_same = |call: &Map<String, Value>| {
+        call.get("index") == Some(&index)
+            && (id.is_none() || !call.contains_key("id") || call.get("id") == id)
+    };
+    let at = calls.iter().rposition(is_same).unwrap_or(calls.len());
     if at == calls.len() {
-        calls.push(Map::from_iter([("function".to_owned(), json!({"name": "", "arguments": ""}))]));
+        let function = json!({"name": "", "arguments": ""});
+        calls.push(Map::from_iter([("index".to_owned(), index), ("function".to_owned(), function)]));
     }
     let call = &mut calls[at];
-    if let Some(id) = part.get("id").filter(|id| id.as_str().is_some_and(|id| !id.is_empty())) {
-        call.insert("id".into(), id.clone());
+    for (key, value) in part.as_object().into_iter().flatten() {
+        if !value.is_null() && !matches!(key.as_str(), "index" | "function") && value != "" {
+            call.insert(key.clone(), value.clone());
+        }
     }
     if let Some(Value::Object(function)) = call.get_mut("function") {
-        for key in ["name", "arguments"] {
-            append(function, key, part.pointer(&format!("/function/{key}")));
-        }
+        append(function, "name", part.pointer("/function/name"));
+        match part.pointer("/function/arguments") {
+            // All at once, and not as text.
+            Some(whole @ Value::Object(_)) => function.insert("arguments".into(), json!(whole.to_string())),
+            piece => {
+                append(function, "arguments", piece);
+                None
+            }
+        };
     }
 }
 
@@ -126,6 +141,7 @@ pub(super) fn anthropic(body: &[u8]) -> Result<Value, WireError> {
                 let delta = event.get("delta").cloned().unwrap_or_default();
                 append(block, "text", delta.get("text"));
                 append(block, "thinking", delta.get("thinking"));
+                append(block, "signature", delta.get("signature"));
                 input.push_str(delta.get("partial_json").and_then(Value::as_str).unwrap_or_default());
             }
             Some("message_delta") => {
@@ -184,6 +200,20 @@ data: [DONE]
     }
 
     #[test]
+    fn calls_that_are_all_numbered_alike_are_told_apart_by_their_ids() {
+        let call = |id: &str, arguments: &Value| {
+            json!({"choices": [{"delta": {"tool_calls": [
+            {"index": 0, "id": id, "function": {"name": "bash", "arguments": arguments}}]}}]})
+        };
+        let end = json!({"choices": [{"delta": {}, "finish_reason": "tool_calls"}]});
+        let events = [call("a", &json!("{\"command\":\"ls\"}")), call("b", &json!({"command": "pwd"})), end];
+        let body: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+        let calls = Wire::OpenAi.read(body.as_bytes()).unwrap().message.calls;
+        let read: Vec<_> = calls.iter().map(|c| (c.id.as_str(), c.arguments.as_str())).collect();
+        assert_eq!(read, [("a", "{\"command\":\"ls\"}"), ("b", "{\"command\":\"pwd\"}")]);
+    }
+
+    #[test]
     fn a_cut_stream_is_no_answer() {
         let end = PIECES.find("finish_reason").unwrap();
         for cut in 6..end {
@@ -197,6 +227,9 @@ data: [DONE]
     fn anthropic_pieces_become_the_whole() {
         let text = [
             json!({"type": "message_start", "message": {"role": "assistant", "usage": {"input_tokens": 3}}}),
+            json!({"type": "content_block_start", "content_block": {"type": "thinking", "thinking": ""}}),
+            json!({"type": "content_block_delta", "delta": {"type": "thinking_delta", "thinking": "hm"}}),
+            json!({"type": "content_block_delta", "delta": {"type": "signature_delta", "signature": "s"}}),
             json!({"type": "content_block_start", "content_block": {"type": "text", "text": ""}}),
             json!({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "hi"}}),
             json!({"type": "content_block_start", "content_block": {"type": "tool_use", "id": "t", "name": "bash", "input": {}}}),
@@ -209,6 +242,11 @@ data: [DONE]
         let reply = Wire::Anthropic.read(body.as_bytes()).unwrap();
         assert_eq!((reply.message.content.as_str(), reply.usage.completion_tokens), ("hi", 5));
         assert_eq!(reply.message.calls[0].arguments, "{\"command\":\"ls\"}");
+        let thoughts = json!([{"type": "thinking", "thinking": "hm", "signature": "s"}]);
+        assert_eq!(
+            (reply.message.reasoning.as_deref(), &reply.message.aside["thinking_blocks"]),
+            (Some("hm"), &thoughts)
+        );
         assert_eq!(Wire::Anthropic.read(&body.as_bytes()[..body.len() - 30]), Err(WireError::CutStream));
     }
 }

@@ -210,8 +210,12 @@ fn stream(document: &Value) -> String {
         call["index"] = json!(i);
     }
     let mut delta = json!({"role": choice["message"]["role"], "content": choice["message"]["content"]});
-    if !calls.is_null() {
-        delta["tool_calls"] = calls;
+    for (key, value) in
+        [("tool_calls", calls), ("reasoning_content", choice["message"]["reasoning_content"].clone())]
+    {
+        if !value.is_null() {
+            delta[key] = value;
+        }
     }
     let pieces = [
         json!({"choices": [{"delta": delta}]}),
@@ -224,7 +228,12 @@ fn stream(document: &Value) -> String {
 /// The document in the other protocol.
 fn anthropic(document: &Value) -> Value {
     let choice = &document["choices"][0];
-    let mut content = vec![json!({"type": "text", "text": choice["message"]["content"]})];
+    let thought = choice["message"]["reasoning_content"].as_str();
+    let mut content: Vec<Value> = thought
+        .map(|text| json!({"type": "thinking", "thinking": text, "signature": Digest::of(text.as_bytes()).short()}))
+        .into_iter()
+        .collect();
+    content.push(json!({"type": "text", "text": choice["message"]["content"]}));
     for call in choice["message"]["tool_calls"].as_array().into_iter().flatten() {
         let arguments = call["function"]["arguments"].as_str().unwrap_or_default();
         let input = serde_json::from_str(arguments).unwrap_or_else(|_| json!(arguments));

@@ -182,6 +182,7 @@ fn plan(session: &Session, args: &RolloutArgs, budget: &Arc<Budget>) -> Result<R
             max_tokens: m.max_tokens,
             seed: m.sampling_seed,
             capture_tokens: m.capture_tokens,
+            extra: m.extra.as_deref().map(extra).transpose()?.unwrap_or_default(),
         },
         first_greedy: args.first_greedy,
         limits: Limits {
@@ -312,6 +313,27 @@ fn price(text: &str) -> Result<Price, CommandError> {
     }
 }
 
+/// Fields of `--extra`, none of which is set in another way.
+fn extra(text: &str) -> Result<Map<String, Value>, CommandError> {
+    let wrong = |why: String| {
+        CommandError::usage(format!("--extra cannot be used: {why}"), "for example '{\"top_k\": 20}'")
+    };
+    let fields: Map<String, Value> = serde_json::from_str(text).map_err(|e| wrong(e.to_string()))?;
+    for key in fields.keys() {
+        match key.as_str() {
+            "temperature" | "top_p" | "max_tokens" => {
+                return Err(wrong(format!("`{key}` has a flag of its own, --{}", key.replace('_', "-"))));
+            }
+            "seed" => return Err(wrong("`seed` has a flag of its own, --sampling-seed".into())),
+            "model" | "messages" | "system" | "tools" | "stream" | "n" => {
+                return Err(wrong(format!("`{key}` is the rollout's")));
+            }
+            _ => {}
+        }
+    }
+    Ok(fields)
+}
+
 /// What must be the same when the run is taken up.
 fn identity(
     args: &RolloutArgs,
@@ -332,6 +354,9 @@ fn identity(
         ("evaluate".to_owned(), json!(plan.evaluates)),
         ("hints".to_owned(), json!(plan.hints)),
     ]);
+    if !sampling.extra.is_empty() {
+        settings.insert("extra".to_owned(), json!(sampling.extra));
+    }
     if plan.prompts.example.is_some() {
         settings.insert("example".to_owned(), json!(true));
     }
