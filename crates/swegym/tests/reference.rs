@@ -10,17 +10,15 @@ mod common;
 mod corpus;
 
 use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 
+use common::wheel::{ask_script, fetch_wheel};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use swegym_grade::LogParser;
 use swegym_grade::lines::Lines;
 use swegym_grade::parser::{Edition, Said};
-use swegym_tasks::index::Index;
 
 /// Releases of the reference, oldest last.
 const RELEASES: [(&str, Edition); 4] =
@@ -40,7 +38,7 @@ fn log_parsers_say_what_the_reference_says() {
         .collect();
     let mut page = Page::default();
     for (release, edition) in RELEASES {
-        let wheel = fetch_reference(folder.path(), release);
+        let wheel = fetch_wheel(folder.path(), "swebench", release);
         let mut answers = ask_script(&wheel, include_str!("reference/parse.py"), &cases.concat());
         let registered = answers.remove(0);
         if edition == Edition::V5 {
@@ -73,7 +71,7 @@ fn log_parsers_say_what_the_reference_says() {
 fn endless_lines_are_read_as_the_reference_reads_them() {
     let length = if std::env::var_os("SWEGYM_REFERENCE_LOGS").is_some() { 10_000_000 } else { 1_000_000 };
     let folder = tempfile::tempdir().unwrap();
-    let wheel = fetch_reference(folder.path(), "5.0.2");
+    let wheel = fetch_wheel(folder.path(), "swebench", "5.0.2");
     let numbered = corpus::PARSERS.iter().enumerate();
     let mut cases: Vec<Value> = numbered
         .flat_map(|(number, (_, parser, pieces))| {
@@ -186,7 +184,7 @@ const MARKS: [&str; 14] = [
 #[test]
 fn verdicts_are_those_of_the_reference() {
     let gym = common::Gym::new();
-    let wheel = fetch_reference(gym.folder.path(), "5.0.2");
+    let wheel = fetch_wheel(gym.folder.path(), "swebench", "5.0.2");
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     let mut asked = Vec::new();
     for (number, (_, parser, pieces)) in corpus::PARSERS.iter().enumerate() {
@@ -245,7 +243,7 @@ fn verdicts_are_those_of_the_reference() {
 #[test]
 fn a_forged_end_fools_the_reference_only() {
     let gym = common::Gym::new();
-    let wheel = fetch_reference(gym.folder.path(), "5.0.2");
+    let wheel = fetch_wheel(gym.folder.path(), "swebench", "5.0.2");
     let row = json!({
         "instance_id": "a__b-1", "repo": "a/b", "version": "1.0", "log_parser": "parse_log_pytest",
         "eval_type": "pass_and_fail", "FAIL_TO_PASS": ["t.py::a"], "PASS_TO_PASS": [],
@@ -354,34 +352,4 @@ fn read(case: &Value, edition: Edition) -> Value {
         Said::Other(word) => word.clone(),
     };
     map.iter().map(|(id, said)| json!([id, word(said)])).collect()
-}
-
-#[expect(clippy::disallowed_methods, reason = "the index that pip would use")]
-fn fetch_reference(folder: &Path, release: &str) -> PathBuf {
-    let url = std::env::var("PIP_INDEX_URL").unwrap_or_else(|_| "https://pypi.org/simple".into());
-    let index = Index::new(&url, None);
-    let files = index.files("swebench").unwrap();
-    let name = format!("swebench-{release}-py3-none-any.whl");
-    let file = files.iter().find(|f| f.filename == name).unwrap();
-    let wheel = folder.join(name);
-    fs::write(&wheel, index.download(file).unwrap()).unwrap();
-    wheel
-}
-
-#[expect(clippy::disallowed_methods, reason = "the reference is a program of the host")]
-fn ask_script(wheel: &Path, script: &str, cases: &[Value]) -> Vec<Value> {
-    let mut child = Command::new("python3")
-        .args(["-c", script])
-        .args([wheel, wheel.parent().unwrap()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let lines: String = cases.iter().map(|c| format!("{c}\n")).collect();
-    let writer = std::thread::spawn(move || stdin.write_all(lines.as_bytes()));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
-    assert!(output.status.success());
-    common::rows(&String::from_utf8(output.stdout).unwrap())
 }

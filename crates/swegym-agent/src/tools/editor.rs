@@ -6,6 +6,7 @@
 
 mod edits;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use minijinja::Value as Blank;
@@ -140,7 +141,7 @@ impl Editor {
                 let (old, new) = (needs("old_str")?, text("new_str").unwrap_or_default());
                 let before = self.read(sandbox, path).await?;
                 let edit = edits::replace(self.generation, path, &before, old, new)?;
-                self.apply(sandbox, catalogue, path, before, edit, "edited").await
+                self.apply(sandbox, catalogue, path, edit, "edited").await
             }
             "insert" => {
                 let line = arguments.get("insert_line").and_then(Value::as_i64).ok_or_else(|| {
@@ -150,9 +151,13 @@ impl Editor {
                     )
                 })?;
                 let new = needs("new_str")?;
+                if new.is_empty() && self.generation == Generation::B {
+                    let blanks = vec![("command", command.into()), ("parameter", "new_str".into())];
+                    return Err(refuse("needs_parameter", blanks));
+                }
                 let before = self.read(sandbox, path).await?;
                 let edit = edits::insert(self.generation, &before, line, new)?;
-                self.apply(sandbox, catalogue, path, before, edit, "inserted").await
+                self.apply(sandbox, catalogue, path, edit, "inserted").await
             }
             _ => self.undo(sandbox, catalogue, path).await,
         }
@@ -170,7 +175,12 @@ impl Editor {
     async fn read(&self, sandbox: &dyn Sandbox, path: &str) -> Result<String, Trouble> {
         let named = || vec![("path", Blank::from(path))];
         match sandbox.read(path, LARGEST_FILE).await {
-            Ok(bytes) => String::from_utf8(bytes).map_err(|_| refuse("not_text", named())),
+            Ok(bytes) => match String::from_utf8(bytes) {
+                Ok(text) if self.generation == Generation::C => Ok(text),
+                // Python's files of text know one line end, and what is edited gets it.
+                Ok(text) => Ok(text.replace("\r\n", "\n").replace('\r', "\n")),
+                Err(_) => Err(refuse("not_text", named())),
+            },
             Err(SandboxError::FileTooLarge { .. }) => Err(refuse("too_large", named())),
             Err(SandboxError::File { source, .. }) => Err(match source.kind() {
                 std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
@@ -205,6 +215,13 @@ impl Editor {
             Err(Trouble::Box(error)) => return Err(Trouble::Box(error)),
             _ => return Err(refuse("is_there", vec![("path", path.into())])),
         }
+        if self.generation != Generation::C {
+            // The older two make no folders.
+            let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
+            if let Err(SandboxError::File { source, .. }) = sandbox.list(folder).await {
+                return Err(not_editable(path, "written", &source));
+            }
+        }
         self.write(sandbox, path, text).await?;
         let seen = catalogue.say("created", [("path", path.into())]);
         if self.generation == Generation::C {
@@ -220,18 +237,18 @@ impl Editor {
         sandbox: &dyn Sandbox,
         catalogue: &Catalogue,
         path: &str,
-        before: String,
         edit: edits::Edit,
         key: &str,
     ) -> Result<Edited, Trouble> {
         self.write(sandbox, path, &edit.text).await?;
-        self.remember(path, before.clone());
+        self.remember(path, edit.before.clone());
         let first = edit.lines.start.saturating_sub(AROUND).max(1);
-        let lines = self.lines(&edit.text);
+        let shown = self.shown(&edit.text);
+        let lines = self.lines(&shown);
         let lines = lines.into_iter().skip(first - 1).take(edit.lines.end + AROUND - first);
         let lines = numbered(lines, first);
         let seen = catalogue.say(key, [("path", path.into()), ("lines", lines.into())]);
-        Ok(Edited::Changed { seen, path: path.to_owned(), before })
+        Ok(Edited::Changed { seen, path: path.to_owned(), before: edit.before })
     }
 
     async fn undo(
@@ -244,8 +261,16 @@ impl Editor {
             return Err(refuse("no_history", vec![("path", path.into())]));
         };
         self.write(sandbox, path, &text).await?;
-        let lines = self.clip(catalogue, numbered(self.lines(&text), 1));
+        let lines = self.clip(catalogue, numbered(self.lines(&self.shown(&text)), 1));
         Ok(Edited::Seen(catalogue.say("undone", [("path", path.into()), ("lines", lines.into())])))
+    }
+
+    /// A file as the generation shows it: the older two without tabs.
+    fn shown<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match self.generation {
+            Generation::C => text.into(),
+            Generation::A | Generation::B => without_tabs(text).into(),
+        }
     }
 
     /// Lines as the generation counts them: the older two see one more after
@@ -280,7 +305,7 @@ impl Editor {
             }
             other => other?,
         };
-        let text = if self.generation == Generation::C { text } else { without_tabs(&text) };
+        let text = self.shown(&text);
         let lines = self.lines(&text);
         let (first, last, clamped) = self.range(range, lines.len())?;
         let shown = numbered(lines[first - 1..last].iter().copied(), first);

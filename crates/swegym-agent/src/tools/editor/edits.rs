@@ -11,6 +11,8 @@ use crate::tools::text::{line_of, without_tabs};
 /// A file's new text, and the lines (from 1, end exclusive) that are new.
 pub(super) struct Edit {
     pub(super) text: String,
+    /// What undoing it brings back: the file as the edit saw it.
+    pub(super) before: String,
     pub(super) lines: Range<usize>,
 }
 
@@ -39,7 +41,7 @@ pub(super) fn replace(
         [at] => {
             let text = [&file[..at], &new, &file[at + old.len()..]].concat();
             let first = line_of(&file, at);
-            Ok(Edit { text, lines: first..first + new.matches('\n').count() + 1 })
+            Ok(Edit { text, before: file, lines: first..first + new.matches('\n').count() + 1 })
         }
         [] => {
             let trimmed = old.trim();
@@ -98,7 +100,7 @@ pub(super) fn insert(generation: Generation, file: &str, line: i64, new: &str) -
         let added: Vec<&str> = new.split('\n').collect();
         let end = at + 1 + added.len();
         lines.splice(at..at, added);
-        return Ok(Edit { text: lines.join("\n"), lines: at + 1..end });
+        return Ok(Edit { text: lines.join("\n"), before: file, lines: at + 1..end });
     }
     let end = if file.contains("\r\n") { "\r\n" } else { "\n" };
     let mut added = new.replace("\r\n", "\n").replace('\n', end);
@@ -111,5 +113,5 @@ pub(super) fn insert(generation: Generation, file: &str, line: i64, new: &str) -
         before += end;
     }
     let lines = at + 1..at + 1 + added.matches('\n').count();
-    Ok(Edit { text: [&before, &added, after].concat(), lines })
+    Ok(Edit { text: [&before, &added, after].concat(), before: file.to_owned(), lines })
 }
