@@ -1,5 +1,5 @@
-//! The editor of `codeact-2.2` against the reference's own, on random sessions:
-//! what is refused, what lines are shown, and every byte of every file.
+//! The editors of `codeact-2.1` and `codeact-2.2` against the reference's own, on
+//! random sessions: what is refused, what lines are shown, every byte of every file.
 
 mod common;
 #[path = "editor/session.rs"]
@@ -10,8 +10,9 @@ use common::wheel::{ask_script, fetch_wheel};
 use serde_json::{Map, Value, json};
 use session::Session;
 
-/// The release that SWE-Gym's fork of OpenHands used.
-const RELEASE: (&str, &str) = ("openhands-aci", "0.1.1");
+/// What SWE-Gym's data was made with, and what its fork of OpenHands used.
+const REFERENCES: [(&str, &str, &str); 2] =
+    [("codeact-2.1", "openhands-ai", "0.12.3"), ("codeact-2.2", "openhands-aci", "0.1.1")];
 /// The folder in a box.
 const ROOT: &str = "/tmp/edited";
 /// A line for each file, after each command.
@@ -21,25 +22,27 @@ const LOOK: &str = "cd /tmp/edited; find . -type f | sort | while read -r f; do 
 fn the_editor_does_what_the_references_does() {
     let gym = gym();
     let sessions: Vec<Session> = (0..6).map(|seed| Session::draw(seed, 80)).collect();
-    let wheel = fetch_wheel(gym.folder.path(), RELEASE.0, RELEASE.1);
     let cases: Vec<Value> = sessions.iter().map(Session::to_json).collect();
-    let answers = ask_script(&wheel, include_str!("editor/edit.py"), &cases);
-    assert_eq!(answers.len(), sessions.len());
-    let mut edited = 0;
-    for (number, (session, answers)) in sessions.iter().zip(&answers).enumerate() {
-        let answers = answers.as_array().unwrap();
-        let ours = edit(&gym, number, session);
-        assert_eq!((answers.len(), ours.len()), (session.commands.len(), session.commands.len()));
-        for ((command, theirs), ours) in session.commands.iter().zip(answers).zip(&ours) {
-            assert_eq!(ours, theirs, "session {number}: {command}");
-            edited += usize::from(ours["done"] == true && command["command"] != "view");
+    for (scaffold, package, release) in REFERENCES {
+        let wheel = fetch_wheel(gym.folder.path(), package, release);
+        let answers = ask_script(&wheel, include_str!("editor/edit.py"), &cases);
+        assert_eq!(answers.len(), sessions.len());
+        let mut edited = 0;
+        for (number, (session, answers)) in sessions.iter().zip(&answers).enumerate() {
+            let answers = answers.as_array().unwrap();
+            let ours = edit(&gym, scaffold, number, session);
+            assert_eq!((answers.len(), ours.len()), (session.commands.len(), session.commands.len()));
+            for ((command, theirs), ours) in session.commands.iter().zip(answers).zip(&ours) {
+                assert_eq!(ours, theirs, "{scaffold}, session {number}: {command}");
+                edited += usize::from(ours["done"] == true && command["command"] != "view");
+            }
         }
+        assert!(edited > 50, "{scaffold}: only {edited} edits were made");
     }
-    assert!(edited > 50, "only {edited} edits were made");
 }
 
 /// What our editor makes of a session, command by command.
-fn edit(gym: &common::Gym, number: usize, session: &Session) -> Vec<Value> {
+fn edit(gym: &common::Gym, scaffold: &str, number: usize, session: &Session) -> Vec<Value> {
     let make: String = session
         .files
         .iter()
@@ -51,11 +54,16 @@ fn edit(gym: &common::Gym, number: usize, session: &Session) -> Vec<Value> {
         .collect();
     let mut replies = vec![bash(&make)];
     for command in session.at(ROOT) {
-        replies.extend([call("str_replace_editor", &command), bash(LOOK)]);
+        let path = command["path"].as_str().unwrap();
+        replies.push(match command["command"].as_str() {
+            Some("rm") => bash(&format!("rm -f {path} 2> /dev/null")),
+            _ => call("str_replace_editor", &command),
+        });
+        replies.push(bash(LOOK));
     }
     replies.push(finish());
-    let flags = ["--scaffold", "codeact-2.2", "--max-steps", "999", "--no-snapshots"];
-    let (run, _) = play(gym, &format!("editor-{number}"), &replies, &flags);
+    let flags = ["--scaffold", scaffold, "--max-steps", "999", "--no-snapshots"];
+    let (run, _) = play(gym, &format!("{scaffold}-{number}"), &replies, &flags);
     let shown = shown(gym, &run);
     let steps: Vec<&str> = shown["steps"].as_array().unwrap()[1..]
         .iter()
@@ -66,7 +74,7 @@ fn edit(gym: &common::Gym, number: usize, session: &Session) -> Vec<Value> {
 
 /// In the form of the reference's answers.
 fn seen(observation: &str, look: &str) -> Value {
-    let done = !observation.starts_with("ERROR:");
+    let done = !observation.contains("ERROR:") && !observation.contains("exit code");
     let numbered = |line: &&str| {
         line.split_once('\t').is_some_and(|(number, _)| number.trim_start().parse::<u32>().is_ok())
     };

@@ -6,8 +6,8 @@
 
 mod edits;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use minijinja::Value as Blank;
 use serde_json::{Map, Value};
@@ -115,7 +115,7 @@ impl Editor {
     ) -> Result<Edited, Trouble> {
         let text = |key: &str| arguments.get(key).and_then(Value::as_str);
         let command = text("command").unwrap_or_default();
-        let path = text("path").unwrap_or_default();
+        let path = &plain_path(text("path").unwrap_or_default());
         let needs = |parameter: &'static str| {
             text(parameter).ok_or_else(|| {
                 Refused("needs_parameter", vec![("command", command.into()), ("parameter", parameter.into())])
@@ -126,12 +126,13 @@ impl Editor {
         }
         match command {
             "view" => {
-                let range = arguments.get("view_range").and_then(Value::as_array);
+                // An empty list is none, as it is in the reference.
+                let range = arguments.get("view_range").and_then(Value::as_array).filter(|r| !r.is_empty());
                 self.view(sandbox, catalogue, path, range.map(Vec::as_slice)).await.map(Edited::Seen)
             }
             "create" => {
                 let file_text = needs("file_text")?;
-                if file_text.is_empty() && self.generation != Generation::C {
+                if file_text.is_empty() && self.generation == Generation::B {
                     let blanks = vec![("command", command.into()), ("parameter", "file_text".into())];
                     return Err(refuse("needs_parameter", blanks));
                 }
@@ -243,10 +244,9 @@ impl Editor {
         self.write(sandbox, path, &edit.text).await?;
         self.remember(path, edit.before.clone());
         let first = edit.lines.start.saturating_sub(AROUND).max(1);
-        let shown = self.shown(&edit.text);
-        let lines = self.lines(&shown);
-        let lines = lines.into_iter().skip(first - 1).take(edit.lines.end + AROUND - first);
-        let lines = numbered(lines, first);
+        let lines = self.lines(&edit.text);
+        let last = lines.len().min(edit.lines.end + AROUND - 1);
+        let lines = self.show(catalogue, &lines[first - 1..last], first);
         let seen = catalogue.say(key, [("path", path.into()), ("lines", lines.into())]);
         Ok(Edited::Changed { seen, path: path.to_owned(), before: edit.before })
     }
@@ -257,20 +257,13 @@ impl Editor {
         catalogue: &Catalogue,
         path: &str,
     ) -> Result<Edited, Trouble> {
+        self.read(sandbox, path).await?;
         let Some(text) = self.forget(path) else {
             return Err(refuse("no_history", vec![("path", path.into())]));
         };
         self.write(sandbox, path, &text).await?;
-        let lines = self.clip(catalogue, numbered(self.lines(&self.shown(&text)), 1));
+        let lines = self.show(catalogue, &self.lines(&text), 1);
         Ok(Edited::Seen(catalogue.say("undone", [("path", path.into()), ("lines", lines.into())])))
-    }
-
-    /// A file as the generation shows it: the older two without tabs.
-    fn shown<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        match self.generation {
-            Generation::C => text.into(),
-            Generation::A | Generation::B => without_tabs(text).into(),
-        }
     }
 
     /// Lines as the generation counts them: the older two see one more after
@@ -282,11 +275,16 @@ impl Editor {
         }
     }
 
-    fn clip(&self, catalogue: &Catalogue, text: String) -> String {
-        match start(&text, LONGEST_VIEW) {
-            Some(start) => format!("{start}{}", catalogue.say("clipped", [])),
-            None => text,
+    /// Lines with their numbers, the first this one; as many as may be shown, and
+    /// in the older two generations without tabs.
+    fn show(&self, catalogue: &Catalogue, lines: &[&str], first: usize) -> String {
+        if lines.is_empty() {
+            return String::new();
         }
+        let text = lines.join("\n");
+        let (kept, note) = clip(catalogue, &text);
+        let kept = if self.generation == Generation::C { kept.into() } else { without_tabs(kept) };
+        numbered(kept.split('\n'), first) + &note
     }
 
     async fn view(
@@ -305,16 +303,14 @@ impl Editor {
             }
             other => other?,
         };
-        let text = self.shown(&text);
         let lines = self.lines(&text);
         let (first, last, clamped) = self.range(range, lines.len())?;
-        let shown = numbered(lines[first - 1..last].iter().copied(), first);
+        let shown = self.show(catalogue, &lines[first - 1..last], first);
         let note = if clamped {
             catalogue.say("range_clamped", [("lines", lines.len().into())])
         } else {
             String::new()
         };
-        let shown = self.clip(catalogue, shown);
         Ok(note + &catalogue.say("file_view", [("path", path.into()), ("lines", shown.into())]))
     }
 
@@ -374,9 +370,24 @@ impl Editor {
             }
         }
         let hidden = if self.generation == Generation::C { hidden } else { 0 };
-        let listing = self.clip(catalogue, lines.join("\n"));
+        let listing = lines.join("\n");
+        let (kept, note) = clip(catalogue, &listing);
+        let listing = kept.to_owned() + &note;
         let blanks = [("path", path.into()), ("listing", listing.into()), ("hidden", hidden.into())];
         Ok(catalogue.say("folder_view", blanks))
+    }
+}
+
+/// A path as its parts, so that it names one file in one way.
+fn plain_path(path: &str) -> String {
+    Path::new(path).components().collect::<PathBuf>().to_string_lossy().into_owned()
+}
+
+/// The beginning of a long text, and a word on the rest.
+fn clip<'a>(catalogue: &Catalogue, text: &'a str) -> (&'a str, String) {
+    match start(text, LONGEST_VIEW) {
+        Some(start) => (start, catalogue.say("clipped", [])),
+        None => (text, String::new()),
     }
 }
 

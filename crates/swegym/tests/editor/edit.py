@@ -22,20 +22,34 @@ linter = types.ModuleType("openhands_aci.linter")
 linter.DefaultLinter = object
 sys.modules["openhands_aci.linter"] = linter
 
-from openhands_aci.editor.editor import OHEditor
-from openhands_aci.editor.exceptions import ToolError
+if "openhands_aci-" in wheel:
+    from openhands_aci.editor.editor import OHEditor as Editor
+    from openhands_aci.editor.exceptions import ToolError
+else:
+    # The packages around it need much that is not here.
+    sys.path.insert(0, folder + "/reference/openhands/runtime/plugins/agent_skills")
+    from file_editor.base import ToolError
+    from file_editor.impl import EditTool as Editor
 
 
 def edit(root, editor, command):
     path = command["path"]
     if not path.startswith("relative/"):
         path = str(root / path)
+    if command["command"] == "rm":
+        if pathlib.Path(path).is_file():
+            pathlib.Path(path).unlink()
+        return look(root, False, "")
     try:
         said = editor(**{**command, "path": path})
         done, text = not said.error, said.output or ""
     # A bare `raise` is how it says that a parameter is missing.
     except (ToolError, RuntimeError):
         done, text = False, ""
+    return look(root, done, text)
+
+
+def look(root, done, text):
     files = sorted(path for path in root.rglob("*") if path.is_file())
     return {
         "done": done,
@@ -51,5 +65,5 @@ for line in sys.stdin:
         for name, text in session["files"]:
             (root / name).parent.mkdir(exist_ok=True)
             (root / name).write_bytes(text.encode())
-        editor = OHEditor()
+        editor = Editor()
         print(json.dumps([edit(root, editor, command) for command in session["commands"]]))

@@ -10,10 +10,11 @@ const LINES: [&str; 12] =
     ["x = 1", "def f():", "\treturn x", "    return y", "", "é ü", "x = 1", "a\tb", "# end", "  ", "\r", "x"];
 /// What commands are about; `.` is the folder itself.
 const PLACES: [&str; 8] = ["a.py", "b.txt", "a.py", "b.txt", "sub/c.mk", ".", "none.txt", "new/folder.txt"];
-const RANGES: [&[i64]; 10] =
-    [&[1, 2], &[2, -1], &[0, 3], &[3, 2], &[1, 99], &[5, 5], &[1], &[-1, 2], &[2, 3], &[1, -1]];
+const RANGES: [&[i64]; 11] =
+    [&[], &[1, 2], &[2, -1], &[0, 3], &[3, 2], &[1, 99], &[5, 5], &[1], &[-1, 2], &[2, 3], &[1, -1]];
 
-/// Files to begin with, and commands with paths below no root yet.
+/// Files to begin with, and commands with paths below no root yet. `rm` is not
+/// the editor's.
 pub(crate) struct Session {
     pub(crate) files: Vec<(&'static str, String)>,
     pub(crate) commands: Vec<Value>,
@@ -60,7 +61,8 @@ fn text(random: &mut ChaCha8Rng, lines: usize) -> String {
 fn piece(random: &mut ChaCha8Rng, file: Option<&String>) -> String {
     let letters: Vec<char> = file.map(|text| text.chars().collect()).unwrap_or_default();
     if letters.is_empty() || random.random_bool(0.2) {
-        return (*LINES.choose(random).unwrap()).to_owned();
+        // Nothing is everywhere: the older reference writes, and then breaks.
+        return LINES.choose(random).filter(|line| !line.is_empty()).unwrap_or(&"x").to_string();
     }
     let start = random.random_range(0..letters.len());
     let end = (start + random.random_range(1..14)).min(letters.len());
@@ -70,16 +72,17 @@ fn piece(random: &mut ChaCha8Rng, file: Option<&String>) -> String {
 fn command(random: &mut ChaCha8Rng, files: &[(&'static str, String)]) -> Value {
     let place = *PLACES.choose(random).unwrap();
     let file = files.iter().find(|(name, _)| *name == place).map(|(_, text)| text);
-    let mut command = match random.random_range(0..13) {
-        0..2 => json!({"command": "view"}),
-        2..4 => json!({"command": "create", "file_text": text(random, 4)}),
-        4..8 => {
+    let mut command = match random.random_range(0..14) {
+        0 => json!({"command": "rm"}),
+        1..3 => json!({"command": "view"}),
+        3..5 => json!({"command": "create", "file_text": text(random, 4)}),
+        5..9 => {
             let old = piece(random, file);
             let same = random.random_bool(0.1);
             let new = if same { old.clone() } else { text(random, 2) };
             json!({"command": "str_replace", "old_str": old, "new_str": new})
         }
-        8..11 => {
+        9..12 => {
             json!({"command": "insert", "insert_line": random.random_range(-1..9), "new_str": text(random, 2)})
         }
         _ => json!({"command": "undo_edit"}),
