@@ -50,6 +50,7 @@ pub struct Found {
 pub fn describe(tools: &[Tool]) -> String {
     let mut text = String::new();
     for (i, tool) in tools.iter().enumerate() {
+        text += if i > 0 { "\n" } else { "" };
         text += &format!("---- BEGIN FUNCTION #{}: {} ----\n", i + 1, tool.name);
         text += &format!("Description: {}\n", tool.description);
         let parameters = properties(tool).into_iter().flatten().filter(|(_, schema)| !schema.is_null());
@@ -66,11 +67,9 @@ pub fn describe(tools: &[Tool]) -> String {
                 format!("  ({}) {name} ({}, {need}): {says}{values}\n", j + 1, type_of(schema))
             })
             .collect();
-        if lines.is_empty() {
-            text += "No parameters are required for this function.\n";
-        } else {
-            text += "Parameters:\n";
-            text += &lines.concat();
+        match tool.parameters {
+            Some(_) => text += &format!("Parameters:\n{}", lines.concat()),
+            None => text += "No parameters are required for this function.\n",
         }
         text += &format!("---- END FUNCTION #{} ----\n", i + 1);
     }
@@ -114,9 +113,18 @@ fn plain(value: &Value) -> String {
 /// Closes a call that was cut at the stop word.
 #[must_use]
 pub fn repair(text: &str, dialect: Dialect) -> String {
+    match dialect {
+        Dialect::Kept => repair_kept(text),
+        // The reference asks nothing else: there is one call, and it was cut.
+        Dialect::Stripped if text.matches(OPEN).count() != 1 => text.to_owned(),
+        Dialect::Stripped if text.ends_with("</") => format!("{text}function>"),
+        Dialect::Stripped => format!("{text}\n{CLOSE}"),
+    }
+}
+
+fn repair_kept(text: &str) -> String {
     let Some(start) = text.find(OPEN) else { return text.to_owned() };
-    let inside = &text[start + OPEN.len()..];
-    if inside.contains(CLOSE) || (dialect == Dialect::Stripped && inside.contains(OPEN)) {
+    if text[start..].contains(CLOSE) {
         return text.to_owned();
     }
     let end = text.trim_end();
@@ -124,7 +132,7 @@ pub fn repair(text: &str, dialect: Dialect) -> String {
         format!("{end}>")
     } else if end.ends_with("</") {
         format!("{end}function>")
-    } else if dialect == Dialect::Kept && text.ends_with('\n') {
+    } else if text.ends_with('\n') {
         // Endpoints leave the stop word out, but not the line break before it;
         // a second one would make another text of what was sampled.
         format!("{text}{CLOSE}")
@@ -155,12 +163,26 @@ fn parse_from(
     tools: &[Tool],
     dialect: Dialect,
 ) -> Result<Option<Found>, CallProblem> {
-    let Some(start) = text[from..].find(OPEN).map(|at| from + at) else { return Ok(None) };
+    let mut starts = text[from..].match_indices(OPEN).map(|(at, _)| from + at);
+    let Some(first) = starts.next() else { return Ok(None) };
+    let start = match dialect {
+        Dialect::Kept => first,
+        // The reference passes over what does not look like a call.
+        Dialect::Stripped => {
+            let is_call = |at: &usize| {
+                let after = text[at + OPEN.len()..].split_once(">\n");
+                after.is_some_and(|(name, rest)| {
+                    !name.is_empty() && !name.contains('>') && rest.contains(CLOSE)
+                })
+            };
+            [first].into_iter().chain(starts).find(is_call).ok_or(CallProblem::Malformed)?
+        }
+    };
     let (name, body) = text[start + OPEN.len()..].split_once('>').ok_or(CallProblem::Malformed)?;
-    if name.contains(['\n', '<']) {
+    if dialect == Dialect::Kept && name.contains(['\n', '<']) {
         return Err(CallProblem::Malformed);
     }
-    let name = name.trim();
+    let name = if dialect == Dialect::Kept { name.trim() } else { name };
     let tool = find(name, tools)?;
     if body.len() > LONGEST_ARGUMENTS {
         return Err(CallProblem::TooLong { tool: name.to_owned(), bytes: body.len() });
@@ -171,7 +193,7 @@ fn parse_from(
     };
     // What is text in a call is text in the arguments; `check` reads the rest.
     let values = values.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
-    let content = text[..start].trim_end();
+    let content = text[..if dialect == Dialect::Kept { start } else { first }].trim_end();
     // Models that know other forms wrap the call.
     let content = content.strip_suffix("<tool_call>").unwrap_or(content).trim();
     Ok(Some(Found {
