@@ -6,13 +6,15 @@
 //! cache that is gone with the box, so that one package cannot poison another.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use swegym_core::{Boundary, Digest, Fault};
 use swegym_sandbox::output::Keep;
 use swegym_sandbox::store::LayerId;
 use swegym_sandbox::{
-    BoxSettings, Command, EmbeddedSandbox, Execution, Extent, Image, Sandbox as _, SandboxError,
+    BoxSettings, Command, EmbeddedSandbox, Execution, Extent, Image, Sandbox as _, SandboxError, tool,
 };
 use swegym_tasks::package::{self, Package, PackageSpec};
 use swegym_tasks::recipe::{self, Recipe, RequirementSet};
@@ -28,6 +30,9 @@ const BASELINE_RUNS: u32 = 2;
 const SETS_TRIED: usize = 4;
 /// How often a missing module may be added by its name.
 const REPAIRS: usize = 3;
+
+/// uv's variable for a date after which nothing is installed.
+pub const CUT_OFF: &str = "UV_EXCLUDE_NEWER";
 
 /// A package with its image, as the build's result says it.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,7 +79,12 @@ pub async fn build(context: &Context, spec: &PackageSpec) -> Result<JobResult, F
     let image = foundation.image.with_layer(source);
     let mut best: Option<(Installed, Vec<TestRun>)> = None;
     let mut refused = Vec::new();
-    for set in recipe.requirement_sets.iter().take(SETS_TRIED) {
+    let now = &recipe.requirement_sets[..recipe.requirement_sets.len().min(SETS_TRIED)];
+    let then = in_its_days(context, &package, now);
+    for set in now.iter().chain(&then) {
+        if set.until.is_some() && best.as_ref().is_some_and(|(i, r)| !passing(i, r).is_empty()) {
+            break;
+        }
         match install_and_test(context, &foundation, &image, &package, &recipe, set).await {
             Ok((installed, runs)) => {
                 let (whole, score) = (is_whole(&installed, &runs), passing(&installed, &runs).len());
@@ -98,6 +108,28 @@ pub async fn build(context: &Context, spec: &PackageSpec) -> Result<JobResult, F
         return Err(nothing_passes(&package.name, &runs));
     }
     result(context, &package, &recipe, source, &installed, passing)
+}
+
+/// The sets with what there was when the package came out, for packages that
+/// nothing of today fits; none where the user has named a date, or nobody knows one.
+fn in_its_days(context: &Context, package: &Package, sets: &[RequirementSet]) -> Vec<RequirementSet> {
+    let is_named = context.install.env.iter().any(|(name, _)| name == CUT_OFF);
+    let Some(date) = package.released.as_ref().filter(|_| !is_named) else { return Vec::new() };
+    let day = date.split('T').next().unwrap_or_default();
+    let dated = |set: &RequirementSet| RequirementSet {
+        from: format!("{}, as of {day}", set.from),
+        until: Some(date.clone()),
+        ..set.clone()
+    };
+    sets.iter().map(dated).collect()
+}
+
+/// When a checkout was last committed to.
+fn committed(spec: &PackageSpec) -> Option<String> {
+    let PackageSpec::Path(path) = spec else { return None };
+    let ask = [Path::new("-C"), path, Path::new("log"), Path::new("-1"), Path::new("--format=%cI")];
+    let said = path.join(".git").exists().then(|| tool::run("git", ask, Duration::from_secs(10)).ok())??;
+    Some(String::from_utf8_lossy(&said).trim().to_owned()).filter(|date| !date.is_empty())
 }
 
 /// Why no test can be relied on: a limit, the clock, or the tests themselves.
@@ -132,7 +164,7 @@ async fn unpack(context: &Context, spec: &PackageSpec) -> Result<(Package, Recip
             Some(hint) => fault.with_hint(hint),
             None => fault,
         };
-        let package = package::obtain(&spec, &index, folder.path()).map_err(|e| {
+        let mut package = package::obtain(&spec, &index, folder.path()).map_err(|e| {
             // The network is machinery; a name that does not exist is not.
             let network =
                 matches!(e, package::PackageError::Index(swegym_tasks::index::IndexError::Fetch { .. }));
@@ -140,6 +172,7 @@ async fn unpack(context: &Context, spec: &PackageSpec) -> Result<(Package, Recip
             let why = std::error::Error::source(&e).map(|s| format!(": {s}")).unwrap_or_default();
             with_hint(Fault::new(boundary, "no_package", format!("{e}{why}")), e.hint())
         })?;
+        package.released = package.released.or_else(|| committed(&spec));
         let recipe = recipe::infer(&package.name, &package.root)
             .map_err(|e| with_hint(Fault::new(Boundary::Task, "no_tests", e.to_string()), e.hint()))?;
         let layer = store.import_folder_at(&package.root, WORKDIR, |_| true);
@@ -155,6 +188,22 @@ struct Installed {
     commit: String,
     set: RequirementSet,
     frozen: Vec<String>,
+    /// Test files that cannot be collected, and are not asked for.
+    left_out: Vec<String>,
+}
+
+impl Installed {
+    /// The same without these test files.
+    fn without(&self, files: Vec<String>) -> Self {
+        let mut plan = self.plan.clone();
+        // What is named is collected, ignored or not.
+        plan.command.retain(|word| !files.contains(word));
+        plan.command.extend(files.iter().map(|file| format!("--ignore={file}")));
+        let mut image = self.image.clone();
+        image.labels.insert(TestPlan::LABEL.to_owned(), plan.to_label());
+        let (commit, set, frozen) = (self.commit.clone(), self.set.clone(), self.frozen.clone());
+        Self { image, plan, commit, set, frozen, left_out: files }
+    }
 }
 
 /// Installs one requirement set and runs the baseline; modules that the tests
@@ -174,6 +223,7 @@ async fn install_and_test(
         let first = baseline(context, &installed).await?;
         let missing = missing_modules(&first.log, &set);
         if missing.is_empty() || repairs == REPAIRS {
+            let (installed, first) = leave_out(context, installed, first).await?;
             let mut runs = vec![first];
             while (runs.len() as u32) < BASELINE_RUNS {
                 runs.push(baseline(context, &installed).await?);
@@ -184,6 +234,23 @@ async fn install_and_test(
         set.from = format!("{} + modules that the tests miss", set.from);
         set.requirements.extend(missing);
     }
+}
+
+/// pytest runs nothing where one file cannot be collected. Such files are left
+/// out, if the others then have a test that passes.
+async fn leave_out(
+    context: &Context,
+    installed: Installed,
+    first: TestRun,
+) -> Result<(Installed, TestRun), Fault> {
+    let broken = first.collection_errors(&installed.plan);
+    if broken.is_empty() || !installed.plan.structured {
+        return Ok((installed, first));
+    }
+    let rest = installed.without(broken);
+    let run = baseline(context, &rest).await?;
+    let passes = !run.passed(&rest.plan).is_empty();
+    Ok(if passes { (rest, run) } else { (installed, first) })
 }
 
 async fn baseline(context: &Context, installed: &Installed) -> Result<TestRun, Fault> {
@@ -217,8 +284,8 @@ fn passing(installed: &Installed, runs: &[TestRun]) -> Vec<String> {
 }
 
 fn is_whole(installed: &Installed, runs: &[TestRun]) -> bool {
-    !passing(installed, runs).is_empty()
-        && runs.iter().all(|r| r.collection_errors(&installed.plan).is_empty())
+    let collected = |run: &TestRun| run.collection_errors(&installed.plan).is_empty();
+    installed.left_out.is_empty() && !passing(installed, runs).is_empty() && runs.iter().all(collected)
 }
 
 async fn install(
@@ -235,7 +302,8 @@ async fn install(
         binds: vec![("tools".into(), "/mnt".into(), false), ("cache/uv".into(), "/srv".into(), true)],
     };
     let sandbox = context.host.start_box(image, &settings).await.map_err(|e| e.to_fault())?;
-    let installer = Installer { context, sandbox: &sandbox, version: &package.version };
+    let (version, until) = (&package.version, set.until.as_deref());
+    let installer = Installer { context, sandbox: &sandbox, version, until };
     installer.prepare(&set.requirements).await?;
     let python = &foundation.python;
     installer
@@ -274,7 +342,7 @@ async fn install(
     };
     let image = finished_image(image.with_layer(layer), package, &plan);
     let frozen = frozen.lines().map(str::to_owned).collect();
-    Ok(Installed { image, plan, commit, set: set.clone(), frozen })
+    Ok(Installed { image, plan, commit, set: set.clone(), frozen, left_out: Vec::new() })
 }
 
 fn finished_image(mut image: Image, package: &Package, plan: &TestPlan) -> Image {
@@ -287,7 +355,7 @@ fn finished_image(mut image: Image, package: &Package, plan: &TestPlan) -> Image
     image.workdir = WORKDIR.to_owned();
     image.labels = BTreeMap::from([
         ("swegym.package".to_owned(), format!("{} {}", package.name, package.version)),
-        ("swegym.test".to_owned(), plan.to_label()),
+        (TestPlan::LABEL.to_owned(), plan.to_label()),
     ]);
     image
 }
@@ -305,6 +373,7 @@ struct Installer<'a> {
     context: &'a Context,
     sandbox: &'a EmbeddedSandbox,
     version: &'a str,
+    until: Option<&'a str>,
 }
 
 impl Installer<'_> {
@@ -344,6 +413,9 @@ impl Installer<'_> {
             .with_env("POETRY_DYNAMIC_VERSIONING_BYPASS", self.version);
         for (name, value) in &self.context.install.env {
             command = command.with_env(name, value);
+        }
+        if let Some(date) = self.until {
+            command = command.with_env(CUT_OFF, date);
         }
         if self.context.install.certificates.is_some() {
             command = command.with_env("SSL_CERT_FILE", "/tmp/certificates.pem");
@@ -398,6 +470,7 @@ fn result(
     value["recipe"] = recipe.to_json();
     value["requirements_from"] = json!(installed.set.from);
     value["frozen"] = json!(installed.frozen);
+    value["left_out"] = json!(installed.left_out);
     Ok(JobResult { outcome: "built".to_owned(), value })
 }
 
@@ -449,7 +522,12 @@ mod tests {
 
     #[test]
     fn modules_that_tests_miss_become_projects_once() {
-        let set = RequirementSet { from: String::new(), requirements: vec!["six".into()], extras: vec![] };
+        let set = RequirementSet {
+            from: String::new(),
+            requirements: vec!["six".into()],
+            extras: vec![],
+            until: None,
+        };
         let log = "E   ModuleNotFoundError: No module named 'python_dateutil'\nE  ModuleNotFoundError: No module named 'six'\nNo module named 'python_dateutil.tz'\nNo module named \n";
         assert_eq!(missing_modules(log, &set), ["python-dateutil"]);
     }

@@ -49,7 +49,7 @@ pub async fn ground(context: &Context) -> Result<String, Fault> {
     image.set_env("PYTHONDONTWRITEBYTECODE", "1");
     image.workdir = WORKDIR.to_owned();
     image.labels.insert("swegym.package".to_owned(), format!("micro {VERSION}"));
-    image.labels.insert("swegym.test".to_owned(), plan().to_label());
+    image.labels.insert(TestPlan::LABEL.to_owned(), plan().to_label());
     let digest = context.host.store().save_image(&image).map_err(|e| SandboxError::from(e).to_fault())?;
     Ok(digest.hex())
 }

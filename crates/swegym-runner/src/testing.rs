@@ -45,6 +45,9 @@ pub struct TestRun {
 }
 
 impl TestPlan {
+    /// The label of an image that holds it.
+    pub const LABEL: &str = "swegym.test";
+
     /// Reads the plan from an image's labels.
     ///
     /// # Errors
@@ -58,7 +61,7 @@ impl TestPlan {
             )
             .with_hint("build it with `swegym build`")
         };
-        let label = image.labels.get("swegym.test").ok_or_else(fault)?;
+        let label = image.labels.get(Self::LABEL).ok_or_else(fault)?;
         let value: Value = serde_json::from_str(label).map_err(|_| fault())?;
         let words = value["command"].as_array().ok_or_else(fault)?;
         Ok(Self {

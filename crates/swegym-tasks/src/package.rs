@@ -56,6 +56,8 @@ pub struct Package {
     pub version: String,
     /// The unpacked tree.
     pub root: PathBuf,
+    /// When it was uploaded (RFC 3339), where the index says so.
+    pub released: Option<String>,
 }
 
 /// Why a package's source cannot be had.
@@ -115,7 +117,7 @@ pub fn obtain(spec: &PackageSpec, index: &Index, folder: &Path) -> Result<Packag
             let (version, release) = index.source_archive(name, version.as_deref())?;
             let bytes = index.download(&release)?;
             let root = unpack(&release.filename, &bytes, folder)?;
-            Package { name: crate::index::normalise(name), version, root }
+            Package { name: crate::index::normalise(name), version, root, released: release.uploaded }
         }
         PackageSpec::Path(path) => {
             let read = |source| PackageError::Read { path: path.clone(), source };
@@ -128,7 +130,7 @@ pub fn obtain(spec: &PackageSpec, index: &Index, folder: &Path) -> Result<Packag
                 unpack(&name, &fs::read(path).map_err(read)?, folder)?
             };
             let (name, version) = identity(&root, path);
-            Package { name, version, root }
+            Package { name, version, root, released: None }
         }
     };
     let is_project =

@@ -40,6 +40,8 @@ pub struct RequirementSet {
     pub requirements: Vec<String>,
     /// Extras of the package itself.
     pub extras: Vec<String>,
+    /// Nothing that was uploaded later (RFC 3339) is installed.
+    pub until: Option<String>,
 }
 
 /// What runs the tests.
@@ -98,7 +100,7 @@ pub(crate) struct Found {
 impl Found {
     /// Files a set under tests or development by the name of its group.
     pub(crate) fn add(&mut self, group: &str, from: String, requirements: Vec<String>, extras: Vec<String>) {
-        let set = RequirementSet { from, requirements, extras };
+        let set = RequirementSet { from, requirements, extras, until: None };
         if set.requirements.is_empty() && set.extras.is_empty() {
             return;
         }
@@ -167,7 +169,8 @@ fn choose_runner(found: &Found, imported: &BTreeSet<String>) -> TestRunner {
 fn requirement_sets(found: &Found, imported: &BTreeSet<String>, runner: TestRunner) -> Vec<RequirementSet> {
     let imports: Vec<String> = imported.iter().cloned().collect();
     let join = |sets: &[RequirementSet]| {
-        let mut all = RequirementSet { from: String::new(), requirements: Vec::new(), extras: Vec::new() };
+        let mut all =
+            RequirementSet { from: String::new(), requirements: Vec::new(), extras: Vec::new(), until: None };
         let mut from = Vec::new();
         for set in sets {
             from.push(set.from.clone());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use swegym_runner::RunSettings;
+use swegym_runner::build::CUT_OFF;
 use swegym_runner::context::InstallSettings;
 use swegym_sandbox::Limits;
 use toml::Table;
@@ -58,7 +59,7 @@ impl Environment {
             index_url: text("UV_DEFAULT_INDEX")
                 .or_else(|| text("UV_INDEX_URL"))
                 .or_else(|| text("PIP_INDEX_URL")),
-            exclude_newer: text("UV_EXCLUDE_NEWER"),
+            exclude_newer: text(CUT_OFF),
             certificates: path("SSL_CERT_FILE")
                 .or_else(|| path("PIP_CERT"))
                 .or_else(|| path("REQUESTS_CA_BUNDLE")),
@@ -183,7 +184,7 @@ impl Settings {
             env.push(("UV_DEFAULT_INDEX".into(), url.clone()));
         }
         if let Some(time) = &exclude_newer {
-            env.push(("UV_EXCLUDE_NEWER".into(), time.clone()));
+            env.push((CUT_OFF.into(), time.clone()));
         }
         let certificates = match &environment.certificates {
             Some(path) => {
