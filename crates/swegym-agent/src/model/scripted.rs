@@ -8,8 +8,9 @@
 //! ```
 //!
 //! A line without `instance_id` is for every instance that has no line of its
-//! own. A reply may have its `reasoning`, `role` and `finish`, too. Which reply comes next follows from the conversation alone, so that an
-//! attempt that is taken up again goes on where it was.
+//! own. A reply may have its `reasoning`, `role` and `finish`, too. Which reply
+//! comes next follows from the conversation alone, so that an attempt that is
+//! taken up again goes on where it was.
 //!
 //! A program can stand in its place. It is run once for each answer, reads the
 //! request as an endpoint would (JSON, on its standard input) and prints one

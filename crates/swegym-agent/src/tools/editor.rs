@@ -81,7 +81,7 @@ impl Editor {
 
     /// Takes the last edit of a file out of the history.
     pub(crate) fn forget(&mut self, path: &str) -> Option<String> {
-        self.history.get_mut(path)?.pop()
+        self.history.get_mut(&plain_path(path))?.pop()
     }
 
     pub(crate) async fn carry_out(
