@@ -270,7 +270,12 @@ fn missing_modules(log: &str, set: &RequirementSet) -> Vec<String> {
             .take_while(|c| c.is_alphanumeric() || *c == '_')
             .collect();
         let project = swegym_tasks::index::normalise(&name);
-        if !name.is_empty() && !missing.contains(&project) && !set.requirements.contains(&project) {
+        // Private modules are the interpreter's own.
+        if !name.is_empty()
+            && !name.starts_with('_')
+            && !missing.contains(&project)
+            && !set.requirements.contains(&project)
+        {
             missing.push(project);
         }
     }
@@ -326,8 +331,9 @@ async fn install(
         .uv(Cache::Private, "pip freeze -q --python /opt/venv/bin/python --exclude-editable", "listing")
         .await?;
     // Equal packages give equal layers: nothing with the time of this build
-    // stays, neither uv's note about it nor bytecode that names it (-B).
-    let tidy = "find /opt/venv -name uv_cache.json -delete; rm -rf /root/.cache /root/.local build; \
+    // stays, neither uv's note about it nor bytecode that names it (-B); nor what
+    // a build leaves in the source.
+    let tidy = "[ ! -f Cargo.toml ] || rm -rf target; find /opt/venv -name uv_cache.json -delete; rm -rf /root/.cache /root/.local build; \
          find /opt/venv/lib -path '*.dist-info/RECORD' -exec sed -i '/uv_cache.json,/d' {} +; \
          /opt/venv/bin/python -B -m compileall -q -j 2 --invalidation-mode checked-hash /opt/venv/lib . >/dev/null; true";
     must_run(&sandbox, tidy, "compiling").await?;
@@ -528,7 +534,7 @@ mod tests {
             extras: vec![],
             until: None,
         };
-        let log = "E   ModuleNotFoundError: No module named 'python_dateutil'\nE  ModuleNotFoundError: No module named 'six'\nNo module named 'python_dateutil.tz'\nNo module named \n";
+        let log = "E   ModuleNotFoundError: No module named 'python_dateutil'\nE  ModuleNotFoundError: No module named 'six'\nNo module named 'python_dateutil.tz'\nNo module named '_ctypes'\nNo module named \n";
         assert_eq!(missing_modules(log, &set), ["python-dateutil"]);
     }
 

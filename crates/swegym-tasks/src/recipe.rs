@@ -380,6 +380,24 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_options_is_not_split_again() {
+        let options = "['-ra', '-m', 'not slow', '-k', 'a b']";
+        for section in ["pytest.ini_options", "pytest"] {
+            let text = format!("[tool.{section}]\naddopts = {options}\ntestpaths = ['my tests']\n");
+            let recipe = check(&[
+                TEST,
+                PACKAGE,
+                ("my tests/test_b.py", "import _socket\n"),
+                ("pyproject.toml", &text),
+            ]);
+            assert_eq!(recipe.options, ["-m", "not slow", "-k", "a b"]);
+            assert_eq!(recipe.test_paths, ["my tests"]);
+            // What is private is Python's own.
+            assert!(!recipe.requirement_sets[0].requirements.iter().any(|r| r.contains("socket")));
+        }
+    }
+
+    #[test]
     fn older_projects() {
         let recipe = check(&[
             TEST,

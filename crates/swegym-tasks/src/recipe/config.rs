@@ -131,9 +131,11 @@ fn pyproject(root: &Path, file: &Table, found: &mut Found) {
     {
         found.add(group, format!("pdm group `{group}`"), strings(Some(list)), Vec::new());
     }
-    let pytest = at(&["tool", "pytest", "ini_options"]);
-    found.test_paths.extend(strings(pytest.and_then(|p| p.get("testpaths"))).iter().flat_map(|p| words(p)));
-    found.addopts.extend(strings(pytest.and_then(|p| p.get("addopts"))).iter().flat_map(|o| words(o)));
+    // pytest 9 reads the second one, too.
+    for pytest in [at(&["tool", "pytest", "ini_options"]), at(&["tool", "pytest"])].into_iter().flatten() {
+        found.test_paths.extend(arguments(pytest.get("testpaths")));
+        found.addopts.extend(arguments(pytest.get("addopts")));
+    }
     if let Some(text) = at(&["tool", "tox", "legacy_tox_ini"]).and_then(Value::as_str) {
         tox(root, &ini(text), found);
     }
@@ -143,6 +145,14 @@ fn pyproject(root: &Path, file: &Table, found: &mut Found) {
         .flat_map(|d| requirement_lines(root, d, 0))
         .collect();
     found.add("test", "tox".into(), deps, strings(base.and_then(|b| b.get("extras"))));
+}
+
+/// Arguments as pytest takes them: a text is split into words, a list is not.
+fn arguments(value: Option<&Value>) -> Vec<String> {
+    match value {
+        Some(Value::String(text)) => words(text),
+        list => strings(list),
+    }
 }
 
 /// A group of PEP 735, with the groups it includes.

@@ -73,10 +73,11 @@ pub(super) fn third_party(root: &Path, files: &[PathBuf], tests: &[&PathBuf]) ->
     for file in tests.iter().copied().chain(helpers) {
         let text = fs::read(root.join(file)).unwrap_or_default();
         for module in imported_modules(&String::from_utf8_lossy(&text)) {
-            let standard = STANDARD.split_whitespace().any(|m| m == module);
+            let renamed = RENAMED.iter().find(|(import, _)| *import == module).map(|(_, project)| *project);
+            // No project has a private name; Python's own libraries do.
+            let standard = module.starts_with('_') && renamed.is_none()
+                || STANDARD.split_whitespace().any(|m| m == module);
             if !standard && !own.contains(&module) {
-                let renamed =
-                    RENAMED.iter().find(|(import, _)| *import == module).map(|(_, project)| *project);
                 projects.insert(crate::index::normalise(renamed.unwrap_or(&module)));
             }
         }
@@ -120,4 +121,4 @@ rlcompleter runpy sched secrets select selectors shelve shlex shutil signal site
 sqlite3 sre_compile sre_constants sre_parse ssl stat statistics string stringprep struct subprocess sunau symbol symtable sys \
 sysconfig syslog tabnanny tarfile telnetlib tempfile termios test textwrap this threading time timeit tkinter token tokenize \
 tomllib trace traceback tracemalloc tty turtle turtledemo types typing unicodedata unittest urllib uu uuid venv warnings wave \
-weakref webbrowser winreg winsound wsgiref xdrlib xml xmlrpc zipapp zipfile zipimport zlib zoneinfo _thread";
+weakref webbrowser winreg winsound wsgiref xdrlib xml xmlrpc zipapp zipfile zipimport zlib zoneinfo";
