@@ -56,16 +56,27 @@ async fn line(sandbox: &EmbeddedSandbox, text: &str) -> String {
     sandbox.exec(command).await.unwrap().output.stdout_text()
 }
 
-async fn start_host(home: &std::path::Path) -> (Host, Image) {
-    let store = Store::open(home).unwrap();
+/// An image with a repository at `/work`.
+struct Repository {
+    _home: tempfile::TempDir,
+    host: Host,
+    image: Image,
+    /// The commit that it is at.
+    base: String,
+}
+
+impl Repository {
+    async fn start_box(&self) -> EmbeddedSandbox {
+        self.host.start_box(&self.image, &Default::default()).await.unwrap()
+    }
+}
+
+async fn make_repository() -> Repository {
+    let home = tempfile::tempdir().unwrap();
+    let store = Store::open(home.path()).unwrap();
     let program = PathBuf::from(env!("CARGO_BIN_EXE_swegym"));
     let host = Host::start(store, program, &["__keeper"]).await.unwrap();
     let image = Image::new(Base::host(host.store()).unwrap());
-    (host, image)
-}
-
-/// An image with a repository at `/work`, and the commit that it is at.
-async fn make_repository(host: &Host, image: Image) -> (Image, String) {
     let sandbox = host.start_box(&image, &Default::default()).await.unwrap();
     sandbox.write("/work/run.sh", b"s\n", Some(0o755)).await.unwrap();
     let function = |i: u32| {
@@ -81,7 +92,14 @@ async fn make_repository(host: &Host, image: Image) -> (Image, String) {
     let base = line(&sandbox, make).await.trim().to_owned();
     let image = image.with_layer(sandbox.snapshot(Extent::Image).await.unwrap());
     sandbox.stop().await.unwrap();
-    (image, base)
+    Repository { _home: home, host, image, base }
+}
+
+/// The patch after a deed.
+async fn take(sandbox: &EmbeddedSandbox, taker: &mut PatchTaker, deed: &str, before: &str) -> String {
+    line(sandbox, deed).await;
+    let changes = Changes::look(sandbox, "/work").await.unwrap();
+    taker.take(sandbox, &changes, before).await.unwrap().unwrap()
 }
 
 /// As an attempt begins in a fresh box.
@@ -94,15 +112,14 @@ async fn begin(sandbox: &EmbeddedSandbox, base: &str, ground: Arc<Ground>) -> Pa
 
 #[tokio::test]
 async fn the_short_way_gives_the_patch_of_the_long_one() {
-    let home = tempfile::tempdir().unwrap();
-    let (host, image) = start_host(home.path()).await;
-    let (image, base) = make_repository(&host, image).await;
+    let repository = make_repository().await;
+    let base = &repository.base;
     let ground = Arc::new(Ground::default());
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(4);
     let (mut drafts, mut others) = (0, 0);
     for attempt in 0..8 {
-        let sandbox = host.start_box(&image, &Default::default()).await.unwrap();
-        let mut taker = begin(&sandbox, &base, Arc::clone(&ground)).await;
+        let sandbox = repository.start_box().await;
+        let mut taker = begin(&sandbox, base, Arc::clone(&ground)).await;
         let mut patch = String::new();
         for step in 0..40 {
             let first = if random.random_bool(0.6) { 21 } else { 0 };
@@ -142,16 +159,13 @@ async fn the_short_way_gives_the_patch_of_the_long_one() {
 
 #[tokio::test]
 async fn the_answer_has_a_file_of_the_commit_that_came_back_where_names_are_ignored() {
-    let home = tempfile::tempdir().unwrap();
-    let (host, image) = start_host(home.path()).await;
-    let (image, base) = make_repository(&host, image).await;
-    let sandbox = host.start_box(&image, &Default::default()).await.unwrap();
-    let mut taker = begin(&sandbox, &base, Arc::default()).await;
+    let repository = make_repository().await;
+    let base = &repository.base;
+    let sandbox = repository.start_box().await;
+    let mut taker = begin(&sandbox, base, Arc::default()).await;
     let mut patch = String::new();
     for deed in ["echo '*.log' > .gitignore; rm kept.log", "echo again > kept.log; echo no > other.log"] {
-        line(&sandbox, deed).await;
-        let changes = Changes::look(&sandbox, "/work").await.unwrap();
-        patch = taker.take(&sandbox, &changes, &patch).await.unwrap().unwrap();
+        patch = take(&sandbox, &mut taker, deed, &patch).await;
     }
     assert!(patch.contains("-kept\n+again\n") && !patch.contains("other.log"), "{patch}");
     sandbox.stop().await.unwrap();
@@ -159,13 +173,12 @@ async fn the_answer_has_a_file_of_the_commit_that_came_back_where_names_are_igno
 
 #[tokio::test]
 async fn the_answer_has_what_comes_back_to_a_folder_made_anew() {
-    let home = tempfile::tempdir().unwrap();
-    let (host, image) = start_host(home.path()).await;
-    let (image, base) = make_repository(&host, image).await;
+    let repository = make_repository().await;
+    let base = &repository.base;
     let ground = Arc::new(Ground::default());
     for _ in 0..2 {
-        let sandbox = host.start_box(&image, &Default::default()).await.unwrap();
-        let mut taker = begin(&sandbox, &base, Arc::clone(&ground)).await;
+        let sandbox = repository.start_box().await;
+        let mut taker = begin(&sandbox, base, Arc::clone(&ground)).await;
         let mut patch = String::new();
         for deed in [
             "echo one >> dir/b.txt",
@@ -173,9 +186,7 @@ async fn the_answer_has_what_comes_back_to_a_folder_made_anew() {
             "echo two >> dir/b.txt",
             "echo three >> dir/b.txt",
         ] {
-            line(&sandbox, deed).await;
-            let changes = Changes::look(&sandbox, "/work").await.unwrap();
-            patch = taker.take(&sandbox, &changes, &patch).await.unwrap().unwrap();
+            patch = take(&sandbox, &mut taker, deed, &patch).await;
         }
         let changes = Changes::look(&sandbox, "/work").await.unwrap();
         assert_eq!(taker.take_by_git(&sandbox, &changes).await.unwrap().unwrap(), patch);
@@ -186,20 +197,17 @@ async fn the_answer_has_what_comes_back_to_a_folder_made_anew() {
 
 #[tokio::test]
 async fn the_answer_has_nothing_that_the_agent_made_and_then_had_git_ignore() {
-    let home = tempfile::tempdir().unwrap();
-    let (host, image) = start_host(home.path()).await;
-    let (image, base) = make_repository(&host, image).await;
-    let sandbox = host.start_box(&image, &Default::default()).await.unwrap();
-    let mut taker = begin(&sandbox, &base, Arc::default()).await;
+    let repository = make_repository().await;
+    let base = &repository.base;
+    let sandbox = repository.start_box().await;
+    let mut taker = begin(&sandbox, base, Arc::default()).await;
     let mut patches = vec![String::new()];
     for deed in [
         "mkdir out; for i in 1 2 3; do echo $i > out/$i.txt; done; echo w > wanted.txt; echo x >> kept.log",
         "printf 'out/\\n*.log\\n' > .gitignore",
         "rm .gitignore",
     ] {
-        line(&sandbox, deed).await;
-        let changes = Changes::look(&sandbox, "/work").await.unwrap();
-        patches.push(taker.take(&sandbox, &changes, patches.last().unwrap()).await.unwrap().unwrap());
+        patches.push(take(&sandbox, &mut taker, deed, patches.last().unwrap()).await);
     }
     let has = |patch: &str, name: &str| patch.contains(&format!(" b/{name}\n"));
     for (patch, ignores) in [(&patches[1], false), (&patches[2], true), (&patches[3], false)] {
@@ -211,17 +219,15 @@ async fn the_answer_has_nothing_that_the_agent_made_and_then_had_git_ignore() {
 
 #[tokio::test]
 async fn an_attempt_that_is_taken_up_does_not_believe_the_agents_index() {
-    let home = tempfile::tempdir().unwrap();
-    let (host, image) = start_host(home.path()).await;
-    let (image, base) = make_repository(&host, image).await;
-    let sandbox = host.start_box(&image, &Default::default()).await.unwrap();
+    let repository = make_repository().await;
+    let base = &repository.base;
+    let sandbox = repository.start_box().await;
     let deeds = "git update-index --assume-unchanged a.txt; git update-index --skip-worktree mod.py; \
         echo changed > a.txt; echo changed > mod.py; echo '*.log' > .git/info/exclude; echo x > x.log; git add -f x.log";
     line(&sandbox, deeds).await;
-    let mut taker = PatchTaker::new("/work", &base, false, Arc::default());
+    let mut taker = PatchTaker::new("/work", base, false, Arc::default());
     taker.prepare(&sandbox, false).await.unwrap().unwrap();
-    let changes = Changes::look(&sandbox, "/work").await.unwrap();
-    let patch = taker.take(&sandbox, &changes, "").await.unwrap().unwrap();
+    let patch = take(&sandbox, &mut taker, "true", "").await;
     assert!(patch.contains("b/a.txt") && patch.contains("b/mod.py") && !patch.contains("x.log"), "{patch}");
     sandbox.stop().await.unwrap();
 }

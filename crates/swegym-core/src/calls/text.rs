@@ -167,15 +167,9 @@ fn parse_from(
     let Some(first) = starts.next() else { return Ok(None) };
     let start = match dialect {
         Dialect::Kept => first,
-        // The reference passes over what does not look like a call.
         Dialect::Stripped => {
-            let is_call = |at: &usize| {
-                let after = text[at + OPEN.len()..].split_once(">\n");
-                after.is_some_and(|(name, rest)| {
-                    !name.is_empty() && !name.contains('>') && rest.contains(CLOSE)
-                })
-            };
-            [first].into_iter().chain(starts).find(is_call).ok_or(CallProblem::Malformed)?
+            let mut all = [first].into_iter().chain(starts);
+            all.find(|at| is_whole(&text[at + OPEN.len()..])).ok_or(CallProblem::Malformed)?
         }
     };
     let (name, body) = text[start + OPEN.len()..].split_once('>').ok_or(CallProblem::Malformed)?;
@@ -193,7 +187,7 @@ fn parse_from(
     };
     // What is text in a call is text in the arguments; `check` reads the rest.
     let values = values.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
-    let content = text[..if dialect == Dialect::Kept { start } else { first }].trim_end();
+    let content = text[..first].trim_end();
     // Models that know other forms wrap the call.
     let content = content.strip_suffix("<tool_call>").unwrap_or(content).trim();
     Ok(Some(Found {
@@ -202,6 +196,12 @@ fn parse_from(
         arguments: check(tool, values)?,
         is_last: is_end(after),
     }))
+}
+
+/// The reference's `([^>]+)>\n(.*?)</function>`: it passes over what is not.
+fn is_whole(call: &str) -> bool {
+    let parts = call.split_once(">\n");
+    parts.is_some_and(|(name, rest)| !name.is_empty() && !name.contains('>') && rest.contains(CLOSE))
 }
 
 /// Whether nothing is said after a call.
