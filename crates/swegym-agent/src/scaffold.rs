@@ -119,8 +119,9 @@ impl Scaffold {
     #[must_use]
     pub fn version(self) -> String {
         let version = match self {
-            Self::CodeAct21 | Self::CodeAct22 => 3,
-            Self::CodeAct | Self::Bash | Self::Gold | Self::NoisyExpert => 1,
+            Self::CodeAct21 | Self::CodeAct22 => 4,
+            Self::CodeAct | Self::Bash => 2,
+            Self::Gold | Self::NoisyExpert => 1,
         };
         format!("{}@{version}", self.as_str())
     }

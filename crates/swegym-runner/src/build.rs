@@ -117,19 +117,26 @@ fn in_its_days(context: &Context, package: &Package, sets: &[RequirementSet]) ->
     let Some(date) = package.released.as_ref().filter(|_| !is_named) else { return Vec::new() };
     let day = date.split('T').next().unwrap_or_default();
     let dated = |set: &RequirementSet| RequirementSet {
-        from: format!("{}, as of {day}", set.from),
+        from: format!("{}, as of {day}", set.from).trim_start_matches(", ").to_owned(),
         until: Some(date.clone()),
         ..set.clone()
     };
     sets.iter().map(dated).collect()
 }
 
-/// When a checkout was last committed to.
+/// When a checkout was last committed to. Asked in a way in which git starts
+/// nothing that the checkout's own settings name: `log` may check signatures, and
+/// what is missing may be fetched.
 fn committed(spec: &PackageSpec) -> Option<String> {
     let PackageSpec::Path(path) = spec else { return None };
-    let ask = [Path::new("-C"), path, Path::new("log"), Path::new("-1"), Path::new("--format=%cI")];
-    let said = path.join(".git").exists().then(|| tool::run("git", ask, Duration::from_secs(10)).ok())??;
-    Some(String::from_utf8_lossy(&said).trim().to_owned()).filter(|date| !date.is_empty())
+    if !path.join(".git").exists() {
+        return None;
+    }
+    let ask = ["rev-list", "-1", "--format=%cI", "HEAD"].map(Path::new);
+    let ask =
+        [Path::new("-c"), Path::new("protocol.allow=never"), Path::new("-C"), path].into_iter().chain(ask);
+    let said = tool::run("git", ask, Duration::from_secs(10)).ok()?;
+    String::from_utf8_lossy(&said).lines().last().map(str::to_owned)
 }
 
 /// Why no test can be relied on: a limit, the clock, or the tests themselves.

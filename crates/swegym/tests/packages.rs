@@ -32,6 +32,30 @@ fn where_no_other_test_passes_the_broken_ones_are_shown() {
     assert!(words.contains("no test of `odd` passes") && words.contains("ERROR test_gone.py"), "{words}");
 }
 
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test makes a checkout")]
+fn a_checkout_is_as_old_as_its_last_commit() {
+    let gym = Gym::new();
+    let project = gym.project("odd", MODULE, TESTS);
+    // An argument that pytest 9 no longer gives.
+    gym.write("odd/conftest.py", "def pytest_ignore_collect(path, config):\n    return None\n");
+    for words in [
+        "init -q",
+        "add -A",
+        "-c user.name=a -c user.email=a@b commit -qm old",
+        "config log.showSignature true",
+        "config gpg.program ./evil",
+    ] {
+        let mut git = std::process::Command::new("git");
+        git.args(words.split(' ')).current_dir(gym.path("odd"));
+        git.env("GIT_COMMITTER_DATE", "2024-03-31T10:00:00Z");
+        assert!(git.status().unwrap().success(), "{words}");
+    }
+    gym.must(&["build", &project, "--out", "build"]);
+    let row = &rows(&gym.read("build/images.jsonl"))[0];
+    assert_eq!(row["requirements_from"], "as of 2024-03-31", "{row}");
+}
+
 /// Its `conftest.py` has a hook whose argument pytest 9 no longer gives.
 #[test]
 fn an_old_package_is_built_with_what_there_was_in_its_days() {

@@ -502,7 +502,7 @@ fn a_slow_command_is_looked_in_on() {
     ];
     let (run, result) = play(&gym, "slow", &replies, &["--scaffold", "codeact-2.2"]);
     assert_eq!(result["exit_status"], "submitted");
-    assert_eq!(result["scaffold"], "codeact-2.2@3");
+    assert_eq!(result["scaffold"], "codeact-2.2@4");
     let seen = observations(&shown(&gym, &run));
     let ends = |text: &str, code: &str| text.ends_with(&format!("[Command finished with exit code {code}]"));
     assert!(seen[0].starts_with("begun\n") && ends(&seen[0], "-1"), "{}", seen[0]);

@@ -90,10 +90,12 @@ pub(super) fn openai(body: &[u8]) -> Result<Value, WireError> {
 fn add_call(calls: &mut Vec<Map<String, Value>>, part: &Value) {
     let index = part.get("index").cloned().unwrap_or_else(|| json!(0));
     let id = part.get("id").filter(|id| id.as_str().is_some_and(|id| !id.is_empty()));
-    // Some servers number every call 0, and tell them apart by their ids.
+    // Some servers number every call 0 and tell them apart by their ids; others
+    // have another id in every piece, but a name in the first alone.
+    let is_named =
+        part.pointer("/function/name").is_some_and(|name| name.as_str().is_some_and(|n| !n.is_empty()));
     let is_same = |call: &Map<String, Value>| {
-        call.get("index") == Some(&index)
-            && (id.is_none() || !call.contains_key("id") || call.get("id") == id)
+        call.get("index") == Some(&index) && (!is_named || !call.contains_key("id") || call.get("id") == id)
     };
     let at = calls.iter().rposition(is_same).unwrap_or(calls.len());
     if at == calls.len() {
@@ -103,7 +105,7 @@ fn add_call(calls: &mut Vec<Map<String, Value>>, part: &Value) {
     let call = &mut calls[at];
     for (key, value) in part.as_object().into_iter().flatten() {
         if !value.is_null() && !matches!(key.as_str(), "index" | "function") && value != "" {
-            call.insert(key.clone(), value.clone());
+            call.entry(key.clone()).or_insert_with(|| value.clone());
         }
     }
     if let Some(Value::Object(function)) = call.get_mut("function") {
@@ -211,6 +213,20 @@ data: [DONE]
         let calls = Wire::OpenAi.read(body.as_bytes()).unwrap().message.calls;
         let read: Vec<_> = calls.iter().map(|c| (c.id.as_str(), c.arguments.as_str())).collect();
         assert_eq!(read, [("a", "{\"command\":\"ls\"}"), ("b", "{\"command\":\"pwd\"}")]);
+    }
+
+    #[test]
+    fn a_call_keeps_its_first_id() {
+        let piece = |call: Value| json!({"choices": [{"delta": {"tool_calls": [call]}}]});
+        let events = [
+            piece(json!({"index": 0, "id": "a", "function": {"name": "bash", "arguments": "{\"command\":"}})),
+            piece(json!({"index": 0, "id": "b", "function": {"arguments": "\"ls\"}"}})),
+            json!({"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}),
+        ];
+        let body: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+        let calls = Wire::OpenAi.read(body.as_bytes()).unwrap().message.calls;
+        assert_eq!((calls.len(), calls[0].id.as_str()), (1, "a"));
+        assert_eq!(calls[0].arguments, "{\"command\":\"ls\"}");
     }
 
     #[test]
