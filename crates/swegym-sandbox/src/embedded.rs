@@ -2,7 +2,7 @@
 
 mod awaited;
 mod connection;
-mod written;
+mod snapshot;
 
 use std::collections::HashMap;
 use std::io;
@@ -20,8 +20,7 @@ use crate::image::Image;
 use crate::limits::Limits;
 use crate::output::Keep;
 use crate::sandbox::{
-    Command, DirEntry, Execution, Extent, Keys, LONGEST_TYPED, Progress, SCRATCH, Sandbox, SandboxError,
-    Written,
+    Command, DirEntry, Execution, Extent, Keys, LONGEST_TYPED, Progress, Sandbox, SandboxError, Written,
 };
 use crate::store::{LayerId, Store};
 use crate::wire::{BoxSpec, Get, KEEP_MODE, PIECE, Put, Reply, Request};
@@ -32,12 +31,6 @@ use connection::Connection;
 /// How much longer than its own deadline a command may take to be reported,
 /// before the box counts as dead.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Where the box's `/tmp` lies, seen from its writable layer (`keeper/namespace.rs`).
-const TMP_BESIDE_UPPER: &str = "../t";
-
-/// So many names are listed at once, by whoever asks.
-const FEW_NAMES: usize = 256;
 
 /// How long a supervisor may take to end by itself.
 const LAST_MOMENTS: Duration = Duration::from_millis(100);
@@ -201,10 +194,9 @@ impl Host {
             });
         }
         lock(&shared.waiting).refused.remove(&id);
-        let (connection, upper) = opened?;
         Ok(EmbeddedSandbox {
-            connection,
-            upper: Arc::new(upper),
+            connection: opened?,
+            disk_bytes: settings.limits.disk_bytes,
             lease: guard,
             underway: tokio::sync::Mutex::default(),
         })
@@ -343,7 +335,8 @@ impl Drop for Lease {
 /// A box of the embedded backend. Dropping it ends the box.
 pub struct EmbeddedSandbox {
     connection: Connection,
-    upper: Arc<OwnedFd>,
+    /// What it may write.
+    disk_bytes: u64,
     lease: Lease,
     /// The session's command that somebody will come back to.
     underway: tokio::sync::Mutex<Option<Awaited>>,
@@ -491,30 +484,27 @@ impl Sandbox for EmbeddedSandbox {
     }
 
     async fn snapshot(&self, extent: Extent) -> Result<LayerId, SandboxError> {
-        self.status(|job| Request::Freeze { job }).await?;
         let store = self.lease.shared.store.clone();
-        // The descriptor reaches into the box's memory mount; everything in
-        // the box stands still, so no link can appear on the way.
-        let upper = PathBuf::from(format!("/proc/self/fd/{}/", self.upper.as_raw_fd()));
-        let frozen = tokio::task::spawn_blocking(move || match extent {
-            Extent::Image => store.import_folder(&upper),
-            Extent::Whole => store.import_box(&upper, &upper.join(TMP_BESIDE_UPPER), SCRATCH),
-        })
-        .await;
-        self.status(|job| Request::Thaw { job }).await?;
-        Ok(frozen.map_err(|_| SandboxError::Gone)??)
+        snapshot::take(&self.connection, store, extent, self.disk_bytes).await
     }
 
     async fn written(&self) -> Result<Vec<Written>, SandboxError> {
-        // Mostly there are few, and another thread takes longer to wake up than
-        // they take to list.
-        if let Some(listed) = written::list(&self.upper, TMP_BESIDE_UPPER, FEW_NAMES)? {
-            return Ok(listed);
+        let mut replies = self.connection.ask(|job| Request::Written { job }).await?;
+        let mut all = Vec::new();
+        loop {
+            match replies.next().await? {
+                Reply::Wrote { entries, last, .. } => {
+                    all.extend(entries);
+                    if last {
+                        return Ok(all);
+                    }
+                }
+                Reply::Status { errno, .. } => {
+                    return Err(file_error("list what was written in", "/", errno));
+                }
+                _ => return Err(SandboxError::Gone),
+            }
         }
-        let upper = Arc::clone(&self.upper);
-        let listed =
-            tokio::task::spawn_blocking(move || written::list(&upper, TMP_BESIDE_UPPER, usize::MAX)).await;
-        Ok(listed.map_err(|_| SandboxError::Gone)??.unwrap_or_default())
     }
 
     async fn stop(&self) -> Result<(), SandboxError> {

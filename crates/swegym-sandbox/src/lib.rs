@@ -30,6 +30,7 @@ pub mod store;
 mod supervisor;
 mod sys;
 pub mod tool;
+mod tree;
 mod wire;
 
 pub use embedded::{BoxSettings, EmbeddedSandbox, Host};

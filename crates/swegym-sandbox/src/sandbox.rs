@@ -243,6 +243,9 @@ pub enum SandboxError {
     /// A snapshot or an image could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What the box holds is more than a snapshot keeps; the box goes on.
+    #[error("there is no snapshot of the box: {0}")]
+    TooMuch(&'static str),
     /// A script ran out, or was given something it does not expect.
     #[error("scripted sandbox: {0}")]
     Script(String),
@@ -264,6 +267,7 @@ impl SandboxError {
         }
         let (boundary, code) = match self {
             Self::Start { .. } => (Boundary::Task, "cannot_start"),
+            Self::TooMuch(_) => (Boundary::Task, "disk_limit"),
             Self::Store(StoreError::Missing { .. }) => (Boundary::Task, "image_missing"),
             // Reading it again will not make it whole.
             Self::Store(StoreError::Image { .. }) => (Boundary::Task, "image_damaged"),
@@ -284,6 +288,7 @@ impl SandboxError {
             Self::Setup { step, source } => crate::doctor::hint_for(step, source),
             Self::KeeperGone => Some("run the command again with --resume; see `swegym doctor`".into()),
             Self::Store(error) => error.hint(),
+            Self::TooMuch(_) => Some("give the box more disk, or have it write less".into()),
             Self::FileTooLarge { .. } | Self::File { .. } | Self::Start { .. } => None,
             Self::Gone | Self::NotTyped(_) | Self::Script(_) | Self::Io(_) => None,
         }

@@ -16,6 +16,7 @@
 //! (modes, times, owner), so equal content has an equal digest wherever it
 //! was made.
 
+mod freezer;
 mod layer;
 mod sweep;
 
@@ -30,7 +31,7 @@ use swegym_core::Digest;
 use swegym_core::id::IdError;
 use thiserror::Error;
 
-pub(crate) use layer::OPAQUE;
+pub(crate) use freezer::{Freezer, path_of};
 pub use layer::{LayerId, LayerStats};
 pub use sweep::Swept;
 
@@ -81,6 +82,9 @@ pub enum StoreError {
     /// It can only be swept by who uses it alone.
     #[error("another swegym uses the store at `{}`", .0.display())]
     Busy(PathBuf),
+    /// A layer that claims more than a layer may hold.
+    #[error("there is more to keep than may be kept: {0}")]
+    TooMuch(&'static str),
     /// Not a digest.
     #[error(transparent)]
     Id(#[from] IdError),
@@ -110,7 +114,7 @@ impl StoreError {
                 Some("build the image again with `swegym build`".into())
             }
             Self::Busy(_) => Some("wait until every other swegym with this --home has ended".into()),
-            Self::Io { .. } | Self::Archive { .. } | Self::Id(_) => None,
+            Self::Io { .. } | Self::Archive { .. } | Self::TooMuch(_) | Self::Id(_) => None,
         }
     }
 }
@@ -178,15 +182,6 @@ impl Store {
         self.import_folder_at(folder, "/", |_| true)
     }
 
-    /// Freezes a box: its writable layer, and beside it its `/tmp`, which hides
-    /// what a lower layer has there. `without` is a path in the box.
-    ///
-    /// # Errors
-    /// When something cannot be read or written.
-    pub(crate) fn import_box(&self, upper: &Path, tmp: &Path, without: &str) -> Result<LayerId, StoreError> {
-        layer::import_box(self, upper, tmp, Path::new(without.trim_start_matches('/')))
-    }
-
     /// Freezes a folder so that it stands at `at` in the box, with only the
     /// entries (paths relative to the folder) that `keep` wants.
     ///
@@ -198,7 +193,7 @@ impl Store {
         at: &str,
         keep: impl Fn(&Path) -> bool,
     ) -> Result<LayerId, StoreError> {
-        layer::import(self, folder, Path::new(at.trim_start_matches('/')), &keep)
+        freezer::freeze_folder(self, folder, Path::new(at.trim_start_matches('/')), &keep)
     }
 
     /// Unpacks a root file system (`.tar`, `.tar.gz`) into a layer. Entries

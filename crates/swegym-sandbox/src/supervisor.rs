@@ -10,8 +10,11 @@
 mod command;
 mod files;
 mod session;
+mod snapshot;
 mod watchdog;
+mod written;
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
@@ -41,6 +44,8 @@ const GATHER: Duration = Duration::from_millis(2);
 pub(crate) struct Supervisor {
     socket: RawFd,
     inbox: Vec<u8>,
+    /// Requests that came while another one was being answered.
+    waiting: VecDeque<Request>,
     running: Vec<Running>,
     session: Session,
     watchdog: Watchdog,
@@ -58,6 +63,8 @@ struct Outbox {
     frames: Vec<u8>,
     /// When it must go out; `None` while it is empty.
     due: Option<Instant>,
+    /// Bytes that were put here, ever.
+    sent: usize,
 }
 
 /// How long nothing has to happen before memory for work is given back: while
@@ -74,13 +81,14 @@ pub(crate) fn run(socket: OwnedFd, upper: OwnedFd, witnesses: Option<Witnesses>,
     let mut supervisor = Supervisor {
         socket: socket.as_raw_fd(),
         inbox: Vec::new(),
+        waiting: VecDeque::new(),
         running: Vec::new(),
         session: Session::new(spec.env.clone(), spec.workdir.clone()),
         watchdog,
         env: spec.env.clone(),
         workdir: spec.workdir.clone(),
         buffer: Vec::new(),
-        outbox: Outbox { socket: socket.as_raw_fd(), frames: Vec::new(), due: None },
+        outbox: Outbox { socket: socket.as_raw_fd(), frames: Vec::new(), due: None, sent: 0 },
         is_calm: false,
     };
     // An error here means that the host is gone.
@@ -174,6 +182,22 @@ impl Supervisor {
 
     fn receive(&mut self) -> io::Result<()> {
         self.is_calm = false;
+        self.read_requests()?;
+        while let Some(request) = self.next_request()? {
+            self.handle(request)?;
+            // What came during a snapshot, in its order.
+            while let Some(request) = self.waiting.pop_front() {
+                self.handle(request)?;
+            }
+        }
+        if self.inbox.is_empty() {
+            self.inbox.shrink_to(4096);
+        }
+        Ok(())
+    }
+
+    /// Takes what the host sent so far.
+    fn read_requests(&mut self) -> io::Result<()> {
         self.buffer.resize(BUFFER, 0);
         loop {
             match sys::read(self.socket, &mut self.buffer) {
@@ -181,28 +205,28 @@ impl Supervisor {
                 Ok(n) => {
                     self.inbox.extend_from_slice(&self.buffer[..n]);
                     if n < self.buffer.len() {
-                        break;
+                        return Ok(());
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }
         }
-        while let Some(length) = self.inbox.first_chunk::<4>().map(|b| u32::from_le_bytes(*b) as usize) {
-            if length > MAX_FRAME {
-                return Err(io::ErrorKind::InvalidData.into());
-            }
-            if self.inbox.len() < 4 + length {
-                break;
-            }
-            let frame: Vec<u8> = self.inbox.drain(..4 + length).collect();
-            let request = Request::parse(&frame[4..])?;
-            self.handle(request)?;
+    }
+
+    /// The next request that is whole.
+    fn next_request(&mut self) -> io::Result<Option<Request>> {
+        let Some(length) = self.inbox.first_chunk::<4>().map(|b| u32::from_le_bytes(*b) as usize) else {
+            return Ok(None);
+        };
+        if length > MAX_FRAME {
+            return Err(io::ErrorKind::InvalidData.into());
         }
-        if self.inbox.is_empty() {
-            self.inbox.shrink_to(4096);
+        if self.inbox.len() < 4 + length {
+            return Ok(None);
         }
-        Ok(())
+        let frame: Vec<u8> = self.inbox.drain(..4 + length).collect();
+        Request::parse(&frame[4..]).map(Some)
     }
 
     /// Everything but output, which the host waits for.
@@ -248,15 +272,10 @@ impl Supervisor {
                 Ok(entries) => self.send(&Reply::Listing { job, entries }),
                 Err(error) => self.send(&Reply::Status { job, errno: errno(&error) }),
             },
-            // The whole box but this process, which the kernel leaves out of -1.
-            Request::Freeze { job } => {
-                sys::kill(-1, libc::SIGSTOP);
-                self.send(&Reply::Status { job, errno: 0 })
-            }
-            Request::Thaw { job } => {
-                sys::kill(-1, libc::SIGCONT);
-                self.send(&Reply::Status { job, errno: 0 })
-            }
+            Request::Snapshot { job, whole, room } => self.snapshot(job, whole, room),
+            // The snapshot that it belongs to is told already.
+            Request::More { .. } => Ok(()),
+            Request::Written { job } => self.tell_written(job),
             Request::Interrupt { job } => {
                 self.session.interrupt(Instant::now());
                 self.send(&Reply::Status { job, errno: 0 })
@@ -373,7 +392,9 @@ impl Supervisor {
 
 impl Outbox {
     fn put(&mut self, reply: &Reply, due: Instant) -> io::Result<()> {
-        self.frames.extend(reply.frame());
+        let frame = reply.frame();
+        self.sent += frame.len();
+        self.frames.extend(frame);
         self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
         if self.frames.len() > PIECE { self.flush() } else { Ok(()) }
     }

@@ -3,11 +3,13 @@
 //! Both ends are the same binary, so there is no version; the side inside a
 //! box is still treated as hostile when read.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 
 use crate::limits::{LimitHit, Limits};
 use crate::output::{Keep, Stream};
-use crate::sandbox::{DirEntry, EntryKind};
+use crate::sandbox::{DirEntry, EntryKind, Written};
 
 /// Longest frame that is accepted, in bytes.
 pub(crate) const MAX_FRAME: usize = 8 << 20;
@@ -15,6 +17,8 @@ pub(crate) const MAX_FRAME: usize = 8 << 20;
 pub(crate) const KEEP_MODE: u32 = u32::MAX;
 /// Longest run of bytes put into one frame.
 pub(crate) const PIECE: usize = 256 << 10;
+/// Bytes of a snapshot that are under way before the host says that it took them.
+pub(crate) const WINDOW: usize = 4 << 20;
 
 /// Builds a frame's payload.
 #[derive(Default)]
@@ -123,10 +127,19 @@ pub(crate) enum Request {
         job: u32,
         path: Vec<u8>,
     },
-    Freeze {
+    /// Stops everything in the box, tells what it wrote, and lets it go on.
+    Snapshot {
+        job: u32,
+        /// `/tmp` too.
+        whole: bool,
+        /// Bytes of files, counted by their lengths, beyond which it is refused.
+        room: u64,
+    },
+    /// The host took half a [`WINDOW`] more of a snapshot.
+    More {
         job: u32,
     },
-    Thaw {
+    Written {
         job: u32,
     },
     /// Ends the session's command as its deadline would.
@@ -143,7 +156,7 @@ pub(crate) enum Request {
 /// Supervisor to host.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Reply {
-    /// The box stands. Carries the writable layer's folder as a descriptor.
+    /// The box stands.
     Ready,
     /// A step of the set-up failed.
     Failed { step: String, errno: i32 },
@@ -163,8 +176,31 @@ pub(crate) enum Reply {
     Data { job: u32, bytes: Vec<u8>, last: bool },
     /// A folder.
     Listing { job: u32, entries: Vec<DirEntry> },
+    /// What a snapshot holds at a path from its top. A file's bytes follow as
+    /// [`Reply::Data`].
+    Entry { job: u32, kind: EntryMark, path: Vec<u8>, link: Vec<u8> },
+    /// Some of what the box wrote.
+    Wrote { job: u32, entries: Vec<Written>, last: bool },
     /// A file operation or the start of a program succeeded (0) or failed.
     Status { job: u32, errno: i32 },
+}
+
+/// What stands at a name in a snapshot, by its letter in a layer's list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EntryMark {
+    Folder = b'd' as isize,
+    Opaque = b'o' as isize,
+    File = b'f' as isize,
+    Executable = b'x' as isize,
+    Link = b'l' as isize,
+    Whiteout = b'w' as isize,
+}
+
+impl EntryMark {
+    fn of(letter: u8) -> io::Result<Self> {
+        let all = [Self::Folder, Self::Opaque, Self::File, Self::Executable, Self::Link, Self::Whiteout];
+        all.into_iter().find(|mark| *mark as u8 == letter).ok_or_else(short)
+    }
 }
 
 /// End of a command as numbers.
@@ -182,6 +218,15 @@ fn put_keep(p: Put, keep: Keep) -> Put {
 
 fn get_keep(g: &mut Get<'_>) -> io::Result<Keep> {
     Ok(Keep { head: g.u64()?, tail: g.u64()?, kill_after: g.u64()? })
+}
+
+fn get_kind(g: &mut Get<'_>) -> io::Result<EntryKind> {
+    Ok(match g.u8()? {
+        0 => EntryKind::File,
+        1 => EntryKind::Folder,
+        2 => EntryKind::Link,
+        _ => EntryKind::Other,
+    })
 }
 
 fn slices(items: &[Vec<u8>]) -> impl ExactSizeIterator<Item = &[u8]> {
@@ -210,10 +255,11 @@ impl Request {
                 p.u8(4).u32(*job).bytes(path).u32(*mode).u8(u8::from(*append)).bytes(bytes)
             }
             Self::List { job, path } => p.u8(5).u32(*job).bytes(path),
-            Self::Freeze { job } => p.u8(6).u32(*job),
-            Self::Thaw { job } => p.u8(7).u32(*job),
+            Self::Snapshot { job, whole, room } => p.u8(6).u32(*job).u8(u8::from(*whole)).u64(*room),
+            Self::More { job } => p.u8(7).u32(*job),
             Self::Interrupt { job } => p.u8(8).u32(*job),
             Self::Type { job, text } => p.u8(9).u32(*job).bytes(text),
+            Self::Written { job } => p.u8(10).u32(*job),
         }
         .frame()
     }
@@ -244,10 +290,11 @@ impl Request {
                 Self::Write { job, path, mode, bytes: g.bytes()?.to_vec(), append }
             }
             5 => Self::List { job, path: g.bytes()?.to_vec() },
-            6 => Self::Freeze { job },
-            7 => Self::Thaw { job },
+            6 => Self::Snapshot { job, whole: g.u8()? == 1, room: g.u64()? },
+            7 => Self::More { job },
             8 => Self::Interrupt { job },
             9 => Self::Type { job, text: g.bytes()?.to_vec() },
+            10 => Self::Written { job },
             _ => return Err(short()),
         })
     }
@@ -280,6 +327,17 @@ impl Reply {
                 p
             }
             Self::Status { job, errno } => p.u8(7).u32(*job).u32(*errno as u32),
+            Self::Entry { job, kind, path, link } => {
+                p.u8(8).u32(*job).u8(*kind as u8).bytes(path).bytes(link)
+            }
+            Self::Wrote { job, entries, last } => {
+                let mut p = p.u8(9).u32(*job).u8(u8::from(*last)).u32(entries.len() as u32);
+                for e in entries {
+                    let marks = u8::from(e.executable) | u8::from(e.replaces) << 1;
+                    p = p.bytes(e.path.as_os_str().as_bytes()).u8(e.kind as u8).u8(marks).u64(e.stamp);
+                }
+                p
+            }
         }
         .frame()
     }
@@ -323,18 +381,26 @@ impl Reply {
             6 => {
                 let count = g.u32()?;
                 let entry = |g: &mut Get<'_>| -> io::Result<DirEntry> {
-                    let name = g.bytes()?.to_vec();
-                    let kind = match g.u8()? {
-                        0 => EntryKind::File,
-                        1 => EntryKind::Folder,
-                        2 => EntryKind::Link,
-                        _ => EntryKind::Other,
-                    };
-                    Ok(DirEntry { name, kind, size: g.u64()? })
+                    Ok(DirEntry { name: g.bytes()?.to_vec(), kind: get_kind(g)?, size: g.u64()? })
                 };
                 Self::Listing { job, entries: (0..count).map(|_| entry(g)).collect::<io::Result<_>>()? }
             }
             7 => Self::Status { job, errno: g.u32()? as i32 },
+            8 => {
+                let kind = EntryMark::of(g.u8()?)?;
+                Self::Entry { job, kind, path: g.bytes()?.to_vec(), link: g.bytes()?.to_vec() }
+            }
+            9 => {
+                let (last, count) = (g.u8()? == 1, g.u32()?);
+                let entry = |g: &mut Get<'_>| -> io::Result<Written> {
+                    let path = OsStr::from_bytes(g.bytes()?).into();
+                    let (kind, marks) = (get_kind(g)?, g.u8()?);
+                    let (executable, replaces) = (marks & 1 != 0, marks & 2 != 0);
+                    Ok(Written { path, kind, executable, replaces, stamp: g.u64()? })
+                };
+                let entries = (0..count).map(|_| entry(g)).collect::<io::Result<_>>()?;
+                Self::Wrote { job, entries, last }
+            }
             _ => return Err(short()),
         })
     }
@@ -432,6 +498,7 @@ mod tests {
             },
             Request::Session { job: 2, text: b"x".to_vec(), listens: true, timeout_ms: 1, keep },
             Request::Type { job: 4, text: b"y\n".to_vec() },
+            Request::Snapshot { job: 5, whole: true, room: 9 },
             Request::Write { job: 3, path: b"p".to_vec(), mode: 0o644, bytes: vec![1], append: true },
         ];
         for request in requests {
@@ -451,6 +518,18 @@ mod tests {
             Reply::Listing {
                 job: 4,
                 entries: vec![DirEntry { name: vec![0xff], kind: EntryKind::Link, size: 5 }],
+            },
+            Reply::Entry { job: 5, kind: EntryMark::Opaque, path: b"a/\xff".to_vec(), link: vec![] },
+            Reply::Wrote {
+                job: 6,
+                entries: vec![Written {
+                    path: "/a".into(),
+                    kind: EntryKind::Folder,
+                    executable: false,
+                    replaces: true,
+                    stamp: 7,
+                }],
+                last: true,
             },
         ];
         for reply in replies {

@@ -43,37 +43,33 @@ pub(super) struct Replies {
 }
 
 impl Connection {
-    /// Waits for the supervisor's first word and the descriptor that comes with it.
-    pub(super) async fn open(socket: OwnedFd) -> Result<(Self, OwnedFd), SandboxError> {
+    /// Waits for the supervisor's first word.
+    pub(super) async fn open(socket: OwnedFd) -> Result<Self, SandboxError> {
         // SAFETY: an `OwnedFd` names one open descriptor for as long as it lives.
         let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
         let socket = socket.map_err(io::Error::from)?;
         let mut bytes = Vec::new();
-        let mut upper = None;
         let first = loop {
             let mut buffer = [0; 512];
-            let received =
-                socket.async_io(Interest::READABLE, |fd| sys::receive_with_fd(fd.as_raw_fd(), &mut buffer));
-            let (n, fd) = received.await?;
+            let n = socket.async_io(Interest::READABLE, |fd| sys::read(fd.as_raw_fd(), &mut buffer)).await?;
             if n == 0 {
                 return Err(SandboxError::Gone);
             }
             bytes.extend_from_slice(&buffer[..n]);
-            upper = upper.or(fd);
             if let Some(length) = bytes.first_chunk::<4>().map(|b| u32::from_le_bytes(*b) as usize)
                 && bytes.len() >= 4 + length
             {
                 break Reply::parse(&bytes[4..4 + length])?;
             }
         };
-        match (first, upper) {
-            (Reply::Ready, Some(upper)) => {
+        match first {
+            Reply::Ready => {
                 let socket = Arc::new(socket);
                 let askers: Askers = Arc::new(Mutex::new(Some(HashMap::new())));
                 tokio::spawn(sort_replies(Arc::clone(&socket), Arc::clone(&askers)));
-                Ok((Self { socket, turn: Default::default(), askers, next: AtomicU32::new(1) }, upper))
+                Ok(Self { socket, turn: Default::default(), askers, next: AtomicU32::new(1) })
             }
-            (Reply::Failed { step, errno }, _) => {
+            Reply::Failed { step, errno } => {
                 Err(SandboxError::Setup { step, source: io::Error::from_raw_os_error(errno) })
             }
             _ => Err(SandboxError::Gone),
@@ -92,7 +88,13 @@ impl Connection {
         let (sender, receiver) = mpsc::unbounded_channel();
         lock(&self.askers).as_mut().ok_or(SandboxError::Gone)?.insert(job, sender);
         let replies = Replies { job, receiver, askers: Arc::clone(&self.askers) };
-        let frame = request(job).frame();
+        self.tell(&request(job)).await?;
+        Ok(replies)
+    }
+
+    /// Sends what has no answer of its own.
+    pub(super) async fn tell(&self, request: &Request) -> Result<(), SandboxError> {
+        let frame = request.frame();
         let _turn = self.turn.lock().await;
         let mut left = frame.as_slice();
         while !left.is_empty() {
@@ -102,11 +104,16 @@ impl Connection {
                 Err(_) => return Err(SandboxError::Gone),
             }
         }
-        Ok(replies)
+        Ok(())
     }
 }
 
 impl Replies {
+    /// Whom they answer.
+    pub(super) fn job(&self) -> u32 {
+        self.job
+    }
+
     pub(super) async fn next(&mut self) -> Result<Reply, SandboxError> {
         self.receiver.recv().await.ok_or(SandboxError::Gone)
     }
@@ -184,6 +191,8 @@ fn answer(reply: Reply, askers: &Askers) {
         | Reply::Done { job, .. }
         | Reply::Data { job, .. }
         | Reply::Listing { job, .. }
+        | Reply::Entry { job, .. }
+        | Reply::Wrote { job, .. }
         | Reply::Status { job, .. } => *job,
     };
     if let Some(asker) = lock(askers).as_ref().and_then(|a| a.get(&job)) {

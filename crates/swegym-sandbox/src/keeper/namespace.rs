@@ -8,7 +8,7 @@
 use std::ffi::c_ulong;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
@@ -75,7 +75,7 @@ pub(super) fn enter(
         Ok(upper) => {
             drop(home);
             let ready = Reply::Ready.frame();
-            if sys::send_with_fd(socket.as_raw_fd(), &ready, Some(upper.as_fd())).is_ok() {
+            if sys::send_with_fd(socket.as_raw_fd(), &ready, None).is_ok() {
                 supervisor::run(socket, upper, witnesses, &spec);
             }
             sys::exit_now(0)

@@ -1,21 +1,21 @@
-//! Freezing a tree into a layer: its files become objects, the rest a list.
-//! The tree that a box can be started on is made from both when it is first
-//! needed: of most snapshots no box is ever started.
+//! A layer: a list of what it holds, and files of the store. The tree that a box
+//! can be started on is made from both when it is first needed: of most
+//! snapshots no box is ever started.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use sha2::{Digest as _, Sha256};
 use swegym_core::Digest;
 
-use super::{Store, StoreError, work_name, write_whole};
+use super::{Store, StoreError, write_whole};
 use crate::keeper::BOX_USER;
 use crate::sys;
+use crate::tree::OPAQUE;
 
 /// The name of a layer: the digest of its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,54 +33,11 @@ pub struct LayerStats {
 /// Every file has this time (2020-01-01): digests must not depend on the clock,
 /// and archives cannot hold times before 1980.
 const EPOCH: i64 = 1_577_836_800;
-/// Marks a folder that hides those below it, in overlays mounted with `userxattr`.
-pub(crate) const OPAQUE: &std::ffi::CStr = c"user.overlay.opaque";
-
-struct Import<'a> {
-    store: &'a Store,
-    source: &'a Path,
-    keep: &'a dyn Fn(&Path) -> bool,
-    list: Vec<u8>,
-}
-
-pub(super) fn import(
-    store: &Store,
-    source: &Path,
-    at: &Path,
-    keep: &dyn Fn(&Path) -> bool,
-) -> Result<LayerId, StoreError> {
-    let mut import = Import { store, source, keep, list: Vec::new() };
-    let mut here = PathBuf::new();
-    for part in at.components() {
-        here.push(part);
-        import.note(b'd', &here, b"");
-    }
-    import.folder(source, at)?;
-    save_list(store, &import.list)
-}
-
-pub(super) fn import_box(
-    store: &Store,
-    upper: &Path,
-    tmp: &Path,
-    without: &Path,
-) -> Result<LayerId, StoreError> {
-    let everything = |_: &Path| true;
-    let mut import = Import { store, source: upper, keep: &everything, list: Vec::new() };
-    import.folder(upper, Path::new(""))?;
-    let at = Path::new("tmp");
-    let keep = |path: &Path| at.join(path) != without;
-    let mut import = Import { source: tmp, keep: &keep, ..import };
-    import.note(b'o', at, b"");
-    import.folder(tmp, at)?;
-    save_list(store, &import.list)
-}
-
 fn list_path(store: &Store, id: LayerId) -> PathBuf {
     store.home.join(format!("store/layers/{}.list", id.0.short()))
 }
 
-fn save_list(store: &Store, list_text: &[u8]) -> Result<LayerId, StoreError> {
+pub(super) fn save_list(store: &Store, list_text: &[u8]) -> Result<LayerId, StoreError> {
     let id = LayerId(Digest::of(list_text));
     let list = list_path(store, id);
     if !list.exists() {
@@ -221,155 +178,13 @@ pub(super) fn give_to_boxes(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-impl Import<'_> {
-    /// One line of the list: kind, what identifies the content, path. Newlines
-    /// and backslashes in paths are escaped.
-    fn note(&mut self, kind: u8, path: &Path, content: &[u8]) {
-        self.list.push(kind);
-        self.list.push(b' ');
-        self.list.extend_from_slice(content);
-        self.list.push(b' ');
-        for byte in path.as_os_str().as_bytes() {
-            match byte {
-                b'\n' => self.list.extend(b"\\n"),
-                b'\\' => self.list.extend(b"\\\\"),
-                other => self.list.push(*other),
-            }
-        }
-        self.list.push(b'\n');
-    }
-
-    fn folder(&mut self, source: &Path, at: &Path) -> Result<(), StoreError> {
-        let read = fs::read_dir(source).map_err(StoreError::io("read the folder", source))?;
-        let mut entries =
-            read.collect::<io::Result<Vec<_>>>().map_err(StoreError::io("read the folder", source))?;
-        entries.sort_by_key(fs::DirEntry::file_name);
-        for entry in entries {
-            let path = entry.path();
-            if (self.keep)(path.strip_prefix(self.source).unwrap_or(&path)) {
-                self.entry(&path, &at.join(entry.file_name()))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn entry(&mut self, source: &Path, at: &Path) -> Result<(), StoreError> {
-        let metadata = fs::symlink_metadata(source).map_err(StoreError::io("read", source))?;
-        let kind = metadata.file_type();
-        if kind.is_dir() {
-            self.note(if has_opaque_mark(source) { b'o' } else { b'd' }, at, b"");
-            self.folder(source, at)
-        } else if kind.is_symlink() {
-            let link = fs::read_link(source).map_err(StoreError::io("read the link", source))?;
-            let digest = self.store.add_bytes(link.as_os_str().as_bytes(), false)?;
-            self.note(b'l', at, digest.hex().as_bytes());
-            Ok(())
-        } else if kind.is_file() {
-            let executable = metadata.permissions().mode() & 0o111 != 0;
-            let (digest, length) = self.store.add_file(source, executable)?;
-            let content = format!("{} {length}", digest.hex());
-            self.note(if executable { b'x' } else { b'f' }, at, content.as_bytes());
-            Ok(())
-        } else if kind.is_char_device() && metadata.rdev() == 0 {
-            self.note(b'w', at, b"");
-            Ok(())
-        } else {
-            // Pipes and sockets mean nothing in another box.
-            Ok(())
-        }
-    }
-}
-
-/// A file up to this length is hashed in memory, and written only where the
-/// store does not have it: a snapshot holds all that changed since the first.
-const SMALL: usize = 1 << 20;
-
-/// A file and one that may be run are two, whatever they hold.
-fn object_name(hex: &str, executable: bool) -> String {
-    format!("{hex}{}", if executable { "x" } else { "" })
-}
-
-impl Store {
-    fn object(&self, hex: &str, executable: bool) -> PathBuf {
-        let folder = hex.get(..2).unwrap_or_default();
-        self.home.join("store/objects").join(folder).join(object_name(hex, executable))
-    }
-
-    /// Copies a file into the objects; gives digest and length of what was read.
-    fn add_file(&self, source: &Path, executable: bool) -> Result<(Digest, u64), StoreError> {
-        let mut input = fs::File::open(source).map_err(StoreError::io("read", source))?;
-        let mut start = Vec::new();
-        let read = (&mut input).take(SMALL as u64).read_to_end(&mut start);
-        if read.map_err(StoreError::io("read", source))? < SMALL {
-            return Ok((self.add_bytes(&start, executable)?, start.len() as u64));
-        }
-        let partial = self.home.join("tmp").join(work_name());
-        let copied = copy_hashed(&start, &mut input, &partial);
-        if copied.is_err() {
-            let _ = fs::remove_file(&partial);
-        }
-        let (digest, length) = copied.map_err(StoreError::io("write", &partial))?;
-        self.place_object(&partial, digest, executable)?;
-        Ok((digest, length))
-    }
-
-    fn add_bytes(&self, bytes: &[u8], executable: bool) -> Result<Digest, StoreError> {
-        let digest = Digest::of(bytes);
-        if !self.object(&digest.hex(), executable).exists() {
-            let partial = self.home.join("tmp").join(work_name());
-            let written = fs::write(&partial, bytes);
-            if written.is_err() {
-                let _ = fs::remove_file(&partial);
-            }
-            written.map_err(StoreError::io("write", &partial))?;
-            self.place_object(&partial, digest, executable)?;
-        }
-        Ok(digest)
-    }
-
-    fn place_object(&self, partial: &Path, digest: Digest, executable: bool) -> Result<(), StoreError> {
-        let object = self.object(&digest.hex(), executable);
-        if object.exists() {
-            return fs::remove_file(partial).map_err(StoreError::io("remove", partial));
-        }
-        let folder = object.parent().unwrap_or(&self.home);
-        fs::create_dir_all(folder).map_err(StoreError::io("make the folder", folder))?;
-        finish_file(partial, executable).map_err(StoreError::io("finish", partial))?;
-        fs::rename(partial, &object).map_err(StoreError::io("place", &object))
-    }
-}
-
-/// Writes what was read and what follows it; gives its digest and length.
-fn copy_hashed(start: &[u8], rest: &mut fs::File, to: &Path) -> io::Result<(Digest, u64)> {
-    let mut output = fs::File::create(to)?;
-    let (mut hash, mut length) = (Sha256::new(), 0);
-    let mut buffer = vec![0; 128 << 10];
-    let mut piece = start;
-    while !piece.is_empty() {
-        hash.update(piece);
-        output.write_all(piece)?;
-        length += piece.len() as u64;
-        let read = rest.read(&mut buffer)?;
-        piece = &buffer[..read];
-    }
-    Ok((Digest::from_bytes(hash.finalize().into()), length))
-}
-
-fn finish_file(path: &Path, executable: bool) -> io::Result<()> {
+pub(super) fn finish_file(path: &Path, executable: bool) -> io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(if executable { 0o755 } else { 0o644 }))?;
     let time = libc::timespec { tv_sec: EPOCH, tv_nsec: 0 };
     let name = sys::cstring(path.as_os_str().as_bytes())?;
     // SAFETY: two valid times and a NUL-terminated path.
     sys::check(unsafe { libc::utimensat(libc::AT_FDCWD, name.as_ptr(), [time; 2].as_ptr(), 0) })?;
     give_to_boxes(path)
-}
-
-fn has_opaque_mark(path: &Path) -> bool {
-    let Ok(name) = sys::cstring(path.as_os_str().as_bytes()) else { return false };
-    let mut value = [0u8; 1];
-    // SAFETY: a one-byte buffer.
-    let n = unsafe { libc::lgetxattr(name.as_ptr(), OPAQUE.as_ptr(), value.as_mut_ptr().cast(), 1) };
-    n == 1 && value[0] == b'y'
 }
 
 /// Makes a folder hide whatever lower layers have at its place.
@@ -402,7 +217,7 @@ mod tests {
             let what = if kind.is_symlink() {
                 format!("-> {}", fs::read_link(&path).unwrap().display())
             } else if kind.is_dir() {
-                format!("folder {}", has_opaque_mark(&path))
+                "folder".to_owned()
             } else {
                 let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o111;
                 format!("{} {}", mode != 0, fs::read_to_string(&path).unwrap())
@@ -424,8 +239,8 @@ mod tests {
         fs::write(source.join("a b/deep/odd\nna\\me \\n"), "one").unwrap();
         fs::write(source.join("run"), "two").unwrap();
         fs::set_permissions(source.join("run"), fs::Permissions::from_mode(0o755)).unwrap();
-        fs::write(source.join("large"), "x".repeat(SMALL + 17)).unwrap();
-        fs::write(source.join("edge"), "y".repeat(SMALL)).unwrap();
+        fs::write(source.join("large"), "x".repeat((1 << 20) + 17)).unwrap();
+        fs::write(source.join("edge"), "y".repeat(1 << 20)).unwrap();
         std::os::unix::fs::symlink("../else where", source.join("link")).unwrap();
         let id = store.import_folder(source).unwrap();
         assert!(!home.path().join(format!("store/layers/{}", id.0.short())).exists());

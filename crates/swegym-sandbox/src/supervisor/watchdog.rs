@@ -34,6 +34,11 @@ impl Watchdog {
         new
     }
 
+    /// The folder that collects what the box writes.
+    pub(super) fn upper(&self) -> &OwnedFd {
+        &self.upper
+    }
+
     /// A command starts: forget what earlier ones ran into.
     pub(super) fn begin(&mut self) {
         self.hit = None;
