@@ -80,18 +80,34 @@ fn find_interpreter(python: &str) -> Result<Interpreter, Fault> {
 
 /// Whether boxes see this folder of the host anyway.
 fn is_shown_by_base(prefix: &Path) -> bool {
-    ["/usr", "/nix/store", "/gnu/store"].iter().any(|shown| prefix.starts_with(shown))
+    !is_shared(prefix) && ["/usr", "/nix/store", "/gnu/store"].iter().any(|shown| prefix.starts_with(shown))
+}
+
+/// Whether other programs of the machine's owner lie in this folder, which boxes
+/// do not see.
+fn is_shared(prefix: &Path) -> bool {
+    prefix.starts_with("/usr/local")
 }
 
 /// What an interpreter needs at run time; its own tests, archives and other
 /// people's packages are left out, and so is bytecode, which is made anew.
-fn is_needed(path: &Path) -> bool {
+fn is_needed(path: &Path, is_shared: bool) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let parent = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     let of_library = parent.starts_with("python3.");
+    if is_shared && path.components().count() <= 2 && !is_pythons(path) {
+        return false;
+    }
     let left_out =
         matches!(&*name, "test" | "idlelib" | "turtledemo" | "site-packages" | "ensurepip" | "lib2to3");
     !(name == "__pycache__" || name.ends_with(".a") || path == Path::new("share") || (of_library && left_out))
+}
+
+/// Whether a name at the top of a shared folder is the interpreter's.
+fn is_pythons(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_place = ["bin", "include", "lib"].iter().any(|place| path == Path::new(place));
+    is_place || name.starts_with("python3") || name == "python" || name.starts_with("libpython3")
 }
 
 /// The interpreter as a layer of its own. Preparing it takes seconds, so the
@@ -113,7 +129,10 @@ async fn with_interpreter(context: &Context, bare: Image, found: Interpreter) ->
         return Ok(Foundation { image, python, version: found.version });
     }
     let (importing, prefix) = (store.clone(), found.prefix.clone());
-    let layer = tokio::task::spawn_blocking(move || importing.import_folder_at(&prefix, PLACE, is_needed));
+    let layer = tokio::task::spawn_blocking(move || {
+        let is_shared = is_shared(&prefix);
+        importing.import_folder_at(&prefix, PLACE, |path| is_needed(path, is_shared))
+    });
     let layer = layer.await.map_err(|e| internal(&e))?.map_err(|e| SandboxError::from(e).to_fault())?;
     let mut image = bare.with_layer(layer);
     image.set_env("PATH", &format!("{PLACE}/bin:/usr/local/bin:/usr/bin:/bin"));

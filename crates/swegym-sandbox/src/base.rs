@@ -1,8 +1,8 @@
 //! What lies at the bottom of an image: the host's programs, or a root of its own.
 //!
-//! The host base shows the host's program folders (`/usr` and, where they are
-//! not links into it, `/bin`, `/lib`, …) read-only, and gives everything else
-//! from a skeleton: no home folders, no `/var`, and of `/etc` only what
+//! The host base shows the host's program folders (`/usr` without `/usr/local`
+//! and, where they are not links into it, `/bin`, `/lib`, …) read-only, and gives
+//! everything else from a skeleton: no home folders, no `/var`, and of `/etc` only what
 //! programs need to start. An overlay cannot have `/` as a lower folder beside
 //! layers that lie under it (the kernel answers ELOOP), so the program folders
 //! are bind mounts.
@@ -59,6 +59,11 @@ const CONFIGURATION: [&str; 16] = [
     "ssl/certs",
     "terminfo",
 ];
+
+/// Programs that whoever has this machine put there are not shown; a box may put
+/// its own.
+const LOCAL: [&str; 5] =
+    ["usr/local/bin", "usr/local/include", "usr/local/lib", "usr/local/sbin", "usr/local/share"];
 
 const PASSWD: &str =
     "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
@@ -146,7 +151,8 @@ fn write_mount_points(root: &Path) -> io::Result<()> {
 
 fn write_skeleton(root: &Path) -> io::Result<()> {
     write_mount_points(root)?;
-    for folder in ["home", "mnt", "opt", "srv", "var/tmp", "var/log", "var/cache", "var/lib"] {
+    let own = ["home", "mnt", "opt", "srv", "var/tmp", "var/log", "var/cache", "var/lib"];
+    for folder in own.into_iter().chain(LOCAL) {
         fs::create_dir_all(root.join(folder))?;
     }
     for (file, text) in [("passwd", PASSWD), ("group", GROUP), ("nsswitch.conf", NSSWITCH)] {

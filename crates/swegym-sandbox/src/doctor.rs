@@ -77,6 +77,17 @@ pub async fn examine(host: Result<&Host, &SandboxError>) -> Vec<Finding> {
                     "control groups hold limits more exactly: run under `systemd-run --user --scope -p Delegate=yes`".into()
                 }),
             });
+            let users = host.users();
+            findings.push(Finding {
+                what: "users",
+                good: true,
+                found: if users.is_empty() { "boxes run as this user".into() } else { users.clone() },
+                hint: (!users.contains("every")).then(|| {
+                    "what the kernel counts by user (descriptors on their way, instances of inotify, …) \
+                     boxes share; as root, on a file system with mapped mounts, each has a user of its own"
+                        .into()
+                }),
+            });
             findings.push(real_box(host).await);
         }
         Err(error) => {
@@ -125,7 +136,7 @@ async fn real_box(host: &Host) -> Finding {
     let attempt = async {
         let image = Image::new(Base::host(host.store())?);
         let sandbox = host.start_box(&image, &BoxSettings::default()).await?;
-        let done = sandbox.exec(Command::shell("echo $$", std::time::Duration::from_secs(10))).await?;
+        let done = sandbox.exec(Command::shell("git --version", std::time::Duration::from_secs(10))).await?;
         sandbox.stop().await?;
         Ok::<_, SandboxError>(done.succeeded())
     };
@@ -134,8 +145,8 @@ async fn real_box(host: &Host) -> Finding {
             Finding { what: "a real box", good: true, found: "started, ran, gone".into(), hint: None }
         }
         Ok(false) => {
-            let hint = Some("is bash in /usr/bin?".to_owned());
-            Finding { what: "a real box", good: false, found: "bash does not run in it".into(), hint }
+            let hint = Some("are bash and git in /usr/bin? boxes do not see /usr/local".to_owned());
+            Finding { what: "a real box", good: false, found: "bash or git does not run in it".into(), hint }
         }
         Err(error) => {
             let why = std::error::Error::source(&error).map(|s| format!(": {s}")).unwrap_or_default();

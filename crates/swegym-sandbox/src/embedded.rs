@@ -59,6 +59,7 @@ struct Shared {
     waiting: Mutex<Waiting>,
     next: AtomicU64,
     limits_by: Mutex<String>,
+    users: Mutex<String>,
 }
 
 /// Why the keeper made no box: a failed step and its error number.
@@ -89,8 +90,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Host {
-    /// Starts the keeper: `program` with `arguments` must call [`keeper::run`]
-    /// with the store's home folder as the last argument. This process may open
+    /// Starts the keeper: `program` with `arguments` must call [`keeper::run`]. It
+    /// is started in the store's home folder. This process may open
     /// as many files from then on as the system lets it: boxes need some each.
     ///
     /// # Errors
@@ -137,6 +138,12 @@ impl Host {
     #[must_use]
     pub fn limits_by(&self) -> String {
         lock(&self.keeper().limits_by).clone()
+    }
+
+    /// Whom boxes run as, where that is not whoever runs this (then empty).
+    #[must_use]
+    pub fn users(&self) -> String {
+        lock(&self.keeper().users).clone()
     }
 
     /// Starts a box.
@@ -272,6 +279,7 @@ impl Shared {
             waiting: Mutex::new(Waiting { hello: Some(hello), ..Waiting::default() }),
             next: AtomicU64::new(1),
             limits_by: Mutex::new(String::new()),
+            users: Mutex::new(String::new()),
         });
         tokio::spawn(listen(control, Arc::downgrade(&shared)));
         let answered = tokio::time::timeout(PATIENCE, greeted).await;
@@ -284,6 +292,7 @@ impl Shared {
         let mut waiting = lock(&self.waiting);
         if kind == keeper::HELLO {
             *lock(&self.limits_by) = g.text()?;
+            *lock(&self.users) = g.text()?;
             if let Some(hello) = waiting.hello.take() {
                 let _ = hello.send(());
             }

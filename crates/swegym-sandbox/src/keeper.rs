@@ -10,6 +10,7 @@
 mod cgroup;
 mod namespace;
 mod seccomp;
+mod users;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -19,11 +20,13 @@ use std::time::Duration;
 use crate::sys::{self, Cores};
 use crate::wire::{BoxSpec, Get, Put};
 use cgroup::{Cgroup, CgroupRoot};
+use users::{User, Users};
 
 pub(crate) use cgroup::Witnesses;
 
-/// The user that boxes run as when the keeper is root. It owns no file of the
-/// machine but the layers of the store, so an escape lands nowhere.
+/// The user that the store's layers belong to when root makes them. Boxes run as
+/// others (`keeper/users.rs`), who own no file of the machine at all, so an
+/// escape lands nowhere.
 pub(crate) const BOX_USER: u32 = 64_000;
 
 /// Spares kept: while one is being made, the other is taken.
@@ -38,13 +41,14 @@ pub(crate) const KILL: u8 = 2;
 /// Kinds of messages to the parent. That a box stands is the supervisor's word.
 pub(crate) const REFUSED: u8 = 2;
 pub(crate) const ENDED: u8 = 3;
-/// Sent once, first: which limits have a control group.
+/// Sent once, first: which limits have a control group, and whom boxes run as.
 pub(crate) const HELLO: u8 = 4;
 
 struct Held {
     /// `None` while nobody has asked for it.
     id: Option<u64>,
     cgroup: Option<Cgroup>,
+    user: Option<User>,
 }
 
 /// Namespaces with a user and control groups, waiting to become a box. Making
@@ -61,9 +65,7 @@ struct Keeper {
     control: RawFd,
     boxes: HashMap<libc::pid_t, Held>,
     cgroups: Option<CgroupRoot>,
-    filter: Vec<libc::sock_filter>,
-    /// Whom boxes run as, seen from outside; `None` is whoever runs this.
-    user: Option<u32>,
+    users: Users,
     /// Where this may run, if the kernel says so.
     cores: Option<Cores>,
     /// Oldest first.
@@ -78,12 +80,12 @@ struct Keeper {
 type Refused = (&'static str, io::Error);
 
 /// Runs the keeper on standard input, which must be a sequenced-packet socket
-/// to the parent, in the swegym home folder `home`. Returns when the parent is gone.
+/// to the parent, in the working folder, which must be swegym's home. Returns
+/// when the parent is gone.
 ///
 /// # Errors
 /// When the process cannot be set up at all; the parent then sees the socket end.
-pub fn run(home: &str) -> io::Result<()> {
-    std::env::set_current_dir(home)?;
+pub fn run() -> io::Result<()> {
     // Every box begins as a copy of this process.
     sys::hold_little_memory();
     // A session of its own: Ctrl-C on the terminal is for the parent to handle.
@@ -98,15 +100,16 @@ pub fn run(home: &str) -> io::Result<()> {
         control: 0,
         boxes: HashMap::new(),
         cgroups,
-        filter: seccomp::filter(),
         cores: Cores::allowed().ok(),
-        user: sys::is_root_over(BOX_USER).then_some(BOX_USER),
+        users: Users::find(),
         spares: VecDeque::new(),
         last: None,
         steady: false,
     };
-    let described = keeper.cgroups.as_ref().map(CgroupRoot::describe).unwrap_or_default();
-    sys::send_with_fd(keeper.control, &Put::default().u8(HELLO).bytes(described.as_bytes()).0, None)?;
+    let limits_by = keeper.cgroups.as_ref().map(CgroupRoot::describe).unwrap_or_default();
+    let hello =
+        Put::default().u8(HELLO).bytes(limits_by.as_bytes()).bytes(keeper.users.describe().as_bytes());
+    sys::send_with_fd(keeper.control, &hello.0, None)?;
     keeper.serve(signals.as_raw_fd())
 }
 
@@ -226,11 +229,21 @@ impl Keeper {
         if !network {
             flags |= libc::CLONE_NEWNET;
         }
-        // SAFETY: the keeper has one thread.
-        let child = unsafe { sys::clone_into_namespaces(flags) };
+        let user = match self.users.take() {
+            Ok(user) => user,
+            Err(refused) => {
+                self.release(cgroup.take(), None);
+                return Err(refused);
+            }
+        };
+        let child = user.as_ref().map_or(Ok(None), User::layers).and_then(|layers| {
+            // SAFETY: the keeper has one thread.
+            let child = unsafe { clone_for(user.as_ref(), flags) };
+            Ok((layers, child.map_err(|e| ("making namespaces", e))?))
+        });
         let pid = match child {
-            Ok(Some(pid)) => pid,
-            Ok(None) => {
+            Ok((_, Some(pid))) => pid,
+            Ok((layers, None)) => {
                 drop(channel);
                 // The other boxes are none of this one's business, nor its memory's.
                 self.boxes = HashMap::new();
@@ -238,20 +251,23 @@ impl Keeper {
                     let _ = cores.use_them();
                 }
                 let witnesses = cgroup.map(Cgroup::witnesses);
-                namespace::enter(theirs, witnesses, network, &self.filter)
+                namespace::enter(theirs, layers, witnesses, network)
             }
-            Err(error) => {
-                self.release(cgroup.take());
-                return Err(("making namespaces", error));
+            Err(refused) => {
+                self.release(cgroup.take(), user);
+                return Err(refused);
             }
         };
-        let ready = map_user(pid, self.user).map_err(|e| ("mapping the user", e)).and_then(|()| {
-            if let Some(cgroup) = &cgroup {
-                cgroup.add(pid).map_err(|e| ("joining a control group", e))?;
-            }
-            sys::send_with_fd(channel.as_raw_fd(), &message, None).map_err(|e| ("starting the supervisor", e))
-        });
-        self.boxes.insert(pid, Held { id: None, cgroup });
+        let ready = map_user(pid, user.as_ref().map(|user| user.id))
+            .map_err(|e| ("mapping the user", e))
+            .and_then(|()| {
+                if let Some(cgroup) = &cgroup {
+                    cgroup.add(pid).map_err(|e| ("joining a control group", e))?;
+                }
+                sys::send_with_fd(channel.as_raw_fd(), &message, None)
+                    .map_err(|e| ("starting the supervisor", e))
+            });
+        self.boxes.insert(pid, Held { id: None, cgroup, user });
         if let Err(refused) = ready {
             sys::kill(pid, libc::SIGKILL);
             return Err(refused);
@@ -262,7 +278,7 @@ impl Keeper {
     fn bury_the_dead(&mut self) {
         while let Some(dead) = sys::reap() {
             if let Some(held) = self.boxes.remove(&dead.pid) {
-                self.release(held.cgroup);
+                self.release(held.cgroup, held.user);
                 let spares = self.spares.len();
                 self.spares.retain(|spare| spare.pid != dead.pid);
                 // Whatever it could not settle, the next one will not try.
@@ -274,7 +290,8 @@ impl Keeper {
         }
     }
 
-    fn release(&mut self, cgroup: Option<Cgroup>) {
+    fn release(&mut self, cgroup: Option<Cgroup>, user: Option<User>) {
+        self.users.release(user);
         if let (Some(root), Some(cgroup)) = (&mut self.cgroups, cgroup) {
             root.release(cgroup);
         }
@@ -296,13 +313,38 @@ impl Keeper {
             if pid < 0 {
                 break;
             }
-            let held = self.boxes.remove(&pid);
-            self.release(held.and_then(|h| h.cgroup));
+            if let Some(held) = self.boxes.remove(&pid) {
+                self.release(held.cgroup, held.user);
+            }
         }
         if let Some(root) = self.cgroups.take() {
             root.remove();
         }
     }
+}
+
+/// A new process in namespaces that belong to a user: what the kernel counts by
+/// the owner of a namespace is counted for it, too. Where only root may make
+/// namespaces, they are root's.
+///
+/// # Safety
+/// The caller must be single-threaded.
+unsafe fn clone_for(user: Option<&User>, flags: libc::c_int) -> io::Result<Option<libc::pid_t>> {
+    if let Some(user) = user
+        && sys::act_as(user.id).is_ok()
+    {
+        // SAFETY: upheld by the caller.
+        let child = unsafe { sys::clone_into_namespaces(flags) };
+        if matches!(child, Ok(None)) {
+            return child;
+        }
+        sys::act_as(0)?;
+        if child.is_ok() {
+            return child;
+        }
+    }
+    // SAFETY: upheld by the caller.
+    unsafe { sys::clone_into_namespaces(flags) }
 }
 
 /// Gives the new user namespace one user: root inside, `user` outside.

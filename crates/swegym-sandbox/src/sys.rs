@@ -2,10 +2,18 @@
 //! Each returns `io::Error`; none of them allocates behind the caller's back in
 //! a way that matters after a fork (the keeper is single-threaded).
 
+mod mounts;
+mod users;
+
 use std::ffi::{CStr, CString, c_int, c_long};
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::time::Duration;
+
+pub(crate) use mounts::{
+    attach_mount, clone_mount_for, make_read_only, mount, pivot_to_working_folder, unmount,
+};
+pub(crate) use users::{act_as, lock_byte, user_map};
 
 /// Turns -1 into the last error.
 pub(crate) fn check(result: c_int) -> io::Result<c_int> {
@@ -47,60 +55,6 @@ pub(crate) unsafe fn clone_into_namespaces(flags: c_int) -> io::Result<Option<li
     let pid =
         check_long(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) })?;
     Ok(if pid == 0 { None } else { Some(pid as libc::pid_t) })
-}
-
-/// `mount(2)`; empty strings stand for null.
-pub(crate) fn mount(
-    source: &str,
-    target: &str,
-    kind: &str,
-    flags: libc::c_ulong,
-    data: &str,
-) -> io::Result<()> {
-    let (source, target, kind, data) = (cstring(source)?, cstring(target)?, cstring(kind)?, cstring(data)?);
-    let or_null = |text: &CStr| if text.is_empty() { std::ptr::null() } else { text.as_ptr() };
-    // SAFETY: all pointers are null or NUL-terminated and outlive the call.
-    check(unsafe {
-        libc::mount(or_null(&source), target.as_ptr(), or_null(&kind), flags, or_null(&data).cast())
-    })?;
-    Ok(())
-}
-
-/// Makes a mount and everything under it read-only and free of set-id programs.
-pub(crate) fn make_read_only(target: &str) -> io::Result<()> {
-    #[repr(C)]
-    struct MountAttr {
-        set: u64,
-        clear: u64,
-        propagation: u64,
-        userns_fd: u64,
-    }
-    let attr = MountAttr { set: 0x1 | 0x2, clear: 0, propagation: 0, userns_fd: 0 };
-    let path = cstring(target)?;
-    const AT_RECURSIVE: c_int = 0x8000;
-    // SAFETY: `attr` is the kernel's `mount_attr` of 32 bytes.
-    check_long(unsafe {
-        libc::syscall(
-            libc::SYS_mount_setattr,
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            AT_RECURSIVE,
-            &raw const attr,
-            size_of::<MountAttr>(),
-        )
-    })?;
-    Ok(())
-}
-
-/// Makes the working folder the root and lets go of the old one.
-pub(crate) fn pivot_to_working_folder() -> io::Result<()> {
-    // SAFETY: constant strings.
-    unsafe {
-        check_long(libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()))?;
-        check(libc::umount2(c".".as_ptr(), libc::MNT_DETACH))?;
-        check(libc::chdir(c"/".as_ptr()))?;
-    }
-    Ok(())
 }
 
 /// Cores that a process may run on.
@@ -167,13 +121,6 @@ pub(crate) fn change_folder(folder: &OwnedFd) -> io::Result<()> {
     unsafe { check(libc::fchdir(folder.as_raw_fd())).map(drop) }
 }
 
-/// Takes a mount with all below it out of the tree.
-pub(crate) fn unmount(target: &str) -> io::Result<()> {
-    let target = cstring(target)?;
-    // SAFETY: a terminated string.
-    unsafe { check(libc::umount2(target.as_ptr(), libc::MNT_DETACH)).map(drop) }
-}
-
 /// `prctl(2)` with one argument.
 pub(crate) fn prctl(option: c_int, value: libc::c_ulong) -> io::Result<()> {
     // SAFETY: only options with an integer argument are passed by this crate.
@@ -197,6 +144,14 @@ pub(crate) fn bring_loopback_up() -> io::Result<()> {
         check(libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request))?;
     }
     Ok(())
+}
+
+/// How far a limit may be raised.
+pub(crate) fn hard_limit(resource: libc::__rlimit_resource_t) -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid rlimit.
+    check(unsafe { libc::getrlimit(resource, &raw mut limit) })?;
+    Ok(limit.rlim_max)
 }
 
 /// Sets a limit, never above what the hard limit allows.
@@ -510,10 +465,20 @@ pub(crate) fn kill(pid: libc::pid_t, signal: c_int) -> bool {
     unsafe { libc::kill(pid, signal) == 0 }
 }
 
-/// A file in memory that no folder shows.
+/// A file in memory that no folder shows; where boxes may have none, one in the
+/// box's own `/tmp`.
 pub(crate) fn memory_file(name: &CStr) -> io::Result<OwnedFd> {
-    // SAFETY: a terminated name; the descriptor is new and ours.
-    unsafe { Ok(OwnedFd::from_raw_fd(check(libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC))?)) }
+    // SAFETY: terminated names; the descriptor is new and ours.
+    unsafe {
+        let file = match check(libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC)) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => {
+                let flags = libc::O_TMPFILE | libc::O_RDWR | libc::O_CLOEXEC;
+                check(libc::open(c"/tmp".as_ptr(), flags, 0o600))?
+            }
+            made => made?,
+        };
+        Ok(OwnedFd::from_raw_fd(file))
+    }
 }
 
 /// Ends this process without running destructors.

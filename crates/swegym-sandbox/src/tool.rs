@@ -155,7 +155,9 @@ pub(crate) fn start_keeper(
 ) -> io::Result<Child> {
     #[expect(clippy::disallowed_methods, reason = "this is the helper the ban points to")]
     let mut command = Command::new(program);
-    command.args(arguments).arg(home).env_clear().stdin(Stdio::from(socket)).stdout(Stdio::null());
+    command.args(arguments).current_dir(home).env_clear().stdin(Stdio::from(socket)).stdout(Stdio::null());
+    // Every box's first process shows these words, which say nothing of the host.
+    command.arg0("swegym");
     // What the C library sets aside for a thread it never gives back, and every
     // supervisor would hold its own.
     command.env("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");

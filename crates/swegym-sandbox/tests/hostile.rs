@@ -60,6 +60,96 @@ async fn the_host_is_out_of_reach() {
 }
 
 #[tokio::test]
+async fn the_machine_is_not_described() {
+    let world = world().await;
+    let sandbox = world.start().await;
+    for empty in
+        ["kallsyms", "keys", "key-users", "modules", "config.gz", "timer_list", "iomem", "interrupts"]
+    {
+        let line = format!("test ! -e /proc/{empty} || wc -c < /proc/{empty}");
+        assert!(matches!(&*out(&sandbox, &line).await, "" | "0\n"), "{empty}");
+    }
+    let command = out(&sandbox, "tr '\\0' ' ' < /proc/1/cmdline").await;
+    assert!(!command.contains('/') && command.len() < 40, "{command}");
+    let home = world.home.path().to_str().unwrap();
+    let shown =
+        out(&sandbox, "cat /proc/self/mountinfo /proc/mounts; cat /proc/*/cmdline /proc/*/environ").await;
+    assert!(shown.contains("overlay") && !shown.contains(home), "{shown}");
+    for setting in ["kernel/shmall", "kernel/hostname", "net/ipv4/ip_forward", "user/max_inotify_instances"] {
+        let done =
+            sh(&sandbox, &format!("cat /proc/sys/{setting} > /tmp/v && cat /tmp/v > /proc/sys/{setting}"))
+                .await;
+        assert!(!done.succeeded(), "{setting}");
+    }
+    // What the machine's owner put into /usr/local is not there; a box may put its own.
+    let before = out(&sandbox, "find /usr/local -type f | wc -l; find /usr/local -type l | wc -l").await;
+    assert_eq!(before, "0\n0\n");
+    assert_eq!(
+        out(
+            &sandbox,
+            "printf '#!/bin/sh\\necho own\\n' > /usr/local/bin/own; chmod +x /usr/local/bin/own; own"
+        )
+        .await,
+        "own\n"
+    );
+    let image = world.image.with_layer(sandbox.snapshot(swegym_sandbox::Extent::Image).await.unwrap());
+    let second = world.host.start_box(&image, &Default::default()).await.unwrap();
+    assert_eq!(out(&second, "own").await, "own\n");
+}
+
+#[tokio::test]
+async fn memory_that_no_process_has_mapped_counts_or_is_refused() {
+    let world = world().await;
+    let limits = Limits { memory_bytes: 256 << 20, disk_bytes: 64 << 20, ..Limits::default() };
+    let hoard = r#"
+import ctypes, mmap, os, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = libc.shmat.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+piece, held, kept = 8 << 20, 0, []
+def files():
+    fd = os.memfd_create("x")
+    kept.append(fd)
+    for _ in range(piece >> 20): os.write(fd, b"x" * (1 << 20))
+def system_v():
+    segment = libc.shmget(0, ctypes.c_size_t(piece), 0o1600)
+    if segment < 0: raise OSError(ctypes.get_errno(), "shmget")
+    at = libc.shmat(segment, None, 0)
+    ctypes.memset(at, 1, piece)
+    libc.shmdt(ctypes.c_void_p(at))
+def unmapped(fd=-1, flags=0x21):
+    at = libc.mmap(None, piece, 3, flags, fd, 0)
+    if at == ctypes.c_void_p(-1).value: raise OSError(ctypes.get_errno(), "mmap")
+    ctypes.memset(at, 1, piece)
+    libc.munmap(ctypes.c_void_p(at + 4096), ctypes.c_size_t(piece - 4096))
+def device():
+    fd = os.open("/dev/zero", os.O_RDWR)
+    unmapped(fd, 1)
+    os.close(fd)
+try:
+    while held < (4 << 30):
+        {"files": files, "system_v": system_v, "unmapped": unmapped, "device": device}[sys.argv[1]]()
+        held += piece
+except OSError as error: pass
+print(held >> 20, flush=True)
+time.sleep(1)
+"#;
+    for kind in ["files", "system_v", "unmapped", "device"] {
+        let sandbox = world.start_with(limits.clone()).await;
+        sandbox.write("/root/hoard.py", hoard.as_bytes(), None).await.unwrap();
+        let done = sh(&sandbox, &format!("python3 /root/hoard.py {kind}")).await;
+        let held: u64 = done.output.stdout_text().trim().parse().unwrap_or(0);
+        // A control group counts memory and disk together.
+        assert!(held <= 256 + 64 + 64, "{kind}: {held} MiB, {:?}", done.end);
+        assert_eq!(
+            out(&sandbox, "echo on; head -c 3 /dev/zero | od -An -tx1").await,
+            "on\n 00 00 00\n",
+            "{kind}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_program_that_ignores_interrupts_is_killed_with_its_children() {
     let world = world().await;
     let sandbox = world.start().await;
@@ -175,7 +265,13 @@ async fn a_full_disk_is_an_error_of_the_command_only() {
     assert_eq!((done.end, done.limit_hit), (End::Exited(1), Some(LimitHit::Disk)));
     let done = sh(&sandbox, "rm /root/big; head -c 100000000 /dev/zero > /tmp/big").await;
     assert_eq!(done.limit_hit, Some(LimitHit::Disk), "/tmp counts too");
-    assert_eq!(out(&sandbox, "rm /tmp/big; i=0; while touch /root/$i 2>/dev/null; do i=$((i+1)); [ $i -gt 100000 ] && break; done; test $i -lt 100000 && echo bounded").await, "bounded\n");
+    let names = "rm /tmp/big; python3 -c \"
+n = 0
+try:
+    while n < 100000: open(f'/root/{n}', 'w').close(); n += 1
+except OSError: print('bounded')
+\"";
+    assert_eq!(out(&sandbox, names).await, "bounded\n");
 }
 
 #[tokio::test]
@@ -276,4 +372,9 @@ async fn wait_until(done: impl Fn() -> bool) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("still there after five seconds");
+}
+
+#[test]
+fn the_same_holds_for_an_ordinary_user() {
+    common::again_as_an_ordinary_user("the_same_holds_for_an_ordinary_user");
 }

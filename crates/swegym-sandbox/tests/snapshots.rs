@@ -184,3 +184,8 @@ async fn depth_without_end_is_refused_by_name() {
     sandbox.written().await.unwrap();
     assert_eq!(out(&sandbox, "echo on").await, "on\n");
 }
+
+#[test]
+fn the_same_holds_for_an_ordinary_user() {
+    common::again_as_an_ordinary_user("the_same_holds_for_an_ordinary_user");
+}

@@ -29,10 +29,10 @@ use crate::settings::Environment;
 
 fn main() -> ExitCode {
     // Before there is a thread or much memory: the keeper forks for every box.
-    if let [_, verb, home] = std::env::args().collect::<Vec<_>>().as_slice()
+    if let [_, verb] = std::env::args().collect::<Vec<_>>().as_slice()
         && verb == session::KEEPER
     {
-        return match swegym_sandbox::keeper::run(home) {
+        return match swegym_sandbox::keeper::run() {
             Ok(()) => exit::DONE.into(),
             Err(_) => exit::UNEXPECTED.into(),
         };

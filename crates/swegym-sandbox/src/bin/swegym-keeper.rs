@@ -2,6 +2,5 @@
 //! that embed the sandbox; `swegym` carries the same code inside.
 
 fn main() -> std::io::Result<()> {
-    let home = std::env::args().next_back().unwrap_or_default();
-    swegym_sandbox::keeper::run(&home)
+    swegym_sandbox::keeper::run()
 }

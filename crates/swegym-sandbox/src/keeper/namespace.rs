@@ -13,7 +13,8 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use super::cgroup::Witnesses;
-use super::seccomp;
+use super::seccomp::{self, Memory};
+use super::users::LAYERS;
 use crate::supervisor;
 use crate::sys;
 use crate::wire::{BoxSpec, Reply};
@@ -35,6 +36,43 @@ const LINKS: [(&str, &str); 5] = [
     ("stderr", "/proc/self/fd/2"),
 ];
 
+/// What of `/proc` tells about the machine and not about the box, as runc hides it,
+/// and what it leaves in sight.
+const HIDDEN: [&str; 16] = [
+    "acpi",
+    "asound",
+    "config.gz",
+    "interrupts",
+    "iomem",
+    "kallsyms",
+    "kcore",
+    "key-users",
+    "keys",
+    "latency_stats",
+    "modules",
+    "sched_debug",
+    "scsi",
+    "slabinfo",
+    "timer_list",
+    "vmallocinfo",
+];
+
+/// What of the host's programs boxes do not see: what its owner put there.
+/// A box has a folder of its own in its place.
+const NOT_SHOWN: &str = "usr/local";
+
+/// Where nothing but the user says whose it is, a box may have so much of what
+/// the kernel counts by user.
+const SHARED_INOTIFY: &str = "16";
+const SHARED_QUEUES: u64 = 200_000;
+
+/// Signals and timers that may be pending.
+const PENDING: u64 = 4096;
+
+/// Pages of System V's shared memory, where no control group counts memory: the
+/// watchdog sees only what is attached.
+const SHARED_PAGES: &str = "16384";
+
 /// Capabilities kept inside the user namespace: what ordinary installers and
 /// test suites do as "root" (own files, switch user, low ports), nothing that
 /// reaches mounts, the network's set-up, other processes or the kernel.
@@ -46,16 +84,17 @@ const KEPT_CAPABILITIES: [u32; 8] = [0, 1, 3, 4, 5, 6, 7, 10];
 /// specification with the socket to the host.
 pub(super) fn enter(
     channel: OwnedFd,
+    layers: Option<OwnedFd>,
     witnesses: Option<Witnesses>,
     network: bool,
-    filter: &[libc::sock_filter],
 ) -> ! {
     let mut message = vec![0; 256 << 10];
     let Ok((n @ 1.., _)) = sys::receive_with_fd(channel.as_raw_fd(), &mut message) else { sys::exit_now(1) };
     let guess = BoxSpec::decode(&message[..n]).ok();
     let certain = message[0] == CERTAIN;
     let Ok(home) = fs::File::open(".").map(OwnedFd::from) else { sys::exit_now(1) };
-    let prepared = prepare(network);
+    let prepared = prepare(layers, network, witnesses.is_some());
+    let filter = &seccomp::filter(prepared.as_ref().map_or(Memory::Counted, |memory| *memory));
     // Boxes of a run resemble each other: most of this one may stand before it
     // is asked for. A guess that cannot be staged is no harm.
     let ahead = match guess.filter(|_| prepared.is_ok()).map(Root::stage) {
@@ -71,7 +110,7 @@ pub(super) fn enter(
     let _ = sys::set_time_slice(None);
     let Ok(spec) = BoxSpec::decode(&message[..n]) else { sys::exit_now(1) };
     drop((channel, message));
-    match prepared.and_then(|()| set_up(&spec, ahead, &home, witnesses.is_some(), filter)) {
+    match prepared.and_then(|_| set_up(&spec, ahead, &home, witnesses.is_some(), filter)) {
         Ok(upper) => {
             drop(home);
             let ready = Reply::Ready.frame();
@@ -100,12 +139,16 @@ enum Ahead {
     Settled(OwnedFd),
 }
 
-/// What is the same for every box.
-fn prepare(network: bool) -> Step<()> {
+/// What is the same for every box; gives how its memory is held.
+fn prepare(layers: Option<OwnedFd>, network: bool, has_cgroup: bool) -> Step<Memory> {
+    let shares_user = layers.is_none();
     at("becoming the box's user", become_the_box_user())?;
     // After the change of user, which clears it.
     at("tying the box to its keeper", sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as c_ulong))?;
     at("making mounts private", sys::mount("", "/", "", libc::MS_REC | libc::MS_PRIVATE, ""))?;
+    if let Some(layers) = layers {
+        at("showing the layers as the box's own", sys::attach_mount(&layers, LAYERS))?;
+    }
     // SAFETY: a constant name.
     at("naming the box", sys::check(unsafe { libc::sethostname(c"box".as_ptr(), 3) }).map(drop))?;
     if !network {
@@ -116,24 +159,55 @@ fn prepare(network: bool) -> Step<()> {
         "mounting memory for the writable layer",
         sys::mount("tmpfs", "mnt", "tmpfs", libc::MS_NODEV, "mode=0755"),
     )?;
-    let made = ["mnt/u", "mnt/w", "mnt/m", "mnt/t", "mnt/d", "mnt/p"].iter().try_for_each(fs::create_dir);
+    let made = ["mnt/u", "mnt/w", "mnt/m", "mnt/t", "mnt/d", "mnt/p", "mnt/e", "mnt/l"]
+        .iter()
+        .try_for_each(fs::create_dir);
     at("preparing the writable layer", made)?;
     at("mounting /tmp", fs::set_permissions("mnt/t", fs::Permissions::from_mode(0o1777)))?;
-    stage_devices()?;
+    stage_devices(has_cgroup)?;
     let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
     at("mounting /proc", sys::mount("proc", "mnt/p", "proc", flags, ""))?;
-    at("setting limits", set_common_limits())?;
+    if shares_user {
+        // A kernel that has no such limit has none to set.
+        let _ = fs::write("mnt/p/sys/user/max_inotify_instances", SHARED_INOTIFY);
+    }
+    let memory = match has_cgroup {
+        true => Memory::Counted,
+        false if fs::write("mnt/p/sys/kernel/shmall", SHARED_PAGES).is_ok() => Memory::Watched,
+        false => Memory::WatchedWithoutShared,
+    };
+    at("hiding parts of /proc", hide_the_machine())?;
+    at("setting limits", set_common_limits(shares_user))?;
     drop_unwanted_capabilities();
-    at("refusing new privileges", sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1))
+    at("refusing new privileges", sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1))?;
+    Ok(memory)
+}
+
+/// Puts nothing in the place of what is not the box's business, and keeps the
+/// kernel's settings as they are.
+fn hide_the_machine() -> io::Result<()> {
+    for name in HIDDEN {
+        let target = format!("mnt/p/{name}");
+        let Ok(kind) = fs::symlink_metadata(&target) else { continue };
+        let nothing = if kind.is_dir() { "mnt/e" } else { "mnt/d/null" };
+        sys::mount(nothing, &target, "", libc::MS_BIND, "")?;
+        if kind.is_dir() {
+            sys::make_read_only(&target)?;
+        }
+    }
+    sys::mount("mnt/p/sys", "mnt/p/sys", "", libc::MS_BIND, "")?;
+    sys::make_read_only("mnt/p/sys")
 }
 
 /// `/dev`, put together where it can be moved from in one piece.
-fn stage_devices() -> Step<()> {
+fn stage_devices(has_cgroup: bool) -> Step<()> {
     at("making /dev", sys::mount("mnt/d", "mnt/d", "", libc::MS_BIND, ""))?;
     for device in DEVICES {
         let target = format!("mnt/d/{device}");
         at("making /dev", fs::write(&target, ""))?;
-        at("showing a device", sys::mount(&format!("/dev/{device}"), &target, "", libc::MS_BIND, ""))?;
+        // It reads alike, and cannot be mapped: such memory is nobody's.
+        let source = if device == "zero" && !has_cgroup { "full" } else { device };
+        at("showing a device", sys::mount(&format!("/dev/{source}"), &target, "", libc::MS_BIND, ""))?;
     }
     for (link, target) in LINKS {
         at("making /dev", std::os::unix::fs::symlink(target, format!("mnt/d/{link}")))?;
@@ -222,6 +296,7 @@ impl Root {
 fn take_down_root(home: &OwnedFd) -> Step<()> {
     at("leaving a root", sys::change_folder(home))?;
     // Nothing is mounted there if the guess failed early.
+    let _ = sys::unmount("mnt/l");
     let _ = sys::unmount("mnt/m");
     // A volatile overlay leaves a mark that refuses another one.
     let anew = |folder: &str| fs::remove_dir_all(folder).and_then(|()| fs::create_dir(folder));
@@ -245,8 +320,16 @@ fn mount_root(spec: &BoxSpec) -> Step<OwnedFd> {
     at("mounting /tmp", sys::mount("../t", "tmp", "", libc::MS_BIND, ""))?;
     for folder in &spec.host_folders {
         let target = folder.trim_start_matches('/');
+        let hides = Path::new(NOT_SHOWN).starts_with(target) && Path::new("/").join(NOT_SHOWN).is_dir();
+        if hides {
+            at("making a folder of the box's own", fs::create_dir_all(NOT_SHOWN))?;
+            at("making a folder of the box's own", sys::mount(NOT_SHOWN, "../l", "", libc::MS_BIND, ""))?;
+        }
         at("showing the host's programs", sys::mount(folder, target, "", libc::MS_BIND | libc::MS_REC, ""))?;
         at("making the host's programs read-only", sys::make_read_only(target))?;
+        if hides {
+            at("making a folder of the box's own", sys::mount("../l", NOT_SHOWN, "", libc::MS_BIND, ""))?;
+        }
     }
     if spec.network {
         for file in ["etc/resolv.conf", "etc/hosts"] {
@@ -277,9 +360,15 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Limits that are every box's.
-fn set_common_limits() -> io::Result<()> {
+fn set_common_limits(shares_user: bool) -> io::Result<()> {
     sys::set_limit(libc::RLIMIT_CORE, 0)?;
-    sys::set_limit(libc::RLIMIT_NOFILE, 65_536)?;
+    // The kernel holds descriptors on their way against this limit of whoever sends
+    // some: below that of the host and the keeper, a box cannot stop these.
+    sys::set_limit(libc::RLIMIT_NOFILE, (sys::hard_limit(libc::RLIMIT_NOFILE)? / 2).min(65_536))?;
+    sys::set_limit(libc::RLIMIT_SIGPENDING, PENDING)?;
+    if shares_user {
+        sys::set_limit(libc::RLIMIT_MSGQUEUE, SHARED_QUEUES)?;
+    }
     sys::set_limit(libc::RLIMIT_MEMLOCK, 8 << 20)
 }
 

@@ -49,7 +49,20 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_settimeofday,
     libc::SYS_clock_settime,
     libc::SYS_quotactl,
+    libc::SYS_memfd_secret,
 ];
+
+/// How a box's memory is held to its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Memory {
+    /// By a control group, whatever it is.
+    Counted,
+    /// By the watchdog, which sees what processes have mapped. Memory that lives on
+    /// unmapped is refused: files without a folder, shared memory without a file.
+    Watched,
+    /// The same, where System V's shared memory cannot be bounded either.
+    WatchedWithoutShared,
+}
 
 /// Flags of `clone` that make a namespace.
 const NAMESPACE_FLAGS: libc::c_int = libc::CLONE_NEWUSER
@@ -73,8 +86,9 @@ const SECOND_TABLE: u32 = 0x4000_0000;
 /// The program to install, ready for `prctl`. Written out by hand: it is
 /// translated to machine code for every box, and a generator's output takes a
 /// tenth of a box's whole start.
-pub(super) fn filter() -> Vec<sock_filter> {
-    // Offsets in the kernel's `seccomp_data`: number 0, architecture 4, first argument 16.
+pub(super) fn filter(memory: Memory) -> Vec<sock_filter> {
+    // Offsets in the kernel's `seccomp_data`: number 0, architecture 4, arguments from
+    // 16 on, 8 each.
     let load = |offset: u32| step(BPF_LD | BPF_W | BPF_ABS, 0, 0, offset);
     let jump = |kind: u32, value: u32, yes: usize, no: usize| step(BPF_JMP | kind | BPF_K, yes, no, value);
     let answer = |action: u32| step(BPF_RET | BPF_K, 0, 0, action);
@@ -95,6 +109,22 @@ pub(super) fn filter() -> Vec<sock_filter> {
         answer(refuse),
         answer(libc::SECCOMP_RET_ALLOW),
     ];
+    if memory != Memory::Counted {
+        let none_left = libc::SECCOMP_RET_ERRNO | libc::ENOMEM as u32;
+        program.extend([
+            jump(BPF_JEQ, libc::SYS_memfd_create as u32, 0, 1),
+            answer(absent),
+            jump(BPF_JEQ, libc::SYS_mmap as u32, 0, 5),
+            load(16 + 3 * 8),
+            jump(BPF_JSET, libc::MAP_SHARED as u32, 0, 2),
+            jump(BPF_JSET, libc::MAP_ANONYMOUS as u32, 0, 1),
+            answer(none_left),
+            answer(libc::SECCOMP_RET_ALLOW),
+        ]);
+    }
+    if memory == Memory::WatchedWithoutShared {
+        program.extend([jump(BPF_JEQ, libc::SYS_shmget as u32, 0, 1), answer(absent)]);
+    }
     for (i, call) in REFUSED.iter().enumerate() {
         // To the last line but one, over the calls still to come and "allow".
         program.push(jump(BPF_JEQ, *call as u32, REFUSED.len() - i, 0));

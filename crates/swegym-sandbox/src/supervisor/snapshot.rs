@@ -4,7 +4,6 @@
 //! has the rights of its user, so that no way of misleading it reaches further
 //! than the box itself does.
 
-use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
@@ -21,14 +20,16 @@ use crate::wire::{EntryMark, PIECE, Reply, Request, WINDOW};
 /// Where the box's `/tmp` lies, seen from its writable layer (`keeper/namespace.rs`).
 const TMP_BESIDE_UPPER: &str = "../t";
 
-/// How long a process may take to stop. One that waits for a child that stopped
-/// before it became another program is let go on for a moment, now and again.
-const STILL_WITHIN: Duration = Duration::from_secs(2);
+/// How long processes may take to stop. They do when they get a core, so that
+/// only a machine that is overrun needs it.
+const STILL_WITHIN: Duration = Duration::from_secs(60);
 
 /// Between two looks at what has not stopped.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Looks until everybody may go on for a moment.
+/// A process that waits inside the kernel for a child to become another program
+/// stops when the child does that, and the child may have stopped before: after
+/// so many looks at nothing but such, everybody may go on for a moment.
 const LOOKS: u32 = 20;
 
 /// How long the host may take over a part of a snapshot.
@@ -201,33 +202,35 @@ fn stand_still() {
         if moving.is_empty() {
             return;
         }
-        let is_late = started.elapsed() > STILL_WITHIN;
-        if is_late {
-            moving.iter().for_each(|pid| _ = sys::kill(*pid, libc::SIGKILL));
-        }
-        looks += 1;
-        if looks % LOOKS == 0 && !is_late {
+        looks = if moving.iter().all(|(_, waits)| *waits) { looks + 1 } else { 0 };
+        if started.elapsed() > STILL_WITHIN {
+            moving.iter().for_each(|(pid, _)| _ = sys::kill(*pid, libc::SIGKILL));
+        } else if looks == LOOKS {
             sys::kill(-1, libc::SIGCONT);
+            looks = 0;
         }
         std::thread::sleep(PAUSE);
     }
 }
 
-/// Processes of the box with a thread that is neither stopped nor dead.
-fn moving() -> HashSet<libc::pid_t> {
-    let is_moving = |pid: &libc::pid_t| {
+/// Processes of the box with a thread that is neither stopped nor dead, and
+/// whether all those threads wait inside the kernel (`D`).
+fn moving() -> Vec<(libc::pid_t, bool)> {
+    let look = |pid: libc::pid_t| {
         let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-        let mut stats = threads.filter_map(|thread| fs::read(thread.path().join("stat")).ok());
-        stats.any(|stat| !is_still(&stat))
+        let states = threads.filter_map(|thread| state(&fs::read(thread.path().join("stat")).ok()?));
+        let moving: Vec<u8> =
+            states.filter(|state| !matches!(state, b'T' | b't' | b'Z' | b'X' | b'x')).collect();
+        (!moving.is_empty()).then(|| (pid, moving.iter().all(|state| *state == b'D')))
     };
-    watchdog::processes().into_iter().filter(is_moving).collect()
+    watchdog::processes().into_iter().filter_map(look).collect()
 }
 
-/// Whether a thread's line says that it stopped (`T`, `t`) or ended (`Z`, `X`).
-/// Its name comes before, in brackets, and may hold any.
-fn is_still(stat: &[u8]) -> bool {
-    let state = stat.iter().rposition(|byte| *byte == b')').and_then(|at| stat.get(at + 2));
-    state.is_none_or(|state| matches!(state, b'T' | b't' | b'Z' | b'X' | b'x'))
+/// The state that a thread's line tells. Its name comes before, in brackets, and
+/// may hold any.
+fn state(stat: &[u8]) -> Option<u8> {
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    stat.get(end + 2).copied()
 }
 
 #[cfg(test)]
@@ -236,8 +239,8 @@ mod tests {
 
     #[test]
     fn a_name_cannot_claim_that_a_thread_stands_still() {
-        assert!(is_still(b"7 (sleep) T 1 7"));
-        assert!(!is_still(b"7 (a) T 1) R 1 7"));
-        assert!(!is_still(b"7 (x) D 1 7"));
+        assert_eq!(state(b"7 (sleep) T 1 7"), Some(b'T'));
+        assert_eq!(state(b"7 (a) T 1) R 1 7"), Some(b'R'));
+        assert_eq!(state(b"7 (x"), None);
     }
 }

@@ -61,7 +61,7 @@ impl Watchdog {
         if self.processes.is_none() && pids.len() as u64 + 1 >= self.limits.processes {
             self.hit = Some(LimitHit::Processes);
         }
-        if self.memory.is_none() && memory_of(&pids) > self.limits.memory_bytes {
+        if self.memory.is_none() && memory_of(&pids) + unattached() > self.limits.memory_bytes {
             self.hit = Some(LimitHit::Memory);
             return true;
         }
@@ -126,4 +126,16 @@ fn memory_of(pids: &[libc::pid_t]) -> u64 {
         Some(text.split(' ').nth(1)?.parse::<u64>().ok()? * 4096)
     };
     pids.iter().filter_map(|pid| pss(pid).or_else(|| rss(pid))).sum()
+}
+
+/// Bytes of System V's shared memory that no process has attached. The kernel holds
+/// all of it to a limit of its own (`keeper/namespace.rs`).
+fn unattached() -> u64 {
+    let text = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+    let mut lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let Some(names) = lines.next() else { return 0 };
+    let place = |name: &str| names.iter().position(|n| *n == name);
+    let (Some(attached), Some(resident)) = (place("nattch"), place("rss")) else { return 0 };
+    let loose = lines.filter(|line| line.get(attached) == Some(&"0"));
+    loose.filter_map(|line| line.get(resident)?.parse::<u64>().ok()).sum()
 }
