@@ -3,13 +3,16 @@
 use std::ffi::OsStr;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use swegym_sandbox::sandbox::SCRATCH;
 use swegym_sandbox::{Sandbox, SandboxError, Written};
 
 use crate::patch::INDEX;
+
+/// A file beyond this length, in bytes, is in no patch.
+const LARGE: u64 = 32 << 20;
 
 /// What a box's writes come down to. A number differs from an earlier one of
 /// the same box where its part of the box does.
@@ -23,8 +26,11 @@ pub struct Changes {
     /// that count ([`Self::rules`]): while they are the same, an index has the
     /// right names. `None` where ours ([`INDEX`]) is gone.
     pub names: Option<u64>,
-    /// `.gitignore`, `.gitattributes` and the like, and `.git/info`.
+    /// `.gitignore`, `.gitattributes` and the like, `.git/info`, and which files are
+    /// [`Self::large`].
     pub rules: u64,
+    /// Files of the workspace that are too large for any patch.
+    pub large: Vec<PathBuf>,
     /// What [`Self::tree`] is of, where that is not much.
     pub files: Option<Arc<[Written]>>,
 }
@@ -48,7 +54,8 @@ impl Changes {
         let info = git.join("info");
         let mut has_index = false;
         let in_tree = |path: &Path| path.starts_with(workspace) && !path.starts_with(&git);
-        for Written { path, kind, stamp, .. } in &written {
+        let mut large = Vec::new();
+        for Written { path, kind, stamp, size, .. } in &written {
             if path.starts_with(SCRATCH) {
                 has_index |= path == Path::new(INDEX);
                 continue;
@@ -57,6 +64,10 @@ impl Changes {
             if in_tree(path) {
                 (path, kind, stamp).hash(tree);
                 (path, kind).hash(names);
+                if *size > LARGE {
+                    path.hash(rules);
+                    large.push(path.clone());
+                }
             }
             if path.starts_with(&info) || in_tree(path) && is_rule(path) {
                 (path, kind, stamp).hash(rules);
@@ -71,6 +82,7 @@ impl Changes {
             tree: tree.finish(),
             names: has_index.then(|| names.finish()),
             rules,
+            large,
             files: (files.len() <= Self::FEW).then(|| files.into()),
         }
     }

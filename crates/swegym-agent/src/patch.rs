@@ -15,7 +15,7 @@ mod ground;
 mod index;
 mod section;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,6 +78,8 @@ pub struct PatchTaker {
     workspace: String,
     base_commit: String,
     excluded: String,
+    /// New files that are too large for any patch.
+    large: Vec<PathBuf>,
     ground: Arc<Ground>,
     /// The names that our index has, as [`Changes::names`].
     indexed: Option<u64>,
@@ -103,6 +105,7 @@ impl PatchTaker {
             workspace: workspace.to_owned(),
             base_commit: base_commit.to_owned(),
             excluded: format!("{CACHES}{scratch}"),
+            large: Vec::new(),
             ground,
             indexed: None,
             ruled: None,
@@ -152,13 +155,18 @@ impl PatchTaker {
 
     /// Puts there what git is told to read, but for our index.
     async fn furnish(&self, sandbox: &dyn Sandbox) -> Result<(), SandboxError> {
-        sandbox.write(&format!("{SCRATCH}/exclude"), self.excluded.as_bytes(), None).await?;
+        let large = self.large.iter().filter_map(|path| rule_for(path.strip_prefix(&self.workspace).ok()?));
+        let excluded: String = std::iter::once(self.excluded.clone()).chain(large).collect();
+        sandbox.write(&format!("{SCRATCH}/exclude"), excluded.as_bytes(), None).await?;
         // Git names objects by paths that need this folder.
         sandbox.write(&format!("{SCRATCH}/objects/.kept"), b"", None).await
     }
 
     /// Makes our index that of the commit again.
     async fn start_over(&self, sandbox: &dyn Sandbox) -> Result<(), SandboxError> {
+        // Ours would take more of the agent's disk with every one that is no longer needed.
+        let line = format!("rm -rf {SCRATCH}/objects");
+        sandbox.exec(Command::shell(&line, PATIENCE)).await?;
         self.furnish(sandbox).await?;
         match self.ground.index() {
             Some(index) => sandbox.write(INDEX, index, None).await,
@@ -271,7 +279,11 @@ impl PatchTaker {
         self.indexed = None;
         // Names that are ignored now would stay in an index that has them.
         if changes.names.is_none() || self.ruled.is_some_and(|rules| rules != changes.rules) {
+            self.large.clone_from(&changes.large);
             self.start_over(sandbox).await?;
+        } else if self.large != changes.large {
+            self.large.clone_from(&changes.large);
+            self.furnish(sandbox).await?;
         }
         self.ruled = Some(changes.rules);
         if !self.add(sandbox).await?.succeeded() {
@@ -420,6 +432,17 @@ fn came_back(patch: &str, workspace: &str, changes: &Changes) -> Vec<String> {
     let is_deleted = |section: &str| second_line(section).starts_with("deleted file ");
     let back = sections.iter().filter(|(name, section)| is_deleted(section) && is_there(name));
     back.map(|(name, _)| name.to_string()).collect()
+}
+
+/// The line of a `.gitignore` that names one path from the top; none does where a
+/// name holds a line's end.
+fn rule_for(path: &Path) -> Option<String> {
+    let path = path.to_str().filter(|path| !path.contains('\n'))?;
+    let escaped: String = path
+        .chars()
+        .flat_map(|c| ['\\', c].into_iter().skip(usize::from(c.is_alphanumeric() || c == '/')))
+        .collect();
+    Some(format!("/{escaped}\n"))
 }
 
 /// What a section says first: of what kind the change is.

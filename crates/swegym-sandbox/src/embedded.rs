@@ -204,6 +204,7 @@ impl Host {
         Ok(EmbeddedSandbox {
             connection: opened?,
             disk_bytes: settings.limits.disk_bytes,
+            growth: AtomicU64::new(settings.limits.snapshot_bytes),
             lease: guard,
             underway: tokio::sync::Mutex::default(),
         })
@@ -346,6 +347,8 @@ pub struct EmbeddedSandbox {
     connection: Connection,
     /// What it may write.
     disk_bytes: u64,
+    /// What its snapshots may still add to the store.
+    growth: AtomicU64,
     lease: Lease,
     /// The session's command that somebody will come back to.
     underway: tokio::sync::Mutex<Option<Awaited>>,
@@ -494,7 +497,7 @@ impl Sandbox for EmbeddedSandbox {
 
     async fn snapshot(&self, extent: Extent) -> Result<LayerId, SandboxError> {
         let store = self.lease.shared.store.clone();
-        snapshot::take(&self.connection, store, extent, self.disk_bytes).await
+        snapshot::take(&self.connection, store, extent, self.disk_bytes, &self.growth).await
     }
 
     async fn written(&self) -> Result<Vec<Written>, SandboxError> {

@@ -15,6 +15,9 @@ pub struct Limits {
     pub cpu_cores: f64,
     /// Processor time of any one process.
     pub cpu_time: Duration,
+    /// Bytes that all snapshots of the box together may add to the store: a box can
+    /// write another file of its disk's size for each.
+    pub snapshot_bytes: u64,
 }
 
 impl Default for Limits {
@@ -25,6 +28,7 @@ impl Default for Limits {
             processes: 512,
             cpu_cores: 0.0,
             cpu_time: Duration::from_secs(3600),
+            snapshot_bytes: 4 << 30,
         }
     }
 }

@@ -172,6 +172,8 @@ pub struct Written {
     pub executable: bool,
     /// A folder in whose place there was one that it has nothing of.
     pub replaces: bool,
+    /// Size of a file, in bytes.
+    pub size: u64,
     /// Changes when what is there does; of a folder, only when it becomes another
     /// one. It means nothing outside this box.
     pub stamp: u64,

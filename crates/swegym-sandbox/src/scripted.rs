@@ -162,7 +162,8 @@ impl Sandbox for ScriptedSandbox {
             let mut hash = DefaultHasher::new();
             bytes.hash(&mut hash);
             let (path, kind) = (path.into(), EntryKind::File);
-            Written { path, kind, executable: false, replaces: false, stamp: hash.finish() }
+            let size = bytes.len() as u64;
+            Written { path, kind, executable: false, replaces: false, size, stamp: hash.finish() }
         };
         Ok(files.map(written).collect())
     }

@@ -334,7 +334,8 @@ impl Reply {
                 let mut p = p.u8(9).u32(*job).u8(u8::from(*last)).u32(entries.len() as u32);
                 for e in entries {
                     let marks = u8::from(e.executable) | u8::from(e.replaces) << 1;
-                    p = p.bytes(e.path.as_os_str().as_bytes()).u8(e.kind as u8).u8(marks).u64(e.stamp);
+                    p = p.bytes(e.path.as_os_str().as_bytes()).u8(e.kind as u8).u8(marks);
+                    p = p.u64(e.size).u64(e.stamp);
                 }
                 p
             }
@@ -396,7 +397,7 @@ impl Reply {
                     let path = OsStr::from_bytes(g.bytes()?).into();
                     let (kind, marks) = (get_kind(g)?, g.u8()?);
                     let (executable, replaces) = (marks & 1 != 0, marks & 2 != 0);
-                    Ok(Written { path, kind, executable, replaces, stamp: g.u64()? })
+                    Ok(Written { path, kind, executable, replaces, size: g.u64()?, stamp: g.u64()? })
                 };
                 let entries = (0..count).map(|_| entry(g)).collect::<io::Result<_>>()?;
                 Self::Wrote { job, entries, last }
@@ -472,6 +473,8 @@ impl BoxSpec {
                 processes: g.u64()?,
                 cpu_cores: f64::from_bits(g.u64()?),
                 cpu_time: std::time::Duration::from_secs(g.u64()?),
+                // The host's own business.
+                ..Limits::default()
             },
             workdir: g.text()?,
             env: (0..g.u32()?).map(|_| Ok((g.text()?, g.text()?))).collect::<io::Result<_>>()?,
@@ -527,6 +530,7 @@ mod tests {
                     kind: EntryKind::Folder,
                     executable: false,
                     replaces: true,
+                    size: 8,
                     stamp: 7,
                 }],
                 last: true,

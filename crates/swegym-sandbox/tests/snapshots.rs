@@ -173,6 +173,20 @@ async fn the_store_grows_by_what_a_box_holds_and_no_more() {
 }
 
 #[tokio::test]
+async fn the_snapshots_of_a_box_together_have_an_end() {
+    let world = world().await;
+    let sandbox = world.start_with(Limits { snapshot_bytes: 30 << 20, ..Limits::default() }).await;
+    for step in 0..4 {
+        sh(&sandbox, "head -c 9000000 /dev/urandom > /root/another").await;
+        let taken = sandbox.snapshot(Extent::Whole).await;
+        assert_eq!(taken.is_ok(), step < 3, "{step} {taken:?}");
+    }
+    // What is in the store already costs nothing.
+    sh(&sandbox, "rm /root/another").await;
+    sandbox.snapshot(Extent::Whole).await.unwrap();
+}
+
+#[tokio::test]
 async fn depth_without_end_is_refused_by_name() {
     let world = world().await;
     let sandbox = world.start().await;

@@ -111,6 +111,27 @@ async fn begin(sandbox: &EmbeddedSandbox, base: &str, ground: Arc<Ground>) -> Pa
 }
 
 #[tokio::test]
+async fn files_too_large_for_a_patch_take_no_room_and_do_not_spoil_it() {
+    let repository = make_repository().await;
+    let sandbox = repository.start_box().await;
+    let mut taker = begin(&sandbox, &repository.base, Arc::default()).await;
+    let mut patch = String::new();
+    // The box's disk is one GiB.
+    for step in 0..6 {
+        let deed = format!("head -c 250000000 /dev/urandom > 'dir/co[re] 1' && echo {step} > a.txt");
+        patch = take(&sandbox, &mut taker, &deed, &patch).await;
+        assert!(patch.contains(&format!("\n+{step}\n")) && !patch.contains("co[re]"), "{patch}");
+    }
+    patch = take(&sandbox, &mut taker, "head -c 1000 /dev/zero > 'dir/co[re] 1'", &patch).await;
+    assert!(patch.contains("co[re]"), "{patch}");
+    patch =
+        take(&sandbox, &mut taker, "head -c 250000000 /dev/urandom > 'dir/co[re] 1'; echo n > new", &patch)
+            .await;
+    assert!(!patch.contains("co[re]") && patch.contains("b/new"), "{patch}");
+    assert!(line(&sandbox, "du -sm /tmp/.swegym | cut -f1").await.trim().parse::<u32>().unwrap() < 20);
+}
+
+#[tokio::test]
 async fn the_short_way_gives_the_patch_of_the_long_one() {
     let repository = make_repository().await;
     let base = &repository.base;

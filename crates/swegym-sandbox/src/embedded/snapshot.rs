@@ -2,6 +2,7 @@
 //! keeps it.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc as std_mpsc;
 
 use tokio::sync::mpsc;
@@ -15,19 +16,22 @@ use crate::wire::{EntryMark, Reply, Request, WINDOW};
 /// and take no room.
 const LENGTHS: u64 = 2;
 
-/// Freezes what a box with this much disk wrote.
+/// Freezes what a box with this much disk wrote. `growth` are the bytes that its
+/// snapshots may still add to the store.
 pub(super) async fn take(
     connection: &Connection,
     store: Store,
     extent: Extent,
     disk_bytes: u64,
+    growth: &AtomicU64,
 ) -> Result<LayerId, SandboxError> {
     let whole = extent == Extent::Whole;
     let room = disk_bytes.saturating_mul(LENGTHS);
     let mut replies = connection.ask(|job| Request::Snapshot { job, whole, room }).await?;
     let (feed, told) = std_mpsc::channel();
     let (took, mut taken) = mpsc::unbounded_channel();
-    let keeping = tokio::task::spawn_blocking(move || keep(&store, &told, room, &took));
+    let left = growth.load(Ordering::Relaxed);
+    let keeping = tokio::task::spawn_blocking(move || keep(&store, &told, (room, left), &took));
     let mut under_way = 0;
     let ended = loop {
         tokio::select! {
@@ -47,7 +51,8 @@ pub(super) async fn take(
         }
     };
     drop(feed);
-    let kept = keeping.await.map_err(|_| SandboxError::Gone)?;
+    let (kept, left) = keeping.await.map_err(|_| SandboxError::Gone)?;
+    growth.store(left, Ordering::Relaxed);
     match ended? {
         0 => {}
         libc::ENAMETOOLONG => return Err(SandboxError::TooMuch("its folders lie too deep in one another")),
@@ -60,24 +65,25 @@ pub(super) async fn take(
     })
 }
 
-/// Keeps what comes until nothing more does.
+/// Keeps what comes until nothing more does; gives what the store may still grow by.
 fn keep(
     store: &Store,
     told: &std_mpsc::Receiver<Reply>,
-    room: u64,
+    (room, growth): (u64, u64),
     took: &mpsc::UnboundedSender<usize>,
-) -> Result<LayerId, StoreError> {
-    let mut freezer: Result<_, StoreError> = Ok(Freezer::new(store, room));
+) -> (Result<LayerId, StoreError>, u64) {
+    let mut freezer = Freezer::new(store, room, growth);
+    let mut all = Ok(());
     for reply in told {
-        let bytes = frame_length(&reply);
-        freezer = freezer.and_then(|mut freezer| {
-            put(&mut freezer, &reply)?;
-            Ok(freezer)
-        });
+        // What cannot be kept is heard to its end.
+        if all.is_ok() {
+            all = put(&mut freezer, &reply);
+        }
         // Nobody waits for it any longer where this fails.
-        let _ = took.send(bytes);
+        let _ = took.send(frame_length(&reply));
     }
-    freezer?.finish()
+    let left = freezer.growth();
+    (all.and_then(|()| freezer.finish()), left)
 }
 
 fn put(freezer: &mut Freezer<'_>, reply: &Reply) -> Result<(), StoreError> {

@@ -34,6 +34,8 @@ pub(crate) struct Freezer<'a> {
     folders: Vec<PathBuf>,
     /// Bytes of files that may still come.
     room: u64,
+    /// Bytes that the store may still grow by.
+    growth: u64,
     file: Option<Incoming>,
 }
 
@@ -61,7 +63,7 @@ pub(super) fn freeze_folder(
     keep: &dyn Fn(&Path) -> bool,
 ) -> Result<LayerId, StoreError> {
     let opened = fs::File::open(folder).map_err(StoreError::io("read the folder", folder))?;
-    let mut freezer = Freezer::new(store, u64::MAX);
+    let mut freezer = Freezer::new(store, u64::MAX, u64::MAX);
     let mut here = PathBuf::new();
     for part in at.components() {
         here.push(part);
@@ -90,9 +92,10 @@ impl From<StoreError> for Broken {
 }
 
 impl<'a> Freezer<'a> {
-    /// A layer of at most this many bytes in files, counted by their lengths.
-    pub(crate) fn new(store: &'a Store, room: u64) -> Self {
-        Self { store, list: Vec::new(), folders: vec![PathBuf::new()], room, file: None }
+    /// A layer of at most `room` bytes in files, counted by their lengths, of which
+    /// at most `growth` are new to the store.
+    pub(crate) fn new(store: &'a Store, room: u64, growth: u64) -> Self {
+        Self { store, list: Vec::new(), folders: vec![PathBuf::new()], room, growth, file: None }
     }
 
     fn tree(
@@ -141,7 +144,8 @@ impl<'a> Freezer<'a> {
     pub(crate) fn link(&mut self, path: &Path, target: &[u8]) -> Result<(), StoreError> {
         self.enter(path)?;
         self.take_room(target.len())?;
-        let digest = self.store.add_bytes(target, false)?;
+        let (digest, grown) = self.store.add_bytes(target, false)?;
+        self.take_growth(grown)?;
         self.note(b'l', path, digest.hex().as_bytes());
         Ok(())
     }
@@ -179,13 +183,20 @@ impl<'a> Freezer<'a> {
     /// The file that was begun is whole.
     pub(crate) fn end_file(&mut self) -> Result<(), StoreError> {
         let Some(file) = self.file.take() else { return Err(nonsense(Path::new(""))) };
-        let (digest, length) = match file.rest {
-            None => (self.store.add_bytes(&file.start, file.executable)?, file.start.len() as u64),
+        let length = file.rest.as_ref().map_or(file.start.len() as u64, |rest| rest.length);
+        let (digest, grown) = match file.rest {
+            None => self.store.add_bytes(&file.start, file.executable)?,
             Some(rest) => rest.place(self.store, file.executable)?,
         };
+        self.take_growth(grown)?;
         let content = format!("{} {length}", digest.hex());
         self.note(if file.executable { b'x' } else { b'f' }, &file.path, content.as_bytes());
         Ok(())
+    }
+
+    /// Bytes that the store may still grow by.
+    pub(crate) fn growth(&self) -> u64 {
+        self.growth
     }
 
     /// The layer, once everything was told.
@@ -215,6 +226,13 @@ impl<'a> Freezer<'a> {
         let left = self.room.checked_sub(bytes as u64);
         self.room = left.ok_or(StoreError::TooMuch("its files are longer than the box's disk is large"))?;
         Ok(())
+    }
+
+    fn take_growth(&mut self, bytes: u64) -> Result<(), StoreError> {
+        let left = self.growth.checked_sub(bytes);
+        // What is in the store by now was paid for.
+        self.growth = left.unwrap_or(0);
+        left.map(|_| ()).ok_or(StoreError::TooMuch("its snapshots together have the room that they may have"))
     }
 
     /// One line of the list: kind, what identifies the content, path. Newlines
@@ -253,13 +271,13 @@ impl Partial {
         write_around_holes(&mut self.file, bytes).map_err(StoreError::io("write", &self.path))
     }
 
-    /// Makes it an object; gives its digest and length.
+    /// Makes it an object; gives its digest, and bytes that are new to the store.
     fn place(mut self, store: &Store, executable: bool) -> Result<(Digest, u64), StoreError> {
         // A hole at the end has no last byte that was written.
         self.file.set_len(self.length).map_err(StoreError::io("write", &self.path))?;
         let digest = Digest::from_bytes(std::mem::take(&mut self.hash).finalize().into());
-        store.place_object(&self.path, digest, executable)?;
-        Ok((digest, self.length))
+        let is_new = store.place_object(&self.path, digest, executable)?;
+        Ok((digest, if is_new { self.length } else { 0 }))
     }
 }
 
@@ -299,29 +317,32 @@ impl Store {
         self.home.join("store/objects").join(folder).join(object_name(hex, executable))
     }
 
-    fn add_bytes(&self, bytes: &[u8], executable: bool) -> Result<Digest, StoreError> {
+    /// Gives the digest, and bytes that are new to the store.
+    fn add_bytes(&self, bytes: &[u8], executable: bool) -> Result<(Digest, u64), StoreError> {
         let digest = Digest::of(bytes);
-        if !self.object(&digest.hex(), executable).exists() {
-            let partial = self.home.join("tmp").join(work_name());
-            let written = fs::write(&partial, bytes);
-            if written.is_err() {
-                let _ = fs::remove_file(&partial);
-            }
-            written.map_err(StoreError::io("write", &partial))?;
-            self.place_object(&partial, digest, executable)?;
+        if self.object(&digest.hex(), executable).exists() {
+            return Ok((digest, 0));
         }
-        Ok(digest)
+        let partial = self.home.join("tmp").join(work_name());
+        let written = fs::write(&partial, bytes);
+        if written.is_err() {
+            let _ = fs::remove_file(&partial);
+        }
+        written.map_err(StoreError::io("write", &partial))?;
+        let is_new = self.place_object(&partial, digest, executable)?;
+        Ok((digest, if is_new { bytes.len() as u64 } else { 0 }))
     }
 
-    fn place_object(&self, partial: &Path, digest: Digest, executable: bool) -> Result<(), StoreError> {
+    /// False if it was there.
+    fn place_object(&self, partial: &Path, digest: Digest, executable: bool) -> Result<bool, StoreError> {
         let object = self.object(&digest.hex(), executable);
         if object.exists() {
-            return fs::remove_file(partial).map_err(StoreError::io("remove", partial));
+            return fs::remove_file(partial).map(|()| false).map_err(StoreError::io("remove", partial));
         }
         let folder = object.parent().unwrap_or(&self.home);
         fs::create_dir_all(folder).map_err(StoreError::io("make the folder", folder))?;
         finish_file(partial, executable).map_err(StoreError::io("finish", partial))?;
-        fs::rename(partial, &object).map_err(StoreError::io("place", &object))
+        fs::rename(partial, &object).map(|()| true).map_err(StoreError::io("place", &object))
     }
 }
 
@@ -357,7 +378,7 @@ mod tests {
             (&["a"], "a/./b"),
         ];
         for (folders, path) in refused {
-            let mut freezer = Freezer::new(&store, 100);
+            let mut freezer = Freezer::new(&store, 100, 100);
             for folder in folders {
                 freezer.folder(Path::new(folder), false).unwrap();
             }
@@ -365,12 +386,12 @@ mod tests {
             assert!(freezer.folder(Path::new(path), false).is_err(), "{path:?}");
         }
         // A link is no folder.
-        let mut freezer = Freezer::new(&store, 100);
+        let mut freezer = Freezer::new(&store, 100, 100);
         freezer.link(Path::new("l"), b"/etc").unwrap();
         assert!(freezer.begin_file(Path::new("l/passwd"), false).is_err());
-        assert!(Freezer::new(&store, 100).data(b"x").is_err());
-        assert!(Freezer::new(&store, 100).end_file().is_err());
-        let mut freezer = Freezer::new(&store, 100);
+        assert!(Freezer::new(&store, 100, 100).data(b"x").is_err());
+        assert!(Freezer::new(&store, 100, 100).end_file().is_err());
+        let mut freezer = Freezer::new(&store, 100, 100);
         freezer.begin_file(Path::new("cut"), false).unwrap();
         assert!(freezer.finish().is_err());
     }
@@ -378,7 +399,7 @@ mod tests {
     #[test]
     fn a_layer_has_the_room_that_was_agreed_on() {
         let (home, store) = store();
-        let mut freezer = Freezer::new(&store, 3 << 20);
+        let mut freezer = Freezer::new(&store, 3 << 20, 100 << 20);
         freezer.begin_file(Path::new("a"), false).unwrap();
         freezer.data(&vec![1; 2 << 20]).unwrap();
         assert!(matches!(freezer.data(&vec![1; 2 << 20]), Err(StoreError::TooMuch(_))));

@@ -46,6 +46,7 @@ fn add(written: &mut Vec<Written>, folder: &OwnedFd, at: &Path, depth: usize) ->
             kind,
             executable: kind == EntryKind::File && stat.st_mode & 0o100 != 0,
             replaces: inner.as_ref().is_some_and(tree::is_opaque),
+            size: if kind == EntryKind::File { stat.st_size as u64 } else { 0 },
             stamp: stamp(&stat, kind),
             path: path.clone(),
         });
