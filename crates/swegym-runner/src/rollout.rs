@@ -11,7 +11,7 @@ use swegym_agent::patch::Grounds;
 use swegym_agent::recorder::Recorder;
 use swegym_agent::scaffold::Prompts;
 use swegym_agent::{Attempt, Limits, Model, Scaffold, teacher};
-use swegym_core::chat::{CallForm, Sampling};
+use swegym_core::chat::{CallForm, Sampling, Usage};
 use swegym_core::record::{AttemptHead, RecordEvent};
 use swegym_core::trajectory::conduct::{Conduct, Sighting};
 use swegym_core::trajectory::stuck::Stuck;
@@ -313,6 +313,10 @@ fn summary(done: &Trajectory, instance: &Instance) -> Value {
         |s: &Sighting| json!({"conduct": s.conduct.name(), "step": s.step, "evidence": s.evidence});
     let conduct: Vec<_> = Conduct::sightings(&done.steps, &instance.repo).iter().map(sighting).collect();
     let turns = done.steps.iter().filter(|s| !s.actions.is_empty()).count();
+    // Of steps that count. What a kill made void was paid for and limits count it,
+    // but a run that was killed says what one says that was not.
+    let mut used = Usage::default();
+    done.steps.iter().for_each(|step| used.add(&step.usage));
     json!({
         "instance_id": done.head.instance_id.as_str(),
         "attempt": done.head.attempt,
@@ -326,11 +330,11 @@ fn summary(done: &Trajectory, instance: &Instance) -> Value {
         "malformed": done.steps.iter().filter(|s| s.problem.is_some()).count(),
         "stuck": stuck,
         "conduct": conduct,
-        "answers": done.answers,
-        "prompt_tokens": done.usage.prompt_tokens,
-        "completion_tokens": done.usage.completion_tokens,
-        "cached_tokens": done.usage.cached_tokens,
-        "cost_usd": done.usage.cost_usd,
+        "answers": done.steps.len(),
+        "prompt_tokens": used.prompt_tokens,
+        "completion_tokens": used.completion_tokens,
+        "cached_tokens": used.cached_tokens,
+        "cost_usd": used.cost_usd,
         "empty_patch": done.patch.trim().is_empty(),
         "patch": done.patch,
     })
