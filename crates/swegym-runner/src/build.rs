@@ -313,6 +313,7 @@ async fn install(
     let settings = BoxSettings {
         limits: context.settings.build_limits.clone(),
         network: true,
+        port: None,
         binds: vec![("tools".into(), "/mnt".into(), false), ("cache/uv".into(), "/srv".into(), true)],
     };
     let sandbox = context.host.start_box(image, &settings).await.map_err(|e| e.to_fault())?;

@@ -27,7 +27,7 @@ use crate::store::{LayerId, Store};
 use crate::wire::{BoxSpec, Get, KEEP_MODE, PIECE, Put, Reply, Request};
 use crate::{keeper, sys, tool};
 use awaited::Awaited;
-use connection::Connection;
+use connection::{Connection, Opening};
 
 /// How much longer than its own deadline a command may take to be reported,
 /// before the box counts as dead.
@@ -86,6 +86,9 @@ pub struct BoxSettings {
     pub limits: Limits,
     /// The host's network. Only image builds ask for it.
     pub network: bool,
+    /// A port of the box's own loopback at which this process answers: see
+    /// [`EmbeddedSandbox::take_listener`].
+    pub port: Option<u16>,
     /// Folders of the swegym home shown in the box: (path under home, path in the box, writable).
     pub binds: Vec<(String, String, bool)>,
 }
@@ -201,10 +204,11 @@ impl Host {
             });
         }
         lock(&shared.waiting).refused.remove(&id);
-        let (connection, upper) = opened?;
+        let (connection, Opening { upper, listener }) = opened?;
         Ok(EmbeddedSandbox {
             connection,
             upper: Arc::new(upper),
+            listener: Mutex::new(listener),
             lease: guard,
             underway: tokio::sync::Mutex::default(),
         })
@@ -219,6 +223,7 @@ impl Host {
             host_folders: image.base.host_folders(),
             binds: settings.binds.clone(),
             network: settings.network,
+            port: settings.port,
             limits: settings.limits.clone(),
             workdir: image.workdir.clone(),
             env: image.env.clone(),
@@ -344,12 +349,21 @@ impl Drop for Lease {
 pub struct EmbeddedSandbox {
     connection: Connection,
     upper: Arc<OwnedFd>,
+    listener: Mutex<Option<OwnedFd>>,
     lease: Lease,
     /// The session's command that somebody will come back to.
     underway: tokio::sync::Mutex<Option<Awaited>>,
 }
 
 impl EmbeddedSandbox {
+    /// The socket that listens at [`BoxSettings::port`], once, not blocking. It
+    /// belongs to the box's network, whoever holds it: what connects to it is
+    /// in the box.
+    #[must_use]
+    pub fn take_listener(&self) -> Option<std::net::TcpListener> {
+        lock(&self.listener).take().map(Into::into)
+    }
+
     async fn run(
         &self,
         request: impl FnOnce(u32) -> Request,

@@ -143,6 +143,9 @@ pub(crate) enum Request {
 /// Supervisor to host.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Reply {
+    /// Comes before [`Reply::Ready`] where the host answers at a port of the box.
+    /// Carries the listening socket as a descriptor.
+    Listening,
     /// The box stands. Carries the writable layer's folder as a descriptor.
     Ready,
     /// A step of the set-up failed.
@@ -258,6 +261,7 @@ impl Reply {
         let p = Put::default();
         match self {
             Self::Ready => p.u8(1),
+            Self::Listening => p.u8(8),
             Self::Failed { step, errno } => p.u8(2).bytes(step.as_bytes()).u32(*errno as u32),
             Self::Chunk { job, stream, tail, bytes } => {
                 p.u8(3).u32(*job).u8(u8::from(*stream == Stream::Stderr)).u8(u8::from(*tail)).bytes(bytes)
@@ -289,6 +293,9 @@ impl Reply {
         let kind = g.u8()?;
         if kind == 1 {
             return Ok(Self::Ready);
+        }
+        if kind == 8 {
+            return Ok(Self::Listening);
         }
         if kind == 2 {
             return Ok(Self::Failed { step: g.text()?, errno: g.u32()? as i32 });
@@ -353,6 +360,8 @@ pub(crate) struct BoxSpec {
     pub(crate) binds: Vec<(String, String, bool)>,
     /// The host's network and name resolution.
     pub(crate) network: bool,
+    /// The port of the box's loopback at which the host answers.
+    pub(crate) port: Option<u16>,
     pub(crate) limits: Limits,
     pub(crate) workdir: String,
     pub(crate) env: Vec<(String, String)>,
@@ -378,7 +387,12 @@ impl BoxSpec {
             p = p.bytes(source.as_bytes()).bytes(target.as_bytes()).u8(u8::from(*writable));
         }
         let l = &self.limits;
-        p = p.u8(u8::from(self.network)).u64(l.memory_bytes).u64(l.disk_bytes).u64(l.processes);
+        p = p
+            .u8(u8::from(self.network))
+            .u32(self.port.map_or(0, u32::from))
+            .u64(l.memory_bytes)
+            .u64(l.disk_bytes)
+            .u64(l.processes);
         p = p.u64(l.cpu_cores.to_bits()).u64(l.cpu_time.as_secs());
         p = p.bytes(self.workdir.as_bytes()).u32(self.env.len() as u32);
         for (name, value) in &self.env {
@@ -400,6 +414,7 @@ impl BoxSpec {
                 .map(|_| Ok((g.text()?, g.text()?, g.u8()? == 1)))
                 .collect::<io::Result<_>>()?,
             network: g.u8()? == 1,
+            port: u16::try_from(g.u32()?).ok().filter(|port| *port != 0),
             limits: Limits {
                 memory_bytes: g.u64()?,
                 disk_bytes: g.u64()?,

@@ -1,6 +1,6 @@
 //! One box's socket: requests out, replies sorted to whoever asked.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -42,15 +42,25 @@ pub(super) struct Replies {
     askers: Askers,
 }
 
+/// Descriptors that come with the supervisor's first words.
+pub(super) struct Opening {
+    /// The writable layer's folder.
+    pub(super) upper: OwnedFd,
+    /// Listens in the box, where that was asked for.
+    pub(super) listener: Option<OwnedFd>,
+}
+
 impl Connection {
-    /// Waits for the supervisor's first word and the descriptor that comes with it.
-    pub(super) async fn open(socket: OwnedFd) -> Result<(Self, OwnedFd), SandboxError> {
+    /// Waits for the supervisor's first words and the descriptors that come with them.
+    pub(super) async fn open(socket: OwnedFd) -> Result<(Self, Opening), SandboxError> {
         // SAFETY: an `OwnedFd` names one open descriptor for as long as it lives.
         let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
         let socket = socket.map_err(io::Error::from)?;
         let mut bytes = Vec::new();
-        let mut upper = None;
-        let first = loop {
+        // In the order of the words that they came with.
+        let mut descriptors = VecDeque::new();
+        let mut listener = None;
+        let last = loop {
             let mut buffer = [0; 512];
             let received =
                 socket.async_io(Interest::READABLE, |fd| sys::receive_with_fd(fd.as_raw_fd(), &mut buffer));
@@ -59,19 +69,25 @@ impl Connection {
                 return Err(SandboxError::Gone);
             }
             bytes.extend_from_slice(&buffer[..n]);
-            upper = upper.or(fd);
-            if let Some(length) = bytes.first_chunk::<4>().map(|b| u32::from_le_bytes(*b) as usize)
-                && bytes.len() >= 4 + length
-            {
-                break Reply::parse(&bytes[4..4 + length])?;
+            descriptors.extend(fd);
+            // One read may bring both words.
+            let word = loop {
+                match first_word(&mut bytes)? {
+                    Some(Reply::Listening) => listener = descriptors.pop_front(),
+                    word => break word,
+                }
+            };
+            if let Some(word) = word {
+                break word;
             }
         };
-        match (first, upper) {
+        match (last, descriptors.pop_front()) {
             (Reply::Ready, Some(upper)) => {
                 let socket = Arc::new(socket);
                 let askers: Askers = Arc::new(Mutex::new(Some(HashMap::new())));
                 tokio::spawn(sort_replies(Arc::clone(&socket), Arc::clone(&askers)));
-                Ok((Self { socket, turn: Default::default(), askers, next: AtomicU32::new(1) }, upper))
+                let connection = Self { socket, turn: Default::default(), askers, next: AtomicU32::new(1) };
+                Ok((connection, Opening { upper, listener }))
             }
             (Reply::Failed { step, errno }, _) => {
                 Err(SandboxError::Setup { step, source: io::Error::from_raw_os_error(errno) })
@@ -127,6 +143,15 @@ impl Drop for Connection {
     }
 }
 
+/// Takes the first word out of what was read, if it is whole.
+fn first_word(bytes: &mut Vec<u8>) -> io::Result<Option<Reply>> {
+    let length = bytes.first_chunk::<4>().map(|b| u32::from_le_bytes(*b) as usize);
+    let Some(frame) = length.and_then(|length| bytes.get(4..4 + length)) else { return Ok(None) };
+    let (word, length) = (Reply::parse(frame)?, 4 + frame.len());
+    bytes.drain(..length);
+    Ok(Some(word))
+}
+
 async fn sort_replies(socket: Arc<AsyncFd<OwnedFd>>, askers: Askers) {
     // Any error means that the box is gone or lies; either way it is over.
     let _ = sort(&socket, &askers).await;
@@ -179,7 +204,7 @@ async fn read_more(socket: &AsyncFd<OwnedFd>, inbox: &mut Vec<u8>) -> io::Result
 
 fn answer(reply: Reply, askers: &Askers) {
     let job = match &reply {
-        Reply::Ready | Reply::Failed { .. } => return,
+        Reply::Listening | Reply::Ready | Reply::Failed { .. } => return,
         Reply::Chunk { job, .. }
         | Reply::Done { job, .. }
         | Reply::Data { job, .. }

@@ -8,6 +8,7 @@
 use std::ffi::c_ulong;
 use std::fs;
 use std::io;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -71,11 +72,11 @@ pub(super) fn enter(
     let _ = sys::set_time_slice(None);
     let Ok(spec) = BoxSpec::decode(&message[..n]) else { sys::exit_now(1) };
     drop((channel, message));
-    match prepared.and_then(|()| set_up(&spec, ahead, &home, witnesses.is_some(), filter)) {
-        Ok(upper) => {
+    let stands = prepared.and_then(|()| set_up(&spec, ahead, &home, witnesses.is_some(), filter));
+    match stands.and_then(|upper| Ok((upper, listen(spec.port)?))) {
+        Ok((upper, listener)) => {
             drop(home);
-            let ready = Reply::Ready.frame();
-            if sys::send_with_fd(socket.as_raw_fd(), &ready, Some(upper.as_fd())).is_ok() {
+            if greet(&socket, &upper, listener).is_ok() {
                 supervisor::run(socket, upper, witnesses, &spec);
             }
             sys::exit_now(0)
@@ -87,6 +88,22 @@ pub(super) fn enter(
             sys::exit_now(1)
         }
     }
+}
+
+/// A socket for the host, which lies outside the box's network and answers in it.
+fn listen(port: Option<u16>) -> Step<Option<TcpListener>> {
+    let listener = port.map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port))).transpose();
+    let listener = listener.and_then(|l| l.map(|l| l.set_nonblocking(true).map(|()| l)).transpose());
+    at("listening for the host", listener)
+}
+
+/// Tells the host that the box stands, and gives it what it needs. The box
+/// keeps no listener: who is in it could answer in the host's place.
+fn greet(socket: &OwnedFd, upper: &OwnedFd, listener: Option<TcpListener>) -> io::Result<()> {
+    if let Some(listener) = listener {
+        sys::send_with_fd(socket.as_raw_fd(), &Reply::Listening.frame(), Some(listener.as_fd()))?;
+    }
+    sys::send_with_fd(socket.as_raw_fd(), &Reply::Ready.frame(), Some(upper.as_fd()))
 }
 
 /// What stands before the box is asked for.
