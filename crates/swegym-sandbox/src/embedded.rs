@@ -84,13 +84,9 @@ struct Waiting {
 pub struct BoxSettings {
     /// What it may use.
     pub limits: Limits,
-    /// The host's network. Only image builds ask for it.
-    pub network: bool,
     /// A port of the box's own loopback at which this process answers: see
     /// [`EmbeddedSandbox::take_listener`].
     pub port: Option<u16>,
-    /// Folders of the swegym home shown in the box: (path under home, path in the box, writable).
-    pub binds: Vec<(String, String, bool)>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -221,8 +217,6 @@ impl Host {
             id,
             layers,
             host_folders: image.base.host_folders(),
-            binds: settings.binds.clone(),
-            network: settings.network,
             port: settings.port,
             limits: settings.limits.clone(),
             workdir: image.workdir.clone(),

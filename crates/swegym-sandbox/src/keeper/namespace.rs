@@ -45,18 +45,13 @@ const KEPT_CAPABILITIES: [u32; 8] = [0, 1, 3, 4, 5, 6, 7, 10];
 /// Never returns. `channel` says once that the user map and the control groups
 /// stand, with a guess at what the box will be, and later brings the
 /// specification with the socket to the host.
-pub(super) fn enter(
-    channel: OwnedFd,
-    witnesses: Option<Witnesses>,
-    network: bool,
-    filter: &[libc::sock_filter],
-) -> ! {
+pub(super) fn enter(channel: OwnedFd, witnesses: Option<Witnesses>, filter: &[libc::sock_filter]) -> ! {
     let mut message = vec![0; 256 << 10];
     let Ok((n @ 1.., _)) = sys::receive_with_fd(channel.as_raw_fd(), &mut message) else { sys::exit_now(1) };
     let guess = BoxSpec::decode(&message[..n]).ok();
     let certain = message[0] == CERTAIN;
     let Ok(home) = fs::File::open(".").map(OwnedFd::from) else { sys::exit_now(1) };
-    let prepared = prepare(network);
+    let prepared = prepare();
     // Boxes of a run resemble each other: most of this one may stand before it
     // is asked for. A guess that cannot be staged is no harm.
     let ahead = match guess.filter(|_| prepared.is_ok()).map(Root::stage) {
@@ -118,16 +113,14 @@ enum Ahead {
 }
 
 /// What is the same for every box.
-fn prepare(network: bool) -> Step<()> {
+fn prepare() -> Step<()> {
     at("becoming the box's user", become_the_box_user())?;
     // After the change of user, which clears it.
     at("tying the box to its keeper", sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as c_ulong))?;
     at("making mounts private", sys::mount("", "/", "", libc::MS_REC | libc::MS_PRIVATE, ""))?;
     // SAFETY: a constant name.
     at("naming the box", sys::check(unsafe { libc::sethostname(c"box".as_ptr(), 3) }).map(drop))?;
-    if !network {
-        at("bringing up loopback", sys::bring_loopback_up())?;
-    }
+    at("bringing up loopback", sys::bring_loopback_up())?;
     // The size is the box's own, and set when it is known.
     at(
         "mounting memory for the writable layer",
@@ -209,17 +202,6 @@ struct Root {
 impl Root {
     fn stage(spec: BoxSpec) -> Step<Self> {
         let upper = mount_root(&spec)?;
-        for (source, target, writable) in &spec.binds {
-            // The sources are under the home folder, which is two levels up.
-            let source = format!("../../{source}");
-            at(
-                "showing a folder in the box",
-                sys::mount(&source, target.trim_start_matches('/'), "", libc::MS_BIND, ""),
-            )?;
-            if !writable {
-                at("making a folder read-only", sys::make_read_only(target.trim_start_matches('/')))?;
-            }
-        }
         Ok(Self { spec, upper })
     }
 
@@ -245,7 +227,7 @@ fn take_down_root(home: &OwnedFd) -> Step<()> {
     at("preparing the writable layer", anew("mnt/u").and_then(|()| anew("mnt/w")))
 }
 
-/// Mounts everything but the binds; enters it.
+/// Mounts everything; enters it.
 fn mount_root(spec: &BoxSpec) -> Step<OwnedFd> {
     // Every inode costs kernel memory that `size` does not count.
     let inodes = spec.limits.disk_bytes / 4096 + 1024;
@@ -264,13 +246,6 @@ fn mount_root(spec: &BoxSpec) -> Step<OwnedFd> {
         let target = folder.trim_start_matches('/');
         at("showing the host's programs", sys::mount(folder, target, "", libc::MS_BIND | libc::MS_REC, ""))?;
         at("making the host's programs read-only", sys::make_read_only(target))?;
-    }
-    if spec.network {
-        for file in ["etc/resolv.conf", "etc/hosts"] {
-            let source = fs::canonicalize(format!("/{file}"));
-            let source = at("finding the host's name resolution", source)?.to_string_lossy().into_owned();
-            at("showing the host's name resolution", sys::mount(&source, file, "", libc::MS_BIND, ""))?;
-        }
     }
     Ok(upper)
 }
