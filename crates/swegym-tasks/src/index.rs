@@ -225,6 +225,12 @@ impl Index {
         self
     }
 
+    /// Whether nothing is fetched.
+    #[must_use]
+    pub fn is_only_kept(&self) -> bool {
+        self.only_kept
+    }
+
     /// Every file of a project that may be chosen, in the index's order.
     ///
     /// # Errors
@@ -247,12 +253,13 @@ impl Index {
     pub fn page(&self, name: &str, room: &Room) -> Result<Vec<Release>, IndexError> {
         let name = normalise(name);
         for source in &self.sources {
-            if let Some(files) = self.page_of(source, &name, room)? {
+            let page = self.page_of(source, &name, room)?;
+            if let Some(files) = page.filter(|files| !(self.only_kept && files.is_empty())) {
                 return Ok(files);
             }
         }
         if self.only_kept {
-            return Err(IndexError::NotKept { what: format!("the page of `{name}`") });
+            return Err(IndexError::NotKept { what: format!("`{name}`") });
         }
         let index = self.sources.last().map(|source| source.url.clone()).unwrap_or_default();
         Err(IndexError::NoProject { name, index })
@@ -261,11 +268,14 @@ impl Index {
     fn page_of(&self, source: &Source, name: &str, room: &Room) -> Result<Option<Vec<Release>>, IndexError> {
         let address = format!("{}/{name}/", source.url);
         let fetched = || self.fetched_pages.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.only_kept || fetched().contains(&address) {
-            let kept = self.shelf.page(&address).map(|text| page::read(&text, &address));
-            if kept.is_some() || self.only_kept {
-                return Ok(kept);
-            }
+        let kept = || self.shelf.page(&address).map(|text| page::read(&text, &address));
+        if self.only_kept {
+            return Ok(kept().map(|files| self.kept_of(files)));
+        }
+        if fetched().contains(&address)
+            && let Some(files) = kept()
+        {
+            return Ok(Some(files));
         }
         let accept = format!("{JSON_PAGE}, text/html;q=0.1");
         let body = self.fetch(&address, &accept, |answer| {
@@ -291,6 +301,13 @@ impl Index {
             .map_err(|source| IndexError::Keep { path: self.shelf.page_path(&address), source })?;
         fetched().insert(address);
         Ok(Some(files))
+    }
+
+    /// A page may have been fetched for another version than the one that is wanted.
+    fn kept_of(&self, mut files: Vec<Release>) -> Vec<Release> {
+        let is_kept = |sha256: &String| self.shelf.file_path(sha256).is_file();
+        files.retain(|file| file.sha256.as_ref().is_some_and(is_kept));
+        files
     }
 
     /// The source archive of a version, or of the newest stable one.
@@ -356,7 +373,7 @@ impl Index {
             return Ok(kept);
         }
         if self.only_kept {
-            return Err(IndexError::NotKept { what: format!("the file `{}`", release.filename) });
+            return Err(IndexError::NotKept { what: format!("`{}`", release.filename) });
         }
         let mut partial = self.shelf.begin(sha256).map_err(keep)?;
         // Whoever was at it may have finished.

@@ -81,28 +81,36 @@ impl<'a> Installer<'a> {
         if done.succeeded() {
             return Ok(done.output.stdout_text());
         }
-        Err(install_fault(&done, what, &refusals))
+        Err(self.fault(&done, what, &refusals))
     }
-}
 
-fn install_fault(done: &Execution, what: &str, refusals: &[IndexError]) -> Fault {
-    let said = done.output.combined_text();
-    if done.limit_hit == Some(swegym_sandbox::limits::LimitHit::Disk) {
-        return Fault::new(Boundary::Task, "disk_limit", format!("{what} filled the box's disk"))
-            .with_hint("give builds more with --build-disk");
+    fn fault(&self, done: &Execution, what: &str, refusals: &[IndexError]) -> Fault {
+        let said = done.output.combined_text();
+        if done.limit_hit == Some(swegym_sandbox::limits::LimitHit::Disk) {
+            return Fault::new(Boundary::Task, "disk_limit", format!("{what} filled the box's disk"))
+                .with_hint("give builds more with --build-disk");
+        }
+        // What the mirror refused is why, if anything; a broken network is everybody's.
+        let broken = refusals.iter().find(|refusal| refusal.is_infrastructure());
+        if let Some(refusal) = broken.or(refusals.last()) {
+            let (boundary, code) = match refusal {
+                IndexError::Fetch { .. } => (Boundary::Sandbox, "network"),
+                IndexError::Keep { .. } => (Boundary::Sandbox, "cache"),
+                _ => (Boundary::Task, "not_fetched"),
+            };
+            let why = std::error::Error::source(refusal).map(|s| format!(": {s}")).unwrap_or_default();
+            let said = last_lines(&said, 4);
+            return Fault::new(boundary, code, format!("{what} failed: {refusal}{why}\n{said}"))
+                .with_hint(refusal.hint());
+        }
+        let fault = Fault::new(
+            Boundary::Task,
+            "does_not_install",
+            format!("{what} failed: {}", last_lines(&said, 8)),
+        );
+        if self.context.index.is_only_kept() {
+            return fault.with_hint("only what was fetched before was there: try --network index");
+        }
+        fault
     }
-    // What the mirror refused is why, if anything; a broken network is everybody's.
-    let broken = refusals.iter().find(|refusal| refusal.is_infrastructure());
-    if let Some(refusal) = broken.or(refusals.last()) {
-        let (boundary, code) = match refusal {
-            IndexError::Fetch { .. } => (Boundary::Sandbox, "network"),
-            IndexError::Keep { .. } => (Boundary::Sandbox, "cache"),
-            _ => (Boundary::Task, "not_fetched"),
-        };
-        let why = std::error::Error::source(refusal).map(|s| format!(": {s}")).unwrap_or_default();
-        let said = last_lines(&said, 4);
-        return Fault::new(boundary, code, format!("{what} failed: {refusal}{why}\n{said}"))
-            .with_hint(refusal.hint());
-    }
-    Fault::new(Boundary::Task, "does_not_install", format!("{what} failed: {}", last_lines(&said, 8)))
 }
