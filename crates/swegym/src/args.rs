@@ -113,9 +113,7 @@ pub(crate) struct InstallArgs {
 /// What a box that builds an image reaches, by way of us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Network {
-    /// The package index.
     Index,
-    /// Nothing: what was fetched before must do.
     None,
 }
 

@@ -58,7 +58,6 @@ def ask(request):
     with socket.create_connection(('127.0.0.1', 3141), 20) as s:
         s.sendall(request.replace('\n', '\r\n').encode())
         said = s.makefile('rb').readline()
-    assert said.startswith(b'HTTP/1.1 '), said
     return b' 200 ' in said
 def abstract():
     with socket.socket(socket.AF_UNIX) as s:
@@ -102,7 +101,7 @@ fn build_code_reaches_the_index_and_nothing_else() {
         "1.0",
         &[("setup.py", &setup("ours", "")), ("ours.py", "")],
     )]);
-    gym.write("curious/requirements.txt", "ours\n");
+    gym.write("curious/pyproject.toml", "[build-system]\nrequires = ['setuptools', 'ours']\n");
     let mut command = gym.command(&["build", &curious, "--out", "build"]);
     // A proxy that is used for nothing here.
     command.env("UV_INDEX", format!("mine={}", index.url())).env("NO_PROXY", "*");
@@ -120,7 +119,7 @@ import os
 spoilt = 0
 for top in ('/', '/mnt', '/srv', '/opt', '/root', '/tmp', '/var'):
     for folder, _, files in os.walk(top):
-        if folder.startswith(('/proc', '/sys', '/dev', '/usr')) or '/setuptools' in folder:
+        if folder.startswith(('/proc', '/sys', '/dev', '/usr')) or '/setuptools' in folder or '/builds-v0' in folder:
             continue
         for file in files:
             path = os.path.join(folder, file)
@@ -132,7 +131,7 @@ for top in ('/', '/mnt', '/srv', '/opt', '/root', '/tmp', '/var'):
                 spoilt += 1
             except OSError:
                 pass
-open('spoilt.txt', 'w').write(str(spoilt > 10))
+raise SystemExit('spoilt %d files' % spoilt)
 "#;
 
 #[test]
@@ -140,10 +139,10 @@ fn one_packages_build_code_does_not_change_another_packages_image() {
     let gym = Gym::new();
     let honest = project(&gym, "honest", "open('built.txt', 'w').write('x')", &wrote("built.txt", "x"));
     gym.must(&["build", &honest, "--out", "alone"]);
-    let hostile = project(&gym, "hostile", SPOIL, &wrote("spoilt.txt", "True"));
-    let output = gym.run(&["build", &hostile, "--out", "hostile"]);
-    // It has ruined its own pytest, and found files to ruin.
-    assert!(words(&output).contains("no test of `hostile` passes"), "{}", words(&output));
+    let hostile = project(&gym, "hostile", SPOIL, "def test_it():\n    pass\n");
+    let output = words(&gym.run(&["build", &hostile, "--out", "hostile"]));
+    let spoilt = output.split("spoilt ").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<u32>().ok());
+    assert!(spoilt.is_some_and(|files| files > 10), "{output}");
     gym.must(&["build", &honest, "--out", "after"]);
     assert_eq!(image(&gym, "alone"), image(&gym, "after"));
 }
@@ -185,7 +184,6 @@ fn what_an_index_cannot_vouch_for_is_refused() {
         ("weak", "the index gives no sha256 for `weak-1.0.tar.gz`"),
     ] {
         let project = project(&gym, "honest", "", "def test_it():\n    pass\n");
-        gym.write("honest/requirements.txt", &format!("{name}\n"));
         gym.write("honest/pyproject.toml", &format!("[build-system]\nrequires = ['setuptools', '{name}']\n"));
         // As a requirement of the build, and as the package itself.
         for (package, run) in [(project, format!("needs-{name}")), (name.to_owned(), format!("is-{name}"))] {
