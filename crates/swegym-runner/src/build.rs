@@ -1,9 +1,10 @@
 //! From a package to an image: source, dependencies by uv, one commit, bytecode.
 //!
-//! uv runs inside a box that has the host's network and nothing else of the
-//! host. Its cache is shared between builds only while nothing of a package is
-//! executed (wheels only); steps that run a package's own build code get a
-//! cache that is gone with the box, so that one package cannot poison another.
+//! uv, and the build code of packages that it starts, run inside a box that
+//! reaches the index (`mirror.rs`) and nothing else. All that they write is the
+//! box's: counted by its limit, and gone with it but for what is frozen.
+
+mod installer;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,11 +12,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use swegym_core::{Boundary, Digest, Fault};
-use swegym_sandbox::output::Keep;
 use swegym_sandbox::store::LayerId;
-use swegym_sandbox::{
-    BoxSettings, Command, EmbeddedSandbox, Execution, Extent, Image, Sandbox as _, SandboxError, tool,
-};
+use swegym_sandbox::{Extent, Image, Sandbox as _, SandboxError, tool};
 use swegym_tasks::package::{self, Package, PackageSpec};
 use swegym_tasks::recipe::{self, Recipe, RequirementSet};
 
@@ -23,6 +21,7 @@ use crate::context::Context;
 use crate::foundation::{self, Foundation};
 use crate::job::JobResult;
 use crate::testing::{JUNIT, TestPlan, TestRun, WORKDIR, last_lines, must_run, run_tests, start, stop};
+use installer::Installer;
 
 /// Runs of the untouched package's tests; only what passes in each can be an expectation.
 const BASELINE_RUNS: u32 = 2;
@@ -57,14 +56,15 @@ GIT_AUTHOR_DATE='2020-01-01T00:00:00Z' GIT_COMMITTER_NAME=swegym GIT_COMMITTER_E
 GIT_COMMITTER_DATE='2020-01-01T00:00:00Z'";
 
 /// Makes the working folder a repository with one commit, nothing to look
-/// back at, and an index without times, so that equal trees are equal bytes.
+/// back at, an index without times, and a pack that does not depend on which of
+/// several threads was faster, so that equal trees are equal bytes.
 pub(crate) fn commit_script() -> String {
     format!(
         "set -e; rm -rf .git; git -c init.defaultBranch=main init -q --template= .; mkdir -p .git/info; \
          git config core.logAllRefUpdates false; git config gc.auto 0; git config core.fileMode true; \
          printf '%s\\n' '*.egg-info/' '__pycache__/' '*.pyc' '.pytest_cache/' '.eggs/' 'build/' '.coverage' > .git/info/exclude; \
          git add -A .; {GIT_IDENTITY} git commit -q --allow-empty --no-verify --no-gpg-sign -m 'Initial state'; \
-         git repack -adq; git prune-packed -q; rm -f .git/COMMIT_EDITMSG .git/index; git read-tree HEAD; git rev-parse HEAD"
+         git -c pack.threads=1 repack -adq; git prune-packed -q; rm -f .git/COMMIT_EDITMSG .git/index; git read-tree HEAD; git rev-parse HEAD"
     )
 }
 
@@ -78,7 +78,7 @@ pub async fn build(context: &Context, spec: &PackageSpec) -> Result<JobResult, F
     let (package, recipe, source) = unpack(context, spec).await?;
     let image = foundation.image.with_layer(source);
     let mut best: Option<(Installed, Vec<TestRun>)> = None;
-    let mut refused = Vec::new();
+    let mut refused: Vec<(String, Fault)> = Vec::new();
     let now = &recipe.requirement_sets[..recipe.requirement_sets.len().min(SETS_TRIED)];
     let then = in_its_days(context, &package, now);
     for set in now.iter().chain(&then) {
@@ -96,12 +96,11 @@ pub async fn build(context: &Context, spec: &PackageSpec) -> Result<JobResult, F
                 }
             }
             Err(fault) if fault.boundary.is_infrastructure() => return Err(fault),
-            Err(fault) => refused.push(format!("{}: {}", set.from, fault.message)),
+            Err(fault) => refused.push((set.from.clone(), fault)),
         }
     }
     let Some((installed, runs)) = best else {
-        return Err(Fault::new(Boundary::Task, "does_not_install", format!("no requirement set of `{}` installs:\n{}", package.name, refused.join("\n")))
-            .with_hint("see which requirement does not resolve; an older Python (--python) or a cut-off date (--exclude-newer) often helps"));
+        return Err(nothing_installs(&package.name, &refused));
     };
     let passing = passing(&installed, &runs);
     if passing.is_empty() {
@@ -113,7 +112,7 @@ pub async fn build(context: &Context, spec: &PackageSpec) -> Result<JobResult, F
 /// The sets with what there was when the package came out, for packages that
 /// nothing of today fits; none where the user has named a date, or nobody knows one.
 fn in_its_days(context: &Context, package: &Package, sets: &[RequirementSet]) -> Vec<RequirementSet> {
-    let is_named = context.install.env.iter().any(|(name, _)| name == CUT_OFF);
+    let is_named = context.install.exclude_newer.is_some();
     let Some(date) = package.released.as_ref().filter(|_| !is_named) else { return Vec::new() };
     let day = date.split('T').next().unwrap_or_default();
     let dated = |set: &RequirementSet| RequirementSet {
@@ -137,6 +136,17 @@ fn committed(spec: &PackageSpec) -> Option<String> {
         [Path::new("-c"), Path::new("protocol.allow=never"), Path::new("-C"), path].into_iter().chain(ask);
     let said = tool::run("git", ask, Duration::from_secs(10)).ok()?;
     String::from_utf8_lossy(&said).lines().last().map(str::to_owned)
+}
+
+/// Why no set of requirements installs.
+fn nothing_installs(name: &str, refused: &[(String, Fault)]) -> Fault {
+    let reasons: Vec<String> =
+        refused.iter().map(|(from, fault)| format!("{from}: {}", fault.message)).collect();
+    let message = format!("no requirement set of `{name}` installs:\n{}", reasons.join("\n"));
+    let hint = refused.iter().find_map(|(_, fault)| fault.hint.clone()).unwrap_or_else(|| {
+        "see which requirement does not resolve; an older Python (--python) or a cut-off date (--exclude-newer) often helps".into()
+    });
+    Fault::new(Boundary::Task, "does_not_install", message).with_hint(hint)
 }
 
 /// Why no test can be relied on: a limit, the clock, or the tests themselves.
@@ -173,9 +183,8 @@ async fn unpack(context: &Context, spec: &PackageSpec) -> Result<(Package, Recip
         };
         let mut package = package::obtain(&spec, &index, folder.path()).map_err(|e| {
             // The network is machinery; a name that does not exist is not.
-            let network =
-                matches!(e, package::PackageError::Index(swegym_tasks::index::IndexError::Fetch { .. }));
-            let boundary = if network { Boundary::Sandbox } else { Boundary::Task };
+            let machinery = matches!(&e, package::PackageError::Index(error) if error.is_infrastructure());
+            let boundary = if machinery { Boundary::Sandbox } else { Boundary::Task };
             let why = std::error::Error::source(&e).map(|s| format!(": {s}")).unwrap_or_default();
             with_hint(Fault::new(boundary, "no_package", format!("{e}{why}")), e.hint())
         })?;
@@ -310,43 +319,34 @@ async fn install(
     recipe: &Recipe,
     set: &RequirementSet,
 ) -> Result<Installed, Fault> {
-    let settings = BoxSettings {
-        limits: context.settings.build_limits.clone(),
-        network: true,
-        binds: vec![("tools".into(), "/mnt".into(), false), ("cache/uv".into(), "/srv".into(), true)],
-    };
-    let sandbox = context.host.start_box(image, &settings).await.map_err(|e| e.to_fault())?;
-    let (version, until) = (&package.version, set.until.as_deref());
-    let installer = Installer { context, sandbox: &sandbox, version, until };
-    installer.prepare(&set.requirements).await?;
-    let python = &foundation.python;
-    installer
-        .uv(
-            Cache::Shared,
-            &format!("venv -q --no-project --python {python} /opt/venv"),
-            "making the environment",
-        )
-        .await?;
+    let until = set.until.as_deref();
+    let installer = Installer::start(context, image, &package.version, until).await?;
+    let sandbox = &installer.sandbox;
+    let text = set.requirements.join("\n") + "\n";
+    let written = sandbox.write("/tmp/requirements.txt", text.as_bytes(), Some(0o644));
+    written.await.map_err(|e| e.to_fault())?;
+    let make = format!("venv -q --no-project --python {} /opt/venv", foundation.python);
+    installer.uv(&make, "making the environment").await?;
     let wheels = "pip install -q --python /opt/venv/bin/python --only-binary :all: -r /tmp/requirements.txt";
     let any = "pip install -q --python /opt/venv/bin/python -r /tmp/requirements.txt";
-    if !set.requirements.is_empty() && installer.uv(Cache::Shared, wheels, "installing").await.is_err() {
-        installer.uv(Cache::Private, any, "installing the requirements").await?;
+    // What needs no code of a package to run is tried first.
+    if !set.requirements.is_empty() && installer.uv(wheels, "installing").await.is_err() {
+        installer.uv(any, "installing the requirements").await?;
     }
     let extras = if set.extras.is_empty() { String::new() } else { format!("[{}]", set.extras.join(",")) };
     let editable = format!("pip install -q --python /opt/venv/bin/python -e '{WORKDIR}{extras}'");
-    let runtime = installer.uv(Cache::Private, &editable, "installing the package").await;
-    runtime?;
-    let frozen = installer
-        .uv(Cache::Private, "pip freeze -q --python /opt/venv/bin/python --exclude-editable", "listing")
-        .await?;
+    installer.uv(&editable, "installing the package").await?;
+    let list = "pip freeze -q --python /opt/venv/bin/python --exclude-editable";
+    let frozen = installer.uv(list, "listing").await?;
     // Equal packages give equal layers: nothing with the time of this build
     // stays, neither uv's note about it nor bytecode that names it (-B); nor what
     // a build leaves in the source.
     let tidy = "[ ! -f Cargo.toml ] || rm -rf target; find /opt/venv -name uv_cache.json -delete; rm -rf /root/.cache /root/.local build; \
          find /opt/venv/lib -path '*.dist-info/RECORD' -exec sed -i '/uv_cache.json,/d' {} +; \
          /opt/venv/bin/python -B -m compileall -q -j 2 --invalidation-mode checked-hash /opt/venv/lib . >/dev/null; true";
-    must_run(&sandbox, tidy, "compiling").await?;
-    let commit = must_run(&sandbox, &commit_script(), "committing").await?.trim().to_owned();
+    let tidy = format!("rm -rf {}; {tidy}", installer::CACHE);
+    must_run(sandbox, &tidy, "compiling").await?;
+    let commit = must_run(sandbox, &commit_script(), "committing").await?.trim().to_owned();
     let layer = sandbox.snapshot(Extent::Image).await.map_err(|e| e.to_fault())?;
     sandbox.stop().await.map_err(|e| e.to_fault())?;
     let plan = TestPlan {
@@ -373,94 +373,6 @@ fn finished_image(mut image: Image, package: &Package, plan: &TestPlan) -> Image
         (TestPlan::LABEL.to_owned(), plan.to_label()),
     ]);
     image
-}
-
-/// Which cache a uv command writes to.
-#[derive(Clone, Copy)]
-enum Cache {
-    /// All builds'; only for commands that execute nothing of a package.
-    Shared,
-    /// Gone with the box.
-    Private,
-}
-
-struct Installer<'a> {
-    context: &'a Context,
-    sandbox: &'a EmbeddedSandbox,
-    version: &'a str,
-    until: Option<&'a str>,
-}
-
-impl Installer<'_> {
-    async fn prepare(&self, requirements: &[String]) -> Result<(), Fault> {
-        let text = requirements.join("\n") + "\n";
-        self.sandbox
-            .write("/tmp/requirements.txt", text.as_bytes(), Some(0o644))
-            .await
-            .map_err(|e| e.to_fault())?;
-        if let Some(certificates) = &self.context.install.certificates {
-            self.sandbox
-                .write("/tmp/certificates.pem", certificates, Some(0o644))
-                .await
-                .map_err(|e| e.to_fault())?;
-        }
-        Ok(())
-    }
-
-    async fn uv(&self, cache: Cache, arguments: &str, what: &str) -> Result<String, Fault> {
-        let line = format!("/mnt/uv --no-progress --no-config {arguments}");
-        let mut command = Command::shell(&line, self.context.settings.install_timeout)
-            .in_folder(WORKDIR)
-            .keeping(Keep { head: 1 << 20, tail: 64 << 10, kill_after: 64 << 20 })
-            .with_env(
-                "UV_CACHE_DIR",
-                match cache {
-                    Cache::Shared => "/srv",
-                    Cache::Private => "/tmp/uv-cache",
-                },
-            )
-            .with_env("UV_LINK_MODE", "copy")
-            .with_env("UV_PYTHON_DOWNLOADS", "never")
-            // There is no history to read a version from.
-            .with_env("SETUPTOOLS_SCM_PRETEND_VERSION", self.version)
-            .with_env("PBR_VERSION", self.version)
-            .with_env("PDM_BUILD_SCM_VERSION", self.version)
-            .with_env("POETRY_DYNAMIC_VERSIONING_BYPASS", self.version);
-        for (name, value) in &self.context.install.env {
-            command = command.with_env(name, value);
-        }
-        if let Some(date) = self.until {
-            command = command.with_env(CUT_OFF, date);
-        }
-        if self.context.install.certificates.is_some() {
-            command = command.with_env("SSL_CERT_FILE", "/tmp/certificates.pem");
-        }
-        let done = self.sandbox.exec(command).await.map_err(|e| e.to_fault())?;
-        if done.succeeded() {
-            return Ok(done.output.stdout_text());
-        }
-        Err(install_fault(&done, what))
-    }
-}
-
-fn install_fault(done: &Execution, what: &str) -> Fault {
-    let said = done.output.combined_text();
-    if done.limit_hit == Some(swegym_sandbox::limits::LimitHit::Disk) {
-        return Fault::new(Boundary::Task, "disk_limit", format!("{what} filled the box's disk"))
-            .with_hint("give builds more with --build-disk");
-    }
-    let network = [
-        "dns error",
-        "Connection refused",
-        "operation timed out",
-        "Network is unreachable",
-        "tcp connect error",
-    ];
-    if network.iter().any(|n| said.contains(n)) {
-        return Fault::new(Boundary::Sandbox, "network", format!("{what} failed: {}", last_lines(&said, 4)))
-            .with_hint("check the network, a proxy (HTTPS_PROXY) or --index-url");
-    }
-    Fault::new(Boundary::Task, "does_not_install", format!("{what} failed: {}", last_lines(&said, 8)))
 }
 
 fn result(

@@ -27,10 +27,8 @@ pub struct RunSettings {
 /// How packages are installed.
 #[derive(Debug, Clone, Default)]
 pub struct InstallSettings {
-    /// Variables for uv inside build boxes: index, proxies, cut-off date.
-    pub env: Vec<(String, String)>,
-    /// Bytes of the certificates that the host trusts, if it names a file.
-    pub certificates: Option<Vec<u8>>,
+    /// Nothing that was uploaded after this time is installed, as uv reads times.
+    pub exclude_newer: Option<String>,
     /// The interpreter on the host: a path or a name.
     pub python: String,
 }

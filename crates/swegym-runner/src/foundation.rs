@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use swegym_core::{Boundary, Digest, Fault};
 use swegym_sandbox::base::Base;
-use swegym_sandbox::store::StoreError;
+use swegym_sandbox::store::{LayerId, StoreError};
 use swegym_sandbox::{BoxSettings, Command, Extent, Image, Sandbox as _, SandboxError, Store, tool};
 
 use crate::context::Context;
 use crate::testing::last_lines;
+
+/// uv, as boxes that install see it.
+pub(crate) const UV: &str = "/mnt/uv";
 
 /// Where an interpreter from a home folder stands in boxes.
 const PLACE: &str = "/opt/python";
@@ -187,6 +190,30 @@ async fn check(context: &Context, foundation: &Foundation) -> Result<(), Fault> 
     let said = last_lines(&done.output.combined_text(), 3);
     Err(Fault::new(Boundary::Task, "no_python", format!("the interpreter does not work in a box: {said}"))
         .with_hint("name another one with --python"))
+}
+
+/// The image with uv on top, for a box that installs. What such a box writes
+/// stands without it. The layer is remembered by what identifies the program.
+pub(crate) async fn with_uv(context: &Context, image: &Image) -> Result<Image, Fault> {
+    let store = context.host.store().clone();
+    let layer = tokio::task::spawn_blocking(move || {
+        let tools = store.home().join("tools");
+        let program = std::fs::metadata(tools.join("uv"));
+        let stamp = program.ok().and_then(|m| Some((m.len(), m.modified().ok()?)));
+        let key = Digest::of(format!("{stamp:?} {}", env!("CARGO_PKG_VERSION")).as_bytes()).short();
+        let note = store.home().join("cache").join(format!("uv-{key}"));
+        let noted = std::fs::read_to_string(&note).ok();
+        let noted = noted.and_then(|text| Digest::parse(text.trim()).ok()).map(LayerId);
+        if let Some(layer) = noted.filter(|layer| store.layer_folder(*layer).is_ok()) {
+            return Ok(layer);
+        }
+        let layer = store.import_folder_at(&tools, "/mnt", |path| path == Path::new("uv"))?;
+        // Only a shortcut: without it the next build imports it again.
+        let _ = swegym_sandbox::store::write_whole(&note, layer.0.hex().as_bytes());
+        Ok(layer)
+    });
+    let layer = layer.await.map_err(|e| internal(&e))?;
+    Ok(image.with_layer(layer.map_err(|e: StoreError| SandboxError::from(e).to_fault())?))
 }
 
 /// uv under the home folder: one that is there, the machine's own, or fetched

@@ -13,6 +13,7 @@ pub mod evaluate;
 pub mod foundation;
 pub mod job;
 pub mod micro;
+mod mirror;
 pub mod replay;
 pub mod rollout;
 pub mod run_dir;

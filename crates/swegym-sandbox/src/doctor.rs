@@ -50,7 +50,7 @@ pub(crate) fn hint_for(step: &str, error: &io::Error) -> Option<String> {
             "an outer container hides parts of /proc, so a private one is refused: start it with \
              `--security-opt systempaths=unconfined`"
         }
-        ("making the host's programs read-only" | "making a folder read-only", Some(libc::ENOSYS)) => {
+        ("making the host's programs read-only", Some(libc::ENOSYS)) => {
             "Linux 5.12 or newer is needed (mount_setattr)"
         }
         ("making a control group", Some(libc::ENOSPC | libc::EAGAIN)) => {

@@ -78,10 +78,9 @@ struct Waiting {
 pub struct BoxSettings {
     /// What it may use.
     pub limits: Limits,
-    /// The host's network. Only image builds ask for it.
-    pub network: bool,
-    /// Folders of the swegym home shown in the box: (path under home, path in the box, writable).
-    pub binds: Vec<(String, String, bool)>,
+    /// A port of the box's own loopback at which this process answers: see
+    /// [`EmbeddedSandbox::take_listener`].
+    pub port: Option<u16>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -201,8 +200,10 @@ impl Host {
             });
         }
         lock(&shared.waiting).refused.remove(&id);
+        let (connection, listener) = opened?;
         Ok(EmbeddedSandbox {
-            connection: opened?,
+            connection,
+            listener: Mutex::new(listener),
             disk_bytes: settings.limits.disk_bytes,
             growth: AtomicU64::new(settings.limits.snapshot_bytes),
             lease: guard,
@@ -217,8 +218,7 @@ impl Host {
             id,
             layers,
             host_folders: image.base.host_folders(),
-            binds: settings.binds.clone(),
-            network: settings.network,
+            port: settings.port,
             limits: settings.limits.clone(),
             workdir: image.workdir.clone(),
             env: image.env.clone(),
@@ -349,12 +349,21 @@ pub struct EmbeddedSandbox {
     disk_bytes: u64,
     /// What its snapshots may still add to the store.
     growth: AtomicU64,
+    listener: Mutex<Option<OwnedFd>>,
     lease: Lease,
     /// The session's command that somebody will come back to.
     underway: tokio::sync::Mutex<Option<Awaited>>,
 }
 
 impl EmbeddedSandbox {
+    /// The socket that listens at [`BoxSettings::port`], once, not blocking. It
+    /// belongs to the box's network, whoever holds it: what connects to it is
+    /// in the box.
+    #[must_use]
+    pub fn take_listener(&self) -> Option<std::net::TcpListener> {
+        lock(&self.listener).take().map(Into::into)
+    }
+
     async fn run(
         &self,
         request: impl FnOnce(u32) -> Request,

@@ -170,18 +170,13 @@ impl Keeper {
     fn make(&mut self, spec: &BoxSpec, socket: &OwnedFd) -> Result<(), Refused> {
         let fits = |s: &Spare| s.settled_for.as_ref().is_none_or(|other| other.has_same_root(spec));
         // A spare that does not fit ends when its channel does.
-        if !spec.network {
-            self.spares.retain(fits);
-        }
-        let spare = if spec.network { None } else { self.spares.pop_front() };
-        let spare = match spare {
+        self.spares.retain(fits);
+        let spare = match self.spares.pop_front() {
             Some(spare) => spare,
-            None => self.make_spare(spec.network, None)?,
+            None => self.make_spare(None)?,
         };
-        if !spec.network {
-            self.steady = self.last.as_ref().is_some_and(|last| last.has_same_root(spec));
-            self.last = Some(spec.clone());
-        }
+        self.steady = self.last.as_ref().is_some_and(|last| last.has_same_root(spec));
+        self.last = Some(spec.clone());
         let Some(held) = self.boxes.get_mut(&spare.pid) else {
             return Err(("making namespaces", io::Error::from_raw_os_error(libc::ECHILD)));
         };
@@ -203,7 +198,7 @@ impl Keeper {
     fn make_spare_aside(&mut self) -> Result<Spare, Refused> {
         let moved = self.cores.as_ref().and_then(Cores::others).is_some_and(|c| c.use_them().is_ok());
         let _ = sys::set_time_slice(Some(LONG_SLICE));
-        let made = self.make_spare(false, self.last.clone());
+        let made = self.make_spare(self.last.clone());
         let _ = sys::set_time_slice(None);
         if let Some(cores) = self.cores.as_ref().filter(|_| moved) {
             // The same set as before, which was allowed.
@@ -212,7 +207,7 @@ impl Keeper {
         made
     }
 
-    fn make_spare(&mut self, network: bool, guess: Option<BoxSpec>) -> Result<Spare, Refused> {
+    fn make_spare(&mut self, guess: Option<BoxSpec>) -> Result<Spare, Refused> {
         let mut cgroup = match &mut self.cgroups {
             Some(root) => Some(root.make().map_err(|e| ("making a control group", e))?),
             None => None,
@@ -225,10 +220,7 @@ impl Keeper {
             message[0] = namespace::CERTAIN;
         }
         let mut flags = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-        flags |= libc::CLONE_NEWUSER | libc::CLONE_NEWCGROUP;
-        if !network {
-            flags |= libc::CLONE_NEWNET;
-        }
+        flags |= libc::CLONE_NEWUSER | libc::CLONE_NEWCGROUP | libc::CLONE_NEWNET;
         let user = match self.users.take() {
             Ok(user) => user,
             Err(refused) => {
@@ -251,7 +243,7 @@ impl Keeper {
                     let _ = cores.use_them();
                 }
                 let witnesses = cgroup.map(Cgroup::witnesses);
-                namespace::enter(theirs, layers, witnesses, network)
+                namespace::enter(theirs, layers, witnesses)
             }
             Err(refused) => {
                 self.release(cgroup.take(), user);

@@ -8,6 +8,7 @@
 //!   store/images/<digest>.json     ordered layers and how to start on them
 //!   store/runs/<digest>            the folder of a run whose records name layers
 //!   store/lock                     held by everybody who uses the store, and alone by who sweeps it
+//!   cache/                         what was fetched, and notes that save work; no box sees it
 //!   mnt/                           mount point of every box, in its own mount namespace
 //!   tmp/                           work in progress
 //! ```
@@ -136,20 +137,18 @@ impl Store {
     pub fn open(home: &Path) -> Result<Self, StoreError> {
         let home = std::path::absolute(home).map_err(StoreError::io("find", home))?;
         for folder in
-            ["store/objects", "store/layers", "store/images", "store/runs", "mnt", "tmp", "cache/uv", "tools"]
+            ["store/objects", "store/layers", "store/images", "store/runs", "mnt", "tmp", "cache", "tools"]
         {
             let path = home.join(folder);
             fs::create_dir_all(&path).map_err(StoreError::io("make the folder", &path))?;
         }
         // Boxes reach the layers as another user when swegym runs as root.
         let open = fs::Permissions::from_mode(0o755);
-        for folder in ["", "store", "store/layers", "mnt", "tools", "cache", "cache/uv"] {
+        for folder in ["", "store", "store/layers", "mnt"] {
             let path = home.join(folder);
             fs::set_permissions(&path, open.clone()).map_err(StoreError::io("open up", &path))?;
         }
         sweep(&home.join("tmp"));
-        layer::give_to_boxes(&home.join("cache/uv"))
-            .map_err(StoreError::io("hand over", &home.join("cache/uv")))?;
         let lock = home.join("store/lock");
         let open = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&lock);
         let file = open.map_err(StoreError::io("open", &lock))?;

@@ -156,7 +156,8 @@ pub(crate) enum Request {
 /// Supervisor to host.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Reply {
-    /// The box stands.
+    /// The box stands. Carries a listening socket as a descriptor, where the host
+    /// answers at a port of the box.
     Ready,
     /// A step of the set-up failed.
     Failed { step: String, errno: i32 },
@@ -416,10 +417,8 @@ pub(crate) struct BoxSpec {
     pub(crate) layers: Vec<String>,
     /// Host folders shown read-only at the same path.
     pub(crate) host_folders: Vec<String>,
-    /// (source under the home folder, target in the box, writable).
-    pub(crate) binds: Vec<(String, String, bool)>,
-    /// The host's network and name resolution.
-    pub(crate) network: bool,
+    /// The port of the box's loopback at which the host answers.
+    pub(crate) port: Option<u16>,
     pub(crate) limits: Limits,
     pub(crate) workdir: String,
     pub(crate) env: Vec<(String, String)>,
@@ -430,8 +429,6 @@ impl BoxSpec {
     pub(crate) fn has_same_root(&self, other: &Self) -> bool {
         self.layers == other.layers
             && self.host_folders == other.host_folders
-            && self.binds == other.binds
-            && self.network == other.network
             && self.limits.disk_bytes == other.limits.disk_bytes
     }
 
@@ -440,12 +437,8 @@ impl BoxSpec {
         let mut p = Put::default().u8(1).u64(self.id);
         p = strings(p, &self.layers);
         p = strings(p, &self.host_folders);
-        p = p.u32(self.binds.len() as u32);
-        for (source, target, writable) in &self.binds {
-            p = p.bytes(source.as_bytes()).bytes(target.as_bytes()).u8(u8::from(*writable));
-        }
         let l = &self.limits;
-        p = p.u8(u8::from(self.network)).u64(l.memory_bytes).u64(l.disk_bytes).u64(l.processes);
+        p = p.u32(self.port.map_or(0, u32::from)).u64(l.memory_bytes).u64(l.disk_bytes).u64(l.processes);
         p = p.u64(l.cpu_cores.to_bits()).u64(l.cpu_time.as_secs());
         p = p.bytes(self.workdir.as_bytes()).u32(self.env.len() as u32);
         for (name, value) in &self.env {
@@ -463,10 +456,7 @@ impl BoxSpec {
             id: g.u64()?,
             layers: strings(g)?,
             host_folders: strings(g)?,
-            binds: (0..g.u32()?)
-                .map(|_| Ok((g.text()?, g.text()?, g.u8()? == 1)))
-                .collect::<io::Result<_>>()?,
-            network: g.u8()? == 1,
+            port: u16::try_from(g.u32()?).ok().filter(|port| *port != 0),
             limits: Limits {
                 memory_bytes: g.u64()?,
                 disk_bytes: g.u64()?,

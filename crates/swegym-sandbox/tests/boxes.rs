@@ -11,7 +11,7 @@ use swegym_sandbox::base::Base;
 use swegym_sandbox::limits::LimitHit;
 use swegym_sandbox::output::{Keep, Stream};
 use swegym_sandbox::sandbox::{EntryKind, Stopped};
-use swegym_sandbox::{Command, End, Extent, Image, Keys, Progress, Sandbox as _, SandboxError};
+use swegym_sandbox::{BoxSettings, Command, End, Extent, Image, Keys, Progress, Sandbox as _, SandboxError};
 
 #[tokio::test]
 async fn a_command_has_its_streams_apart_its_status_and_its_folder() {
@@ -384,4 +384,37 @@ async fn the_fourth_wall_counts_usage_and_time() {
     let done = sh(&sandbox, burn).await;
     assert!(done.cpu_time.as_millis() >= 300 && done.max_rss_bytes > 60 << 20, "{done:?}");
     assert_eq!(done.limit_hit, None::<LimitHit>);
+}
+
+#[tokio::test]
+async fn the_host_answers_in_the_boxs_own_network_and_nobody_else() {
+    let world = world().await;
+    let settings = BoxSettings { port: Some(4000), ..BoxSettings::default() };
+    let asked = world.host.start_box(&world.image, &settings).await.unwrap();
+    let other = world.host.start_box(&world.image, &settings).await.unwrap();
+    let listener = tokio::net::TcpListener::from_std(asked.take_listener().unwrap()).unwrap();
+    assert!(asked.take_listener().is_none() && world.start().await.take_listener().is_none());
+    let answer = tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut connection, b"from outside\n").await.unwrap();
+        listener
+    });
+    let ask = "exec 3<>/dev/tcp/127.0.0.1/4000 && cat <&3";
+    assert_eq!(out(&asked, ask).await, "from outside\n");
+    let listener = answer.await.unwrap();
+    // Whoever is in the box cannot answer in the host's place.
+    assert!(
+        !sh(&asked, "python3 -c \"import socket; socket.create_server(('127.0.0.1', 4000))\"")
+            .await
+            .succeeded()
+    );
+    // The other box's port is another one, at which nobody answers.
+    drop(other.take_listener());
+    assert!(out(&other, ask).await.contains("Connection refused"));
+    // The machine's loopback is no box's.
+    let outside = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = outside.local_addr().unwrap().port();
+    assert!(out(&asked, &format!("exec 3<>/dev/tcp/127.0.0.1/{port}")).await.contains("Connection refused"));
+    drop(listener);
+    assert!(out(&asked, ask).await.contains("Connection refused"));
 }

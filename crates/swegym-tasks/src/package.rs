@@ -308,7 +308,7 @@ mod tests {
         fs::write(checkout.join(".git/HEAD"), "x").unwrap();
         fs::write(checkout.join("pyproject.toml"), "[project]\nname = \"My.Demo\"\nversion = \"2\"\n")
             .unwrap();
-        let index = Index::new("http://localhost:1", None);
+        let index = Index::new("http://localhost:1", folder.path());
         let package = obtain(&PackageSpec::Path(checkout), &index, &folder.path().join("in")).unwrap();
         assert_eq!((package.name.as_str(), package.version.as_str()), ("my-demo", "2"));
         assert!(!package.root.join(".git").exists());

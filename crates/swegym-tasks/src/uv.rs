@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn the_static_wheel_of_the_pinned_version_wins() {
-        let file = |n: &str| Release { filename: n.into(), url: String::new(), sha256: None, uploaded: None };
+        let file = |n: &str| Release { filename: n.into(), ..Release::default() };
         let pinned = format!("uv-{VERSION}-py3-none-musllinux_1_1_x86_64.whl");
         let names = [
             "uv-99.0.0-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",

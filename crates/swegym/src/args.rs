@@ -105,6 +105,16 @@ pub(crate) struct InstallArgs {
     /// Install only what was uploaded before this time (RFC 3339), so that builds repeat
     #[arg(long, value_name = "TIME")]
     pub(crate) exclude_newer: Option<String>,
+    /// What builds reach: the index, or only what was fetched from it before [default: index]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) network: Option<Network>,
+}
+
+/// What a box that builds an image reaches, by way of us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Network {
+    Index,
+    None,
 }
 
 /// How bugs are drawn.

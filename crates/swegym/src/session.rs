@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use swegym_runner::Context;
 use swegym_sandbox::{Host, Store};
-use swegym_tasks::index::Index;
 use tokio::sync::watch;
 
 use crate::error::CommandError;
@@ -43,12 +42,11 @@ impl Session {
 
     /// The context of a run in this folder.
     pub(crate) fn context(&self, run_folder: &Path) -> Context {
-        let index = Index::new(&self.settings.index_url, self.settings.exclude_newer.clone());
         Context {
             host: self.host.clone(),
             settings: Arc::new(self.settings.run.clone()),
             install: Arc::new(self.settings.install.clone()),
-            index: Arc::new(index),
+            index: Arc::new(self.settings.index()),
             run_folder: Arc::new(run_folder.to_owned()),
         }
     }

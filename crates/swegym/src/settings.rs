@@ -8,9 +8,10 @@ use swegym_runner::RunSettings;
 use swegym_runner::build::CUT_OFF;
 use swegym_runner::context::InstallSettings;
 use swegym_sandbox::Limits;
+use swegym_tasks::index::Index;
 use toml::Table;
 
-use crate::args::{GlobalArgs, InstallArgs, LimitArgs};
+use crate::args::{GlobalArgs, InstallArgs, LimitArgs, Network};
 use crate::error::CommandError;
 
 /// Everything that swegym reads from the environment.
@@ -22,29 +23,12 @@ pub(crate) struct Environment {
     path: Vec<PathBuf>,
     index_url: Option<String>,
     exclude_newer: Option<String>,
+    /// Indexes that are asked before that one.
+    first_indexes: Vec<String>,
     certificates: Option<PathBuf>,
-    /// Variables that uv needs in build boxes as they are.
-    passed_on: Vec<(String, String)>,
     /// No cursor movement.
     pub(crate) dumb_terminal: bool,
 }
-
-/// Handed to uv: proxies and its own ways to name indexes. The values may hold
-/// credentials; they go into build boxes and nowhere else.
-const PASSED_ON: [&str; 12] = [
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "all_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-    "UV_INDEX",
-    "UV_EXTRA_INDEX_URL",
-    "UV_INSECURE_HOST",
-    "UV_HTTP_TIMEOUT",
-];
 
 impl Environment {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
@@ -59,11 +43,14 @@ impl Environment {
             index_url: text("UV_DEFAULT_INDEX")
                 .or_else(|| text("UV_INDEX_URL"))
                 .or_else(|| text("PIP_INDEX_URL")),
+            first_indexes: ["UV_INDEX", "UV_EXTRA_INDEX_URL"]
+                .iter()
+                .flat_map(|name| urls(&text(name).unwrap_or_default()))
+                .collect(),
             exclude_newer: text(CUT_OFF),
             certificates: path("SSL_CERT_FILE")
                 .or_else(|| path("PIP_CERT"))
                 .or_else(|| path("REQUESTS_CA_BUNDLE")),
-            passed_on: PASSED_ON.iter().filter_map(|n| Some(((*n).to_owned(), text(n)?))).collect(),
             dumb_terminal: text("TERM").as_deref() == Some("dumb") || text("SWEGYM_NO_PROGRESS").is_some(),
         }
     }
@@ -87,12 +74,14 @@ pub(crate) struct Settings {
     pub(crate) run: RunSettings,
     pub(crate) install: InstallSettings,
     pub(crate) index_url: String,
-    pub(crate) exclude_newer: Option<String>,
+    /// Whom the index's client trusts (PEM), if not whom this machine trusts.
+    certificates: Option<Vec<u8>>,
+    network: Network,
     pub(crate) environment: Environment,
 }
 
 /// Keys of the settings file.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "home",
     "cores",
     "memory",
@@ -104,6 +93,7 @@ const KEYS: [&str; 11] = [
     "python",
     "index-url",
     "exclude-newer",
+    "network",
 ];
 
 /// The settings file, with errors that name it.
@@ -167,7 +157,7 @@ impl Settings {
         environment: Environment,
     ) -> Result<Self, CommandError> {
         let GlobalArgs { json: _, quiet: _, home, config, limits } = global;
-        let InstallArgs { python, index_url, exclude_newer } = install;
+        let InstallArgs { python, index_url, exclude_newer, network } = install;
         let file = File::read(config.as_deref())?;
         let home = match home.or(environment.home.clone()) {
             Some(home) => home,
@@ -179,13 +169,12 @@ impl Settings {
         let exclude_newer =
             exclude_newer.or(environment.exclude_newer.clone()).or(file.text("exclude-newer")?);
         let named_index = index_url.or(environment.index_url.clone()).or(file.text("index-url")?);
-        let mut env = environment.passed_on.clone();
-        if let Some(url) = &named_index {
-            env.push(("UV_DEFAULT_INDEX".into(), url.clone()));
-        }
-        if let Some(time) = &exclude_newer {
-            env.push((CUT_OFF.into(), time.clone()));
-        }
+        let network = match (network, file.text("network")?.as_deref()) {
+            (Some(network), _) => network,
+            (None, None | Some("index")) => Network::Index,
+            (None, Some("none")) => Network::None,
+            (None, Some(_)) => return Err(file.wrong("network", "\"index\" or \"none\"")),
+        };
         let certificates = match &environment.certificates {
             Some(path) => {
                 Some(std::fs::read(path).map_err(|e| CommandError::file("read the certificates", path, &e))?)
@@ -196,12 +185,31 @@ impl Settings {
         Ok(Self {
             home,
             run: run_settings(&limits, &file)?,
-            install: InstallSettings { env, certificates, python },
+            install: InstallSettings { exclude_newer, python },
             index_url: named_index.unwrap_or_else(|| "https://pypi.org/simple".to_owned()),
-            exclude_newer,
+            certificates,
+            network,
             environment,
         })
     }
+
+    /// The package index with everything that this user has set about it.
+    pub(crate) fn index(&self) -> Index {
+        Index::new(&self.index_url, &self.home.join("cache"))
+            .after(&self.environment.first_indexes)
+            .trusting(self.certificates.clone())
+            .as_of(self.install.exclude_newer.clone())
+            .only_kept(self.network == Network::None)
+    }
+}
+
+/// Addresses in uv's lists: apart by blanks, some with a name (`name=https://…`).
+fn urls(list: &str) -> Vec<String> {
+    let url = |item: &str| match item.split_once('=') {
+        Some((name, url)) if !name.contains('/') => url.to_owned(),
+        _ => item.to_owned(),
+    };
+    list.split_whitespace().map(url).collect()
 }
 
 fn default_home(environment: &Environment) -> Result<PathBuf, CommandError> {

@@ -43,19 +43,24 @@ pub(super) struct Replies {
 }
 
 impl Connection {
-    /// Waits for the supervisor's first word.
-    pub(super) async fn open(socket: OwnedFd) -> Result<Self, SandboxError> {
+    /// Waits for the supervisor's first word, and the socket that listens in the box
+    /// where that was asked for.
+    pub(super) async fn open(socket: OwnedFd) -> Result<(Self, Option<OwnedFd>), SandboxError> {
         // SAFETY: an `OwnedFd` names one open descriptor for as long as it lives.
         let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
         let socket = socket.map_err(io::Error::from)?;
         let mut bytes = Vec::new();
+        let mut listener = None;
         let first = loop {
             let mut buffer = [0; 512];
-            let n = socket.async_io(Interest::READABLE, |fd| sys::read(fd.as_raw_fd(), &mut buffer)).await?;
+            let received =
+                socket.async_io(Interest::READABLE, |fd| sys::receive_with_fd(fd.as_raw_fd(), &mut buffer));
+            let (n, fd) = received.await?;
             if n == 0 {
                 return Err(SandboxError::Gone);
             }
             bytes.extend_from_slice(&buffer[..n]);
+            listener = listener.or(fd);
             if let Some(length) = bytes.first_chunk::<4>().map(|b| u32::from_le_bytes(*b) as usize)
                 && bytes.len() >= 4 + length
             {
@@ -67,7 +72,8 @@ impl Connection {
                 let socket = Arc::new(socket);
                 let askers: Askers = Arc::new(Mutex::new(Some(HashMap::new())));
                 tokio::spawn(sort_replies(Arc::clone(&socket), Arc::clone(&askers)));
-                Ok(Self { socket, turn: Default::default(), askers, next: AtomicU32::new(1) })
+                let connection = Self { socket, turn: Default::default(), askers, next: AtomicU32::new(1) };
+                Ok((connection, listener))
             }
             Reply::Failed { step, errno } => {
                 Err(SandboxError::Setup { step, source: io::Error::from_raw_os_error(errno) })

@@ -8,7 +8,8 @@
 use std::ffi::c_ulong;
 use std::fs;
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
@@ -82,18 +83,13 @@ const KEPT_CAPABILITIES: [u32; 8] = [0, 1, 3, 4, 5, 6, 7, 10];
 /// Never returns. `channel` says once that the user map and the control groups
 /// stand, with a guess at what the box will be, and later brings the
 /// specification with the socket to the host.
-pub(super) fn enter(
-    channel: OwnedFd,
-    layers: Option<OwnedFd>,
-    witnesses: Option<Witnesses>,
-    network: bool,
-) -> ! {
+pub(super) fn enter(channel: OwnedFd, layers: Option<OwnedFd>, witnesses: Option<Witnesses>) -> ! {
     let mut message = vec![0; 256 << 10];
     let Ok((n @ 1.., _)) = sys::receive_with_fd(channel.as_raw_fd(), &mut message) else { sys::exit_now(1) };
     let guess = BoxSpec::decode(&message[..n]).ok();
     let certain = message[0] == CERTAIN;
     let Ok(home) = fs::File::open(".").map(OwnedFd::from) else { sys::exit_now(1) };
-    let prepared = prepare(layers, network, witnesses.is_some());
+    let prepared = prepare(layers, witnesses.is_some());
     let filter = &seccomp::filter(prepared.as_ref().map_or(Memory::Counted, |memory| *memory));
     // Boxes of a run resemble each other: most of this one may stand before it
     // is asked for. A guess that cannot be staged is no harm.
@@ -110,11 +106,11 @@ pub(super) fn enter(
     let _ = sys::set_time_slice(None);
     let Ok(spec) = BoxSpec::decode(&message[..n]) else { sys::exit_now(1) };
     drop((channel, message));
-    match prepared.and_then(|_| set_up(&spec, ahead, &home, witnesses.is_some(), filter)) {
-        Ok(upper) => {
+    let stands = prepared.and_then(|_| set_up(&spec, ahead, &home, witnesses.is_some(), filter));
+    match stands.and_then(|upper| Ok((upper, listen(spec.port)?))) {
+        Ok((upper, listener)) => {
             drop(home);
-            let ready = Reply::Ready.frame();
-            if sys::send_with_fd(socket.as_raw_fd(), &ready, None).is_ok() {
+            if greet(&socket, listener).is_ok() {
                 supervisor::run(socket, upper, witnesses, &spec);
             }
             sys::exit_now(0)
@@ -126,6 +122,20 @@ pub(super) fn enter(
             sys::exit_now(1)
         }
     }
+}
+
+/// A socket for the host, which lies outside the box's network and answers in it.
+fn listen(port: Option<u16>) -> Step<Option<TcpListener>> {
+    let listener = port.map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port))).transpose();
+    let listener = listener.and_then(|l| l.map(|l| l.set_nonblocking(true).map(|()| l)).transpose());
+    at("listening for the host", listener)
+}
+
+/// Tells the host that the box stands. The box keeps no listener: who is in it
+/// could answer in the host's place.
+fn greet(socket: &OwnedFd, listener: Option<TcpListener>) -> io::Result<()> {
+    let listener = listener.as_ref().map(|listener| listener.as_fd());
+    sys::send_with_fd(socket.as_raw_fd(), &Reply::Ready.frame(), listener)
 }
 
 /// What stands before the box is asked for.
@@ -140,7 +150,7 @@ enum Ahead {
 }
 
 /// What is the same for every box; gives how its memory is held.
-fn prepare(layers: Option<OwnedFd>, network: bool, has_cgroup: bool) -> Step<Memory> {
+fn prepare(layers: Option<OwnedFd>, has_cgroup: bool) -> Step<Memory> {
     let shares_user = layers.is_none();
     at("becoming the box's user", become_the_box_user())?;
     // After the change of user, which clears it.
@@ -151,9 +161,7 @@ fn prepare(layers: Option<OwnedFd>, network: bool, has_cgroup: bool) -> Step<Mem
     }
     // SAFETY: a constant name.
     at("naming the box", sys::check(unsafe { libc::sethostname(c"box".as_ptr(), 3) }).map(drop))?;
-    if !network {
-        at("bringing up loopback", sys::bring_loopback_up())?;
-    }
+    at("bringing up loopback", sys::bring_loopback_up())?;
     // The size is the box's own, and set when it is known.
     at(
         "mounting memory for the writable layer",
@@ -266,17 +274,6 @@ struct Root {
 impl Root {
     fn stage(spec: BoxSpec) -> Step<Self> {
         let upper = mount_root(&spec)?;
-        for (source, target, writable) in &spec.binds {
-            // The sources are under the home folder, which is two levels up.
-            let source = format!("../../{source}");
-            at(
-                "showing a folder in the box",
-                sys::mount(&source, target.trim_start_matches('/'), "", libc::MS_BIND, ""),
-            )?;
-            if !writable {
-                at("making a folder read-only", sys::make_read_only(target.trim_start_matches('/')))?;
-            }
-        }
         Ok(Self { spec, upper })
     }
 
@@ -303,7 +300,7 @@ fn take_down_root(home: &OwnedFd) -> Step<()> {
     at("preparing the writable layer", anew("mnt/u").and_then(|()| anew("mnt/w")))
 }
 
-/// Mounts everything but the binds; enters it.
+/// Mounts everything; enters it.
 fn mount_root(spec: &BoxSpec) -> Step<OwnedFd> {
     // Every inode costs kernel memory that `size` does not count.
     let inodes = spec.limits.disk_bytes / 4096 + 1024;
@@ -329,13 +326,6 @@ fn mount_root(spec: &BoxSpec) -> Step<OwnedFd> {
         at("making the host's programs read-only", sys::make_read_only(target))?;
         if hides {
             at("making a folder of the box's own", sys::mount("../l", NOT_SHOWN, "", libc::MS_BIND, ""))?;
-        }
-    }
-    if spec.network {
-        for file in ["etc/resolv.conf", "etc/hosts"] {
-            let source = fs::canonicalize(format!("/{file}"));
-            let source = at("finding the host's name resolution", source)?.to_string_lossy().into_owned();
-            at("showing the host's name resolution", sys::mount(&source, file, "", libc::MS_BIND, ""))?;
         }
     }
     Ok(upper)

@@ -169,7 +169,7 @@ pub(super) fn stats(store: &Store, id: LayerId) -> Result<LayerStats, StoreError
 }
 
 /// Files of the store belong to the user that boxes run as.
-pub(super) fn give_to_boxes(path: &Path) -> io::Result<()> {
+fn give_to_boxes(path: &Path) -> io::Result<()> {
     // Asked once: it is asked for every file.
     static ROOT: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| sys::is_root_over(BOX_USER));
     if *ROOT {

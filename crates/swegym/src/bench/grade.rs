@@ -11,7 +11,6 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use swegym_tasks::index::Index;
 
 use super::Case;
 use crate::args::GradeArgs;
@@ -60,7 +59,7 @@ fn fetch(settings: &Settings, home: &Path) -> Result<PathBuf, CommandError> {
     let failed = |why: String| {
         CommandError::usage(format!("cannot fetch {WHEEL}: {why}"), "check the package index (--index-url)")
     };
-    let index = Index::new(&settings.index_url, None);
+    let index = settings.index();
     let files = index.files("swebench").map_err(|e| failed(e.to_string()))?;
     let file = files.iter().find(|f| f.filename == WHEEL);
     let file = file.ok_or_else(|| failed("the index does not have it".into()))?;

@@ -24,7 +24,7 @@ pub(crate) async fn build(
         ("packages".to_owned(), json!(packages)),
         ("python".to_owned(), json!(settings.install.python)),
         ("index_url".to_owned(), json!(without_secrets(&settings.index_url))),
-        ("exclude_newer".to_owned(), json!(settings.exclude_newer)),
+        ("exclude_newer".to_owned(), json!(settings.install.exclude_newer)),
         ("test_timeout".to_owned(), json!(settings.run.test_timeout.as_secs())),
     ]);
     let mut jobs: Vec<Job> = Vec::new();

@@ -1,6 +1,7 @@
 //! The real binary, a home folder of its own, and small projects to feed it.
 #![allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "each test file uses a part of this")]
 
+pub mod index;
 pub mod toy;
 pub mod wheel;
 

@@ -13,7 +13,7 @@ use swegym_tasks::index::Index;
 #[expect(clippy::disallowed_methods, reason = "the index that pip would use")]
 pub fn fetch_wheel(folder: &Path, package: &str, release: &str) -> PathBuf {
     let url = std::env::var("PIP_INDEX_URL").unwrap_or_else(|_| "https://pypi.org/simple".into());
-    let index = Index::new(&url, None);
+    let index = Index::new(&url, &folder.join("cache"));
     let files = index.files(package).unwrap();
     let name = format!("{}-{release}-py3-none-any.whl", package.replace('-', "_"));
     let file = files.iter().find(|f| f.filename == name).unwrap();
