@@ -240,7 +240,9 @@ pub async fn ready_uv(context: &Context, found: Option<PathBuf>) -> Result<Strin
         let bytes = match program.filter(|bytes| bytes.starts_with(b"\x7fELF")) {
             Some(bytes) => bytes,
             None => swegym_tasks::uv::fetch(&index, std::env::consts::ARCH).map_err(|e| {
-                Fault::new(Boundary::Task, "no_uv", e.to_string())
+                let boundary = if e.is_infrastructure() { Boundary::Sandbox } else { Boundary::Task };
+                let why = std::error::Error::source(&e).map(|s| format!(": {s}")).unwrap_or_default();
+                Fault::new(boundary, "no_uv", format!("cannot get uv: {e}{why}"))
                     .with_hint(format!("{}; or put uv on the PATH yourself", e.hint()))
             })?,
         };

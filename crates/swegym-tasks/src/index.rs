@@ -162,7 +162,10 @@ impl IndexError {
                 "build it once with --network index; after that --network none will do".into()
             }
             Self::TooLarge { .. } => "give builds more with --build-disk, if it is an honest package".into(),
-            Self::Keep { .. } => "free some space, or set SWEGYM_HOME to a larger disk".into(),
+            Self::Keep { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                "no space left: free some, or set SWEGYM_HOME to a larger disk".into()
+            }
+            Self::Keep { .. } => "set SWEGYM_HOME to a folder that this user owns".into(),
         }
     }
 

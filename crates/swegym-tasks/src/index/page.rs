@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::{Value, json};
 
+use super::address::server;
 use super::pattern;
 
 /// The type of a page as JSON (PEP 691).
@@ -188,8 +189,7 @@ fn absolute(link: &str, page: &str) -> String {
         return link.to_owned();
     }
     if link.starts_with('/') {
-        let server = page.match_indices('/').nth(2).map_or(page, |(at, _)| &page[..at]);
-        return format!("{server}{link}");
+        return format!("{}{link}", server(page));
     }
     let mut folders: Vec<&str> = page.trim_end_matches('/').split('/').collect();
     let mut rest = link;
