@@ -10,14 +10,17 @@ use swegym_train::verifier::{Answer, Case, LABELS, PATCH, TRAJECTORY, Verifier, 
 
 use super::policies::Policy;
 use super::question::{Kind, prompt_of};
-use super::{Refusal, Served};
+use super::{Refusal, Served, numbers};
+
+/// Labels of one question.
+const MOST_LABELS: usize = 64;
 
 /// Answers a request for a score: of an `attempt`, put into the verifier's own
 /// question, or of a question that the request asks itself.
 pub(super) async fn score(served: &Served, body: &[u8]) -> Result<Value, Refusal> {
     let body: Value =
         serde_json::from_slice(body).map_err(|e| Refusal::bad(format!("the body is not JSON: {e}")))?;
-    let policy = served.policies.pick(body["model"].as_str())?;
+    let policy = served.policies.pick(numbers::text(&body, "model")?)?;
     let verifier = verifier_of(served, &policy, &body)?;
     let labels = labels(served, &verifier, &body)?;
     let bad = |e: swegym_train::verifier::VerifierError| Refusal::bad(e.to_string());
@@ -44,8 +47,7 @@ pub(super) async fn score(served: &Served, body: &[u8]) -> Result<Value, Refusal
             logprobs.map(|((label, _), l)| (label.clone(), json!(l))).collect();
         return Ok(document(&policy, Some(share(&token.watched)), &logprobs, &flag, len));
     }
-    let message = "the engine has stopped".to_owned();
-    Err(Refusal { status: StatusCode::SERVICE_UNAVAILABLE, code: "stopped", message })
+    Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "stopped", "the engine has stopped"))
 }
 
 /// The policy's own way to judge; or, for a model that was not trained to, the
@@ -84,8 +86,9 @@ fn labels(served: &Served, verifier: &Verifier, body: &Value) -> Result<Vec<(Str
     if verifier.answer == Answer::Class {
         return Err(Refusal::bad("this verifier answers with classes; `labels` cannot be chosen"));
     }
-    if named.len() < 2 {
-        return Err(Refusal::bad("`labels` must be a list of two or more texts"));
+    if !(2..=MOST_LABELS).contains(&named.len()) {
+        let message = format!("`labels` must be a list of 2 to {MOST_LABELS} texts");
+        return Err(Refusal::about("labels", message));
     }
     let id = |label: String| {
         let ids = served.tokenizer.encode(&label).map_err(|e| Refusal::bad(e.to_string()))?;
