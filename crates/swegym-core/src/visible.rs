@@ -39,9 +39,9 @@ fn spell(text: &str, write: impl Fn(&mut String, char)) -> Cow<'_, str> {
         let ends_line = c == '\r' && chars.peek() == Some(&'\n');
         let is_seen = ends_line || !is_unseen(c) || (is_presentation(c) && last.is_some_and(is_symbol));
         if is_seen {
-            spelt.push(c)
+            spelt.push(c);
         } else {
-            write(&mut spelt, c)
+            write(&mut spelt, c);
         }
         last = Some(c);
     }
@@ -94,7 +94,7 @@ mod tests {
         for mark in ['\u{61C}', '\u{200E}', '\u{200F}'].into_iter().chain('\u{202A}'..='\u{202E}') {
             assert!(!visible(&format!("a{mark}b")).contains(mark));
         }
-        assert!(('\u{2066}'..='\u{2069}').all(|mark| is_unseen(mark)));
+        assert!(('\u{2066}'..='\u{2069}').all(is_unseen));
     }
 
     #[test]

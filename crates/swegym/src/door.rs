@@ -32,6 +32,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 
+use crate::args::DoorArgs;
 use pace::Paced;
 
 /// Longest body of a request. The longest contexts are about a million tokens
@@ -77,6 +78,12 @@ struct Guest {
     dismissed: Notify,
 }
 
+impl Guest {
+    fn is_idle(&self) -> bool {
+        locked(&self.idle_since).is_some()
+    }
+}
+
 impl Door {
     /// A door for at most so many connections, or as many as the process may
     /// have files.
@@ -85,6 +92,12 @@ impl Door {
             connections.min(files().saturating_sub(SPARE_FILES)).clamp(1, Semaphore::MAX_PERMITS);
         let (held, guests) = (AtomicUsize::new(0), Mutex::default());
         Arc::new(Self { names, patience, connections, held, guests })
+    }
+
+    /// The door that flags ask for, of a server that listens at `listens`.
+    pub(crate) fn of(args: &DoorArgs, listens: &str, connections: usize) -> Arc<Self> {
+        let names = args.allow_hosts.iter().cloned().chain(name_of(listens)).collect();
+        Self::new(names, Duration::from_secs(args.patience), args.connections.unwrap_or(connections))
     }
 
     /// Serves until `stopped`; then requests under way have a few seconds, and
@@ -146,7 +159,7 @@ impl Door {
 
     fn dismiss_one(&self) {
         let guests = locked(&self.guests);
-        let idle = guests.iter().filter_map(|(number, guest)| Some((*locked(&guest.idle_since), *number)));
+        let idle = guests.iter().map(|(number, guest)| (*locked(&guest.idle_since), *number));
         let idle = idle.filter(|(since, _)| since.is_some()).min();
         if let Some(guest) = idle.and_then(|(_, number)| guests.get(&number)) {
             guest.dismissed.notify_one();
@@ -177,10 +190,13 @@ impl Door {
         http.timer(TokioTimer::new()).header_read_timeout(self.patience).max_buf_size(HEAD);
         let io = TokioIo::new(Paced::new(stream, self.patience));
         let mut connection = pin!(http.serve_connection(io, answering));
-        tokio::select! {
-            _ = connection.as_mut() => return,
-            () = guest.dismissed.notified() => return,
-            _ = stopping.wait_for(|stop| *stop) => {}
+        loop {
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                // It may have asked something at the last moment.
+                () = guest.dismissed.notified() => if guest.is_idle() { return },
+                _ = stopping.wait_for(|stop| *stop) => break,
+            }
         }
         connection.as_mut().graceful_shutdown();
         _ = timeout(GRACE, connection).await;
@@ -197,17 +213,10 @@ impl Door {
         if let Err(why) = caller::check(&head, local.ip(), &self.names) {
             return refuse(StatusCode::FORBIDDEN, "forbidden", why, None);
         }
-        let read = timeout(self.patience, self.read(body)).await.unwrap_or_else(|_| {
-            Err(refuse(
-                StatusCode::REQUEST_TIMEOUT,
-                "timeout",
-                "the body of the request did not come in time",
-                None,
-            ))
-        });
+        let read = timeout(self.patience, self.read(body)).await.unwrap_or(Err(Odd::Slow));
         let (body, held) = match read {
             Ok(read) => read,
-            Err(response) => return response,
+            Err(odd) => return odd.into_response(),
         };
         let busy = Busy::begin(guest);
         let request = Request::from_parts(head, Body::from(body));
@@ -220,19 +229,11 @@ impl Door {
     }
 
     /// The whole body of a request.
-    async fn read(self: &Arc<Self>, mut body: Incoming) -> Result<(Bytes, Held), Response> {
+    async fn read(self: &Arc<Self>, mut body: Incoming) -> Result<(Bytes, Held), Odd> {
         let mut held = Held { door: Arc::clone(self), bytes: 0 };
         let (mut whole, mut len) = (Vec::new(), 0);
         while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-            let Ok(frame) = frame else {
-                return Err(refuse(
-                    StatusCode::BAD_REQUEST,
-                    "invalid_request_error",
-                    "the body breaks off",
-                    None,
-                ));
-            };
-            let Ok(piece) = frame.into_data() else { continue };
+            let Ok(piece) = frame.map_err(|_| Odd::Broken)?.into_data() else { continue };
             len += piece.len();
             if len > FORGOTTEN {
                 break;
@@ -242,11 +243,41 @@ impl Door {
                 whole.extend_from_slice(&piece);
             }
         }
-        if len > BODY {
-            let message = format!("the body of a request has at most {} MiB", BODY >> 20);
-            return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", &message, None));
-        }
-        Ok((whole.into(), held))
+        if len > BODY { Err(Odd::Long) } else { Ok((whole.into(), held)) }
+    }
+}
+
+/// What is wrong with the body of a request.
+enum Odd {
+    Slow,
+    Long,
+    Broken,
+    Many,
+}
+
+impl Odd {
+    fn into_response(self) -> Response {
+        let (status, code, message) = match self {
+            Self::Slow => (
+                StatusCode::REQUEST_TIMEOUT,
+                "timeout",
+                "the body of the request did not come in time".to_owned(),
+            ),
+            Self::Long => {
+                let message = format!("the body of a request has at most {} MiB", BODY >> 20);
+                (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
+            }
+            Self::Broken => (
+                StatusCode::BAD_REQUEST,
+                "invalid_request_error",
+                "the body of the request breaks off".to_owned(),
+            ),
+            Self::Many => {
+                let message = "too many long requests are being read".to_owned();
+                (StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
+            }
+        };
+        refuse(status, code, &message, None)
     }
 }
 
@@ -257,17 +288,10 @@ struct Held {
 }
 
 impl Held {
-    fn add(&mut self, bytes: usize) -> Result<(), Response> {
+    fn add(&mut self, bytes: usize) -> Result<(), Odd> {
         self.bytes += bytes;
-        if self.door.held.fetch_add(bytes, Ordering::Relaxed) + bytes <= BODIES {
-            return Ok(());
-        }
-        Err(refuse(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "overloaded",
-            "too many long requests are being read",
-            None,
-        ))
+        let all = self.door.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if all > BODIES { Err(Odd::Many) } else { Ok(()) }
     }
 }
 
@@ -363,7 +387,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The name in an address to listen at, where it has one.
-pub(crate) fn name_of(address: &str) -> Option<String> {
+fn name_of(address: &str) -> Option<String> {
     let (name, _) = address.rsplit_once(':')?;
     let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
     (!name.is_empty() && !is_address).then(|| name.to_owned())

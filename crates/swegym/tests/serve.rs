@@ -186,6 +186,16 @@ fn clients_that_are_slow_to_ask_are_sent_away() {
 }
 
 #[test]
+fn an_answer_takes_as_long_as_it_takes() {
+    let gym = model();
+    let script = gym.write("slow.jsonl", "{\"replies\": [\"hello\"]}\n");
+    let words = ["dev", "model", "--script", &script, "--latency", "4000", "--patience", "1", "--json"];
+    let served = Served::of(&gym, &words);
+    let (status, answer) = served.post("/v1/chat/completions", r#"{"messages": []}"#);
+    assert_eq!((status, &answer["choices"][0]["message"]["content"]), (200, &json!("hello")), "{answer}");
+}
+
+#[test]
 fn a_client_that_does_not_read_is_sent_away() {
     let served = Served::start(&model(), &["--patience", "1"]);
     let mut stream = served.connect();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::RunArgs;
+use super::{DoorArgs, RunArgs};
 
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum TrainVerb {
@@ -261,16 +261,8 @@ pub(crate) struct ServeArgs {
     /// Address to listen at; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
     pub(crate) listen: String,
-    /// Name that requests may call the server by in `Host`, beside the address that it listens at; more
-    /// than once if you like
-    #[arg(long = "allow-host", value_name = "NAME")]
-    pub(crate) allow_hosts: Vec<String>,
-    /// Seconds that a client may take for a request's head, for its body, or without reading on
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub(crate) patience: u64,
-    /// Connections at once; the longest idle ones make room [default: as --queue and --at-once need]
-    #[arg(long, value_name = "N")]
-    pub(crate) connections: Option<usize>,
+    #[command(flatten)]
+    pub(crate) door: DoorArgs,
     /// Requests that are answered at once; others wait
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) at_once: usize,

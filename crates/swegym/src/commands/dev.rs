@@ -15,14 +15,13 @@ use swegym_core::Digest;
 use swegym_core::calls::text;
 
 use crate::args::DevModelArgs;
-use crate::door::{self, Door};
+use crate::door::Door;
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
 
-/// What a client may take, and how many there are: enough for every run of agents.
-const PATIENCE: Duration = Duration::from_secs(60);
-const CONNECTIONS: usize = 4096;
+/// Enough for every run of agents.
+pub(crate) const CONNECTIONS: usize = 4096;
 
 /// What can go wrong with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +89,8 @@ pub(crate) async fn model(printer: Printer, args: &DevModelArgs) -> Result<u8, C
         seed: args.seed,
         requests: AtomicU64::new(0),
     };
-    let (address, server) = listen(&args.listen, server).await?;
+    let door = Door::of(&args.door, &args.listen, CONNECTIONS);
+    let (address, server) = listen(&args.listen, door, server).await?;
     printer.result(&json!({"endpoint": address}), &[vec!["endpoint".into()], vec![address.clone()]]);
     server.await;
     Ok(exit::DONE)
@@ -99,13 +99,13 @@ pub(crate) async fn model(printer: Printer, args: &DevModelArgs) -> Result<u8, C
 /// Opens the address; the future serves.
 pub(crate) async fn listen(
     listens: &str,
+    door: Arc<Door>,
     server: Server,
 ) -> Result<(String, impl Future<Output = ()> + Send + use<>), CommandError> {
     let listener = tokio::net::TcpListener::bind(listens).await?;
     let address = format!("http://{}/v1", listener.local_addr()?);
     let app = axum::Router::new().fallback(answer).with_state(Arc::new(server));
     let app = app.layer(DefaultBodyLimit::disable());
-    let door = Door::new(door::name_of(listens).into_iter().collect(), PATIENCE, CONNECTIONS);
     Ok((address, door.serve(listener, app, std::future::pending())))
 }
 

@@ -14,7 +14,6 @@ mod text;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -135,9 +134,8 @@ impl Local {
 
 /// Every request that may wait has a connection, and some more look on.
 fn door_of(args: &ServeArgs) -> Arc<Door> {
-    let names = args.allow_hosts.iter().cloned().chain(door::name_of(&args.listen)).collect();
-    let connections = args.connections.unwrap_or(args.queue.saturating_add(args.at_once).saturating_add(128));
-    Door::new(names, Duration::from_secs(args.patience), connections)
+    let connections = args.queue.saturating_add(args.at_once).saturating_add(128);
+    Door::of(&args.door, &args.listen, connections)
 }
 
 fn open(cores: usize, args: &ServeArgs) -> Result<Served, CommandError> {
