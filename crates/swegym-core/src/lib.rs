@@ -23,6 +23,7 @@ pub mod record;
 pub mod report;
 pub mod status;
 pub mod trajectory;
+pub mod visible;
 pub mod wire;
 
 pub use admission::Class;
@@ -35,3 +36,4 @@ pub use prediction::Prediction;
 pub use report::{Report, TestsStatus};
 pub use status::{Resolution, TestStatus};
 pub use trajectory::{StopReason, Trajectory};
+pub use visible::visible;

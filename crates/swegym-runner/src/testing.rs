@@ -1,7 +1,7 @@
 //! One run of a package's tests in a box, and the evidence it leaves.
 
 use serde_json::{Value, json};
-use swegym_core::Fault;
+use swegym_core::{Fault, visible};
 use swegym_grade::evidence::{RunEnd, Structured};
 use swegym_grade::{LogParser, StatusMap, junit, witness};
 use swegym_sandbox::output::Keep;
@@ -181,10 +181,10 @@ pub(crate) async fn must_run(sandbox: &dyn Sandbox, line: &str, what: &str) -> R
     Err(Fault::new(swegym_core::Boundary::Task, code, format!("{what} failed: {}", last_lines(&said, 5))))
 }
 
-/// The end of an output, for messages. It is shown on terminals, so whatever
-/// could steer one is taken out, and long lines are cut.
+/// The end of an output, for messages. Long lines are cut, and what is not seen
+/// is spelt.
 pub(crate) fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.trim_end().lines().collect();
-    let clean = |line: &&str| line.chars().filter(|c| !c.is_control()).take(300).collect::<String>();
-    lines[lines.len().saturating_sub(count)..].iter().map(clean).collect::<Vec<_>>().join("\n")
+    let shown = |line: &&str| visible(line).chars().take(300).collect::<String>();
+    lines[lines.len().saturating_sub(count)..].iter().map(shown).collect::<Vec<_>>().join("\n")
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use thiserror::Error;
 
-pub use adapter::{adopt, read_adapter, write_adapter};
+pub use adapter::{ADAPTER_CONFIG, ADAPTER_MODEL, adopt, parse_adapter, read_adapter, write_adapter};
 pub use folder::{replace_folder, write_synced};
 
 use crate::architecture::{Architecture, ArchitectureError};
@@ -234,8 +234,11 @@ pub(crate) fn pretty(value: &Value) -> Vec<u8> {
 /// # Errors
 /// It cannot be read, or is not JSON.
 pub(crate) fn read_json(path: &Path) -> Result<Value, CheckpointError> {
-    let bytes = std::fs::read(path).map_err(|e| CheckpointError::io("read", path, e))?;
-    serde_json::from_slice(&bytes).map_err(|e| malformed(path, format!("not valid JSON: {e}")))
+    parse_json(path, &tensors::read_bytes(path)?)
+}
+
+pub(crate) fn parse_json(path: &Path, bytes: &[u8]) -> Result<Value, CheckpointError> {
+    serde_json::from_slice(bytes).map_err(|e| malformed(path, format!("not valid JSON: {e}")))
 }
 
 pub(crate) fn malformed(path: &Path, problem: impl Into<String>) -> CheckpointError {

@@ -20,7 +20,7 @@ const OPEN: char = '\u{F8F0}';
 const CLOSE: char = '\u{F8F1}';
 
 /// Instructions that one rendering may take; a conversation of 200 turns takes some ten thousand.
-const FUEL: u64 = 20_000_000;
+pub(crate) const FUEL: u64 = 20_000_000;
 
 /// A chat template that was read once.
 #[derive(Debug, Clone)]

@@ -19,7 +19,7 @@ use thiserror::Error;
 
 use crate::generation::{Drawing, Generator, Progress, Request};
 use crate::packing::Overlong;
-use crate::template::TemplateError;
+use crate::template::{FUEL, TemplateError};
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use crate::tokens::TokenRow;
 
@@ -152,9 +152,17 @@ impl Verifier {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(VerifierError::Io { path, source }),
         };
-        let malformed = |problem: String| VerifierError::Malformed { path: path.clone(), problem };
+        Self::parse(&path, &bytes).map(Some)
+    }
+
+    /// A verifier from the content of its file, which errors call `path`.
+    ///
+    /// # Errors
+    /// It is not a verifier's.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, VerifierError> {
+        let malformed = |problem: String| VerifierError::Malformed { path: path.to_owned(), problem };
         let value: Value =
-            serde_json::from_slice(&bytes).map_err(|e| malformed(format!("not valid JSON: {e}")))?;
+            serde_json::from_slice(bytes).map_err(|e| malformed(format!("not valid JSON: {e}")))?;
         let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let found = || {
             let answer = [Answer::Label, Answer::Class];
@@ -168,9 +176,7 @@ impl Verifier {
             })
         };
         match value["version"].as_u64() {
-            Some(VERSION) => {
-                Ok(Some(found().ok_or_else(|| malformed("a field is missing or odd".to_owned()))?))
-            }
+            Some(VERSION) => found().ok_or_else(|| malformed("a field is missing or odd".to_owned())),
             version => Err(malformed(format!("version {version:?} is not known; {VERSION} is"))),
         }
     }
@@ -207,6 +213,7 @@ impl Verifier {
     pub fn ask(&self, case: &Case) -> Result<String, VerifierError> {
         let failed = |e: minijinja::Error| VerifierError::Template(format!("{e:#}"));
         let mut jinja = Environment::new();
+        jinja.set_fuel(Some(FUEL));
         jinja.set_trim_blocks(true);
         jinja.set_lstrip_blocks(true);
         jinja.add_template("question", &self.template).map_err(failed)?;

@@ -3,6 +3,7 @@
 mod bench;
 mod curate;
 mod dev;
+mod door;
 mod export;
 mod improve;
 mod select;
@@ -16,6 +17,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 pub(crate) use bench::Scenario;
 pub(crate) use curate::CurateArgs;
 pub(crate) use dev::DevModelArgs;
+pub(crate) use door::DoorArgs;
 pub(crate) use export::ExportArgs;
 pub(crate) use improve::{ImproveArgs, Memory, PaperArgs, Start};
 pub(crate) use select::{ScoreArgs, SelectArgs};

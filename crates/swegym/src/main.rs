@@ -7,6 +7,7 @@
 mod args;
 mod bench;
 mod commands;
+mod door;
 mod error;
 mod exit;
 mod printer;
@@ -19,6 +20,7 @@ mod stage;
 mod workshop;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 
@@ -45,7 +47,12 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(CommandError::from)
-        .and_then(|runtime| runtime.block_on(commands::run(args, environment, printer)));
+        .and_then(|runtime| {
+            let ran = runtime.block_on(commands::run(args, environment, printer));
+            // What is still computed for somebody else does not hold the end up.
+            runtime.shutdown_timeout(Duration::from_secs(1));
+            ran
+        });
     match ran {
         Ok(code) => code.into(),
         Err(error) => {

@@ -1,9 +1,12 @@
 //! The only place that writes to the terminal: data to stdout, words to stderr.
+//! What could steer a terminal, or is not seen on it, is spelt (`<U+202E>`).
 
 use std::io::{IsTerminal as _, Write as _};
 
 use comfy_table::{Table, presets};
 use serde_json::Value;
+use swegym_core::visible;
+use swegym_core::visible::visible_in_json;
 
 use crate::error::CommandError;
 use crate::settings::Environment;
@@ -39,13 +42,13 @@ impl Printer {
     pub(crate) fn say(self, line: &str) {
         if !self.quiet {
             // A closed stderr is nobody's loss.
-            let _ = writeln!(std::io::stderr(), "{line}");
+            let _ = writeln!(std::io::stderr(), "{}", visible(line));
         }
     }
 
     /// An error, always.
     pub(crate) fn error(self, error: &CommandError) {
-        let _ = writeln!(std::io::stderr(), "{error}");
+        let _ = writeln!(std::io::stderr(), "{}", visible(&error.to_string()));
     }
 
     /// A result: the value for machines, the table for people.
@@ -53,7 +56,7 @@ impl Printer {
         if self.inner {
             return;
         }
-        let text = if self.json { format!("{value:#}") } else { render(table) };
+        let text = if self.json { json(value) } else { render(table) };
         // `swegym … | head` closes the pipe early; that is its right.
         let _ = writeln!(std::io::stdout(), "{text}");
     }
@@ -65,16 +68,21 @@ impl Printer {
         if self.inner {
             return;
         }
-        let text = if self.json { format!("{value:#}") } else { text.to_owned() };
+        let text = if self.json { json(value) } else { visible(text).into_owned() };
         let _ = writeln!(std::io::stdout(), "{text}");
     }
+}
+
+fn json(value: &Value) -> String {
+    visible_in_json(&format!("{value:#}")).into_owned()
 }
 
 /// Rows with a header, columns aligned.
 pub(crate) fn render(rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
-    let mut rows = rows.iter();
+    // Before columns are measured.
+    let mut rows = rows.iter().map(|row| row.iter().map(|cell| visible(cell)));
     if let Some(header) = rows.next() {
         table.set_header(header);
     }

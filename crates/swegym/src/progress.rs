@@ -2,6 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 use swegym_core::event::Event;
+use swegym_core::visible;
 use swegym_runner::dispatcher::Progress;
 
 use crate::printer::Printer;
@@ -43,7 +44,8 @@ impl Bar {
         let resolved =
             if self.resolved > 0 { format!("{} resolved  ", self.resolved) } else { String::new() };
         let aside = aside.map_or(String::new(), |text| format!("{text}  "));
-        self.bar.set_message(format!("{} running  {resolved}{aside}{}", progress.running, self.last));
+        let message = format!("{} running  {resolved}{aside}{}", progress.running, self.last);
+        self.bar.set_message(visible(&message).replace('\n', " "));
     }
 
     pub(crate) fn finish(&self) {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use swegym_core::format::run;
+use swegym_core::visible::visible_in_html;
 
 use crate::error::CommandError;
 
@@ -120,7 +121,8 @@ impl Summary {
             "evaluations": self.stages.iter().filter(|s| s.has_verdicts()).map(Stage::title).collect::<Vec<_>>(),
             "version": env!("CARGO_PKG_VERSION"),
         });
-        templates.get_template("report.html")?.render(minijinja::Value::from_serialize(&value))
+        let page = templates.get_template("report.html")?.render(minijinja::Value::from_serialize(&value))?;
+        Ok(visible_in_html(&page).into_owned())
     }
 
     /// How often each kind of bug was drawn by a candidate, and kept.

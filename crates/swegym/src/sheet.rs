@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use minijinja::{Environment, context};
 use serde_json::{Value, json};
+use swegym_core::visible::visible_in_html;
 use swegym_train::checkpoint::write_synced;
 
 use crate::error::CommandError;
@@ -162,7 +163,8 @@ impl Sheet {
             title => self.title, lead => self.lead, parts, width => PLANE.0, height => PLANE.1,
             version => env!("CARGO_PKG_VERSION"),
         };
-        Ok(template.render(page).map_err(std::io::Error::other)?)
+        let page = template.render(page).map_err(std::io::Error::other)?;
+        Ok(visible_in_html(&page).into_owned())
     }
 }
 
@@ -217,7 +219,7 @@ mod tests {
             title: "Resolved".to_owned(),
             table: vec![
                 vec!["round".to_owned(), "%".to_owned()],
-                vec!["0".to_owned(), "<b>4</b>".to_owned()],
+                vec!["0".to_owned(), "<b>4</b>\u{202e}5".to_owned()],
             ],
             lines: vec![Line {
                 name: "policy".to_owned(),
@@ -231,5 +233,6 @@ mod tests {
         let page = sheet.render().unwrap();
         assert!(page.contains("points=\"0.0,198.0 440.0,0.0\""), "{page}");
         assert!(page.contains("&lt;rounds&gt;") && !page.contains("<b>4"), "{page}");
+        assert!(page.contains("&lt;U+202E&gt;5") && !page.contains('\u{202e}'), "{page}");
     }
 }

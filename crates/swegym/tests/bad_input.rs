@@ -101,6 +101,14 @@ fn settings_are_checked() {
 }
 
 #[test]
+fn what_is_not_seen_is_spelt_on_the_terminal() {
+    let gym = Gym::new();
+    let shown = gym.show(&["report", "runs/a\u{202e}b\u{200b}\u{1b}[2J"]);
+    assert!(shown.contains("a<U+202E>b<U+200B><U+001B>[2J"), "{shown}");
+    assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown}");
+}
+
+#[test]
 fn help_is_whole() {
     let gym = Gym::new();
     let verbs = [

@@ -191,7 +191,7 @@ fn ask(address: &str, path: &str, body: Option<&Value>) -> (u16, String) {
     let mut stream = std::net::TcpStream::connect(host).unwrap();
     let (verb, body) = body.map_or(("GET", String::new()), |body| ("POST", body.to_string()));
     let head = format!(
-        "{verb} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        "{verb} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all((head + &body).as_bytes()).unwrap();
@@ -405,8 +405,8 @@ fn adapters_are_swapped_while_a_model_is_served() {
     };
     learn("1 2 3", "three");
     learn("9 9", "nines");
-    let words = ["serve", "--model", "base", "--adapter", "pupil=three", "--hot-swap", "--listen"];
-    let served = listen(&gym, &[&words[..], &["127.0.0.1:0"]].concat());
+    let words = ["serve", "--model", "base", "--adapter", "pupil=three", "--hot-swap"];
+    let served = listen(&gym, &[&words[..], &["--adapter-folder", ".", "--listen", "127.0.0.1:0"]].concat());
     let chat = |model: &str| {
         let body = json!({
             "model": model, "messages": [{"role": "user", "content": "count to 3"}], "temperature": 0,

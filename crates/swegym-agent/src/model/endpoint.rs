@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use swegym_core::chat::Usage;
+use swegym_core::visible;
 use swegym_core::wire::{Refusal, RefusalKind, Wire};
 use tokio::sync::Semaphore;
 
@@ -260,9 +261,7 @@ fn again(status: Option<u16>, body: String, asked_wait: Option<Duration>) -> Tri
 }
 
 fn start_of(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]);
-    // It may come to a terminal.
-    text.chars().map(|c| if c.is_control() && !c.is_whitespace() { '\u{fffd}' } else { c }).collect()
+    visible(&String::from_utf8_lossy(&bytes[..bytes.len().min(2000)])).into_owned()
 }
 
 /// Seconds or a date.

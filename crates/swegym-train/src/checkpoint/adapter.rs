@@ -5,14 +5,19 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::tensors::{Outgoing, fill, write_file};
-use super::{CheckpointError, Precision, malformed, pretty, read_json, replace_folder, write_synced};
+use super::tensors::{Outgoing, fill, read_bytes, write_file};
+use super::{
+    CheckpointError, Precision, malformed, parse_json, pretty, read_json, replace_folder, write_synced,
+};
 use crate::adapter::{Adapter, AdapterShape, HEAD, TARGETS};
 use crate::architecture::Architecture;
 use crate::decoder::Decoder;
+use crate::layout::projections;
 
-const CONFIG: &str = "adapter_config.json";
-const MODEL: &str = "adapter_model.safetensors";
+/// The file that describes an adapter.
+pub const ADAPTER_CONFIG: &str = "adapter_config.json";
+/// The file with its numbers.
+pub const ADAPTER_MODEL: &str = "adapter_model.safetensors";
 
 /// Classes of a head that an adapter brings: a verifier's no and yes.
 const CLASSES: usize = 2;
@@ -23,7 +28,7 @@ const CLASSES: usize = 2;
 /// # Errors
 /// As [`read_adapter`]; a head of classes wants weights in single precision.
 pub fn adopt(decoder: Decoder, folder: &Path) -> Result<Decoder, CheckpointError> {
-    let has_head = has_head(&read_json(&folder.join(CONFIG))?) && decoder.shape.classes.is_none();
+    let has_head = has_head(&read_json(&folder.join(ADAPTER_CONFIG))?) && decoder.shape.classes.is_none();
     let mut decoder = if has_head {
         let own_head = || CheckpointError::OwnHead(folder.to_owned());
         decoder.with_classes(CLASSES, 0).ok_or_else(own_head)?
@@ -44,13 +49,38 @@ fn has_head(config: &Value) -> bool {
 /// # Errors
 /// The folder is not a LoRA adapter, or not one for this decoder.
 pub fn read_adapter(folder: &Path, decoder: &Decoder) -> Result<Adapter, CheckpointError> {
-    let path = folder.join(CONFIG);
-    let config = read_json(&path)?;
+    let [config, model] = [ADAPTER_CONFIG, ADAPTER_MODEL].map(|name| read_bytes(&folder.join(name)));
+    parse_adapter(folder, &config?, model?, decoder)
+}
+
+/// An adapter for `decoder` from the content of its files; `folder` is what
+/// errors call the place where they lie.
+///
+/// # Errors
+/// The files are no LoRA adapter, or not one for this decoder.
+pub fn parse_adapter(
+    folder: &Path,
+    config: &[u8],
+    model: Vec<u8>,
+    decoder: &Decoder,
+) -> Result<Adapter, CheckpointError> {
+    let path = folder.join(ADAPTER_CONFIG);
+    let config = parse_json(&path, config)?;
     let shape = read_shape(&path, &config)?;
+    // Before memory is asked for: the file may say anything.
+    let layers = decoder.layout.layers.iter().flat_map(|layer| projections(layer, &decoder.shape));
+    let targets = layers.filter(|(name, ..)| shape.targets.iter().any(|target| name.ends_with(target)));
+    let columns: usize = targets.map(|(_, matrix, _, outputs)| matrix.inputs + outputs).sum();
+    let described = shape.rank as u128 * columns as u128;
+    if described > model.len() as u128 / 2 {
+        let problem = format!("it describes {described} numbers; {ADAPTER_MODEL} has {} bytes", model.len());
+        return Err(malformed(&path, problem));
+    }
     let classes = has_head(&config).then_some(decoder.shape.classes.unwrap_or(CLASSES));
     let of = Architecture { classes, ..decoder.shape.clone() };
     let mut adapter = Adapter::zeroed(&of, &decoder.layout, shape);
-    fill(folder, &[folder.join(MODEL)], &adapter.tensors, |_| false, &mut adapter.numbers)?;
+    let files = std::iter::once(Ok((folder.join(ADAPTER_MODEL), model)));
+    fill(folder, files, &adapter.tensors, |_| false, &mut adapter.numbers)?;
     Ok(adapter)
 }
 
@@ -120,12 +150,12 @@ pub fn write_adapter(
         "modules_to_save": adapter.head.map(|_| [HEAD]),
     });
     replace_folder(folder, |draft| {
-        write_synced(&draft.join(CONFIG), &pretty(&config))?;
+        write_synced(&draft.join(ADAPTER_CONFIG), &pretty(&config))?;
         for (name, content) in beside {
             write_synced(&draft.join(name), content)?;
         }
         let at = |index: usize| adapter.numbers[index];
         let outgoing = |tensor| Outgoing { tensor, at: &at, precision: Precision::F32 };
-        write_file(&draft.join(MODEL), adapter.tensors.iter().map(outgoing).collect())
+        write_file(&draft.join(ADAPTER_MODEL), adapter.tensors.iter().map(outgoing).collect())
     })
 }

@@ -36,15 +36,17 @@ pub(super) fn read_model(
     }
     let mut numbers = vec![0f32; layout.len];
     let harmless = |name: &str| is_harmless(name, shape);
-    let precision = fill(folder, &files, &layout.tensors, harmless, &mut numbers)?;
+    let read = |path: PathBuf| read_bytes(&path).map(|bytes| (path, bytes));
+    let precision = fill(folder, files.into_iter().map(read), &layout.tensors, harmless, &mut numbers)?;
     Ok((numbers, precision))
 }
 
 /// Puts the tensors of some files where they lie in an array: all that are
 /// wanted, and no others but harmless ones. Gives the precision of the last.
+/// Each file comes with its content, when its turn is there.
 pub(super) fn fill(
     folder: &Path,
-    files: &[PathBuf],
+    files: impl Iterator<Item = Result<(PathBuf, Vec<u8>), CheckpointError>>,
     tensors: &[Tensor],
     harmless: impl Fn(&str) -> bool,
     numbers: &mut [f32],
@@ -52,10 +54,11 @@ pub(super) fn fill(
     let mut wanted: BTreeMap<&str, &Tensor> = tensors.iter().map(|t| (t.name.as_str(), t)).collect();
     let mut extra = Vec::new();
     let mut precision = Precision::F32;
-    for path in files {
-        read_file(path, |name, view| {
+    for file in files {
+        let (path, bytes) = file?;
+        read_file(&path, &bytes, |name, view| {
             match wanted.remove(name) {
-                Some(tensor) => precision = place(path, tensor, view, numbers)?,
+                Some(tensor) => precision = place(&path, tensor, view, numbers)?,
                 None if harmless(name) => {}
                 None => extra.push(name.to_owned()),
             }
@@ -97,14 +100,19 @@ fn shards(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
     Ok(names.into_iter().map(|name| folder.join(name)).collect())
 }
 
+/// The content of a file.
+pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>, CheckpointError> {
+    std::fs::read(path).map_err(|e| CheckpointError::io("read", path, e))
+}
+
 /// Gives each tensor of a file to `take`.
 fn read_file(
     path: &Path,
+    bytes: &[u8],
     mut take: impl FnMut(&str, &TensorView<'_>) -> Result<(), CheckpointError>,
 ) -> Result<(), CheckpointError> {
-    let bytes = std::fs::read(path).map_err(|e| CheckpointError::io("read", path, e))?;
     let file =
-        SafeTensors::deserialize(&bytes).map_err(|e| malformed(path, format!("not safetensors: {e}")))?;
+        SafeTensors::deserialize(bytes).map_err(|e| malformed(path, format!("not safetensors: {e}")))?;
     // In the order of names, so that the same folder gives the same error.
     let mut tensors: Vec<_> = file.iter().collect();
     tensors.sort_by_key(|(name, _)| *name);

@@ -24,10 +24,12 @@ impl Default for Drawing {
 
 /// Draws a token; `chance` is uniform in 0 to 1. Uses up the logits.
 pub(super) fn draw(logits: &mut [f32], how: &Drawing, chance: f64) -> u32 {
-    if how.temperature <= 0.0 {
+    let factor = 1.0 / how.temperature;
+    // So close to 0 that nothing but the likeliest is left.
+    if how.temperature <= 0.0 || !factor.is_finite() {
         return first_largest(logits);
     }
-    weights(logits, 1.0 / how.temperature);
+    weights(logits, factor);
     if how.top_k > 0 && how.top_k < logits.len() || how.top_p < 1.0 {
         narrow(logits, how);
     }
@@ -128,6 +130,14 @@ mod tests {
             counts[draw(&mut LOGITS.to_vec(), &how, (f64::from(i) + 0.5) / 10_000.0) as usize] += 1e-4;
         }
         counts
+    }
+
+    #[test]
+    fn a_temperature_next_to_nothing_takes_the_likeliest() {
+        for temperature in [0.0, 1e-45, 1e-40, 1e-38, 1e-20] {
+            let shares = shares(Drawing { temperature, ..Drawing::default() });
+            assert!((shares[1] + shares[3] - 1.0).abs() < 1e-6, "{temperature}: {shares:?}");
+        }
     }
 
     #[test]

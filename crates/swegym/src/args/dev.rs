@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
+use super::DoorArgs;
+
 /// A script behind an address.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct DevModelArgs {
@@ -13,6 +15,8 @@ pub(crate) struct DevModelArgs {
     /// Address to listen at; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub(crate) listen: String,
+    #[command(flatten)]
+    pub(crate) door: DoorArgs,
     /// Time before each answer, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0)]
     pub(crate) latency: u64,

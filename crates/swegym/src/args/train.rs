@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::RunArgs;
+use super::{DoorArgs, RunArgs};
 
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum TrainVerb {
@@ -255,9 +255,14 @@ pub(crate) struct ServeArgs {
     /// Let requests load and unload adapters (`/v1/load_lora_adapter`)
     #[arg(long)]
     pub(crate) hot_swap: bool,
+    /// Where requests may load adapters from, beside the folders of --adapter; more than once if you like
+    #[arg(long = "adapter-folder", value_name = "DIR")]
+    pub(crate) adapter_folders: Vec<PathBuf>,
     /// Address to listen at; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
     pub(crate) listen: String,
+    #[command(flatten)]
+    pub(crate) door: DoorArgs,
     /// Requests that are answered at once; others wait
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) at_once: usize,

@@ -25,6 +25,7 @@ use swegym_sandbox::{Command as BoxCommand, Sandbox as _, tool};
 
 use super::Case;
 use crate::commands::dev;
+use crate::door::Door;
 use crate::error::CommandError;
 use crate::session::Session;
 use crate::stage;
@@ -195,7 +196,8 @@ fn script(tool: &str, commands: &[impl AsRef<str>]) -> Script {
 
 /// An endpoint in this process; it ends with it.
 async fn serve(script: Script, latency: Duration) -> Result<String, CommandError> {
-    let (address, server) = dev::listen("127.0.0.1:0", dev::Server::of(script, latency)).await?;
+    let door = Door::new(Vec::new(), Duration::from_secs(3600), dev::CONNECTIONS);
+    let (address, server) = dev::listen("127.0.0.1:0", door, dev::Server::of(script, latency)).await?;
     tokio::spawn(server);
     Ok(address)
 }

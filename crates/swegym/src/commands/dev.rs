@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -15,9 +15,13 @@ use swegym_core::Digest;
 use swegym_core::calls::text;
 
 use crate::args::DevModelArgs;
+use crate::door::Door;
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
+
+/// Enough for every run of agents.
+pub(crate) const CONNECTIONS: usize = 4096;
 
 /// What can go wrong with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,21 +89,24 @@ pub(crate) async fn model(printer: Printer, args: &DevModelArgs) -> Result<u8, C
         seed: args.seed,
         requests: AtomicU64::new(0),
     };
-    let (address, server) = listen(&args.listen, server).await?;
+    let door = Door::of(&args.door, &args.listen, CONNECTIONS);
+    let (address, server) = listen(&args.listen, door, server).await?;
     printer.result(&json!({"endpoint": address}), &[vec!["endpoint".into()], vec![address.clone()]]);
-    server.await?;
+    server.await;
     Ok(exit::DONE)
 }
 
 /// Opens the address; the future serves.
 pub(crate) async fn listen(
-    address: &str,
+    listens: &str,
+    door: Arc<Door>,
     server: Server,
-) -> Result<(String, impl Future<Output = std::io::Result<()>> + Send), CommandError> {
-    let listener = tokio::net::TcpListener::bind(address).await?;
+) -> Result<(String, impl Future<Output = ()> + Send + use<>), CommandError> {
+    let listener = tokio::net::TcpListener::bind(listens).await?;
     let address = format!("http://{}/v1", listener.local_addr()?);
     let app = axum::Router::new().fallback(answer).with_state(Arc::new(server));
-    Ok((address, async move { axum::serve(listener, app).await }))
+    let app = app.layer(DefaultBodyLimit::disable());
+    Ok((address, door.serve(listener, app, std::future::pending())))
 }
 
 async fn answer(State(server): State<Arc<Server>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {

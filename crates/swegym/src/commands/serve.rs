@@ -5,17 +5,19 @@
 
 mod answer;
 mod engine;
+mod numbers;
 mod policies;
 mod question;
 mod score;
+mod shelf;
 mod text;
 
-use std::future::IntoFuture as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -25,6 +27,7 @@ use swegym_train::tokenizer::Tokenizer;
 
 use super::policy::{self, Loaded};
 use crate::args::ServeArgs;
+use crate::door::{self, Door};
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
@@ -32,14 +35,17 @@ use crate::session::listen_for_stop;
 use engine::{Counts, Engine};
 use policies::Policies;
 use question::{Kind, Question};
+use shelf::Shelf;
 
 /// What every request needs.
 pub(crate) struct Served {
     policies: Policies,
     /// Classes of the model's head, if it cannot write.
     classes: Option<usize>,
-    /// Whether requests may load and unload adapters.
-    hot_swap: bool,
+    /// Where requests may load adapters from, if they may.
+    shelf: Option<Shelf>,
+    /// One adapter is read at a time.
+    loading: tokio::sync::Mutex<()>,
     tokenizer: Tokenizer,
     engine: Engine,
     context: usize,
@@ -53,24 +59,29 @@ pub(crate) struct Refusal {
     status: StatusCode,
     code: &'static str,
     message: String,
+    /// The field of the request that is to blame, where it is one.
+    field: Option<String>,
 }
 
 impl Refusal {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), field: None }
+    }
+
     fn bad(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code: "invalid_request_error", message: message.into() }
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message)
+    }
+
+    fn about(field: &str, message: impl Into<String>) -> Self {
+        Self { field: Some(field.to_owned()), ..Self::bad(message) }
     }
 
     fn into_response(self) -> Response {
-        let error = json!({"message": self.message, "type": self.code, "code": self.code});
-        let mut response = reply(self.status, &json!({ "error": error }));
-        if self.status == StatusCode::TOO_MANY_REQUESTS {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        response
+        door::refuse(self.status, self.code, &self.message, self.field.as_deref())
     }
 }
 
-/// Serves until it is told to stop; requests under way are answered first.
+/// Serves until it is told to stop; requests under way have a few seconds then.
 pub(crate) async fn run(printer: Printer, cores: usize, args: &ServeArgs) -> Result<u8, CommandError> {
     let served = open(cores, args)?;
     let name = served.policies.base().to_owned();
@@ -86,7 +97,7 @@ pub(crate) async fn run(printer: Printer, cores: usize, args: &ServeArgs) -> Res
         // An error means that nobody can ask any more.
         _ = stop.wait_for(|stop| *stop).await;
     };
-    axum::serve(listener, app).with_graceful_shutdown(stopped).await?;
+    door_of(args).serve(listener, app, stopped).await;
     Ok(exit::DONE)
 }
 
@@ -95,7 +106,7 @@ pub(crate) struct Local {
     /// Where it answers.
     pub(crate) endpoint: String,
     stop: tokio::sync::oneshot::Sender<()>,
-    task: tokio::task::JoinHandle<std::io::Result<()>>,
+    task: tokio::task::JoinHandle<()>,
 }
 
 /// Serves a model until [`Local::stop`].
@@ -109,7 +120,7 @@ pub(crate) async fn start(cores: usize, args: &ServeArgs) -> Result<Local, Comma
         _ = stopped.await;
     };
     let app = router(Arc::new(served));
-    let task = tokio::spawn(axum::serve(listener, app).with_graceful_shutdown(until).into_future());
+    let task = tokio::spawn(door_of(args).serve(listener, app, until));
     Ok(Local { endpoint, stop, task })
 }
 
@@ -117,8 +128,14 @@ impl Local {
     /// Answers what is under way, and ends.
     pub(crate) async fn stop(self) -> Result<(), CommandError> {
         _ = self.stop.send(());
-        Ok(self.task.await.map_err(std::io::Error::other)??)
+        Ok(self.task.await.map_err(std::io::Error::other)?)
     }
+}
+
+/// Every request that may wait has a connection, and some more look on.
+fn door_of(args: &ServeArgs) -> Arc<Door> {
+    let connections = args.queue.saturating_add(args.at_once).saturating_add(128);
+    Door::of(&args.door, &args.listen, connections)
 }
 
 fn open(cores: usize, args: &ServeArgs) -> Result<Served, CommandError> {
@@ -131,16 +148,19 @@ fn open(cores: usize, args: &ServeArgs) -> Result<Served, CommandError> {
     let name = args.name.clone().or(named).unwrap_or_else(|| "model".to_owned());
     let (classes, decoder) = (decoder.shape.classes, Arc::new(decoder));
     let policies = Policies::new(Arc::clone(&decoder), &name, &folder)?;
+    let mut folders: Vec<&Path> = args.adapter_folders.iter().map(PathBuf::as_path).collect();
     for adapter in &args.adapters {
         let (name, place) = adapter.split_once('=').ok_or_else(|| {
             CommandError::usage(format!("`{adapter}` names no adapter"), "--adapter NAME=DIR")
         })?;
-        policies.load(name, std::path::Path::new(place))?;
+        policies.load(name, Path::new(place))?;
+        folders.push(Path::new(place));
     }
     Ok(Served {
         policies,
         classes,
-        hot_swap: args.hot_swap,
+        shelf: args.hot_swap.then(|| Shelf::open(folders.into_iter())).transpose()?,
+        loading: tokio::sync::Mutex::default(),
         tokenizer,
         engine: Engine::start(decoder, Arc::new(pool), limits)?,
         context,
@@ -161,9 +181,14 @@ fn router(served: Arc<Served>) -> Router {
         .route("/health", get(|| async { "ok" }))
         .route("/metrics", get(metrics))
         .fallback(|| async {
-            let message = "there is no such path".to_owned();
-            Refusal { status: StatusCode::NOT_FOUND, code: "not_found", message }.into_response()
+            Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is no such path").into_response()
         })
+        .method_not_allowed_fallback(|| async {
+            let message = "this path is asked with another method";
+            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message).into_response()
+        })
+        // The door has a limit of its own.
+        .layer(DefaultBodyLimit::disable())
         .with_state(served)
 }
 
@@ -190,13 +215,13 @@ fn refuse_overload(served: &Served) -> Result<(), Refusal> {
     if counts.waiting + counts.running < served.queue {
         return Ok(());
     }
-    let message = "too many requests are waiting".to_owned();
-    Err(Refusal { status: StatusCode::TOO_MANY_REQUESTS, code: "overloaded", message })
+    Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", "too many requests are waiting"))
 }
 
 async fn respond(served: &Arc<Served>, kind: Kind, body: &[u8]) -> Response {
-    let asked =
-        Question::read(served, kind, body).and_then(|question| refuse_overload(served).map(|()| question));
+    // Long prompts take their time to be cut into tokens; others go on meanwhile.
+    let asked = refuse_overload(served)
+        .and_then(|()| tokio::task::block_in_place(|| Question::read(served, kind, body)));
     match asked {
         Ok(question) if question.stream => answer::stream(Arc::clone(served), question),
         Ok(question) => match answer::whole(served, &question).await {
@@ -212,19 +237,23 @@ async fn models(State(served): State<Arc<Served>>) -> Response {
 }
 
 async fn load(State(served): State<Arc<Served>>, body: Bytes) -> Response {
-    let swapped = swap(&served, &body).and_then(|(name, body)| {
-        let folder = body["lora_path"].as_str().ok_or_else(|| Refusal::bad("`lora_path` is missing"))?;
-        // Reading an adapter takes the disk's time, not the clock's.
-        let loaded =
-            tokio::task::block_in_place(|| served.policies.load(&name, std::path::Path::new(folder)));
-        let generation = loaded.map_err(|e| Refusal::bad(e.message))?;
-        Ok(json!({"lora_name": name, "generation": generation}))
+    let (shelf, name, body) = match swap(&served, &body) {
+        Ok(asked) => asked,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let _alone = served.loading.lock().await;
+    // Reading an adapter takes the disk's time, not the clock's.
+    let loaded = tokio::task::block_in_place(|| {
+        let place = numbers::text(&body, "lora_path")?;
+        let place = place.ok_or_else(|| Refusal::about("lora_path", "`lora_path` is missing"))?;
+        served.policies.load_from(shelf, &name, Path::new(place))
     });
-    swapped.map_or_else(Refusal::into_response, |document| reply(StatusCode::OK, &document))
+    let told = loaded.map(|generation| json!({"lora_name": name, "generation": generation}));
+    told.map_or_else(Refusal::into_response, |document| reply(StatusCode::OK, &document))
 }
 
 async fn unload(State(served): State<Arc<Served>>, body: Bytes) -> Response {
-    let swapped = swap(&served, &body).and_then(|(name, _)| {
+    let swapped = swap(&served, &body).and_then(|(_, name, _)| {
         served.policies.unload(&name)?;
         Ok(json!({"lora_name": name}))
     });
@@ -232,16 +261,16 @@ async fn unload(State(served): State<Arc<Served>>, body: Bytes) -> Response {
 }
 
 /// A request to change the adapters, if such requests are allowed.
-fn swap(served: &Served, body: &[u8]) -> Result<(String, Value), Refusal> {
-    if !served.hot_swap {
-        let message = "adapters cannot be changed; serve with --hot-swap".to_owned();
-        return Err(Refusal { status: StatusCode::FORBIDDEN, code: "forbidden", message });
-    }
+fn swap<'a>(served: &'a Served, body: &[u8]) -> Result<(&'a Shelf, String, Value), Refusal> {
+    let Some(shelf) = &served.shelf else {
+        let message = "adapters cannot be changed; serve with --hot-swap";
+        return Err(Refusal::new(StatusCode::FORBIDDEN, "forbidden", message));
+    };
     let body: Value =
         serde_json::from_slice(body).map_err(|e| Refusal::bad(format!("the body is not JSON: {e}")))?;
-    let name = body["lora_name"].as_str().filter(|name| !name.is_empty());
-    let name = name.ok_or_else(|| Refusal::bad("`lora_name` is missing"))?.to_owned();
-    Ok((name, body))
+    let name = numbers::text(&body, "lora_name")?.filter(|name| !name.is_empty() && name.len() <= 256);
+    let name = name.ok_or_else(|| Refusal::about("lora_name", "`lora_name` is missing, or too long"))?;
+    Ok((shelf, name.to_owned(), body))
 }
 
 /// Counters as Prometheus reads them.

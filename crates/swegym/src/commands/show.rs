@@ -8,7 +8,8 @@ use swegym_core::format::record;
 use swegym_core::record::RecordEvent;
 use swegym_core::trajectory::stuck::Stuck;
 use swegym_core::trajectory::{Action, Step};
-use swegym_core::{StopReason, Trajectory};
+use swegym_core::visible::visible_in_html;
+use swegym_core::{StopReason, Trajectory, visible};
 
 use crate::args::ShowTrajectoryArgs;
 use crate::error::CommandError;
@@ -112,7 +113,7 @@ fn show_step(step: &Step, whole: bool) -> String {
     );
     text += &block(&step.words, whole);
     for action in &step.actions {
-        text += &format!("▶ {}\n{}", clean(&action.call.name), block(&arguments(action), whole));
+        text += &format!("▶ {}\n{}", visible(&action.call.name), block(&arguments(action), whole));
         text += &format!("◀ {}\n{}", ending(action), block(&action.observation, whole));
     }
     if let Some(problem) = &step.problem {
@@ -151,9 +152,9 @@ fn ending(action: &Action) -> String {
     format!("{how} · {} ms", report.wall_time_ms)
 }
 
-/// Indented, cut to some lines, and without what could steer a terminal.
+/// Indented, and cut to some lines.
 fn block(text: &str, whole: bool) -> String {
-    let text = clean(text);
+    let text = visible(text);
     let lines: Vec<&str> = text.trim_end().lines().collect();
     let shown = if whole || lines.len() <= LINES + 2 { lines.len() } else { LINES };
     let mut block: String = lines[..shown].iter().map(|line| format!("    {line}\n")).collect();
@@ -161,10 +162,6 @@ fn block(text: &str, whole: bool) -> String {
         block += &format!("    … {} more lines\n", lines.len() - shown);
     }
     block
-}
-
-fn clean(text: &str) -> String {
-    text.chars().filter(|c| *c == '\n' || *c == '\t' || !c.is_control()).collect()
 }
 
 fn document(attempt: &Trajectory, steps: &[&Step]) -> Value {
@@ -201,5 +198,50 @@ fn document(attempt: &Trajectory, steps: &[&Step]) -> Value {
 fn page(document: &Value) -> Result<String, minijinja::Error> {
     let mut templates = minijinja::Environment::new();
     templates.add_template("trajectory.html", include_str!("show/trajectory.html"))?;
-    templates.get_template("trajectory.html")?.render(minijinja::Value::from_serialize(document))
+    let page =
+        templates.get_template("trajectory.html")?.render(minijinja::Value::from_serialize(document))?;
+    Ok(visible_in_html(&page).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use swegym_core::chat::ToolCall;
+
+    use super::*;
+
+    /// Turns around what follows, hides words, and steers a terminal.
+    const HOSTILE: &str =
+        "a\u{202e}b\u{2066}c\u{200b}d\u{e0041}e\u{feff}f\u{61c}\u{1b}]0;title\u{7}\u{9b}2J\u{7f} <script>";
+
+    #[test]
+    fn what_a_model_and_a_repository_wrote_is_seen_as_it_is_on_the_page() {
+        let step = json!({
+            "step": 1, "words": HOSTILE, "problem": HOSTILE, "nudges": [HOSTILE], "latency_ms": 1,
+            "prompt_tokens": 2, "completion_tokens": 3, "patch": HOSTILE,
+            "actions": [{
+                "tool": HOSTILE, "arguments": HOSTILE, "observation": HOSTILE, "ending": HOSTILE, "exit_code": 1,
+            }],
+        });
+        let document = json!({
+            "instance_id": HOSTILE, "attempt": 0, "scaffold": HOSTILE, "model": HOSTILE, "temperature": null,
+            "exit_status": null, "fault": {"code": HOSTILE, "message": HOSTILE}, "stuck": [HOSTILE],
+            "prompt_tokens": 2, "completion_tokens": 3, "cost_usd": null,
+            "opening": [{"role": "user", "content": HOSTILE}], "steps": [step], "patch": HOSTILE,
+        });
+        let page = page(&document).unwrap();
+        assert_eq!(visible(&page), page);
+        insta::assert_snapshot!(page);
+    }
+
+    #[test]
+    fn what_a_model_and_a_repository_wrote_is_seen_as_it_is_at_a_terminal() {
+        let call = ToolCall { id: String::new(), name: HOSTILE.to_owned(), arguments: HOSTILE.to_owned() };
+        let action = Action { call, observation: HOSTILE.to_owned(), report: None };
+        let text = block(&arguments(&action), true) + &block(&action.observation, true);
+        assert_eq!(visible(&text), text);
+        assert!(
+            text.starts_with("    a<U+202E>b<U+2066>c<U+200B>d<U+E0041>e<U+FEFF>f<U+061C><U+001B>]0;"),
+            "{text}"
+        );
+    }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
+use swegym_core::visible;
 use swegym_train::checkpoint::write_synced;
 use swegym_train::curation::{Reason, Rules, pass_rates};
 
@@ -80,7 +81,7 @@ pub(super) fn write(
     };
     write_synced(&folder.join("dropped.jsonl"), dropped.iter().map(line).collect::<String>().as_bytes())?;
     write_synced(&folder.join("card.json"), format!("{card:#}\n").as_bytes())?;
-    Ok(write_synced(&folder.join("card.md"), page(card).as_bytes())?)
+    Ok(write_synced(&folder.join("card.md"), visible(&page(card)).as_bytes())?)
 }
 
 fn page(card: &Value) -> String {

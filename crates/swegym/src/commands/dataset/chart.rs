@@ -1,6 +1,7 @@
 //! The repositories of a dataset as bars, one panel a measure.
 
 use minijinja::{Environment, context};
+use swegym_core::visible::visible_in_html;
 use swegym_tasks::dataset::statistics::{Measure, Sample, Statistics};
 
 use crate::error::CommandError;
@@ -36,7 +37,7 @@ pub(super) fn draw(title: &str, statistics: &Statistics) -> Result<String, Comma
     environment.add_template("chart.html", TEMPLATE).map_err(std::io::Error::other)?;
     let template = environment.get_template("chart.html").map_err(std::io::Error::other)?;
     let drawn = template.render(context! { title, names, panels, left_out });
-    Ok(drawn.map_err(std::io::Error::other)?)
+    Ok(visible_in_html(&drawn.map_err(std::io::Error::other)?).into_owned())
 }
 
 fn label(value: Option<f64>) -> String {

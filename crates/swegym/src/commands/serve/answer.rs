@@ -33,7 +33,7 @@ pub(super) async fn whole(served: &Served, question: &Question) -> Result<Value,
     let mut choices = Vec::new();
     let mut usage = Usage::of(question);
     for (index, receiver) in receivers.into_iter().enumerate() {
-        let answer = collect(served, question, receiver, |_| {}).await?;
+        let answer = collect(served, question, receiver, |_| true).await?;
         usage.add(&answer);
         choices.push(choice(served, question, index, &answer));
     }
@@ -85,6 +85,7 @@ async fn send_pieces(served: &Served, question: &Question, sender: &UnboundedSen
             if at_once && !text.is_empty() {
                 _ = sender.send(piece(delta(index, text)));
             }
+            !sender.is_closed()
         };
         let Ok(answer) = collect(served, question, receiver, give).await else { return };
         usage.add(&answer);
@@ -115,12 +116,13 @@ fn ask(served: &Served, question: &Question, nth: usize) -> UnboundedReceiver<Pr
     served.engine.ask(request, question.policy.adapter.clone())
 }
 
-/// Takes one answer in until it ends, by itself or by a stop word.
+/// Takes one answer in until it ends, by itself or by a stop word. `give` gets
+/// its pieces, and says whether anybody still wants them.
 async fn collect(
     served: &Served,
     question: &Question,
     mut receiver: UnboundedReceiver<Progress>,
-    give: impl Fn(&str),
+    give: impl Fn(&str) -> bool,
 ) -> Result<Answer, Refusal> {
     let mut writing = Writing::new(&served.tokenizer, &question.stops);
     let mut answer = Answer {
@@ -138,7 +140,10 @@ async fn collect(
             Some(Progress::Token { token, .. }) => {
                 let stopped = writing.push(token.id);
                 answer.tokens.push(token);
-                give(&writing.give(false));
+                if !give(&writing.give(false)) {
+                    let message = "nobody reads the answer";
+                    return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "gone", message));
+                }
                 if stopped {
                     break;
                 }
@@ -148,8 +153,8 @@ async fn collect(
                 break;
             }
             None => {
-                let message = "the engine has stopped".to_owned();
-                return Err(Refusal { status: StatusCode::SERVICE_UNAVAILABLE, code: "stopped", message });
+                let message = "the engine has stopped";
+                return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "stopped", message));
             }
         }
     }

@@ -6,7 +6,21 @@ use swegym_core::wire::openai::{read_message, read_tool};
 use swegym_train::generation::{Drawing, Request};
 
 use super::policies::Policy;
-use super::{Refusal, Served};
+use super::{Refusal, Served, numbers};
+
+/// Most tokens that a request may ask for; far beyond every context.
+const MOST: u64 = 1 << 40;
+
+/// Most alternatives to a token that are reported.
+const ALTERNATIVES: u64 = 20;
+
+/// Tokens that one request may ask for in all its answers, where the context is
+/// not longer.
+const WORK: usize = 1 << 18;
+
+/// Stop words of a request, and the bytes of one: each new token is held against all.
+const STOPS: usize = 32;
+const STOP_BYTES: usize = 1024;
 
 /// Which of the two protocols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +55,16 @@ impl Question {
         let tools: Result<Vec<Tool>, _> = list(&body, "tools").iter().map(read_tool).collect();
         let tools = tools.map_err(|e| Refusal::bad(e.to_string()))?;
         let tools = if body["tool_choice"] == "none" { Vec::new() } else { tools };
-        let policy = served.policies.pick(body["model"].as_str())?;
+        let policy = served.policies.pick(numbers::text(&body, "model")?)?;
         if served.classes.is_some() {
             return Err(Refusal::bad("this model has a head of classes and cannot write; ask /v1/score"));
         }
         let prompt = prompt_of(served, kind, &body, &tools)?;
-        let asked = ["max_completion_tokens", "max_tokens"].iter().find_map(|key| body[*key].as_u64());
+        let asked = [
+            numbers::whole(&body, "max_completion_tokens", 0..=MOST)?,
+            numbers::whole(&body, "max_tokens", 0..=MOST)?,
+        ];
+        let asked = asked.into_iter().flatten().next();
         let room = served.context.saturating_sub(prompt.len());
         if room == 0 || asked.is_some_and(|asked| asked as usize > room) {
             let message = format!(
@@ -60,16 +78,31 @@ impl Question {
             return Err(Refusal { code: "context_length_exceeded", ..Refusal::bad(message) });
         }
         let max_new = asked.map_or(served.max_tokens.min(room), |asked| asked as usize);
-        let (logprobs, alternatives) = match (&body["logprobs"], kind) {
-            (Value::Bool(on), Kind::Chat) => (*on, body["top_logprobs"].as_u64().unwrap_or(0)),
-            (Value::Number(n), Kind::Completion) => (true, n.as_u64().unwrap_or(0)),
-            _ => (false, 0),
+        let (logprobs, alternatives) = match kind {
+            Kind::Chat => (
+                numbers::switch(&body, "logprobs")?,
+                numbers::whole(&body, "top_logprobs", 0..=ALTERNATIVES)?,
+            ),
+            Kind::Completion => {
+                let asked = numbers::whole(&body, "logprobs", 0..=ALTERNATIVES)?;
+                (asked.is_some(), asked)
+            }
         };
-        let count = body["n"].as_u64().unwrap_or(1);
-        if !(1..=128).contains(&count) || alternatives > 20 {
-            return Err(Refusal::bad("`n` must be 1 to 128, and at most 20 alternatives can be asked for"));
+        let alternatives = alternatives.filter(|_| logprobs).unwrap_or(0);
+        let count = numbers::whole(&body, "n", 1..=128)?.unwrap_or(1) as usize;
+        let work = count.saturating_mul(max_new);
+        if work > WORK.max(served.context) {
+            let message = format!(
+                "`n` answers of `max_tokens` are {work} tokens; one request has at most {}",
+                WORK.max(served.context)
+            );
+            return Err(Refusal::about("n", message));
         }
-        let echo = kind == Kind::Completion && body["echo"] == true;
+        for penalty in ["presence_penalty", "frequency_penalty"] {
+            numbers::real(&body, penalty, -2.0..=2.0)?;
+        }
+        let echo = kind == Kind::Completion && numbers::switch(&body, "echo")?;
+        let ignores_ends = numbers::switch(&body, "ignore_eos")?;
         Ok(Self {
             kind,
             policy,
@@ -77,18 +110,18 @@ impl Question {
                 prompt,
                 max_new,
                 drawing: drawing(&body)?,
-                ends: if body["ignore_eos"] == true { Vec::new() } else { served.tokenizer.ends.clone() },
+                ends: if ignores_ends { Vec::new() } else { served.tokenizer.ends.clone() },
                 alternatives: alternatives as usize,
                 watched: Vec::new(),
                 prompt_logprobs: echo && logprobs,
             },
             stops: stops(&body)?,
             tools,
-            count: count as usize,
-            stream: body["stream"] == true,
-            stream_usage: body["stream_options"]["include_usage"] == true,
+            count,
+            stream: numbers::switch(&body, "stream")?,
+            stream_usage: numbers::switch(&body["stream_options"], "include_usage")?,
             logprobs,
-            token_ids: body["return_token_ids"] == true,
+            token_ids: numbers::switch(&body, "return_token_ids")?,
             echo,
         })
     }
@@ -144,25 +177,19 @@ fn plain_prompt(served: &Served, prompt: &Value) -> Result<Vec<u32>, Refusal> {
 }
 
 fn drawing(body: &Value) -> Result<Drawing, Refusal> {
-    let number = |key: &str, default: f64| match &body[key] {
-        Value::Null => Ok(default),
-        value => value.as_f64().ok_or_else(|| Refusal::bad(format!("`{key}` must be a number"))),
-    };
-    let (temperature, top_p) = (number("temperature", 1.0)?, number("top_p", 1.0)?);
-    if !(0.0..=100.0).contains(&temperature) || !(0.0..=1.0).contains(&top_p) {
-        return Err(Refusal::bad("`temperature` must not be negative, and `top_p` must be 0 to 1"));
-    }
+    let top_k = numbers::signed(body, "top_k", -1..=i64::from(i32::MAX))?.unwrap_or(0);
     Ok(Drawing {
-        temperature: temperature as f32,
-        top_k: body["top_k"].as_i64().map_or(0, |k| usize::try_from(k).unwrap_or(0)),
-        top_p: top_p as f32,
+        temperature: numbers::real(body, "temperature", 0.0..=2.0)?.unwrap_or(1.0) as f32,
+        // Both 0 and -1 stand for all tokens.
+        top_k: usize::try_from(top_k).unwrap_or(0),
+        top_p: numbers::real(body, "top_p", 0.0..=1.0)?.unwrap_or(1.0) as f32,
         // Without a seed, every request draws anew.
-        seed: body["seed"].as_u64().unwrap_or_else(rand::random),
+        seed: numbers::seed(body)?.unwrap_or_else(rand::random),
     })
 }
 
 fn stops(body: &Value) -> Result<Vec<String>, Refusal> {
-    let bad = || Refusal::bad("`stop` must be a text or a list of texts");
+    let bad = || Refusal::about("stop", "`stop` must be a text or a list of texts");
     let stops: Vec<String> = match &body["stop"] {
         Value::Null => Vec::new(),
         Value::String(stop) => vec![stop.clone()],
@@ -171,5 +198,9 @@ fn stops(body: &Value) -> Result<Vec<String>, Refusal> {
         }
         _ => return Err(bad()),
     };
+    if stops.len() > STOPS || stops.iter().any(|stop| stop.len() > STOP_BYTES) {
+        let message = format!("`stop` has at most {STOPS} texts of {STOP_BYTES} bytes");
+        return Err(Refusal::about("stop", message));
+    }
     Ok(stops.into_iter().filter(|stop| !stop.is_empty()).collect())
 }

@@ -6,30 +6,49 @@ use serde_json::{Map, Value, json};
 use swegym_train::conversation::Conversation;
 use swegym_train::generation::Progress;
 use swegym_train::packing::Overlong;
-use swegym_train::verifier::{Answer, Case, LABELS, PATCH, TRAJECTORY, Verifier, request, share};
+use swegym_train::verifier::{self, Answer, LABELS, PATCH, TRAJECTORY, Verifier, request, share};
 
 use super::policies::Policy;
 use super::question::{Kind, prompt_of};
-use super::{Refusal, Served};
+use super::{Refusal, Served, numbers};
 
-/// Answers a request for a score: of an `attempt`, put into the verifier's own
-/// question, or of a question that the request asks itself.
+/// Labels of one question.
+const MOST_LABELS: usize = 64;
+
+/// Who judges, by which labels and their tokens, and what.
+struct Case {
+    policy: Policy,
+    labels: Vec<(String, u32)>,
+    question: verifier::Question,
+}
+
+impl Case {
+    /// Reads a request for a score: of an `attempt`, put into the verifier's own
+    /// question, or of a question that the request asks itself.
+    fn read(served: &Served, body: &[u8]) -> Result<Self, Refusal> {
+        let body: Value =
+            serde_json::from_slice(body).map_err(|e| Refusal::bad(format!("the body is not JSON: {e}")))?;
+        let policy = served.policies.pick(numbers::text(&body, "model")?)?;
+        let verifier = verifier_of(served, &policy, &body)?;
+        let labels = labels(served, &verifier, &body)?;
+        let question = if body["attempt"].is_object() {
+            let attempt = Conversation::read(&body["attempt"].to_string());
+            let Conversation { messages, tools, patch, .. } =
+                attempt.map_err(|e| Refusal::bad(format!("`attempt`: {e}")))?;
+            let question = verifier.question(&served.tokenizer, &verifier::Case { messages, tools, patch });
+            question.map_err(|e| Refusal::bad(e.to_string()))?
+        } else {
+            let kind = if body["messages"].is_array() { Kind::Chat } else { Kind::Completion };
+            verifier.fit(prompt_of(served, kind, &body, &[])?)
+        };
+        Ok(Self { policy, labels, question })
+    }
+}
+
+/// Answers a request for a score.
 pub(super) async fn score(served: &Served, body: &[u8]) -> Result<Value, Refusal> {
-    let body: Value =
-        serde_json::from_slice(body).map_err(|e| Refusal::bad(format!("the body is not JSON: {e}")))?;
-    let policy = served.policies.pick(body["model"].as_str())?;
-    let verifier = verifier_of(served, &policy, &body)?;
-    let labels = labels(served, &verifier, &body)?;
-    let bad = |e: swegym_train::verifier::VerifierError| Refusal::bad(e.to_string());
-    let question = if body["attempt"].is_object() {
-        let attempt = Conversation::read(&body["attempt"].to_string());
-        let Conversation { messages, tools, patch, .. } =
-            attempt.map_err(|e| Refusal::bad(format!("`attempt`: {e}")))?;
-        verifier.question(&served.tokenizer, &Case { messages, tools, patch }).map_err(bad)?
-    } else {
-        let kind = if body["messages"].is_array() { Kind::Chat } else { Kind::Completion };
-        verifier.fit(prompt_of(served, kind, &body, &[])?)
-    };
+    // Long questions take their time to be cut into tokens; others go on meanwhile.
+    let Case { policy, labels, question } = tokio::task::block_in_place(|| Case::read(served, body))?;
     let len = question.len;
     let Some(ids) = question.ids else {
         return Ok(document(&policy, None, &Map::new(), &json!("refused"), len));
@@ -44,8 +63,7 @@ pub(super) async fn score(served: &Served, body: &[u8]) -> Result<Value, Refusal
             logprobs.map(|((label, _), l)| (label.clone(), json!(l))).collect();
         return Ok(document(&policy, Some(share(&token.watched)), &logprobs, &flag, len));
     }
-    let message = "the engine has stopped".to_owned();
-    Err(Refusal { status: StatusCode::SERVICE_UNAVAILABLE, code: "stopped", message })
+    Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "stopped", "the engine has stopped"))
 }
 
 /// The policy's own way to judge; or, for a model that was not trained to, the
@@ -84,8 +102,9 @@ fn labels(served: &Served, verifier: &Verifier, body: &Value) -> Result<Vec<(Str
     if verifier.answer == Answer::Class {
         return Err(Refusal::bad("this verifier answers with classes; `labels` cannot be chosen"));
     }
-    if named.len() < 2 {
-        return Err(Refusal::bad("`labels` must be a list of two or more texts"));
+    if !(2..=MOST_LABELS).contains(&named.len()) {
+        let message = format!("`labels` must be a list of 2 to {MOST_LABELS} texts");
+        return Err(Refusal::about("labels", message));
     }
     let id = |label: String| {
         let ids = served.tokenizer.encode(&label).map_err(|e| Refusal::bad(e.to_string()))?;

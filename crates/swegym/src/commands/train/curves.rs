@@ -4,6 +4,7 @@ use std::path::Path;
 
 use minijinja::{Environment, context};
 use serde_json::Value;
+use swegym_core::visible::visible_in_html;
 use swegym_train::checkpoint::write_synced;
 
 use crate::error::CommandError;
@@ -33,7 +34,7 @@ pub(super) fn write(folder: &Path) -> Result<(), CommandError> {
     let template = environment.get_template("curves.html").map_err(std::io::Error::other)?;
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
     let page = template.render(context! { name, panels }).map_err(std::io::Error::other)?;
-    Ok(write_synced(&folder.join("report.html"), page.as_bytes())?)
+    Ok(write_synced(&folder.join("report.html"), visible_in_html(&page).as_bytes())?)
 }
 
 fn panel(rows: &[Value], field: &str, title: &str) -> Option<minijinja::Value> {
