@@ -159,9 +159,12 @@ impl<'a> Reader<'a> {
     /// `---` and `+++`.
     fn read_names(&mut self, section: &mut Section) -> Result<(), PatchError> {
         let rest = &self.lines[self.at..];
-        // A section that has done its work already is followed by another one.
-        let is_other_files =
-            section.new_mode.is_some() && section.blobs.is_none() && !section.is_named_by(rest);
+        // A section that does something by itself is followed by another one.
+        let is_whole = section.is_created
+            || section.is_deleted
+            || section.moved_to.is_some()
+            || section.new_mode.is_some() && section.blobs.is_none();
+        let is_other_files = is_whole && !section.is_named_by(rest);
         if !starts_file(rest) || rest[0].starts_with("diff --git ") || is_other_files {
             return Ok(());
         }
@@ -282,11 +285,13 @@ impl Section {
             return false;
         };
         let (old, new) = (header_name(old), header_name(new));
-        let (one, other) = without_prefixes(&old, &new);
-        self.git_names.as_ref().is_none_or(|names| {
-            let is_ours = |name: &Vec<u8>, ours: &Vec<u8>| name == NOWHERE || name.ends_with(ours.as_slice());
-            is_ours(&one, &names.0) && is_ours(&other, &names.1)
-        }) || self.moved_to.is_some()
+        if self.is_created && old != NOWHERE || self.is_deleted && new != NOWHERE {
+            return false;
+        }
+        let ours = self.moved_from.clone().zip(self.moved_to.clone()).or_else(|| self.git_names.clone());
+        let (old, new) = without_prefixes(&old, &new);
+        let is_ours = |name: &Vec<u8>, ours: &Vec<u8>| name == NOWHERE || name.ends_with(ours);
+        ours.is_none_or(|ours| is_ours(&old, &ours.0) && is_ours(&new, &ours.1))
     }
 
     /// Which of the names count, and what follows from them: those in the lines

@@ -194,7 +194,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(500))]
         #[test]
         fn what_is_written_is_read_as_the_same(text in "(diff --git (a/|b/)?n (a/|b/)?n\n|diff --git a/o \"b/\\\\303\\\\251\"\n|new file mode 100(644|755)\n|(deleted file|old|new) mode 1(00644|00755|20000)\n|index 1..2( 100644)?\n|rename (from|to) [no]\n|copy (from|to) n\n|--- (/dev/null|a/n|n x|i/n)\n\\+\\+\\+ (/dev/null|b/n|n x|w/n)\n|@@ -[01](,[02])? \\+1(,[02])? @@( f)?\n|[ +-]x\r?\n|\\\\ No\n|GIT binary patch\nliteral 1\nAcmZQz\n\n|Binary files a and b differ\n|\r?\n){0,12}") {
             if let Some(patch) = placeless(&text) {
