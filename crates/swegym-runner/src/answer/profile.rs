@@ -210,12 +210,11 @@ impl Case<'_> {
         tested.chain(&known.path).cloned().chain([Vec::new(), b"src".to_vec()]).collect()
     }
 
-    /// Whether a module is imported instead of a test beside it: `test_x/` for `test_x.py`.
+    /// Whether a package is imported instead of a test beside it: `test_x/` for `test_x.py`.
     fn stands_for_a_test(&self, path: &[u8]) -> bool {
         folders(path).chain([path]).any(|part| {
-            let test = [stem_of_path(part), b".py"].concat();
+            let test = [part, b".py"].concat();
             is_test_file(Path::new(&*String::from_utf8_lossy(&test)))
-                && test != path
                 && (self.base.get(&test).is_some() || self.tests.contains(&test))
         })
     }
@@ -255,13 +254,6 @@ fn is_module(path: &[u8], entry: Option<&Entry>) -> bool {
 /// A module's name without what its file's name says beside it.
 fn stem(name: &str) -> &str {
     name.split('.').next().unwrap_or_default()
-}
-
-/// A path up to the first dot of its last part.
-fn stem_of_path(path: &[u8]) -> &[u8] {
-    let start = path.len() - path.rsplit(|b| *b == b'/').next().map_or(0, <[u8]>::len);
-    let end = path[start..].iter().position(|b| *b == b'.').map_or(path.len(), |at| start + at);
-    &path[..end]
 }
 
 #[cfg(test)]
