@@ -6,6 +6,7 @@
 //! takes other lines for a patch, none is given the text itself: what was read
 //! here is written anew ([`Patch::to_text`]).
 
+mod context;
 mod names;
 mod reader;
 mod reverse;

@@ -100,6 +100,7 @@ fn right_answers_in_odd_forms_resolve() {
     let plain = gold.split_once('\n').unwrap().1.to_owned();
     let fix = "sed -i 's/3 \\* x/2 * x/' odd.py";
     let git = |more: &str, options: &str| git_diff(&gym, &format!("{fix}{more}"), options);
+    let head = "  def double(x):\n      if x < 0:\n          return -2 * -x\n";
     let both = |more: &str| gold.clone() + more;
     let answers = [
         ("the gold patch", gold.clone()),
@@ -125,6 +126,12 @@ fn right_answers_in_odd_forms_resolve() {
         ("indented", gold.lines().map(|l| format!("    {l}\n")).collect()),
         ("quoted", gold.lines().map(|l| format!("> {l}\n")).collect()),
         ("no context", git("", "-U0")),
+        (
+            "a context diff",
+            format!(
+                "*** odd.py\tMon\n--- odd.py\tTue\n***************\n*** 1,4 ****\n{head}!     return 3 * x\n--- 1,4 ----\n{head}!     return 2 * x\n"
+            ),
+        ),
         ("lines off", gold.replace("@@ -1,4 +1,4 @@", "@@ -3,4 +3,4 @@")),
         ("context a little off", gold.replace(" def double(x):", " def double(y):")),
         (
@@ -260,11 +267,11 @@ fn answers_that_only_look_right_do_not_resolve() {
         (".git with what is not shown", in_git(".g\u{200c}it/config") + &harmless),
         (".git of a module", in_git("sub/.git/config") + &harmless),
         (".git by a link", links("door", ".git") + &in_git("door/config")),
-        ("a context diff", format!("{git_context}{harmless}")),
+        (".git by a context diff", format!("{git_context}{harmless}")),
         ("an ed script", format!("--- .git/config\n1c\n[kore]\n.\n{harmless}")),
         ("a normal diff", format!("Index: .git/config\n1c1\n< [core]\n---\n> [kore]\n{harmless}")),
         ("an Index line", format!("Index: test_odd.py\nPrereq: odd\n{harmless}")),
-        ("a header after a hunk", format!("{harmless}--- a/.git/config\n+++ b/.git/config\n")),
+        (".git after a hunk", format!("{harmless}--- a/.git/config\n+++ b/.git/config\n")),
     ];
     let reports = verdicts(&gym, "wrong", &instance, &answers);
     for ((what, patch), report) in answers.iter().zip(&reports) {

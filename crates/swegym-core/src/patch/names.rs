@@ -168,7 +168,8 @@ pub(super) fn refuse_escaping_links(files: &[FilePatch]) -> Result<(), PatchErro
         }
         links.push((format!("{path}/"), target));
     }
-    for file in files {
+    // What goes was there before the link.
+    for file in files.iter().filter(|f| f.new_path.is_some()) {
         if let Some((link, target)) = links.iter().find(|(link, _)| file.path().starts_with(link.as_str())) {
             let path = link.trim_end_matches('/').to_owned();
             return Err(PatchError::SymlinkEscape { line: file.line, path, target: target.clone() });

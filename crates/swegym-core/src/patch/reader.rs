@@ -1,5 +1,6 @@
 //! From text to a patch, line by line.
 
+use super::context;
 use super::names::{self, NOWHERE, header_name, split_git_names, unquote, without_prefixes};
 use super::{FilePatch, Head, Hunk, Origin, Patch, PatchError};
 
@@ -8,7 +9,7 @@ use super::{FilePatch, Head, Hunk, Origin, Patch, PatchError};
 const CONTEXT: usize = 3;
 
 /// What git says of a last line without an end.
-const NO_NEWLINE: &str = "\\ No newline at end of file";
+pub(super) const NO_NEWLINE: &str = "\\ No newline at end of file";
 
 pub(super) struct Reader<'a> {
     lines: Vec<&'a str>,
@@ -63,7 +64,7 @@ impl<'a> Reader<'a> {
         }
         self.read_names(&mut section)?;
         let (encoded, binary) = self.read_binary(&section)?;
-        let mut hunks = Vec::new();
+        let mut hunks = self.read_context_hunks(&section)?;
         while !binary && self.peek().is_some_and(|l| l.starts_with("@@ ")) {
             hunks.push(self.read_hunk()?);
         }
@@ -168,6 +169,7 @@ impl<'a> Reader<'a> {
         if !starts_file(rest) || rest[0].starts_with("diff --git ") || is_other_files {
             return Ok(());
         }
+        section.is_context = context::starts(rest);
         section.names = Some((header_name(&rest[0][4..]), header_name(&rest[1][4..])));
         self.at += 2;
         Ok(())
@@ -204,6 +206,17 @@ impl<'a> Reader<'a> {
             return self.malformed("a binary patch has no contents");
         }
         Ok((encoded, true))
+    }
+
+    /// The hunks of a context diff, whose names have been read.
+    fn read_context_hunks(&mut self, section: &Section) -> Result<Vec<Hunk>, PatchError> {
+        if !section.is_context {
+            return Ok(Vec::new());
+        }
+        let (hunks, taken) = context::read_hunks(&self.lines[self.at..])
+            .map_err(|(before, what)| PatchError::Malformed { line: self.line() + before, what })?;
+        self.at += taken;
+        Ok(hunks)
     }
 
     fn read_hunk(&mut self) -> Result<Hunk, PatchError> {
@@ -263,6 +276,7 @@ impl<'a> Reader<'a> {
 #[derive(Default)]
 struct Section {
     is_git: bool,
+    is_context: bool,
     is_created: bool,
     is_deleted: bool,
     /// After `diff --git`, without prefixes.
@@ -281,7 +295,9 @@ impl Section {
     /// Whether `---` and `+++` at these lines can be this section's.
     fn is_named_by(&self, rest: &[&str]) -> bool {
         let [old, new, ..] = rest else { return false };
-        let (Some(old), Some(new)) = (old.strip_prefix("--- "), new.strip_prefix("+++ ")) else {
+        let old = old.strip_prefix("--- ").or_else(|| old.strip_prefix("*** "));
+        let new = new.strip_prefix("+++ ").or_else(|| new.strip_prefix("--- "));
+        let (Some(old), Some(new)) = (old, new) else {
             return false;
         };
         let (old, new) = (header_name(old), header_name(new));
@@ -366,7 +382,7 @@ pub(super) fn plain_lines(text: &str) -> Vec<&str> {
     let indent = |line: &str| line.len() - line.trim_start_matches([' ', '\t', '>']).len();
     if first(&lines).is_none()
         && let Some(at) = (0..lines.len()).find(|i| {
-            let rest: Vec<&str> = lines[*i..].iter().take(2).map(|l| &l[indent(l)..]).collect();
+            let rest: Vec<&str> = lines[*i..].iter().take(4).map(|l| &l[indent(l)..]).collect();
             indent(lines[*i]) > 0 && starts_file(&rest)
         })
     {
@@ -380,6 +396,9 @@ pub(super) fn plain_lines(text: &str) -> Vec<&str> {
 }
 
 fn starts_file(rest: &[&str]) -> bool {
+    if context::starts(rest) {
+        return true;
+    }
     let starts = |at: usize, with: &str| rest.get(at).is_some_and(|line| line.starts_with(with));
     starts(0, "diff --git ") || (starts(0, "--- ") && starts(1, "+++ "))
 }

@@ -146,7 +146,6 @@ mod tests {
     fn nothing_that_only_another_tool_reads_is_written() {
         let good = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n";
         let others = [
-            "*** .git/config\n--- .git/config\n***************\n*** 1 ****\n! a\n--- 1 ----\n! b\n",
             "Index: .git/config\nPrereq: 1\n===\n1c1\n< a\n---\n> b\n",
             "--- .git/config\n1a\nx\n.\n",
             "   Index: y\n   0a1\n   > c\n",

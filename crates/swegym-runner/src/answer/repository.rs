@@ -55,6 +55,9 @@ const LAY_OUT: &str = "set -e; rm -f \"$GIT_INDEX_FILE\"; git update-index -z --
 xargs -0 -r rm -f -- < $AT/gone; xargs -0 -r rmdir --ignore-fail-on-non-empty -- < $AT/emptied 2> /dev/null || true; \
 git checkout-index -f -z --stdin < $AT/changed";
 
+/// Takes the repository away: the patches in it are not for the tests to see.
+const CLOSE: &str = "rm -rf \"$AT\"";
+
 pub(super) struct Repository<'a> {
     sandbox: &'a dyn Sandbox,
     base: &'a str,
@@ -117,12 +120,13 @@ impl<'a> Repository<'a> {
         Ok((other != *patch).then_some(other))
     }
 
-    /// Makes the working folder, which is as one tree has it, what another one has.
+    /// Makes the working folder, which is as one tree has it, what another one has,
+    /// and takes the repository away.
     pub(super) async fn lay_out(&self, from: &Tree, to: &Tree) -> Result<(), Fault> {
         let (changed, gone): (Vec<&Vec<u8>>, Vec<_>) =
             to.differing(from).partition(|path| to.get(path).is_some());
         if changed.is_empty() && gone.is_empty() {
-            return Ok(());
+            return self.close().await;
         }
         let mut emptied: Vec<&[u8]> =
             gone.iter().flat_map(|path| folders(path)).filter(|f| !to.has(f)).collect();
@@ -134,7 +138,11 @@ impl<'a> Repository<'a> {
         self.write("gone", &slices(&gone)).await?;
         self.write("emptied", &zero_ended(emptied)).await?;
         succeed(self.git(LAY_OUT, WORKDIR, WORKDIR, self.base).await?, "laying out the answer")?;
-        Ok(())
+        self.close().await
+    }
+
+    async fn close(&self) -> Result<(), Fault> {
+        succeed(self.git(CLOSE, WORKDIR, WORKDIR, self.base).await?, "tidying up").map(drop)
     }
 
     async fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Fault> {
