@@ -1,4 +1,4 @@
-//! Patches: any text is read or refused, and what is turned around is a patch.
+//! Patches: any text is read or refused, and what is written anew or turned around is a patch.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -8,7 +8,11 @@ use swegym_core::patch::{PatchError, reverse};
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
     if let Ok(patch) = Patch::parse(&text) {
-        let _ = (patch.changed_lines(), patch.paths().count());
+        let written = patch.to_text();
+        if !written.is_empty() {
+            let again = Patch::parse(&written).expect("a patch that is written is one");
+            assert_eq!(again.to_text(), written);
+        }
         if let Ok(turned) = reverse(&text) {
             match Patch::parse(&turned) {
                 Ok(back) => assert_eq!(back.changed_lines(), patch.changed_lines()),

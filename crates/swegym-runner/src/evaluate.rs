@@ -1,31 +1,21 @@
-//! Testing one answer in a fresh box: patch on, tests restored, tests run,
+//! Testing one answer in a fresh box: patch on as far as it counts, tests run,
 //! evidence saved, verdict graded from the evidence alone.
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use swegym_core::format::reports;
-use swegym_core::{Boundary, Fault, Instance, Patch, Prediction, Report};
+use swegym_core::{Boundary, Fault, Instance, Prediction, Report};
 use swegym_grade::evidence::{Evidence, PatchOutcome, RunEnd, Structured};
 use swegym_grade::{LogParser, Reading, Semantics};
 use swegym_sandbox::store::write_whole;
-use swegym_sandbox::{Command, Execution, Image, Sandbox, SandboxError};
-use swegym_tasks::recipe::belongs_to_tests;
+use swegym_sandbox::{Image, SandboxError};
 
+use crate::answer::{self, Laid, Notes};
 use crate::context::Context;
 use crate::job::JobResult;
-use crate::synth::shell_quote;
-use crate::testing::{TestPlan, TestRun, WORKDIR, last_lines, must_run, run_tests, start, stop};
-
-/// The ways of applying an answer, in the reference's order (reference/grading.md, 1.1).
-const APPLY: [&str; 4] = [
-    "git apply --verbose",
-    "git apply --verbose --3way",
-    "git apply --verbose --reject",
-    "patch --batch --forward --fuzz=5 -p1 -i",
-];
+use crate::testing::{TestPlan, TestRun, run_tests, start, stop};
 
 /// Evaluates a prediction and writes its evidence into the run's folder, under
 /// the number of the attempt.
@@ -40,7 +30,7 @@ pub async fn evaluate(
 ) -> Result<JobResult, Fault> {
     let image = image_of(context, instance)?;
     let plan = TestPlan::of_image(&image)?;
-    let (patch, run) = collect(context, instance, prediction, &image, &plan).await?;
+    let Tried { patch, notes, run } = collect(context, instance, prediction, &image, &plan).await?;
     let parser = LogParser::of(instance).ok().flatten().unwrap_or(plan.parser);
     let evidence = Evidence {
         patch,
@@ -52,14 +42,17 @@ pub async fn evaluate(
     let report = Semantics::V5.grade(instance, prediction.model_patch.is_none(), &evidence);
     let folder = context.run_folder.join("evaluations").join(instance.instance_id.as_str());
     let folder = folder.join(attempt.to_string());
-    save(&folder, prediction, run.as_ref(), &evidence, &report).map_err(|e| {
+    save(&folder, prediction, run.as_ref(), &evidence, &notes, &report).map_err(|e| {
         Fault::new(
             Boundary::Sandbox,
             "store",
             format!("cannot save the evidence in `{}`: {e}", folder.display()),
         )
     })?;
-    let value: Value = serde_json::from_str(&reports::write_row(&report)).unwrap_or_default();
+    let mut value: Value = serde_json::from_str(&reports::write_row(&report)).unwrap_or_default();
+    if let Some(notes) = notes.to_json() {
+        value["answer"] = notes;
+    }
     Ok(JobResult { outcome: outcome_word(&report), value })
 }
 
@@ -88,94 +81,44 @@ pub fn image_of(context: &Context, instance: &Instance) -> Result<Image, Fault> 
     context.host.store().load_image(digest).map_err(|e| SandboxError::from(e).to_fault())
 }
 
+/// What is left of an answer: whether it went on, what of it counted, and the tests' run.
+struct Tried {
+    patch: PatchOutcome,
+    notes: Notes,
+    run: Option<TestRun>,
+}
+
+impl Tried {
+    fn without_run(patch: PatchOutcome) -> Self {
+        Self { patch, notes: Notes::default(), run: None }
+    }
+}
+
 async fn collect(
     context: &Context,
     instance: &Instance,
     prediction: &Prediction,
     image: &Image,
     plan: &TestPlan,
-) -> Result<(PatchOutcome, Option<TestRun>), Fault> {
-    let answer = prediction.model_patch.as_deref().unwrap_or_default();
-    if !prediction.is_empty()
-        && let Err(refused) = Patch::parse(answer)
-    {
-        let outcome =
-            PatchOutcome::Refused(refused.code().into(), refused.to_string(), refused.hint().into());
-        return Ok((outcome, None));
-    }
+) -> Result<Tried, Fault> {
+    let text = prediction.model_patch.as_deref().filter(|_| !prediction.is_empty());
+    let answer = match text.map(answer::read).transpose() {
+        Ok(answer) => answer,
+        Err(refused) => return Ok(Tried::without_run(refused)),
+    };
     let sandbox = start(context, image).await?;
-    must_run(&sandbox, "git update-index -q --refresh; true", "reading the index").await?;
-    let mut outcome = PatchOutcome::Absent;
-    if !prediction.is_empty() {
-        match apply_patch(&sandbox, answer).await? {
-            Ok(()) => outcome = PatchOutcome::Applied,
-            Err(words) => return Ok((PatchOutcome::Failed(words), None)),
+    let notes = match answer::lay_out(&sandbox, instance, plan, answer.as_ref()).await? {
+        Laid::Out(notes) => notes,
+        Laid::Failed(outcome) => return Ok(Tried::without_run(outcome)),
+        Laid::TestsFailed(words) => {
+            let message = format!("the test patch does not apply: {words}");
+            return Err(Fault::new(Boundary::Task, "test_patch_does_not_apply", message));
         }
-        restore_tests(&sandbox, &instance.base_commit).await?;
-    }
-    if !instance.test_patch.trim().is_empty()
-        && let Err(words) = apply_patch(&sandbox, &instance.test_patch).await?
-    {
-        let message = format!("the test patch does not apply: {words}");
-        return Err(Fault::new(Boundary::Task, "test_patch_does_not_apply", message));
-    }
+    };
     let run = run_tests(context, &sandbox, plan).await?;
     stop(sandbox).await?;
-    Ok((outcome, Some(run)))
-}
-
-/// The reference's chain: each way on a clean tree, and at the end the question
-/// whether the patch is in already. `Err` holds the words of the first way.
-pub(crate) async fn apply_patch(sandbox: &dyn Sandbox, patch: &str) -> Result<Result<(), String>, Fault> {
-    const FILE: &str = "/tmp/swegym-answer.patch";
-    sandbox.write(FILE, patch.as_bytes(), Some(0o644)).await.map_err(|e| e.to_fault())?;
-    let mut first = None;
-    for way in APPLY {
-        let done = shell(sandbox, &format!("{way} {FILE}")).await?;
-        if done.succeeded() {
-            return Ok(Ok(()));
-        }
-        first.get_or_insert_with(|| last_lines(&done.output.combined_text(), 4));
-        shell(sandbox, "git checkout -q -- . ; git clean -fdq").await?;
-    }
-    if shell(sandbox, &format!("git apply --check --reverse {FILE}")).await?.succeeded() {
-        return Ok(Ok(()));
-    }
-    Ok(Err(first.unwrap_or_default()))
-}
-
-async fn shell(sandbox: &dyn Sandbox, line: &str) -> Result<Execution, Fault> {
-    let command = Command::shell(line, Duration::from_secs(120)).in_folder(WORKDIR);
-    sandbox.exec(command).await.map_err(|e| e.to_fault())
-}
-
-/// Paths that a git command prints, of those that belong to the tests, quoted.
-async fn test_paths(sandbox: &dyn Sandbox, line: &str) -> Result<Vec<String>, Fault> {
-    let out = must_run(sandbox, line, "listing what the answer changed").await?;
-    Ok(out.split('\0').filter(|p| !p.is_empty() && belongs_to_tests(Path::new(p))).map(shell_quote).collect())
-}
-
-/// Whatever the answer did to tests, their helpers and their configuration by
-/// `conftest.py` is undone: changed ones come back, new ones go.
-async fn restore_tests(sandbox: &dyn Sandbox, base: &str) -> Result<(), Fault> {
-    let base = shell_quote(base);
-    let changed =
-        test_paths(sandbox, &format!("git diff -z --name-only --no-renames --diff-filter=MDT {base}"))
-            .await?;
-    if !changed.is_empty() {
-        must_run(sandbox, &format!("git checkout -q {base} -- {}", changed.join(" ")), "restoring tests")
-            .await?;
-    }
-    let mut new = test_paths(sandbox, "git ls-files -z --others").await?;
-    new.extend(
-        test_paths(sandbox, &format!("git diff -z --name-only --no-renames --diff-filter=A {base}")).await?,
-    );
-    // Data files cannot run; bytecode is checked against its source.
-    new.retain(|quoted| quoted.ends_with(".py'"));
-    if !new.is_empty() {
-        must_run(sandbox, &format!("rm -f -- {}", new.join(" ")), "removing new tests").await?;
-    }
-    Ok(())
+    let patch = if answer.is_some() { PatchOutcome::Applied } else { PatchOutcome::Absent };
+    Ok(Tried { patch, notes, run: Some(run) })
 }
 
 fn save(
@@ -183,6 +126,7 @@ fn save(
     prediction: &Prediction,
     run: Option<&TestRun>,
     evidence: &Evidence,
+    notes: &Notes,
     report: &Report,
 ) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
@@ -207,6 +151,7 @@ fn save(
     let document = json!({
         "format_version": 1,
         "patch": patch,
+        "answer": notes.to_json(),
         "end": end,
         "structured": structured,
         "limit_hit": evidence.limit_hit,

@@ -6,6 +6,7 @@
 //! ([`job::Job`] is a closed enum) that knows nothing of the others and sends
 //! back one result. What is done inside boxes for a job stands in its module.
 
+mod answer;
 pub mod build;
 pub mod context;
 pub mod dispatcher;

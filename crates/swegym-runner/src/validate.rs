@@ -5,15 +5,16 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 use swegym_core::format::instances;
-use swegym_core::{Fault, Instance};
+use swegym_core::{Fault, Instance, Patch};
 use swegym_grade::StatusMap;
-use swegym_grade::evidence::RunEnd;
+use swegym_grade::evidence::{PatchOutcome, RunEnd};
 use swegym_grade::flake::{self, Tally};
 use swegym_grade::parser::Said;
 use swegym_sandbox::Image;
 
+use crate::answer::{self, Laid, Notes};
 use crate::context::Context;
-use crate::evaluate::{apply_patch, image_of};
+use crate::evaluate::image_of;
 use crate::job::JobResult;
 use crate::testing::{TestPlan, TestRun, must_run, run_tests, start, stop};
 
@@ -33,22 +34,32 @@ pub async fn validate(context: &Context, instance: &Instance, repeats: u32) -> R
     if let Some(leak) = leak(context, &image).await? {
         return Ok(dropped("leaks", json!({"leak": leak})));
     }
+    let gold = match Some(instance.gold_patch.as_str()).filter(|gold| !gold.trim().is_empty()) {
+        Some(text) => match answer::read(text) {
+            Ok(patch) => Some(patch),
+            Err(outcome) => return Ok(dropped("gold_does_not_apply", json!({"said": said(&outcome)}))),
+        },
+        None => None,
+    };
     let mut before = Vec::new();
     let mut after = Vec::new();
+    let mut golden = Notes::default();
     for _ in 0..repeats {
-        for (side, gold, runs) in
-            [("before", "", &mut before), ("after", instance.gold_patch.as_str(), &mut after)]
-        {
-            match tested(context, &image, &plan, gold, &instance.test_patch).await? {
+        for (side, patch) in [("before", None), ("after", gold.as_ref())] {
+            match tested(context, &image, &plan, instance, patch).await? {
                 Err(refused) => return Ok(refused),
-                Ok(run) => match unusable(&run, &plan) {
+                Ok((run, notes)) => match unusable(&run, &plan) {
                     Some(reason) => return Ok(dropped(reason, json!({"side": side}))),
-                    None => runs.push(run),
+                    None if side == "before" => before.push(run),
+                    None => {
+                        after.push(run);
+                        golden = notes;
+                    }
                 },
             }
         }
     }
-    Ok(judge(instance, &plan, &before, &after))
+    Ok(judge(instance, &plan, &before, &after, &golden))
 }
 
 /// One run of the tests, the hidden ones among them, after a patch; or what an
@@ -57,20 +68,30 @@ async fn tested(
     context: &Context,
     image: &Image,
     plan: &TestPlan,
-    gold: &str,
-    tests: &str,
-) -> Result<Result<TestRun, JobResult>, Fault> {
+    instance: &Instance,
+    patch: Option<&Patch>,
+) -> Result<Result<(TestRun, Notes), JobResult>, Fault> {
     let sandbox = start(context, image).await?;
-    for (patch, reason) in [(gold, "gold_does_not_apply"), (tests, "test_patch_does_not_apply")] {
-        if !patch.trim().is_empty()
-            && let Err(words) = apply_patch(&sandbox, patch).await?
-        {
-            return Ok(Err(dropped(reason, json!({"said": words}))));
+    let notes = match answer::lay_out(&sandbox, instance, plan, patch).await? {
+        Laid::Out(notes) => notes,
+        Laid::Failed(outcome) => {
+            return Ok(Err(dropped("gold_does_not_apply", json!({"said": said(&outcome)}))));
         }
-    }
+        Laid::TestsFailed(words) => {
+            return Ok(Err(dropped("test_patch_does_not_apply", json!({"said": words}))));
+        }
+    };
     let run = run_tests(context, &sandbox, plan).await?;
     stop(sandbox).await?;
-    Ok(Ok(run))
+    Ok(Ok((run, notes)))
+}
+
+/// What was said of a patch that is not on.
+fn said(outcome: &PatchOutcome) -> &str {
+    match outcome {
+        PatchOutcome::Refused(_, words, _) | PatchOutcome::Failed(words) => words,
+        PatchOutcome::Absent | PatchOutcome::Applied => "",
+    }
 }
 
 async fn leak(context: &Context, image: &Image) -> Result<Option<String>, Fault> {
@@ -100,7 +121,13 @@ fn unusable(run: &TestRun, plan: &TestPlan) -> Option<&'static str> {
 }
 
 /// Sorts the expected tests by what the repeats say.
-fn judge(instance: &Instance, plan: &TestPlan, before: &[TestRun], after: &[TestRun]) -> JobResult {
+fn judge(
+    instance: &Instance,
+    plan: &TestPlan,
+    before: &[TestRun],
+    after: &[TestRun],
+    golden: &Notes,
+) -> JobResult {
     // Passing is by both witnesses; a map of only those makes one tally of it.
     let agreed = |runs: &[TestRun]| -> Vec<StatusMap> {
         runs.iter()
@@ -120,6 +147,9 @@ fn judge(instance: &Instance, plan: &TestPlan, before: &[TestRun], after: &[Test
         before.get(id).is_some_and(|t| t.is_flaky()) || after.get(id).is_some_and(|t| t.is_flaky())
     };
     let mut kept = instance.clone();
+    if !golden.as_gold().is_empty() {
+        kept.extra.insert("gold_settings".into(), json!(golden.as_gold()));
+    }
     kept.pass_to_pass.retain(|t| always(before.get(t)) && always(after.get(t)));
     let flakes = flake_statistics(instance, &before, &after);
     let first = |fails: &dyn Fn(&str) -> bool| instance.fail_to_pass.iter().find(|t| fails(t));

@@ -90,7 +90,7 @@ fn only_a_real_fix_resolves() {
         (json!(null), (false, false, "")),
         (json!("  \n"), (false, false, "")),
         (json!("I changed the file."), (false, false, "patch_no_header")),
-        (json!(gold.replace('\n', "\r\n")), (false, false, "patch_crlf")),
+        (json!(gold.replace('\n', "\r\n")), (true, true, "")),
         (json!(gold.replace("shaky.py", "../shaky.py")), (false, false, "patch_parent_path")),
         (json!(gold.replace("shaky.py", "gone.py")), (false, false, "patch_does_not_apply")),
         (json!(weakened), (false, true, "")),

@@ -1,6 +1,8 @@
 //! The patch that undoes a patch.
 
-use super::{FilePatch, Patch, PatchError, parse_hunk_header, split_git_names};
+use super::names::split_git_names;
+use super::reader::{parse_hunk_header, plain_lines};
+use super::{FilePatch, Patch, PatchError};
 
 /// Turns a patch around: what it adds is removed, files it makes are deleted,
 /// renames go back.
@@ -14,7 +16,7 @@ pub fn reverse(text: &str) -> Result<String, PatchError> {
     }
     let mut out: Vec<String> = Vec::new();
     let mut files = patch.files.iter().peekable();
-    let mut lines = text.split('\n').peekable();
+    let mut lines = plain_lines(text).into_iter().peekable();
     while let Some(line) = lines.next() {
         // So far as many lines came out as went in.
         let file = files.next_if(|file| file.line == out.len() + 1);
@@ -87,6 +89,7 @@ fn turned_names(names: &str, file: &FilePatch) -> String {
     let quoted = names.contains('"');
     match (split_git_names(names), &file.old_path, &file.new_path) {
         (Some((old, new)), ..) if !quoted => {
+            let (old, new) = (String::from_utf8_lossy(&old), String::from_utf8_lossy(&new));
             format!("diff --git {} {}", swap_prefix(&new, "b/", "a/"), swap_prefix(&old, "a/", "b/"))
         }
         (None, Some(old), Some(new)) if !quoted => format!("diff --git a/{new} b/{old}"),

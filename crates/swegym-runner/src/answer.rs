@@ -1,0 +1,174 @@
+//! From a patch to the tree that is tested: the answer applied, what decides
+//! how it is tested taken out of it, the hidden tests put on.
+//!
+//! All of that happens to lists of files in a repository of ours; the working
+//! folder sees only the outcome.
+
+mod profile;
+mod repository;
+mod tree;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use swegym_core::{Fault, Instance, Patch};
+use swegym_grade::evidence::PatchOutcome;
+use swegym_sandbox::Sandbox;
+
+use crate::testing::{TestPlan, must_run};
+use profile::{Case, Counted, Known, PYTHON};
+use repository::Repository;
+use tree::Tree;
+
+/// Prints the top-level names of the standard library and of what is installed,
+/// and which folders below this one are on the path.
+const NAMES: &str = "import os, sys\n\
+names = set(sys.builtin_module_names) | set(getattr(sys, 'stdlib_module_names', ()))\n\
+root = os.path.realpath('.')\n\
+for folder in sys.path + os.environ.get('PYTHONPATH', '').split(os.pathsep):\n\
+\x20   folder = os.path.realpath(folder)\n\
+\x20   if folder.startswith(root + os.sep):\n\
+\x20       print('path ' + os.path.relpath(folder, root))\n\
+\x20   elif folder != root and os.path.isdir(folder):\n\
+\x20       for name in os.listdir(folder):\n\
+\x20           if os.path.isdir(os.path.join(folder, name)) or name.endswith(('.py', '.pyc', '.so')):\n\
+\x20               names.add(name.split('.')[0])\n\
+for name in names:\n\
+\x20   print('name ' + name)\n";
+
+/// What became of an answer in a box.
+pub(crate) enum Laid {
+    /// It lies in the working folder, with the hidden tests, as far as it counts.
+    Out(Notes),
+    /// It does not apply.
+    Failed(PatchOutcome),
+    /// The hidden tests do not apply, in the words of the first way. They are put
+    /// on files of the base commit, whatever the answer made of those, so it is
+    /// not the answer's doing.
+    TestsFailed(String),
+}
+
+/// What of an answer does not count, or counts only because the gold patch does the same.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    left_out: Vec<(String, &'static str)>,
+    kept_for_gold: Vec<String>,
+}
+
+impl Notes {
+    /// The field beside a report; nothing where everything counts as anywhere.
+    pub(crate) fn to_json(&self) -> Option<Value> {
+        let left_out = self.left_out.iter().map(|(path, reason)| json!({"path": path, "reason": reason}));
+        let left_out: Vec<Value> = left_out.collect();
+        (!left_out.is_empty() || !self.kept_for_gold.is_empty())
+            .then(|| json!({"left_out": left_out, "as_gold": self.kept_for_gold}))
+    }
+
+    /// Paths that decide how it is tested, and that the gold patch changes.
+    pub(crate) fn as_gold(&self) -> &[String] {
+        &self.kept_for_gold
+    }
+}
+
+/// Reads an answer. Sections of binary files whose contents are missing are
+/// left out where there are others, as GNU patch does it.
+///
+/// # Errors
+/// What it is refused for.
+pub(crate) fn read(answer: &str) -> Result<Patch, PatchOutcome> {
+    let refused = |why: swegym_core::patch::PatchError| {
+        PatchOutcome::Refused(why.code().into(), why.to_string(), why.hint().into())
+    };
+    let mut patch = Patch::survey(answer).map_err(refused)?;
+    if patch.files.iter().all(|file| file.lacks_contents()) {
+        return Patch::parse(answer).map_err(refused);
+    }
+    patch.files.retain(|file| !file.lacks_contents());
+    Ok(patch)
+}
+
+/// Applies an answer (none, where there is nothing to apply) and the hidden
+/// tests, and makes the working folder of a fresh box the tree that is tested.
+///
+/// # Errors
+/// Faults of the box or of the task.
+pub(crate) async fn lay_out(
+    sandbox: &dyn Sandbox,
+    instance: &Instance,
+    plan: &TestPlan,
+    answer: Option<&Patch>,
+) -> Result<Laid, Fault> {
+    let hidden = match instance.test_patch.trim() {
+        "" => None,
+        _ => match Patch::parse(&instance.test_patch) {
+            Ok(patch) => Some(patch),
+            Err(why) => return Ok(Laid::TestsFailed(why.to_string())),
+        },
+    };
+    let (repository, base) = Repository::open(sandbox, &instance.base_commit).await?;
+    let mut notes = Notes::default();
+    let mut tree = base.clone();
+    if let Some(patch) = answer {
+        let answered = match repository.apply(&base, patch).await? {
+            Ok(tree) => tree,
+            Err(words) => return Ok(Laid::Failed(PatchOutcome::Failed(words))),
+        };
+        let gold = Patch::survey(&instance.gold_patch).ok();
+        let (gold, tests) = (touched(gold.as_ref()), touched(hidden.as_ref()));
+        let collects_modules = plan.command.iter().any(|word| word == "--doctest-modules");
+        let case = Case { base: &base, answered: &answered, gold: &gold, tests: &tests, collects_modules };
+        let known = if case.brings_modules() { ask_names(sandbox, plan).await? } else { Known::default() };
+        let counted = case.counted(&PYTHON, &known);
+        notes = Notes::of(&counted);
+        tree = counted.tree;
+    }
+    if let Some(patch) = &hidden {
+        for path in touched(hidden.as_ref()) {
+            clear(&mut tree, &path, &base);
+        }
+        tree = match repository.apply(&tree, patch).await? {
+            Ok(tree) => tree,
+            Err(words) => return Ok(Laid::TestsFailed(words)),
+        };
+    }
+    repository.lay_out(&base, &tree).await?;
+    Ok(Laid::Out(notes))
+}
+
+impl Notes {
+    fn of(counted: &Counted) -> Self {
+        let text = |path: &Vec<u8>| String::from_utf8_lossy(path).into_owned();
+        Self {
+            left_out: counted.left_out.iter().map(|(path, reason)| (text(path), reason.code())).collect(),
+            kept_for_gold: counted.kept_for_gold.iter().map(text).collect(),
+        }
+    }
+}
+
+/// The paths that a patch reads or writes.
+fn touched(patch: Option<&Patch>) -> BTreeSet<Vec<u8>> {
+    let files = patch.into_iter().flat_map(|patch| &patch.files);
+    files.flat_map(|file| file.names().map(<[u8]>::to_vec)).collect()
+}
+
+/// Brings a path to what it is at the base commit, and takes away whatever
+/// would be in the way of a file there.
+fn clear(tree: &mut Tree, path: &[u8], base: &Tree) {
+    let way: Vec<Vec<u8>> = tree.below(path).filter(|p| base.get(p).is_none()).cloned().collect();
+    let above =
+        tree::folders(path).filter(|f| tree.get(f).is_some() && base.get(f).is_none()).map(<[u8]>::to_vec);
+    let way: Vec<Vec<u8>> = above.chain(way).collect();
+    way.iter().for_each(|path| drop(tree.0.remove(path)));
+    tree.restore(path, base);
+}
+
+async fn ask_names(sandbox: &dyn Sandbox, plan: &TestPlan) -> Result<Known, Fault> {
+    let python = plan.command.first().map_or("python", String::as_str);
+    let line = format!("exec {} -I - <<'END'\n{NAMES}END\n", crate::synth::shell_quote(python));
+    let said = must_run(sandbox, &line, "asking the interpreter for its modules").await?;
+    let after = |word: &'static str| said.lines().filter_map(move |line| line.strip_prefix(word));
+    Ok(Known {
+        names: after("name ").map(str::to_owned).collect(),
+        path: after("path ").map(|path| path.as_bytes().to_vec()).collect(),
+    })
+}

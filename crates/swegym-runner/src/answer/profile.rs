@@ -1,0 +1,348 @@
+//! What of an answer counts when tests run: the product's code, and nothing
+//! that decides how it is tested.
+//!
+//! docs/security.md shows the table. Every rule is about paths alone, so that
+//! it can be looked up; where the gold patch changes such a path itself, the
+//! answer's version of it counts.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use swegym_tasks::recipe::{belongs_to_tests, is_test_file};
+
+use super::tree::{Entry, Tree, folder, folders};
+
+/// The rules of one language and its runners.
+pub(super) struct Profile {
+    /// Settings of the runner and of what it loads, by name: they are read in the
+    /// folders of tests and in those above.
+    settings: &'static [&'static str],
+    /// Files that the runner or the interpreter takes wherever they are, by name.
+    taken: &'static [&'static str],
+    /// Modules that the interpreter loads before all others, by name.
+    loaded: &'static [&'static str],
+    /// Ends of the names of compiled code.
+    compiled: &'static [&'static str],
+    /// Ends of the names of folders and files that say what is installed.
+    installed: &'static [&'static str],
+}
+
+/// Python, with pytest and unittest.
+pub(super) const PYTHON: Profile = Profile {
+    settings: &[
+        "pytest.ini",
+        ".pytest.ini",
+        "pytest.toml",
+        ".pytest.toml",
+        "pyproject.toml",
+        "setup.cfg",
+        "tox.ini",
+        ".coveragerc",
+        ".coveragerc.toml",
+        "unittest.cfg",
+        "nose2.cfg",
+    ],
+    taken: &["conftest.py", "pyvenv.cfg"],
+    loaded: &["sitecustomize", "usercustomize"],
+    compiled: &[".pyc", ".pyo", ".so", ".pyd", ".dll", ".dylib"],
+    installed: &[".dist-info", ".egg-info", ".egg-link", ".egg", ".pth"],
+};
+
+/// Why something of an answer is not there when tests run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// Settings of the runner or the interpreter.
+    Settings,
+    /// Compiled code.
+    Compiled,
+    /// It says that something is installed.
+    Installed,
+    /// A test, or what tests import.
+    Tests,
+    /// It stands where a test has to.
+    InTheWay,
+    /// Its name is one of the standard library's or of an installed package's.
+    Shadows,
+}
+
+impl Reason {
+    /// The code in reports.
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Self::Settings => "settings",
+            Self::Compiled => "compiled",
+            Self::Installed => "installed",
+            Self::Tests => "tests",
+            Self::InTheWay => "in_the_way",
+            Self::Shadows => "shadows",
+        }
+    }
+}
+
+/// What the interpreter of an image says.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Top-level names of the standard library and of what is installed.
+    pub(super) names: BTreeSet<String>,
+    /// Folders of the repository that are on its path.
+    pub(super) path: BTreeSet<Vec<u8>>,
+}
+
+/// An answer in its setting.
+pub(super) struct Case<'a> {
+    pub(super) base: &'a Tree,
+    pub(super) answered: &'a Tree,
+    /// Paths that the gold patch touches.
+    pub(super) gold: &'a BTreeSet<Vec<u8>>,
+    /// Paths that the test patch touches.
+    pub(super) tests: &'a BTreeSet<Vec<u8>>,
+    /// Every module is collected, for its examples.
+    pub(super) collects_modules: bool,
+}
+
+/// The tree of which the tests are run, but for the test patch.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Counted {
+    pub(super) tree: Tree,
+    /// What is not there as the answer has it.
+    pub(super) left_out: Vec<(Vec<u8>, Reason)>,
+    /// What would not be there, had the gold patch not changed it too.
+    pub(super) kept_for_gold: Vec<Vec<u8>>,
+}
+
+impl Case<'_> {
+    /// Whether the answer brings code, so that its names matter.
+    pub(super) fn brings_modules(&self) -> bool {
+        self.new_paths().any(|path| is_module(path, self.answered.get(path)))
+    }
+
+    fn new_paths(&self) -> impl Iterator<Item = &Vec<u8>> {
+        self.answered.0.keys().filter(|path| self.base.get(path).is_none())
+    }
+
+    /// Takes out of the answer what decides how it is tested.
+    pub(super) fn counted(&self, profile: &Profile, known: &Known) -> Counted {
+        let collected = self.collected();
+        let path = self.path(&collected, known);
+        let mut counted = Counted { tree: self.answered.clone(), ..Counted::default() };
+        for changed in self.answered.differing(self.base) {
+            let Some(reason) = self.reason(changed, profile, &collected, &path, known) else { continue };
+            if self.is_golden(changed, reason, &path) {
+                counted.kept_for_gold.push(changed.clone());
+                continue;
+            }
+            counted.left_out.push((changed.clone(), reason));
+            let way = counted.tree.restore(changed, self.base);
+            counted.left_out.extend(way.into_iter().map(|path| (path, Reason::InTheWay)));
+        }
+        counted.left_out.sort_by(|(one, _), (other, _)| one.cmp(other));
+        counted.left_out.dedup_by(|(one, _), (other, _)| one == other);
+        counted
+    }
+
+    fn reason(
+        &self,
+        path: &[u8],
+        profile: &Profile,
+        collected: &BTreeSet<Vec<u8>>,
+        on_path: &BTreeSet<Vec<u8>>,
+        known: &Known,
+    ) -> Option<Reason> {
+        let text = String::from_utf8_lossy(path);
+        let name = text.rsplit('/').next().unwrap_or_default();
+        let ends = |text: &str, ends: &[&str]| ends.iter().any(|end| text.to_lowercase().ends_with(end));
+        let new = self.base.get(path).is_none().then(|| self.answered.get(path)).flatten();
+        let is_above_tests = |folder: &[u8]| collected.contains(folder) || folder.is_empty();
+        if text.split('/').any(|part| part == "__pycache__") || ends(name, profile.compiled) {
+            Some(Reason::Compiled)
+        } else if text.split('/').any(|part| ends(part, profile.installed) || part == "EGG-INFO") {
+            Some(Reason::Installed)
+        } else if profile.taken.contains(&name)
+            || text.split('/').any(|part| profile.loaded.contains(&stem(part)))
+            || profile.settings.contains(&name) && is_above_tests(folder(path))
+        {
+            Some(Reason::Settings)
+        } else if belongs_to_tests(Path::new(&*text)) {
+            // Data files cannot run.
+            let is_data = new.is_some_and(|entry| !is_module(path, Some(entry)));
+            (!is_data).then_some(Reason::Tests)
+        } else if new.is_some() && self.stands_for_a_test(path) {
+            Some(Reason::InTheWay)
+        } else if is_module(path, new) && new.is_some() && self.shadows(path, on_path, known) {
+            Some(Reason::Shadows)
+        } else {
+            None
+        }
+    }
+
+    /// Whether the gold patch changes the same, so that right answers may.
+    fn is_golden(&self, path: &[u8], reason: Reason, on_path: &BTreeSet<Vec<u8>>) -> bool {
+        self.gold.contains(path)
+            || reason == Reason::Shadows
+                && tops(path, on_path).all(|(folder, top)| {
+                    self.gold.iter().any(|gold| tops(gold, on_path).any(|(f, t)| f == folder && t == top))
+                })
+    }
+
+    /// The test files: of the base commit, and of the test patch.
+    fn test_files(&self) -> impl Iterator<Item = &Vec<u8>> {
+        let is_test = |path: &&Vec<u8>| is_test_file(Path::new(&*String::from_utf8_lossy(path)));
+        self.base.0.keys().chain(self.tests).filter(is_test)
+    }
+
+    /// The folders that tests are collected in, and those above them.
+    fn collected(&self) -> BTreeSet<Vec<u8>> {
+        let modules = self.answered.0.keys().filter(|path| self.collects_modules && path.ends_with(b".py"));
+        self.test_files().chain(modules).flat_map(|path| folders(path)).map(<[u8]>::to_vec).collect()
+    }
+
+    /// The folders that get on the interpreter's path: the root and `src`, those
+    /// of the image, and the first one above each collected file that is no package.
+    fn path(&self, collected: &BTreeSet<Vec<u8>>, known: &Known) -> BTreeSet<Vec<u8>> {
+        let is_package = |folder: &[u8]| self.answered.get(&[folder, b"/__init__.py"].concat()).is_some();
+        let tested = collected.iter().filter(|folder| {
+            let holds = |path: &Vec<u8>| {
+                let holder = folders(path).find(|f| !is_package(f)).unwrap_or_default();
+                holder == folder.as_slice()
+            };
+            !is_package(folder) && (self.collects_modules || self.test_files().any(holds))
+        });
+        tested.chain(&known.path).cloned().chain([Vec::new(), b"src".to_vec()]).collect()
+    }
+
+    /// Whether a package is imported instead of a test beside it: `test_x/` for `test_x.py`.
+    fn stands_for_a_test(&self, path: &[u8]) -> bool {
+        folders(path).chain([path]).any(|part| {
+            let test = [part, b".py"].concat();
+            is_test_file(Path::new(&*String::from_utf8_lossy(&test)))
+                && (self.base.get(&test).is_some() || self.tests.contains(&test))
+        })
+    }
+
+    /// Whether a new module is found instead of one that is installed. A name
+    /// that the base commit has itself is the project's.
+    fn shadows(&self, path: &[u8], on_path: &BTreeSet<Vec<u8>>, known: &Known) -> bool {
+        tops(path, on_path).any(|(folder, top)| {
+            let at = |name: &str| match folder {
+                b"" => name.as_bytes().to_vec(),
+                folder => [folder, b"/", name.as_bytes()].concat(),
+            };
+            let is_projects = self.base.has(&at(&top)) || self.base.get(&at(&format!("{top}.py"))).is_some();
+            known.names.contains(&top) && !is_projects
+        })
+    }
+}
+
+/// The names that a path is imported by at the top, and the folders on the path
+/// that it is found in.
+fn tops<'a>(path: &'a [u8], on_path: &'a BTreeSet<Vec<u8>>) -> impl Iterator<Item = (&'a [u8], String)> {
+    on_path.iter().filter_map(move |folder| {
+        let rest = match folder.as_slice() {
+            b"" => path,
+            folder => path.strip_prefix(folder)?.strip_prefix(b"/")?,
+        };
+        let first = rest.split(|b| *b == b'/').next()?;
+        Some((folder.as_slice(), stem(&String::from_utf8_lossy(first)).to_owned()))
+    })
+}
+
+/// Whether it can be imported, or leads to what can.
+fn is_module(path: &[u8], entry: Option<&Entry>) -> bool {
+    path.ends_with(b".py") || entry.is_some_and(Entry::is_link)
+}
+
+/// A module's name without what its file's name says beside it.
+fn stem(name: &str) -> &str {
+    name.split('.').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tree::tests::tree;
+    use super::*;
+
+    const BASE: [&str; 7] = [
+        "pkg.py",
+        "pyproject.toml",
+        "src/a/__init__.py",
+        "tests/test_a.py",
+        "tests/data.txt",
+        "test_root.py",
+        "types.py",
+    ];
+
+    fn left_out(new: &[&str], gold: &[&str]) -> Vec<(String, &'static str)> {
+        let base = tree(&BASE);
+        let mut answered = base.clone();
+        for path in new {
+            answered.restore(path.as_bytes(), &tree(&[path]));
+            answered.0.entry(path.as_bytes().to_vec()).and_modify(|entry| entry.blob = "f".repeat(40));
+        }
+        let bytes = |paths: &[&str]| paths.iter().map(|p| p.as_bytes().to_vec()).collect::<BTreeSet<_>>();
+        let known = Known {
+            names: ["unittest", "pytest", "types", "random"].map(str::to_owned).into(),
+            path: bytes(&["lib"]),
+        };
+        let (gold, tests) = (bytes(gold), bytes(&["more/test_new.py"]));
+        let case =
+            Case { base: &base, answered: &answered, gold: &gold, tests: &tests, collects_modules: false };
+        let counted = case.counted(&PYTHON, &known);
+        let text = |path: &Vec<u8>| String::from_utf8_lossy(path).into_owned();
+        counted.left_out.iter().map(|(path, reason)| (text(path), reason.code())).collect()
+    }
+
+    #[test]
+    fn code_of_the_product_counts() {
+        let paths = [
+            "pkg.py",
+            "src/a/types.py",
+            "src/a/new.py",
+            "new.py",
+            "docs/pyproject.toml",
+            "src/a/tox.ini",
+            "tests/more.json",
+            "types.py",
+            "other/random.py",
+            "src/a/random/x.py",
+            "README.md",
+            "tests/test_a.txt",
+        ];
+        assert_eq!(left_out(&paths, &[]), []);
+    }
+
+    #[test]
+    fn what_decides_how_it_is_tested_does_not_count() {
+        for (path, reason) in [
+            ("pyproject.toml", "settings"),
+            ("tests/pytest.ini", "settings"),
+            ("more/tox.ini", "settings"),
+            ("deep/er/conftest.py", "settings"),
+            ("src/sitecustomize.py", "settings"),
+            ("usercustomize/__init__.py", "settings"),
+            ("x.pth", "installed"),
+            ("src/x.egg-info/entry_points.txt", "installed"),
+            ("x-1.DIST-INFO/METADATA", "installed"),
+            ("tests/__pycache__/test_a.cpython-311.pyc", "compiled"),
+            ("pkg.cpython-311-x86_64-linux-gnu.so", "compiled"),
+            ("tests/test_a.py", "tests"),
+            ("tests/data.txt", "tests"),
+            ("tests/new.py", "tests"),
+            ("test_root/__init__.py", "in_the_way"),
+            ("test_root/deep/__init__.py", "in_the_way"),
+            ("unittest/__init__.py", "shadows"),
+            ("src/pytest.py", "shadows"),
+            ("lib/random.py", "shadows"),
+            ("more/random.py", "shadows"),
+        ] {
+            assert_eq!(left_out(&[path], &[]), [(path.to_owned(), reason)]);
+            assert_eq!(left_out(&[path], &[path]), []);
+        }
+        assert_eq!(left_out(&["random/__init__.py"], &["random.py"]), []);
+    }
+
+    #[test]
+    fn a_folder_of_tests_that_became_a_file_comes_back() {
+        let out = left_out(&["tests"], &[]);
+        assert!(out.contains(&("tests".into(), "in_the_way")), "{out:?}");
+    }
+}
