@@ -134,7 +134,11 @@ mod tests {
             case("tests.test_a", "test_f", Passed),
             case("tests.test_a", "test_f", Error),
             case("com.x.ATest", "adds", Passed),
+            case("m.test_n.TestO", "test_p", Passed),
         ]);
+        // unittest's, as every Python from 3.11 on prints them.
+        assert_eq!(structured.status_of("m.test_n.TestO.test_p"), Some(Passed));
+        assert_eq!(structured.status_of("m.test_n.TestO.test_q"), None);
         assert_eq!(structured.status_of("com.x.ATest#adds"), Some(Passed));
         assert_eq!(structured.status_of("com.x.ATest > adds"), Some(Passed));
         assert_eq!(structured.status_of("tests/test_a.py::TestB::test_c[x::y]"), Some(Passed));

@@ -9,10 +9,10 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use swegym_core::Fault;
+use swegym_grade::junit;
 use swegym_sandbox::{Command, Sandbox};
 use swegym_tasks::recipe::TestRunner;
 
-use crate::results::LARGEST;
 use crate::testing::{TestPlan, WORKDIR, must_run};
 
 /// Python takes it for its `sitecustomize`.
@@ -73,7 +73,7 @@ impl Launch {
             .in_folder(WORKDIR)
             .with_env("PYTHONPATH", &*self.folder)
             .with_stdin(self.secret.as_bytes())
-            .with_results(LARGEST)
+            .with_results(junit::LARGEST)
     }
 
     /// What every line of the results begins with.

@@ -5,9 +5,6 @@ use swegym_grade::evidence::{RunEnd, Structured};
 use swegym_grade::junit;
 use swegym_sandbox::Results;
 
-/// Largest results that are read, in bytes.
-pub(crate) const LARGEST: u64 = 32 << 20;
-
 /// The witness, and the JUnit XML that is kept of it: of what cannot be read, nothing is.
 pub(crate) fn read(results: &Results, secret: &str, end: RunEnd) -> (Option<Vec<u8>>, Structured) {
     let missing = |why: String| (None, Structured::Missing(why));
