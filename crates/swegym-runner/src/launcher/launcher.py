@@ -14,7 +14,10 @@ import importlib.util
 import os
 import re
 import sys
+import types
 
+# What runs is not to be had as `__main__`, but must not go away either.
+THIS = sys.modules[__name__]
 DESCRIPTOR = 3
 # Descriptors below are closed by programs that tidy up after themselves.
 HIGH = 700
@@ -67,7 +70,7 @@ def imitate_module(name):
         spec = importlib.util.find_spec(name + ".__main__")
     except ImportError:
         spec = importlib.util.find_spec(name)
-    module = sys.modules["__main__"]
+    module = sys.modules["__main__"] = types.ModuleType("__main__")
     module.__spec__, module.__loader__, module.__package__ = spec, spec.loader, spec.parent
     module.__file__, module.__cached__ = spec.origin, spec.cached
     sys.argv[:] = [spec.origin] + sys.argv[3:]
