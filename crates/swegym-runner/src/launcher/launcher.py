@@ -157,9 +157,8 @@ def run_pytest(arguments, results, watcher, guard):
     from _pytest.assertion import rewrite
 
     imitate_module("pytest")
-    # The bytecode of rewritten tests is checked by time alone.
-    if hasattr(rewrite, "_read_pyc"):
-        rewrite._read_pyc = lambda *_, **__: None
+    # The bytecode of rewritten tests is checked by time alone: what is there is not found.
+    rewrite.PYC_TAIL = "." + os.urandom(8).hex() + rewrite.PYC_TAIL
     blocked = [word for name in planted_plugins(guard) for word in ("-p", "no:" + name)]
     guard.is_open = True
     watch = PytestWatch(results)
