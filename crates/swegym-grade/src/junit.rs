@@ -1,10 +1,13 @@
-//! JUnit XML, the second witness: one case a test, written by the runner to a
-//! file, where nothing a test prints can get into it.
+//! JUnit XML, the second witness: one case a test, written by the runner where
+//! nothing a test prints can get into it.
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 use swegym_core::TestStatus;
 use thiserror::Error;
+
+/// Largest results that are read, in bytes: a hundred thousand tests have less.
+pub const LARGEST: u64 = 32 << 20;
 
 /// One `<testcase>`.
 #[derive(Debug, Clone, PartialEq, Eq)]

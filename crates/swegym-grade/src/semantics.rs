@@ -249,7 +249,7 @@ impl Semantics {
         report.resolution = resolution;
         if report.resolved() {
             report.reason =
-                forgery(instance, self, reading).or_else(|| disagreement(instance, self, evidence));
+                forgery(instance, self, reading).or_else(|| disagreement(instance, &statuses, evidence));
             if report.reason.is_some() {
                 report.resolution = Resolution::No;
             }
@@ -313,7 +313,7 @@ fn forgery(instance: &Instance, semantics: Semantics, reading: &Reading) -> Opti
 }
 
 /// A resolved report needs both witnesses, where there are two.
-fn disagreement(instance: &Instance, semantics: Semantics, evidence: &Evidence) -> Option<Fault> {
+fn disagreement(instance: &Instance, log: &Statuses<'_>, evidence: &Evidence) -> Option<Fault> {
     let fault = |message| Some(Fault::new(Boundary::Agent, "witnesses_disagree", message));
     let cases = match &evidence.structured {
         Structured::NotOffered => return None,
@@ -323,7 +323,7 @@ fn disagreement(instance: &Instance, semantics: Semantics, evidence: &Evidence) 
         Structured::Cases(cases) => cases,
     };
     let second = witness::Structured::new(cases);
-    let test = judge::unproven(instance, semantics, |test| second.status_of(test))?;
+    let test = log.unproven(instance, |test| second.status_of(test))?;
     let word = second.status_of(test).map_or("nothing", swegym_core::TestStatus::as_str);
     fault(format!("the log says that `{test}` holds, the structured results say {word}"))
 }

@@ -11,6 +11,8 @@ use crate::junit::Case;
 #[derive(Debug, Clone, Default)]
 pub struct Structured {
     by_name: HashMap<(String, String), TestStatus>,
+    /// By the words of class and name, joined with blanks, and by the bare name.
+    by_words: HashMap<String, TestStatus>,
 }
 
 impl Structured {
@@ -18,16 +20,22 @@ impl Structured {
     #[must_use]
     pub fn new(cases: &[Case]) -> Self {
         let mut by_name: HashMap<(String, String), TestStatus> = HashMap::new();
+        let mut by_words: HashMap<String, TestStatus> = HashMap::new();
         for case in cases {
-            let key = (case.classname.clone(), case.name.clone());
             let worse = |old: &mut TestStatus| {
                 if severity(case.status) > severity(*old) {
                     *old = case.status;
                 }
             };
+            let key = (case.classname.clone(), case.name.clone());
             by_name.entry(key).and_modify(worse).or_insert(case.status);
+            let mut keys = vec![words(&format!("{}.{}", case.classname, case.name)), case.name.clone()];
+            keys.dedup();
+            for key in keys {
+                by_words.entry(key).and_modify(worse).or_insert(case.status);
+            }
         }
-        Self { by_name }
+        Self { by_name, by_words }
     }
 
     /// The status of an id: pytest's, which the log may have cut at a blank
@@ -51,10 +59,8 @@ impl Structured {
 
     /// `Class#test`, `suite > test`, `module.Class.test`, or a bare name.
     fn status_of_foreign(&self, id: &str) -> Option<TestStatus> {
-        let same = |((classname, name), _): &(&(String, String), &TestStatus)| {
-            name == id || parts(&format!("{classname}.{name}")).eq(parts(id))
-        };
-        self.by_name.iter().filter(same).map(|(_, status)| *status).max_by_key(|s| severity(*s))
+        let found = [self.by_words.get(id), self.by_words.get(&words(id))];
+        found.into_iter().flatten().copied().max_by_key(|s| severity(*s))
     }
 
     /// Whether there is any result.
@@ -65,8 +71,10 @@ impl Structured {
 }
 
 /// The words of a name, whatever stands between them.
-fn parts(name: &str) -> impl Iterator<Item = &str> {
-    name.split(['.', '#', '>', '/', ':', ' ']).filter(|part| !part.is_empty())
+fn words(name: &str) -> String {
+    let words: Vec<&str> =
+        name.split(['.', '#', '>', '/', ':', ' ']).filter(|part| !part.is_empty()).collect();
+    words.join(" ")
 }
 
 fn severity(status: TestStatus) -> u8 {
@@ -126,7 +134,11 @@ mod tests {
             case("tests.test_a", "test_f", Passed),
             case("tests.test_a", "test_f", Error),
             case("com.x.ATest", "adds", Passed),
+            case("m.test_n.TestO", "test_p", Passed),
         ]);
+        // unittest's, as every Python from 3.11 on prints them.
+        assert_eq!(structured.status_of("m.test_n.TestO.test_p"), Some(Passed));
+        assert_eq!(structured.status_of("m.test_n.TestO.test_q"), None);
         assert_eq!(structured.status_of("com.x.ATest#adds"), Some(Passed));
         assert_eq!(structured.status_of("com.x.ATest > adds"), Some(Passed));
         assert_eq!(structured.status_of("tests/test_a.py::TestB::test_c[x::y]"), Some(Passed));

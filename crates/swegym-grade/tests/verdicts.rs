@@ -125,17 +125,27 @@ fn forged_lines_do_not_resolve() {
     assert_eq!(check(&one, &clean), (Resolution::No, Some("witnesses_disagree".into())));
     clean.structured = Structured::Missing("no file".into());
     assert_eq!(check(&one, &clean), (Resolution::No, Some("witnesses_disagree".into())));
-    let case = |status| Case {
+    let named = |name: &str, status| Case {
         classname: "t".into(),
-        name: "a".into(),
+        name: name.into(),
         status,
         message: String::new(),
         text: String::new(),
     };
+    let case = |status| named("a", status);
     clean.structured = Structured::Cases(vec![case(TestStatus::Failed)]);
     assert_eq!(check(&one, &clean).1, Some("witnesses_disagree".into()));
     clean.structured = Structured::Cases(vec![case(TestStatus::Passed)]);
     assert_eq!(check(&one, &clean), (Resolution::Full, None));
+    // Skipping keeps what held, but not where the log claims more.
+    let two = instance(&["t::a"], &["t::b"]);
+    let mut claimed = evidence("PASSED t::a\nPASSED t::b\n", 0);
+    let cases = vec![case(TestStatus::Passed), named("b", TestStatus::Skipped)];
+    claimed.structured = Structured::Cases(cases.clone());
+    assert_eq!(check(&two, &claimed), (Resolution::No, Some("witnesses_disagree".into())));
+    let mut honest = evidence("PASSED t::a\nSKIPPED t::b\n", 0);
+    honest.structured = Structured::Cases(cases);
+    assert_eq!(check(&two, &honest), (Resolution::Full, None));
 }
 
 #[test]

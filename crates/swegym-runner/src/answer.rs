@@ -115,9 +115,9 @@ pub(crate) async fn lay_out(
         };
         let gold = Patch::survey(&instance.gold_patch).ok();
         let (gold, tests) = (touched(gold.as_ref()), touched(hidden.as_ref()));
-        let collects_modules = plan.command.iter().any(|word| word == "--doctest-modules");
+        let collects_modules = plan.arguments.iter().any(|word| word == "--doctest-modules");
         let case = Case { base: &base, answered: &answered, gold: &gold, tests: &tests, collects_modules };
-        let known = if case.brings_modules() { ask_names(sandbox, plan).await? } else { Known::default() };
+        let known = if case.brings_modules() { ask_names(sandbox).await? } else { Known::default() };
         let counted = case.counted(&PYTHON, &known);
         notes = Notes::of(&counted);
         tree = counted.tree;
@@ -162,9 +162,8 @@ fn clear(tree: &mut Tree, path: &[u8], base: &Tree) {
     tree.restore(path, base);
 }
 
-async fn ask_names(sandbox: &dyn Sandbox, plan: &TestPlan) -> Result<Known, Fault> {
-    let python = plan.command.first().map_or("python", String::as_str);
-    let line = format!("exec {} -I - <<'END'\n{NAMES}END\n", crate::synth::shell_quote(python));
+async fn ask_names(sandbox: &dyn Sandbox) -> Result<Known, Fault> {
+    let line = format!("exec python -I - <<'END'\n{NAMES}END\n");
     let said = must_run(sandbox, &line, "asking the interpreter for its modules").await?;
     let after = |word: &'static str| said.lines().filter_map(move |line| line.strip_prefix(word));
     Ok(Known {

@@ -20,7 +20,7 @@ use swegym_tasks::recipe::{self, Recipe, RequirementSet};
 use crate::context::Context;
 use crate::foundation::{self, Foundation};
 use crate::job::JobResult;
-use crate::testing::{JUNIT, TestPlan, TestRun, WORKDIR, last_lines, must_run, run_tests, start, stop};
+use crate::testing::{TestPlan, TestRun, WORKDIR, last_lines, must_run, run_tests, start, stop};
 use installer::Installer;
 
 /// Runs of the untouched package's tests; only what passes in each can be an expectation.
@@ -213,8 +213,8 @@ impl Installed {
     fn without(&self, files: Vec<String>) -> Self {
         let mut plan = self.plan.clone();
         // What is named is collected, ignored or not.
-        plan.command.retain(|word| !files.contains(word));
-        plan.command.extend(files.iter().map(|file| format!("--ignore={file}")));
+        plan.arguments.retain(|word| !files.contains(word));
+        plan.arguments.extend(files.iter().map(|file| format!("--ignore={file}")));
         let mut image = self.image.clone();
         image.labels.insert(TestPlan::LABEL.to_owned(), plan.to_label());
         let (commit, set, frozen) = (self.commit.clone(), self.set.clone(), self.frozen.clone());
@@ -262,7 +262,7 @@ async fn leave_out(
     first: TestRun,
 ) -> Result<(Installed, TestRun), Fault> {
     let broken = first.collection_errors(&installed.plan);
-    if broken.is_empty() || !installed.plan.structured {
+    if broken.is_empty() || installed.plan.runner != recipe::TestRunner::Pytest {
         return Ok((installed, first));
     }
     let rest = installed.without(broken);
@@ -350,10 +350,10 @@ async fn install(
     let layer = sandbox.snapshot(Extent::Image).await.map_err(|e| e.to_fault())?;
     sandbox.stop().await.map_err(|e| e.to_fault())?;
     let plan = TestPlan {
-        command: recipe.test_command(JUNIT),
+        runner: recipe.runner,
+        arguments: recipe.test_arguments(),
         parser: swegym_grade::LogParser::named(recipe.log_parser())
             .unwrap_or(swegym_grade::LogParser::Pytest),
-        structured: recipe.runner == recipe::TestRunner::Pytest,
     };
     let image = finished_image(image.with_layer(layer), package, &plan);
     let frozen = frozen.lines().map(str::to_owned).collect();

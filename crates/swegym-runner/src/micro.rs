@@ -7,6 +7,7 @@ use swegym_core::{Boundary, Fault, InstanceId};
 use swegym_grade::LogParser;
 use swegym_sandbox::{Command, Extent, Image, Sandbox as _, SandboxError};
 use swegym_tasks::micro::{KnownAnswer, MicroTask, Tests, World};
+use swegym_tasks::recipe::TestRunner;
 
 use crate::build::commit_script;
 use crate::context::Context;
@@ -55,11 +56,7 @@ pub async fn ground(context: &Context) -> Result<String, Fault> {
 }
 
 fn plan() -> TestPlan {
-    TestPlan {
-        command: ["python", "-m", "unittest", "-v"].map(str::to_owned).to_vec(),
-        parser: LogParser::Unittest,
-        structured: false,
-    }
+    TestPlan { runner: TestRunner::Unittest, arguments: vec!["-v".to_owned()], parser: LogParser::Unittest }
 }
 
 /// Makes the instance of a number.

@@ -9,13 +9,15 @@ use swegym_core::instance::{Instance, ListEncoding};
 use swegym_core::{Boundary, Digest, Fault, InstanceId, TestStatus};
 use swegym_grade::evidence::{RunEnd, Structured};
 use swegym_sandbox::{Command, Extent, Image, Sandbox, SandboxError};
+use swegym_tasks::recipe::TestRunner;
 use swegym_tasks::synth::statement::{self, Failure};
 use swegym_tasks::synth::{Mutant, Synthesis};
 
 use crate::build::{Built, commit_script};
 use crate::context::Context;
 use crate::job::JobResult;
-use crate::testing::{TestPlan, TestRun, WORKDIR, must_run, run_tests, start, stop};
+use crate::launcher::Watcher;
+use crate::testing::{TestPlan, TestRun, WORKDIR, must_run, run_watched, start, stop};
 
 /// Exits with 3 if every pair of files compiles to the same code: then no test
 /// can tell the two apart. Line numbers are part of the code, and a bug that
@@ -62,7 +64,7 @@ pub async fn synth(
     if fail_to_pass.is_empty() {
         return Ok(dropped("no_failing_test", &bugs));
     }
-    let failures = failures(&run, &observed, &fail_to_pass);
+    let failures = failures(&run, &plan, &observed, &fail_to_pass);
     if failures.is_empty() {
         return Ok(dropped("no_visible_failure", &bugs));
     }
@@ -126,32 +128,29 @@ async fn run_observed(
     sandbox: &dyn Sandbox,
     plan: &TestPlan,
 ) -> Result<(TestRun, Vec<(String, Failure)>), Fault> {
-    const FOLDER: &str = "/tmp/swegym-observer";
-    let module = format!("{FOLDER}/{}.py", statement::OBSERVER_MODULE);
-    sandbox.write(&module, statement::OBSERVER.as_bytes(), Some(0o644)).await.map_err(|e| e.to_fault())?;
-    let mut watched = plan.clone();
-    if plan.structured {
-        // python -m pytest -p <observer> …
-        watched.command.splice(3..3, ["-p", statement::OBSERVER_MODULE].map(str::to_owned));
-    } else {
-        // python -m <observer> …, which is unittest with its results looked at.
-        watched.command[2] = statement::OBSERVER_MODULE.to_owned();
-    }
-    watched.command.splice(0..0, ["env".to_owned(), format!("PYTHONPATH={FOLDER}")]);
-    let run = run_tests(context, sandbox, &watched).await?;
+    let observer = Watcher { module: statement::OBSERVER_MODULE, source: statement::OBSERVER };
+    let run = run_watched(context, sandbox, plan, Some(observer)).await?;
     let bytes = sandbox.read(statement::OBSERVER_OUTPUT, 16 << 20).await.unwrap_or_default();
     Ok((run, statement::read_observed(&String::from_utf8_lossy(&bytes))))
 }
 
 /// What the failing tests show: by the observer, else by their tracebacks.
-fn failures(run: &TestRun, observed: &[(String, Failure)], fail_to_pass: &[&str]) -> Vec<Failure> {
+fn failures(
+    run: &TestRun,
+    plan: &TestPlan,
+    observed: &[(String, Failure)],
+    fail_to_pass: &[&str],
+) -> Vec<Failure> {
     // Logs cut ids at blanks, so an expected id may be the start of the observed one.
     let wanted = |id: &str| fail_to_pass.iter().any(|t| id.starts_with(*t));
     let seen: Vec<Failure> = observed.iter().filter(|(id, _)| wanted(id)).map(|(_, f)| f.clone()).collect();
     if !seen.is_empty() {
         return seen;
     }
-    let Structured::Cases(cases) = &run.structured else { return unittest_failures(run, fail_to_pass) };
+    if plan.runner == TestRunner::Unittest {
+        return unittest_failures(run, fail_to_pass);
+    }
+    let Structured::Cases(cases) = &run.structured else { return Vec::new() };
     let ids: Vec<_> = fail_to_pass.iter().filter_map(|t| swegym_grade::witness::split_id(t)).collect();
     let failing = cases.iter().filter(|c| matches!(c.status, TestStatus::Failed | TestStatus::Error));
     failing
@@ -255,7 +254,7 @@ fn instance(
 /// markers (reference/grading.md, section 4.4). Our own evaluation runs the
 /// command itself and needs no markers.
 pub(crate) fn eval_script(plan: &TestPlan) -> String {
-    let command: Vec<String> = plan.command.iter().map(|w| shell_quote(w)).collect();
+    let command: Vec<String> = plan.command().iter().map(|w| shell_quote(w)).collect();
     format!(
         "#!/bin/bash\nset -uxo pipefail\ncd {WORKDIR}\n: '>>>>> Start Test Output'\n{}\nSWEBENCH_TEST_EXIT_CODE=$?\n\
          : '>>>>> End Test Output'\necho \">>>>> Test Exit Code: $SWEBENCH_TEST_EXIT_CODE\"\n",

@@ -3,28 +3,27 @@
 use serde_json::{Value, json};
 use swegym_core::{Fault, visible};
 use swegym_grade::evidence::{RunEnd, Structured};
-use swegym_grade::{LogParser, StatusMap, junit, witness};
+use swegym_grade::{LogParser, StatusMap, witness};
 use swegym_sandbox::output::Keep;
 use swegym_sandbox::{Command, EmbeddedSandbox, End, Execution, Image, Sandbox};
+use swegym_tasks::recipe::TestRunner;
 
 use crate::context::Context;
+use crate::launcher::{Launch, Watcher};
+use crate::results;
 
 /// The repository inside every image.
 pub const WORKDIR: &str = "/testbed";
-/// Where the runner writes structured results, on memory that is gone with the box.
-pub const JUNIT: &str = "/tmp/swegym/junit.xml";
-/// Largest structured results that are read.
-const LARGEST_JUNIT: u64 = 256 << 20;
 
 /// How an image is tested; kept in its labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TestPlan {
-    /// The command.
-    pub command: Vec<String>,
+    /// What runs them.
+    pub runner: TestRunner,
+    /// Its arguments.
+    pub arguments: Vec<String>,
     /// What reads its output.
     pub parser: LogParser,
-    /// Whether it writes [`JUNIT`].
-    pub structured: bool,
 }
 
 /// What one run left.
@@ -64,18 +63,37 @@ impl TestPlan {
         let label = image.labels.get(Self::LABEL).ok_or_else(fault)?;
         let value: Value = serde_json::from_str(label).map_err(|_| fault())?;
         let words = value["command"].as_array().ok_or_else(fault)?;
+        let words: Vec<&str> = words.iter().filter_map(|w| w.as_str()).collect();
+        let (runner, arguments) = match words.as_slice() {
+            ["python", "-m", "pytest", arguments @ ..] => (TestRunner::Pytest, arguments),
+            ["python", "-m", "unittest", arguments @ ..] => (TestRunner::Unittest, arguments),
+            _ => return Err(fault()),
+        };
+        // Results go nowhere but through the launcher's descriptor.
+        let arguments = arguments.iter().filter(|word| !word.starts_with("--junitxml="));
         Ok(Self {
-            command: words.iter().filter_map(|w| w.as_str().map(str::to_owned)).collect(),
+            runner,
+            arguments: arguments.map(|word| (*word).to_owned()).collect(),
             parser: value["parser"].as_str().and_then(LogParser::named).ok_or_else(fault)?,
-            structured: value["structured"].as_bool().unwrap_or(false),
         })
     }
 
     /// The label's text.
     #[must_use]
     pub fn to_label(&self) -> String {
-        json!({"command": self.command, "parser": self.parser.name(), "structured": self.structured})
-            .to_string()
+        json!({"command": self.command(), "parser": self.parser.name()}).to_string()
+    }
+
+    /// The command by which a person, or another harness, runs the tests. Our own
+    /// runs start them by a launcher.
+    #[must_use]
+    pub fn command(&self) -> Vec<String> {
+        let runner = match self.runner {
+            TestRunner::Pytest => "pytest",
+            TestRunner::Unittest => "unittest",
+        };
+        let words = ["python", "-m", runner].map(str::to_owned);
+        words.into_iter().chain(self.arguments.iter().cloned()).collect()
     }
 }
 
@@ -84,19 +102,27 @@ impl TestPlan {
 /// # Errors
 /// Only when the box breaks; whatever the tests do is evidence.
 pub async fn run_tests(context: &Context, sandbox: &dyn Sandbox, plan: &TestPlan) -> Result<TestRun, Fault> {
+    run_watched(context, sandbox, plan, None).await
+}
+
+/// The same with somebody looking on.
+pub(crate) async fn run_watched(
+    context: &Context,
+    sandbox: &dyn Sandbox,
+    plan: &TestPlan,
+    watcher: Option<Watcher>,
+) -> Result<TestRun, Fault> {
+    let launch = Launch::prepare(sandbox, watcher).await?;
     let keep = Keep { head: 24 << 20, tail: 8 << 20, kill_after: 256 << 20 };
-    let command = Command::new(plan.command.iter().cloned(), context.settings.test_timeout)
-        .in_folder(WORKDIR)
-        .keeping(keep);
-    let Execution { end, limit_hit, output, cpu_time, max_rss_bytes, wall_time, .. } =
+    let command = launch.command(plan, watcher, context.settings.test_timeout).keeping(keep);
+    let Execution { end, limit_hit, output, results, cpu_time, max_rss_bytes, wall_time, .. } =
         sandbox.exec(command).await.map_err(|e| e.to_fault())?;
-    let (junit, structured) =
-        if plan.structured { read_junit(sandbox).await } else { (None, Structured::NotOffered) };
     let end = match end {
         End::Exited(code) => RunEnd::Exited(code),
         End::Signalled(signal) => RunEnd::Signalled(signal),
         End::TimedOut(_) => RunEnd::TimedOut,
     };
+    let (junit, structured) = results::read(&results, launch.secret(), end);
     Ok(TestRun {
         log: output.combined_text(),
         end,
@@ -111,17 +137,6 @@ pub async fn run_tests(context: &Context, sandbox: &dyn Sandbox, plan: &TestPlan
     })
 }
 
-async fn read_junit(sandbox: &dyn Sandbox) -> (Option<Vec<u8>>, Structured) {
-    match sandbox.read(JUNIT, LARGEST_JUNIT).await {
-        Ok(bytes) => {
-            let read = junit::read(&String::from_utf8_lossy(&bytes));
-            let structured = read.map_or_else(|e| Structured::Missing(e.to_string()), Structured::Cases);
-            (Some(bytes), structured)
-        }
-        Err(error) => (None, Structured::Missing(error.to_string())),
-    }
-}
-
 impl TestRun {
     /// Statuses by the log.
     #[must_use]
@@ -129,21 +144,16 @@ impl TestRun {
         plan.parser.parse(&self.log)
     }
 
-    /// Tests that pass by both witnesses (by the log, where there is one). A
-    /// run that was stopped from outside vouches for none.
+    /// Tests that pass by both witnesses. A run that was stopped from outside
+    /// vouches for none.
     #[must_use]
     pub fn passed(&self, plan: &TestPlan) -> Vec<String> {
         if !matches!(self.end, RunEnd::Exited(_)) || self.limit_hit.is_some() {
             return Vec::new();
         }
-        let second = match &self.structured {
-            Structured::Cases(cases) => Some(witness::Structured::new(cases)),
-            _ => None,
-        };
-        let agreed = |id: &str| match &second {
-            Some(second) => second.status_of(id).is_some_and(|s| s.is_pass()),
-            None => !plan.structured,
-        };
+        let Structured::Cases(cases) = &self.structured else { return Vec::new() };
+        let second = witness::Structured::new(cases);
+        let agreed = |id: &str| second.status_of(id).is_some_and(|s| s.is_pass());
         let statuses = self.statuses(plan);
         let passed = statuses.iter().filter(|(_, s)| s.status().is_some_and(|s| s.is_pass()));
         passed.map(|(id, _)| id).filter(|id| agreed(id)).map(str::to_owned).collect()

@@ -412,7 +412,7 @@ fn file_error(action: &'static str, path: &str, errno: i32) -> SandboxError {
 #[async_trait]
 impl Sandbox for EmbeddedSandbox {
     async fn exec(&self, command: Command) -> Result<Execution, SandboxError> {
-        let Command { argv, env, cwd, stdin, timeout, keep } = command;
+        let Command { argv, env, cwd, stdin, timeout, keep, results } = command;
         let program = argv.first().cloned().unwrap_or_default();
         let request = |job| Request::Exec {
             job,
@@ -422,8 +422,10 @@ impl Sandbox for EmbeddedSandbox {
             stdin,
             timeout_ms: timeout.as_millis() as u64,
             keep,
+            results,
         };
-        self.run(request, timeout, &program).await
+        let awaited = Awaited::begin(&self.connection, request, timeout, &program).await?;
+        awaited.with_results(results).end(&self.lease).await
     }
 
     async fn session(&self, text: &str, timeout: Duration, keep: Keep) -> Result<Execution, SandboxError> {

@@ -36,5 +36,7 @@ mod wire;
 pub use embedded::{BoxSettings, EmbeddedSandbox, Host};
 pub use image::Image;
 pub use limits::Limits;
-pub use sandbox::{Command, End, Execution, Extent, Keys, Progress, Sandbox, SandboxError, Written};
+pub use sandbox::{
+    Command, End, Execution, Extent, Keys, Progress, RESULTS_FD, Results, Sandbox, SandboxError, Written,
+};
 pub use store::Store;

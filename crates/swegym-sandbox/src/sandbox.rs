@@ -27,7 +27,13 @@ pub struct Command {
     pub timeout: Duration,
     /// What of its output is kept.
     pub keep: Keep,
+    /// Whether it is given [`RESULTS_FD`], and how many bytes may be written there.
+    pub results: Option<u64>,
 }
+
+/// The descriptor that a command finds for its results, where it is given one.
+/// The other end is the supervisor's alone.
+pub const RESULTS_FD: i32 = 3;
 
 impl Command {
     /// A program with arguments and a wall-time limit.
@@ -39,6 +45,7 @@ impl Command {
             stdin: Vec::new(),
             timeout,
             keep: Keep::default(),
+            results: None,
         }
     }
 
@@ -75,6 +82,13 @@ impl Command {
         self.keep = keep;
         self
     }
+
+    /// With a descriptor for results, of at most this many bytes.
+    #[must_use]
+    pub fn with_results(mut self, limit: u64) -> Self {
+        self.results = Some(limit);
+        self
+    }
 }
 
 /// How a command ended, as its supervisor saw it.
@@ -99,6 +113,18 @@ pub enum Stopped {
     Respawned,
 }
 
+/// What came through [`RESULTS_FD`] while a command ran. What is written after
+/// its own end, by whatever it left behind, does not count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Results {
+    /// It was not given the descriptor.
+    NotAsked,
+    /// All that was written.
+    Whole(Vec<u8>),
+    /// More than this many bytes; nothing of it is kept.
+    TooLarge(u64),
+}
+
 /// A finished command.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Execution {
@@ -108,6 +134,8 @@ pub struct Execution {
     pub limit_hit: Option<LimitHit>,
     /// What it printed.
     pub output: Output,
+    /// What it wrote to its descriptor for results.
+    pub results: Results,
     /// Processor time of the command and the children it waited for.
     pub cpu_time: Duration,
     /// Largest resident set of any one of them, in bytes.

@@ -14,8 +14,8 @@ use swegym_core::Digest;
 
 use crate::output::{Keep, Output, Stream};
 use crate::sandbox::{
-    Command, DirEntry, End, EntryKind, Execution, Extent, Keys, Progress, SCRATCH, Sandbox, SandboxError,
-    Written,
+    Command, DirEntry, End, EntryKind, Execution, Extent, Keys, Progress, Results, SCRATCH, Sandbox,
+    SandboxError, Written,
 };
 use crate::store::LayerId;
 
@@ -28,6 +28,8 @@ pub struct Scene {
     pub end: End,
     /// What it prints to standard output.
     pub stdout: String,
+    /// What it writes to its descriptor for results, if it is given one.
+    pub results: Vec<u8>,
     /// Files it leaves behind: (path, bytes).
     pub writes: Vec<(String, Vec<u8>)>,
 }
@@ -63,7 +65,7 @@ impl ScriptedSandbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn play(&self, line: &str) -> Result<Execution, SandboxError> {
+    fn play(&self, line: &str, limit: Option<u64>) -> Result<Execution, SandboxError> {
         let mut state = self.state();
         if state.stopped {
             return Err(SandboxError::Gone);
@@ -84,6 +86,11 @@ impl ScriptedSandbox {
             end: scene.end,
             limit_hit: None,
             output,
+            results: match limit {
+                None => Results::NotAsked,
+                Some(limit) if scene.results.len() as u64 > limit => Results::TooLarge(limit),
+                Some(_) => Results::Whole(scene.results),
+            },
             cpu_time: Duration::ZERO,
             max_rss_bytes: 0,
             wall_time: Duration::ZERO,
@@ -99,16 +106,16 @@ fn missing(action: &'static str, path: &str) -> SandboxError {
 #[async_trait]
 impl Sandbox for ScriptedSandbox {
     async fn exec(&self, command: Command) -> Result<Execution, SandboxError> {
-        self.play(&command.argv.join(" "))
+        self.play(&command.argv.join(" "), command.results)
     }
 
     async fn session(&self, text: &str, _: Duration, _: Keep) -> Result<Execution, SandboxError> {
-        self.play(text)
+        self.play(text, None)
     }
 
     /// A scene is over at once.
     async fn begin(&self, text: &str, _: Duration, _: Keep, _: Duration) -> Result<Progress, SandboxError> {
-        self.play(text).map(Progress::Over)
+        self.play(text, None).map(Progress::Over)
     }
 
     async fn attend(&self, _: Keys<'_>, _: Duration) -> Result<Progress, SandboxError> {
@@ -184,6 +191,7 @@ mod tests {
             expects: "pytest".into(),
             end: End::Exited(1),
             stdout: "FAILED a\n".into(),
+            results: b"<x/>".to_vec(),
             writes: vec![("/out/junit.xml".into(), b"<x/>".to_vec())],
         };
         let sandbox = ScriptedSandbox::new([scene]);
@@ -192,7 +200,8 @@ mod tests {
             sandbox.exec(Command::shell("git status", timeout)).await,
             Err(SandboxError::Script(_))
         ));
-        let done = sandbox.exec(Command::shell("pytest -rA", timeout)).await.unwrap();
+        let done = sandbox.exec(Command::shell("pytest -rA", timeout).with_results(4)).await.unwrap();
+        assert_eq!(done.results, Results::Whole(b"<x/>".to_vec()));
         assert_eq!((done.end, done.output.stdout_text()), (End::Exited(1), "FAILED a\n".into()));
         assert_eq!(sandbox.read("/out/junit.xml", 10).await.unwrap(), b"<x/>");
         assert_eq!(sandbox.list("/out").await.unwrap()[0].name, b"junit.xml");

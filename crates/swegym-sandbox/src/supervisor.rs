@@ -236,7 +236,7 @@ impl Supervisor {
 
     fn handle(&mut self, request: Request) -> io::Result<()> {
         match request {
-            Request::Exec { job, argv, env, cwd, stdin, timeout_ms, keep } => {
+            Request::Exec { job, argv, env, cwd, stdin, timeout_ms, keep, results } => {
                 let mut all = self.env.clone();
                 for entry in env {
                     let text = String::from_utf8_lossy(&entry).into_owned();
@@ -246,8 +246,8 @@ impl Supervisor {
                 }
                 let cwd = if cwd.is_empty() { self.workdir.clone().into_bytes() } else { cwd };
                 self.watchdog.begin();
-                match command::start(job, &argv, &all, &cwd, &stdin, Duration::from_millis(timeout_ms), keep)
-                {
+                let timeout = Duration::from_millis(timeout_ms);
+                match command::start(job, &argv, &all, &cwd, &stdin, timeout, keep, results) {
                     Ok(running) => {
                         self.running.push(running);
                         Ok(())
@@ -310,20 +310,27 @@ impl Supervisor {
         let Self { outbox, buffer, running, session, .. } = self;
         let mut pass = |job: u32, stream: Stream, bytes: &[u8]| outbox.pass_on(job, stream, false, bytes);
         buffer.resize(BUFFER, 0);
-        for running in running {
+        for running in &mut *running {
             running.drain_ready(polled, buffer, &mut pass)?;
         }
-        session.drain(polled, buffer, &mut pass)
+        session.drain(polled, buffer, &mut pass)?;
+        for running in running {
+            let job = running.job;
+            running.drain_results(polled, buffer, &mut |bytes| outbox.pass_results(job, bytes))?;
+        }
+        Ok(())
     }
 
     fn reap(&mut self) -> io::Result<()> {
         let Self { outbox, buffer, running, session, .. } = self;
-        let mut pass = |job: u32, stream: Stream, bytes: &[u8]| outbox.pass_on(job, stream, false, bytes);
         buffer.resize(BUFFER, 0);
         while let Some(dead) = sys::reap() {
             if let Some(running) = running.iter_mut().find(|r| r.pid == dead.pid) {
-                running.reaped = Some(dead);
+                let job = running.job;
+                running.note_death(dead, buffer, &mut |bytes| outbox.pass_results(job, bytes))?;
             } else {
+                let mut pass =
+                    |job: u32, stream: Stream, bytes: &[u8]| outbox.pass_on(job, stream, false, bytes);
                 session.reaped(&dead, buffer, &mut pass)?;
             }
         }
@@ -404,6 +411,13 @@ impl Outbox {
         let due = Instant::now() + GATHER;
         let mut pieces = bytes.chunks(PIECE);
         pieces.try_for_each(|p| self.put(&Reply::Chunk { job, stream, tail, bytes: p.to_vec() }, due))
+    }
+
+    fn pass_results(&mut self, job: u32, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.put(&Reply::Results { job, bytes: bytes.to_vec() }, Instant::now() + GATHER)
     }
 
     fn flush_if_due(&mut self) -> io::Result<()> {

@@ -208,6 +208,14 @@ pub(crate) fn read(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
     if n < 0 { Err(io::Error::last_os_error()) } else { Ok(n as usize) }
 }
 
+/// How many bytes lie in a pipe; none where it does not say.
+pub(crate) fn bytes_in_pipe(fd: RawFd) -> usize {
+    let mut count: c_int = 0;
+    // SAFETY: the kernel writes one int.
+    let asked = unsafe { libc::ioctl(fd, libc::FIONREAD, &raw mut count) };
+    if asked < 0 { 0 } else { usize::try_from(count).unwrap_or(0) }
+}
+
 /// `write(2)`.
 pub(crate) fn write(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
     // SAFETY: the buffer is valid for its length.
@@ -400,15 +408,15 @@ pub(crate) fn says_absent(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR))
 }
 
-/// Starts a program as the head of a new session with these streams and in
-/// this folder. Unlike a fork it copies no memory; an error is that of the
+/// Starts a program as the head of a new session, in
+/// this folder and with these descriptors, as 0, 1 and so on. Unlike a fork it copies no memory; an error is that of the
 /// folder or of `execve`.
 pub(crate) fn spawn(
     path: &CStr,
     argv: &[CString],
     env: &[CString],
     cwd: &CStr,
-    stdio: [RawFd; 3],
+    given: &[RawFd],
 ) -> io::Result<libc::pid_t> {
     /// Undoes both initialisations on every way out.
     struct Plan(libc::posix_spawn_file_actions_t, libc::posix_spawnattr_t);
@@ -428,8 +436,8 @@ pub(crate) fn spawn(
         let mut plan = Plan(std::mem::zeroed(), std::mem::zeroed());
         ok(libc::posix_spawn_file_actions_init(&raw mut plan.0))?;
         ok(libc::posix_spawnattr_init(&raw mut plan.1))?;
-        for (to, from) in stdio.into_iter().enumerate() {
-            ok(libc::posix_spawn_file_actions_adddup2(&raw mut plan.0, from, to as c_int))?;
+        for (to, from) in given.iter().enumerate() {
+            ok(libc::posix_spawn_file_actions_adddup2(&raw mut plan.0, *from, to as c_int))?;
         }
         ok(libc::posix_spawn_file_actions_addchdir_np(&raw mut plan.0, cwd.as_ptr()))?;
         let mut set: libc::sigset_t = std::mem::zeroed();

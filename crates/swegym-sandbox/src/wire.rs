@@ -102,6 +102,8 @@ pub(crate) enum Request {
         stdin: Vec<u8>,
         timeout_ms: u64,
         keep: Keep,
+        /// It is given a descriptor for results, of so many bytes.
+        results: Option<u64>,
     },
     Session {
         job: u32,
@@ -163,6 +165,8 @@ pub(crate) enum Reply {
     Failed { step: String, errno: i32 },
     /// Kept output; `tail` once bytes may have been dropped.
     Chunk { job: u32, stream: Stream, tail: bool, bytes: Vec<u8> },
+    /// What a command wrote to its descriptor for results.
+    Results { job: u32, bytes: Vec<u8> },
     /// A command ended.
     Done {
         job: u32,
@@ -238,7 +242,7 @@ impl Request {
     pub(crate) fn frame(&self) -> Vec<u8> {
         let p = Put::default();
         match self {
-            Self::Exec { job, argv, env, cwd, stdin, timeout_ms, keep } => put_keep(
+            Self::Exec { job, argv, env, cwd, stdin, timeout_ms, keep, results } => put_keep(
                 p.u8(1)
                     .u32(*job)
                     .list(slices(argv))
@@ -247,7 +251,9 @@ impl Request {
                     .bytes(stdin)
                     .u64(*timeout_ms),
                 *keep,
-            ),
+            )
+            .u8(u8::from(results.is_some()))
+            .u64(results.unwrap_or_default()),
             Self::Session { job, text, listens, timeout_ms, keep } => {
                 put_keep(p.u8(2).u32(*job).bytes(text).u8(u8::from(*listens)).u64(*timeout_ms), *keep)
             }
@@ -277,6 +283,10 @@ impl Request {
                 stdin: g.bytes()?.to_vec(),
                 timeout_ms: g.u64()?,
                 keep: get_keep(g)?,
+                results: {
+                    let (is_asked, limit) = (g.u8()? == 1, g.u64()?);
+                    is_asked.then_some(limit)
+                },
             },
             2 => Self::Session {
                 job,
@@ -340,6 +350,7 @@ impl Reply {
                 }
                 p
             }
+            Self::Results { job, bytes } => p.u8(10).u32(*job).bytes(bytes),
         }
         .frame()
     }
@@ -403,6 +414,7 @@ impl Reply {
                 let entries = (0..count).map(|_| entry(g)).collect::<io::Result<_>>()?;
                 Self::Wrote { job, entries, last }
             }
+            10 => Self::Results { job, bytes: g.bytes()?.to_vec() },
             _ => return Err(short()),
         })
     }
@@ -488,6 +500,7 @@ mod tests {
                 stdin: vec![0, 255],
                 timeout_ms: 9,
                 keep,
+                results: Some(7),
             },
             Request::Session { job: 2, text: b"x".to_vec(), listens: true, timeout_ms: 1, keep },
             Request::Type { job: 4, text: b"y\n".to_vec() },
@@ -508,6 +521,7 @@ mod tests {
                 max_rss_kb: 3,
                 folder: b"/x".to_vec(),
             },
+            Reply::Results { job: 5, bytes: vec![b'x'] },
             Reply::Listing {
                 job: 4,
                 entries: vec![DirEntry { name: vec![0xff], kind: EntryKind::Link, size: 5 }],

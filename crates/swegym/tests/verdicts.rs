@@ -97,7 +97,8 @@ fn only_a_real_fix_resolves() {
         (json!(adds("conftest.py", &hook)), (false, true, "")),
         (json!(adds("sitecustomize.py", &forged)), (false, true, "")),
         (json!(adds("pytest.py", &forged)), (false, false, "witnesses_disagree")),
-        (json!(adds("random.py", &["while True: pass"])), (false, false, "timeout")),
+        // The interpreter's own module is taken, not this one.
+        (json!(adds("random.py", &["while True: pass"])), (false, true, "")),
     ];
     for (number, (patch, (resolved, applied, reason))) in answers.into_iter().enumerate() {
         let found = verdict(&gym, number, &instance, &patch);

@@ -197,6 +197,29 @@ impl<'a> Statuses<'a> {
             && tests.all(|t| self.find(t).1.is_none())
     }
 
+    /// The first expected test that a second witness does not support: it does
+    /// not meet the expectation there, or passes by this one's word alone.
+    pub(super) fn unproven<'t>(
+        &self,
+        instance: &'t Instance,
+        second: impl Fn(&str) -> Option<TestStatus>,
+    ) -> Option<&'t str> {
+        if self.semantics == Semantics::R2e {
+            // Its names have no files, so that no case can be told from another.
+            return None;
+        }
+        let passes = |status: Option<TestStatus>| status.is_some_and(TestStatus::is_pass);
+        let holds = |list: List, test: &str| {
+            let said = second(test);
+            let is_claimed = passes(self.find(test).1.and_then(Said::status)) && !passes(said);
+            let said = said.map(Said::Status);
+            let rule = decide(self.semantics, self.fail_only, list, said.as_ref());
+            !is_claimed && rule.holds().unwrap_or(said.is_some())
+        };
+        let flipped = instance.fail_to_pass.iter().find(|test| !holds(List::FailToPass, test));
+        flipped.or_else(|| instance.pass_to_pass.iter().find(|t| !holds(List::PassToPass, t)))
+    }
+
     /// An expected test that is said to have failed or broken.
     pub(super) fn failing(&self) -> Option<&'a str> {
         let mut tests = self.instance.fail_to_pass.iter().chain(&self.instance.pass_to_pass);
@@ -284,24 +307,4 @@ fn judge_exactly(expected: &BTreeMap<String, String>, map: &StatusMap) -> (Tests
     let resolved = sides.failure.is_empty() && !expected.is_empty();
     let status = TestsStatus { pass_to_pass: sides, ..TestsStatus::default() };
     (status, if resolved { Resolution::Full } else { Resolution::No })
-}
-
-/// The first expected test that a second witness does not support.
-pub(super) fn unproven(
-    instance: &Instance,
-    semantics: Semantics,
-    status_of: impl Fn(&str) -> Option<TestStatus>,
-) -> Option<&str> {
-    if semantics == Semantics::R2e {
-        // Its names have no files, so that no case can be told from another.
-        return None;
-    }
-    let fail_only = fail_only(semantics, instance);
-    let holds = |list: List, test: &str| {
-        let said = status_of(test).map(Said::Status);
-        let rule = decide(semantics, fail_only, list, said.as_ref());
-        rule.holds().unwrap_or(said.is_some())
-    };
-    let flipped = instance.fail_to_pass.iter().find(|test| !holds(List::FailToPass, test));
-    flipped.or_else(|| instance.pass_to_pass.iter().find(|t| !holds(List::PassToPass, t)))
 }

@@ -7,13 +7,16 @@ use std::time::{Duration, Instant};
 use super::connection::{Connection, Replies};
 use super::{Lease, PATIENCE};
 use crate::output::Output;
-use crate::sandbox::{End, Execution, SandboxError, Stopped};
+use crate::sandbox::{End, Execution, Results, SandboxError, Stopped};
 use crate::wire::{Ended, Reply, Request};
 
 pub(super) struct Awaited {
     replies: Replies,
     /// What came since it was last taken.
     pub(super) output: Output,
+    results: Results,
+    /// How many bytes of results it may have.
+    limit: u64,
     started: Instant,
     /// When the box itself is given up: its own deadline is long over then.
     deadline: tokio::time::Instant,
@@ -32,10 +35,29 @@ impl Awaited {
         Ok(Self {
             replies,
             output: Output::default(),
+            results: Results::NotAsked,
+            limit: 0,
             started,
             deadline: tokio::time::Instant::now() + timeout + PATIENCE,
             program: program.to_owned(),
         })
+    }
+
+    /// It may have results.
+    pub(super) fn with_results(mut self, limit: Option<u64>) -> Self {
+        if let Some(limit) = limit {
+            (self.results, self.limit) = (Results::Whole(Vec::new()), limit);
+        }
+        self
+    }
+
+    fn take_results(&mut self, bytes: &[u8]) {
+        if let Results::Whole(all) = &mut self.results {
+            all.extend_from_slice(bytes);
+            if all.len() as u64 > self.limit {
+                self.results = Results::TooLarge(self.limit);
+            }
+        }
     }
 
     /// Waits for the end. A caller may stop waiting and wait again: what came
@@ -52,6 +74,7 @@ impl Awaited {
             match reply {
                 Reply::Chunk { stream, tail: false, bytes, .. } => self.output.push_head(stream, &bytes),
                 Reply::Chunk { stream, tail: true, bytes, .. } => self.output.push_tail(stream, &bytes),
+                Reply::Results { bytes, .. } => self.take_results(&bytes),
                 Reply::Done { end, limit, dropped, cpu_us, max_rss_kb, folder, .. } => {
                     let mut output = std::mem::take(&mut self.output);
                     output.dropped = dropped;
@@ -66,6 +89,7 @@ impl Awaited {
                         end,
                         limit_hit: limit,
                         output,
+                        results: std::mem::replace(&mut self.results, Results::NotAsked),
                         cpu_time: Duration::from_micros(cpu_us),
                         max_rss_bytes: max_rss_kb * 1024,
                         wall_time: self.started.elapsed(),

@@ -196,6 +196,7 @@ fn answer(reply: Reply, askers: &Askers) {
         Reply::Chunk { job, .. }
         | Reply::Done { job, .. }
         | Reply::Data { job, .. }
+        | Reply::Results { job, .. }
         | Reply::Listing { job, .. }
         | Reply::Entry { job, .. }
         | Reply::Wrote { job, .. }

@@ -17,8 +17,9 @@ pub(super) type Pass<'a> = &'a mut dyn FnMut(u32, Stream, &[u8]) -> io::Result<(
 pub(super) struct Running {
     pub(super) job: u32,
     pub(super) pid: libc::pid_t,
-    pub(super) reaped: Option<Reaped>,
+    reaped: Option<Reaped>,
     pipes: Pipes,
+    results: Option<ResultsPipe>,
     deadline: Instant,
     stage: Stage,
     /// When what it left in its group is no longer waited for.
@@ -30,6 +31,52 @@ enum Stage {
     Running,
     Interrupted,
     Killed,
+}
+
+/// Where a command writes results, until its own process is over.
+struct ResultsPipe {
+    end: Option<OwnedFd>,
+    /// Bytes that are still passed on; one more than it may have tells that it had more.
+    left: u64,
+}
+
+impl ResultsPipe {
+    fn new(end: OwnedFd, limit: u64) -> io::Result<Self> {
+        sys::set_nonblocking(end.as_raw_fd())?;
+        Ok(Self { end: Some(end), left: limit.saturating_add(1) })
+    }
+
+    /// Takes what is there, at most `most` bytes: somebody may write without end.
+    fn drain(
+        &mut self,
+        mut most: usize,
+        buffer: &mut [u8],
+        pass: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        while let Some(fd) = self.end.as_ref().filter(|_| most > 0) {
+            let wanted = buffer.len().min(most);
+            match sys::read(fd.as_raw_fd(), &mut buffer[..wanted]) {
+                Ok(0) => self.end = None,
+                Ok(n) => {
+                    most -= n;
+                    let kept = usize::try_from(self.left).unwrap_or(usize::MAX).min(n);
+                    self.left -= kept as u64;
+                    pass(&buffer[..kept])?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what lies in it at this moment, and closes it.
+    fn close(&mut self, buffer: &mut [u8], pass: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        let there = self.end.as_ref().map_or(0, |fd| sys::bytes_in_pipe(fd.as_raw_fd()));
+        self.drain(there, buffer, pass)?;
+        self.end = None;
+        Ok(())
+    }
 }
 
 /// The two streams of a command and the funnel they go through.
@@ -119,6 +166,7 @@ impl Pipes {
 }
 
 /// Starts a program; an error is the kernel's answer to `execve`.
+#[expect(clippy::too_many_arguments, reason = "the fields of one request")]
 pub(super) fn start(
     job: u32,
     argv: &[Vec<u8>],
@@ -127,6 +175,7 @@ pub(super) fn start(
     stdin: &[u8],
     timeout: Duration,
     keep: Keep,
+    results: Option<u64>,
 ) -> io::Result<Running> {
     let program = argv.first().ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
     let candidates = find(program, env)?;
@@ -136,10 +185,13 @@ pub(super) fn start(
     let (out, out_end) = sys::pipe()?;
     let (err, err_end) = sys::pipe()?;
     let stdin = stdin_holding(stdin)?;
-    let stdio = [stdin.as_raw_fd(), out_end.as_raw_fd(), err_end.as_raw_fd()];
+    let mut given = vec![stdin.as_raw_fd(), out_end.as_raw_fd(), err_end.as_raw_fd()];
+    let results = results.map(|limit| Ok::<_, io::Error>((sys::pipe()?, limit))).transpose()?;
+    // It comes after the three streams: [`crate::sandbox::RESULTS_FD`].
+    given.extend(results.as_ref().map(|((_, end), _)| end.as_raw_fd()));
     let mut found = Err(io::Error::from_raw_os_error(libc::ENOENT));
     for path in &candidates {
-        found = sys::spawn(path, &argv, &env, &cwd, stdio);
+        found = sys::spawn(path, &argv, &env, &cwd, &given);
         // Absent in one folder of PATH: the next one may have it.
         if !found.as_ref().err().is_some_and(sys::says_absent) {
             break;
@@ -147,8 +199,9 @@ pub(super) fn start(
     }
     let pid = found?;
     let pipes = Pipes::new(out, err, keep)?;
+    let results = results.map(|((read, _), limit)| ResultsPipe::new(read, limit)).transpose()?;
     let deadline = Instant::now() + timeout;
-    Ok(Running { job, pid, reaped: None, pipes, deadline, stage: Stage::Running, give_up: None })
+    Ok(Running { job, pid, reaped: None, pipes, results, deadline, stage: Stage::Running, give_up: None })
 }
 
 /// The paths to try, in order, as `execvp` would; those that are not there are
@@ -184,6 +237,8 @@ fn stdin_holding(bytes: &[u8]) -> io::Result<OwnedFd> {
 impl Running {
     pub(super) fn poll_on(&self, fds: &mut Vec<libc::pollfd>) {
         self.pipes.poll_on(fds);
+        let results = self.results.as_ref().and_then(|r| r.end.as_ref());
+        fds.extend(results.map(|fd| sys::pollfd(fd.as_raw_fd(), libc::POLLIN)));
     }
 
     pub(super) fn next_deadline(&self) -> Instant {
@@ -201,6 +256,32 @@ impl Running {
 
     pub(super) fn drain(&mut self, buffer: &mut [u8], pass: Pass<'_>) -> io::Result<()> {
         self.pipes.drain(self.job, buffer, pass)
+    }
+
+    /// Passes results on that the last poll found.
+    pub(super) fn drain_results(
+        &mut self,
+        polled: &[libc::pollfd],
+        buffer: &mut [u8],
+        pass: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        match &mut self.results {
+            Some(results) if results.end.as_ref().is_some_and(|fd| sys::is_ready(polled, fd.as_raw_fd())) => {
+                results.drain(1 << 20, buffer, pass)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Its own process is over: what others write from now on are no results.
+    pub(super) fn note_death(
+        &mut self,
+        dead: Reaped,
+        buffer: &mut [u8],
+        pass: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.reaped = Some(dead);
+        self.results.as_mut().map_or(Ok(()), |results| results.close(buffer, pass))
     }
 
     /// Whether it ended, and with it all that it left in its group, which

@@ -1,6 +1,6 @@
 """Notes how tests fail: the call, what came out, what was expected.
 
-A plugin for pytest, and for unittest a program to start in its place. It is put into a box for the one run that a problem statement is written from,
+A plugin for pytest, and for unittest something that looks at its results. It is put into a box for the one run that a problem statement is written from,
 and never into an image. It runs no code of its own choosing: values are taken
 from the frames and comparisons of the failing test, as they are.
 """
@@ -8,7 +8,6 @@ from the frames and comparisons of the failing test, as they are.
 import ast
 import json
 import os
-import sys
 
 OUT = "/tmp/swegym/failures.jsonl"
 LONGEST = 300
@@ -46,10 +45,10 @@ def _note(test, error, trace):
 
 
 def pytest_sessionfinish(session):
-    _write()
+    write()
 
 
-def _write():
+def write():
     try:
         os.makedirs(os.path.dirname(OUT), exist_ok=True)
         with open(OUT, "w", encoding="utf-8", errors="replace") as out:
@@ -217,8 +216,8 @@ def _is_plain(value):
     return False
 
 
-def _watch_unittest():
-    """`python -m unittest` with its results looked at."""
+def watch_unittest():
+    """From now on failures are noted; at the end somebody calls `write`."""
     import unittest
 
     def watched(original):
@@ -238,10 +237,3 @@ def _watch_unittest():
         return plain(self, test, subtest, err)
 
     result.addSubTest = add_sub_test
-    program = unittest.main(module=None, argv=["python -m unittest"] + sys.argv[1:], exit=False)
-    _write()
-    sys.exit(not program.result.wasSuccessful())
-
-
-if __name__ == "__main__":
-    _watch_unittest()

@@ -350,7 +350,10 @@ fn log_fault(path: &str, error: &io::Error) -> Fault {
 
 fn read_junit(file: io::Result<File>) -> Structured {
     let mut bytes = Vec::new();
-    match file.and_then(|mut file| file.read_to_end(&mut bytes)) {
+    match file.and_then(|file| file.take(junit::LARGEST + 1).read_to_end(&mut bytes)) {
+        Ok(_) if bytes.len() as u64 > junit::LARGEST => {
+            Structured::Missing(format!("the results are larger than {} bytes", junit::LARGEST))
+        }
         Ok(_) => {
             let read = junit::read(&String::from_utf8_lossy(&bytes));
             read.map_or_else(|e| Structured::Missing(e.to_string()), Structured::Cases)

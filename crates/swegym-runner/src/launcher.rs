@@ -1,0 +1,121 @@
+//! What runs tests in a box: a program of ours, not the repository's. It comes
+//! with a guard that is there before anything of the repository can run, so that
+//! no file of an answer stands for the runner, its plug-ins or the interpreter's
+//! own modules, and tells results through a descriptor whose other end only the
+//! supervisor holds.
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::Duration;
+
+use swegym_core::Fault;
+use swegym_grade::junit;
+use swegym_sandbox::{Command, Sandbox};
+use swegym_tasks::recipe::TestRunner;
+
+use crate::testing::{TestPlan, WORKDIR, must_run};
+
+/// Python takes it for its `sitecustomize`.
+const GUARD: &str = include_str!("launcher/guard.py");
+/// Started in the place of `python -m`.
+const LAUNCHER: &str = include_str!("launcher/launcher.py");
+
+/// The modules of the base commit stay what they are, whatever their names are.
+const LIST_BASE: &str = "git ls-tree -r -z --name-only --full-tree HEAD";
+
+/// A module that looks on while tests run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Watcher {
+    /// Its name.
+    pub module: &'static str,
+    /// Its text.
+    pub source: &'static str,
+}
+
+/// One start of the tests: made for one run, and never used again.
+pub(crate) struct Launch {
+    folder: String,
+    secret: String,
+}
+
+impl Launch {
+    /// Puts the launcher into a box, outside the repository.
+    ///
+    /// # Errors
+    /// When the box breaks, or its repository has no commit.
+    pub(crate) async fn prepare(sandbox: &dyn Sandbox, watcher: Option<Watcher>) -> Result<Self, Fault> {
+        let launch = Self { folder: format!("/tmp/swegym-run-{}", random()), secret: random() + &random() };
+        let listing = must_run(sandbox, LIST_BASE, "listing the base commit").await?;
+        let base = [WORKDIR.to_owned()].into_iter().chain(modules(&listing)).collect::<Vec<_>>().join("\0");
+        let mut files = vec![
+            ("base".to_owned(), base.as_str()),
+            ("sitecustomize.py".to_owned(), GUARD),
+            ("launcher.py".to_owned(), LAUNCHER),
+        ];
+        files.extend(watcher.map(|w| (format!("{}.py", w.module), w.source)));
+        for (name, text) in files {
+            let path = format!("{}/{name}", launch.folder);
+            sandbox.write(&path, text.as_bytes(), Some(0o444)).await.map_err(|e| e.to_fault())?;
+        }
+        Ok(launch)
+    }
+
+    /// The command that runs a plan's tests.
+    pub(crate) fn command(&self, plan: &TestPlan, watcher: Option<Watcher>, timeout: Duration) -> Command {
+        let runner = match plan.runner {
+            TestRunner::Pytest => "pytest",
+            TestRunner::Unittest => "unittest",
+        };
+        let words = ["python".to_owned(), format!("{}/launcher.py", self.folder), runner.to_owned()];
+        let watcher = watcher.map_or("", |w| w.module).to_owned();
+        let argv = words.into_iter().chain([watcher]).chain(plan.arguments.iter().cloned());
+        Command::new(argv, timeout)
+            .in_folder(WORKDIR)
+            .with_env("PYTHONPATH", &*self.folder)
+            .with_stdin(self.secret.as_bytes())
+            .with_results(junit::LARGEST)
+    }
+
+    /// What every line of the results begins with.
+    pub(crate) fn secret(&self) -> &str {
+        &self.secret
+    }
+}
+
+/// 64 bits that nobody can guess: a hash under a key of the system's randomness.
+fn random() -> String {
+    format!("{:016x}", RandomState::new().hash_one(0u8))
+}
+
+/// The modules among files, as paths without an ending: `src/a.py`,
+/// `src/a/__init__.py` and `src/a.cpython-312-x86_64-linux-gnu.so` are `src/a`.
+fn modules(listing: &str) -> BTreeSet<String> {
+    let module = |path: &str| {
+        if let Some(stem) = path.strip_suffix(".py") {
+            return Some(stem.strip_suffix("/__init__").unwrap_or(stem).to_owned());
+        }
+        let stem = path.strip_suffix(".so")?;
+        let name = stem.rfind('/').map_or(0, |at| at + 1);
+        let end = stem[name..].find('.').map_or(stem.len(), |at| name + at);
+        Some(stem[..end].to_owned())
+    };
+    listing.split('\0').filter_map(module).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_are_paths_without_endings() {
+        let listing = "a.py\0src/b/__init__.py\0src/b/c.py\0d.e/f.cpython-311.so\0data/x.txt\0";
+        let expected = ["a", "d.e/f", "src/b", "src/b/c"].map(str::to_owned);
+        assert_eq!(modules(listing), BTreeSet::from(expected));
+    }
+
+    #[test]
+    fn secrets_differ() {
+        let many: BTreeSet<String> = (0..1000).map(|_| random()).collect();
+        assert_eq!(many.len(), 1000);
+    }
+}

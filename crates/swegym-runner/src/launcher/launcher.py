@@ -1,0 +1,337 @@
+"""Runs a project's tests and tells their results through a descriptor.
+
+    python launcher.py RUNNER WATCHER ARGUMENT...
+
+RUNNER is `pytest` or `unittest`, and gets the arguments as after `python -m`.
+WATCHER is a module beside this file that looks on, or nothing. Each result is one
+line, `SECRET case <testcase .../>`, written when the test is over; the last line
+is `SECRET end STATUS`. The secret comes by standard input: what a project writes
+to the descriptor does not have it. Runs on Python 3.6 and newer.
+"""
+
+import fcntl
+import importlib.util
+import os
+import re
+import sys
+import types
+
+# What runs is not to be had as `__main__`, but must not go away either.
+THIS = sys.modules[__name__]
+DESCRIPTOR = 3
+# Descriptors below are closed by programs that tidy up after themselves.
+HIGH = 700
+# Characters of a traceback that are told, and of all of them together.
+LONGEST_TEXT = 16 << 10
+ALL_TEXTS = 8 << 20
+
+RANKS = ["passed", "xfail", "skipped", "failed", "error"]
+TAGS = {"xfail": "skipped", "skipped": "skipped", "failed": "failure", "error": "error"}
+# What XML cannot hold, and what it or a line gives a meaning to.
+ODD = re.compile("[^ -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[&<>\"]")
+
+
+def main():
+    here = os.path.dirname(os.path.abspath(__file__))
+    guard = sys.path_hooks[0]
+    if not hasattr(guard, "is_open"):
+        sys.exit("swegym: the project's folder is not guarded")
+    results = Results(take_secret())
+    runner, watcher, *arguments = sys.argv[1:]
+    if watcher:
+        sys.path.insert(0, here)
+    watcher = __import__(watcher) if watcher else None
+    # As after `python -m`: the working folder is first.
+    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != here]
+    if not os.environ.get("PYTHONSAFEPATH"):
+        sys.path.insert(0, os.getcwd())
+    run = {"pytest": run_pytest, "unittest": run_unittest}[runner]
+    code = run(arguments, results, watcher, guard)
+    results.end(code)
+    sys.exit(code)
+
+
+def take_secret():
+    secret = b""
+    while True:
+        more = os.read(0, 100)
+        if not more:
+            break
+        secret += more
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    return secret
+
+
+def imitate_module(name):
+    """`__main__` and the program's name are what `python -m` makes them."""
+    try:
+        spec = importlib.util.find_spec(name + ".__main__")
+    except ImportError:
+        spec = importlib.util.find_spec(name)
+    module = sys.modules["__main__"] = types.ModuleType("__main__")
+    module.__spec__, module.__loader__, module.__package__ = spec, spec.loader, spec.parent
+    module.__file__, module.__cached__ = spec.origin, spec.cached
+    sys.argv[:] = [spec.origin] + sys.argv[3:]
+
+
+class Results:
+    """The other end of the descriptor is the supervisor's alone."""
+
+    def __init__(self, secret):
+        try:
+            number = fcntl.fcntl(DESCRIPTOR, fcntl.F_DUPFD_CLOEXEC, HIGH)
+        except (OSError, ValueError):
+            number = fcntl.fcntl(DESCRIPTOR, fcntl.F_DUPFD_CLOEXEC, DESCRIPTOR + 1)
+        os.close(DESCRIPTOR)
+        process, write, get_process = os.getpid(), os.write, os.getpid
+        self.texts = 0
+
+        def tell(kind, words):
+            # A child that a test forked off may come by here too.
+            if get_process() != process:
+                return
+            line = secret + b" " + kind + b" " + words.encode("utf-8", "replace") + b"\n"
+            try:
+                while line:
+                    line = line[write(number, line):]
+            except OSError:
+                # Somebody closed it: the end will be missing.
+                pass
+
+        self.tell = tell
+
+    def case(self, classname, name, status, message="", text=""):
+        """One test that is over."""
+        attributes = 'classname="%s" name="%s"' % (escape(classname), escape(name))
+        if status == "passed":
+            self.tell(b"case", "<testcase %s/>" % attributes)
+            return
+        message, text = shorten(message), shorten(text)
+        self.texts += len(message) + len(text)
+        if self.texts > ALL_TEXTS:
+            message = text = ""
+        kind = ' type="pytest.%s"' % ("xfail" if status == "xfail" else "skip") if TAGS[status] == "skipped" else ""
+        inner = '<%s%s message="%s">%s</%s>' % (TAGS[status], kind, escape(message), escape(text), TAGS[status])
+        self.tell(b"case", "<testcase %s>%s</testcase>" % (attributes, inner))
+
+    def end(self, code):
+        """The runner came to its own end; nothing is told after it."""
+        self.tell(b"end", str(code))
+
+
+def shorten(text):
+    text = str(text)
+    if len(text) <= LONGEST_TEXT:
+        return text
+    # What was wrong stands at the end.
+    return text[: LONGEST_TEXT // 4] + "\n...\n" + text[-LONGEST_TEXT * 3 // 4:]
+
+
+def escape(text):
+    """Text for XML on one line."""
+    def replace(found):
+        character = found.group()
+        if character in "&<>\"\t\n\r":
+            return "&#%d;" % ord(character)
+        return "#x%02X" % ord(character)
+
+    return ODD.sub(replace, str(text))
+
+
+class Outcome:
+    """The worst of what was said of one test."""
+
+    def __init__(self):
+        self.status = None
+        self.message = self.text = ""
+
+    def add(self, status, message="", text=""):
+        if self.status is None or RANKS.index(status) > RANKS.index(self.status):
+            self.status, self.message, self.text = status, message, text
+
+
+def run_pytest(arguments, results, watcher, guard):
+    import pytest
+    from _pytest.assertion import rewrite
+
+    imitate_module("pytest")
+    # The bytecode of rewritten tests is checked by time alone: what is there is not found.
+    rewrite.PYC_TAIL = "." + os.urandom(8).hex() + rewrite.PYC_TAIL
+    blocked = [word for name in planted_plugins(guard) for word in ("-p", "no:" + name)]
+    guard.is_open = True
+    watch = PytestWatch(results)
+    plugins = [watch] if watcher is None else [watch, watcher]
+    code = int(pytest.main(blocked + arguments, plugins=plugins))
+    watch.finish()
+    return code
+
+
+def planted_plugins(guard):
+    """pytest's plug-ins that nothing but metadata in the project's folder names.
+
+    A project that is installed has its metadata among the installed packages.
+    """
+    try:
+        from importlib import metadata
+    except ImportError:
+        try:
+            import importlib_metadata as metadata
+        except ImportError:
+            return []
+
+    def named(inside):
+        path = [entry for entry in sys.path if guard.is_inside(entry) == inside]
+        points = (point for found in metadata.distributions(path=path) for point in found.entry_points)
+        return {(point.name, point.value) for point in points if point.group == "pytest11"}
+
+    return sorted(name for name, _ in named(True) - named(False))
+
+
+class PytestWatch:
+    """A plug-in: what pytest's own JUnit file would say, test by test."""
+
+    def __init__(self, results):
+        self.results = results
+        self.outcomes = {}
+
+    def pytest_runtest_logreport(self, report):
+        outcome = self.outcomes.setdefault(report.nodeid, Outcome())
+        text = str(report.longrepr or "")
+        if report.failed:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            message = getattr(crash, "message", text)
+            if report.when != "call":
+                message = 'failed on %s with "%s"' % (report.when, message)
+            outcome.add("failed" if report.when == "call" else "error", message, text)
+        elif report.skipped and hasattr(report, "wasxfail"):
+            outcome.add("xfail", report.wasxfail)
+        elif report.skipped:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else text
+            outcome.add("skipped", reason)
+        elif report.passed and report.when == "call":
+            outcome.add("passed")
+        elif not report.passed:
+            # It will be run again: this time does not count.
+            del self.outcomes[report.nodeid]
+        if report.when == "teardown":
+            self.tell(report.nodeid)
+
+    def pytest_collectreport(self, report):
+        if not report.passed:
+            status = "error" if report.failed else "skipped"
+            self.results.case(*split_node(report.nodeid), status, "collection " + status, str(report.longrepr or ""))
+
+    def pytest_internalerror(self, excrepr):
+        self.results.case("pytest", "internal", "error", "internal error", str(excrepr))
+
+    def tell(self, node):
+        outcome = self.outcomes.pop(node, None)
+        if outcome is not None and outcome.status is not None:
+            self.results.case(*split_node(node), outcome.status, outcome.message, outcome.text)
+
+    def finish(self):
+        """Some plug-ins report calls alone."""
+        for node in list(self.outcomes):
+            self.tell(node)
+
+
+def split_node(node):
+    """Class and name as pytest writes them to JUnit XML."""
+    path, bracket, parameters = node.partition("[")
+    names = [name for name in path.split("::") if name != "()"]
+    names[0] = re.sub(r"\.py$", "", names[0].replace("/", "."))
+    names[-1] += bracket + parameters
+    return ".".join(names[:-1]), names[-1]
+
+
+def run_unittest(arguments, results, watcher, guard):
+    import unittest
+
+    imitate_module("unittest")
+    guard.is_open = True
+    if watcher is not None:
+        watcher.watch_unittest()
+
+    class Result(unittest.TextTestResult):
+        """Tells each test when it is over."""
+
+        outcome = None
+
+        def startTest(self, test):
+            self.outcome = Outcome()
+            super().startTest(test)
+
+        def stopTest(self, test):
+            outcome, self.outcome = self.outcome or Outcome(), None
+            super().stopTest(test)
+            status = outcome.status or "error"
+            results.case(*split_test(test.id()), status, outcome.message, outcome.text)
+
+        def note(self, test, status, message="", text=""):
+            if self.outcome is not None:
+                self.outcome.add(status, message, text)
+            else:
+                # Of a class or a module: no test was begun.
+                results.case(*split_test(test.id()), status, message, text)
+
+        def note_error(self, test, status, error):
+            text = self._exc_info_to_string(error, test)
+            self.note(test, status, "%s: %s" % (error[0].__name__, error[1]), text)
+
+        def addSuccess(self, test):
+            super().addSuccess(test)
+            self.note(test, "passed")
+
+        def addError(self, test, err):
+            super().addError(test, err)
+            self.note_error(test, "error", err)
+
+        def addFailure(self, test, err):
+            super().addFailure(test, err)
+            self.note_error(test, "failed", err)
+
+        def addSkip(self, test, reason):
+            super().addSkip(test, reason)
+            self.note(test, "skipped", reason)
+
+        def addExpectedFailure(self, test, err):
+            super().addExpectedFailure(test, err)
+            self.note(test, "xfail")
+
+        def addUnexpectedSuccess(self, test):
+            super().addUnexpectedSuccess(test)
+            self.note(test, "failed", "unexpected success")
+
+        def addSubTest(self, test, subtest, err):
+            super().addSubTest(test, subtest, err)
+            if err is not None:
+                is_failure = issubclass(err[0], test.failureException)
+                self.note_error(test, "failed" if is_failure else "error", err)
+
+    class Runner(unittest.TextTestRunner):
+        resultclass = Result
+
+    sys.argv[0] = os.path.basename(sys.executable) + " -m unittest"
+    program = unittest.main(module=None, testRunner=Runner, exit=False)
+    if watcher is not None:
+        watcher.write()
+    result = program.result
+    if result.testsRun == 0 and not result.skipped:
+        # New versions have a status for it.
+        return getattr(sys.modules["unittest.main"], "_NO_TESTS_EXITCODE", int(not result.wasSuccessful()))
+    return int(not result.wasSuccessful())
+
+
+def split_test(name):
+    """Class and name; of `setUpClass (module.Class)` too."""
+    whole = re.match(r"(\w+) \(([\w.]+)\)$", name)
+    if whole:
+        return whole.group(2), whole.group(1)
+    place, _, test = name.rpartition(".")
+    return place, test
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+//! What the launcher told through its descriptor, line by line, as a second
+//! witness: complete and by nobody else, or none at all.
+
+use swegym_grade::evidence::{RunEnd, Structured};
+use swegym_grade::junit;
+use swegym_sandbox::Results;
+
+/// The witness, and the JUnit XML that is kept of it: of what cannot be read, nothing is.
+pub(crate) fn read(results: &Results, secret: &str, end: RunEnd) -> (Option<Vec<u8>>, Structured) {
+    let missing = |why: String| (None, Structured::Missing(why));
+    let bytes = match results {
+        Results::Whole(bytes) => bytes,
+        Results::TooLarge(limit) => return missing(format!("the results are larger than {limit} bytes")),
+        Results::NotAsked => return missing("the run had nowhere to write results".to_owned()),
+    };
+    let told = match Told::read(&String::from_utf8_lossy(bytes), secret) {
+        Ok(told) => told,
+        Err(why) => return missing(why.to_owned()),
+    };
+    let cases = match junit::read(&told.document) {
+        Ok(cases) => cases,
+        Err(error) => return missing(error.to_string()),
+    };
+    let structured = match (told.status, end) {
+        (None, _) => {
+            Structured::Missing(format!("the run ended before its runner did, after {} results", cases.len()))
+        }
+        (Some(told), RunEnd::Exited(status)) if told != status => {
+            Structured::Missing(format!("the runner ended with status {told}, the run with {status}"))
+        }
+        (Some(_), _) => Structured::Cases(cases),
+    };
+    (Some(told.document.into_bytes()), structured)
+}
+
+/// The lines, taken apart.
+struct Told {
+    /// All cases as one document.
+    document: String,
+    /// The runner's own status, where it came to its end.
+    status: Option<i32>,
+}
+
+impl Told {
+    fn read(text: &str, secret: &str) -> Result<Self, &'static str> {
+        const FOREIGN: &str = "something else than the runner wrote results";
+        let mut document = String::from(
+            "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<testsuites><testsuite name=\"swegym\">\n",
+        );
+        let mut status = None;
+        for line in text.lines() {
+            let line = line.strip_prefix(secret).and_then(|l| l.strip_prefix(' ')).ok_or(FOREIGN)?;
+            if status.is_some() {
+                return Err("results were written after the runner's end");
+            }
+            match line.split_once(' ') {
+                Some(("case", case)) => {
+                    document.push_str(case);
+                    document.push('\n');
+                }
+                Some(("end", code)) => status = Some(code.parse().map_err(|_| FOREIGN)?),
+                _ => return Err(FOREIGN),
+            }
+        }
+        document.push_str("</testsuite></testsuites>\n");
+        Ok(Self { document, status })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(text: &str, end: RunEnd) -> String {
+        let (junit, structured) = read(&Results::Whole(text.as_bytes().to_vec()), "s3", end);
+        match structured {
+            Structured::Cases(cases) => format!("{} cases", cases.len()),
+            Structured::Missing(why) => {
+                format!("{why}, {}", if junit.is_some() { "kept" } else { "not kept" })
+            }
+            Structured::NotOffered => "not offered".to_owned(),
+        }
+    }
+
+    #[test]
+    fn only_whole_results_of_the_runner_count() {
+        const CASE: &str = "s3 case <testcase classname=\"m\" name=\"t\"/>\n";
+        let done = RunEnd::Exited(0);
+        assert_eq!(word(&format!("{CASE}{CASE}s3 end 0\n"), done), "2 cases");
+        let ended = "the run ended before its runner did, after ";
+        assert_eq!(word("", done), format!("{ended}0 results, kept"));
+        assert_eq!(word(CASE, done), format!("{ended}1 results, kept"));
+        let other = "the runner ended with status 1, the run with 0, kept";
+        assert_eq!(word(&format!("{CASE}s3 end 1\n"), done), other);
+        let foreign = "something else than the runner wrote results, not kept";
+        for text in ["<testsuites/>\n", "s4 end 0\n", "s3 end x\n", "s3 \n", "s3case <testcase/>\n"] {
+            assert_eq!(word(&format!("{CASE}{text}s3 end 0\n"), done), foreign, "{text}");
+        }
+        let after = "results were written after the runner's end, not kept";
+        assert_eq!(word(&format!("s3 end 0\n{CASE}"), done), after);
+        let cut = word("s3 case <testcase\ns3 end 0\n", done);
+        assert!(cut.ends_with("not kept") && !cut.contains("cases"), "{cut}");
+        let (junit, structured) = read(&Results::TooLarge(5), "s3", done);
+        assert_eq!(junit, None);
+        assert_eq!(structured, Structured::Missing("the results are larger than 5 bytes".into()));
+    }
+}
