@@ -19,7 +19,7 @@ pub enum Class {
     /// A limit of ours ended it, and what it left does not resolve its instance.
     Budget,
     /// It looked where the answer may be lying about
-    /// ([`crate::trajectory::conduct`]), whatever its tests say.
+    /// ([`crate::conduct`]), whatever its tests say.
     Cheating,
     /// It ended, and nobody knows yet whether it resolves its instance.
     Ungraded,

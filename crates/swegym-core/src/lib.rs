@@ -11,6 +11,7 @@
 pub mod admission;
 pub mod calls;
 pub mod chat;
+pub mod conduct;
 pub mod event;
 pub mod fault;
 pub mod format;

@@ -1,12 +1,11 @@
 //! One attempt, as its record tells it: the conversation, the steps, the answer.
 
-pub mod conduct;
 pub mod stuck;
 
 use crate::chat::{Message, Role, ToolCall, Usage};
+use crate::conduct::commands::Conduct;
 use crate::record::{ActionReport, AttemptHead, RecordEvent};
 use crate::{Class, Digest, Fault};
-use conduct::Conduct;
 
 /// Why an attempt ended. Nothing here says that something broke: that is a
 /// [`Fault`].

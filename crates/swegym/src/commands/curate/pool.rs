@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use swegym_core::StopReason;
-use swegym_core::trajectory::conduct::Conduct;
+use swegym_core::conduct::commands::Conduct;
 use swegym_core::trajectory::stuck::Stuck;
 use swegym_train::curation::Candidate;
 use swegym_train::mask::{Blemish, Mask, blemished};
