@@ -26,7 +26,7 @@ pub mod status;
 pub mod trajectory;
 pub mod wire;
 
-pub use admission::Class;
+pub use admission::{Class, Verdict};
 pub use fault::{Boundary, Fault};
 pub use id::{Digest, InstanceId, RunId};
 pub use instance::Instance;

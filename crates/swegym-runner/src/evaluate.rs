@@ -14,6 +14,7 @@ use swegym_sandbox::store::write_whole;
 use swegym_sandbox::{Command, Execution, Image, Sandbox, SandboxError};
 use swegym_tasks::recipe::belongs_to_tests;
 
+use crate::conduct;
 use crate::context::Context;
 use crate::job::JobResult;
 use crate::synth::shell_quote;
@@ -49,7 +50,8 @@ pub async fn evaluate(
         structured: run.as_ref().map_or(Structured::NotOffered, |r| r.structured.clone()),
         limit_hit: run.as_ref().and_then(|r| r.limit_hit.clone()),
     };
-    let report = Semantics::V5.grade(instance, prediction.model_patch.is_none(), &evidence);
+    let mut report = Semantics::V5.grade(instance, prediction.model_patch.is_none(), &evidence);
+    report.conduct = conduct::marks(context, instance, &image, prediction);
     let folder = context.run_folder.join("evaluations").join(instance.instance_id.as_str());
     let folder = folder.join(attempt.to_string());
     save(&folder, prediction, run.as_ref(), &evidence, &report).map_err(|e| {

@@ -7,6 +7,7 @@
 //! back one result. What is done inside boxes for a job stands in its module.
 
 pub mod build;
+pub mod conduct;
 pub mod context;
 pub mod dispatcher;
 pub mod evaluate;

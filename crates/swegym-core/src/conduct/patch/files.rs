@@ -120,7 +120,8 @@ const KEYS: [&str; 17] = [
 /// A line that changes how tests run in a file of several tools' settings.
 fn test_setting<'p, 'a>(path: &str, passage: &'p Passage<'a>) -> Option<&'p Line<'a>> {
     let name = path.rsplit('/').next().unwrap_or(path);
-    if !matches!(name, "tox.ini" | "setup.cfg" | "pyproject.toml" | "setup.py" | "package.json") {
+    let shared = matches!(name, "tox.ini" | "setup.cfg" | "pyproject.toml" | "setup.py" | "package.json");
+    if !shared || is_script(path) && name != "setup.py" {
         return None;
     }
     let mut section = "";

@@ -282,9 +282,11 @@ impl File<'_> {
         ];
         let decoded = references.iter().any(|r| ends_with_one(&r.path, &unpacks));
         let spelled = statement.tokens.iter().filter(|t| t.is("chr")).count() > 2;
-        if eats && (decoded || spelled)
-            || references.iter().any(|r| r.path == "marshal.loads" || r.path == "types.CodeType")
-        {
+        let called = |r: &Reference| statement.tokens.get(r.end).is_some_and(|t| t.is("("));
+        let makes_code = references
+            .iter()
+            .any(|r| matches!(r.path.as_str(), "marshal.loads" | "types.CodeType") && called(r));
+        if eats && (decoded || spelled) || makes_code {
             note(Trick::HidesCode, "runs code that cannot be read".to_owned());
         }
     }
