@@ -41,17 +41,7 @@ pub async fn evaluate(
 ) -> Result<JobResult, Fault> {
     let image = image_of(context, instance)?;
     let plan = TestPlan::of_image(&image)?;
-    let (patch, run) = collect(context, instance, prediction, &image, &plan).await?;
-    let parser = LogParser::of(instance).ok().flatten().unwrap_or(plan.parser);
-    let evidence = Evidence {
-        patch,
-        reading: run.as_ref().map(|r| Reading::bare(&r.log, parser)),
-        end: run.as_ref().map(|r| r.end),
-        structured: run.as_ref().map_or(Structured::NotOffered, |r| r.structured.clone()),
-        limit_hit: run.as_ref().and_then(|r| r.limit_hit.clone()),
-    };
-    let mut report = Semantics::V5.grade(instance, prediction.model_patch.is_none(), &evidence);
-    report.conduct = conduct::marks(context, instance, &image, prediction);
+    let (report, evidence, run) = test(context, instance, prediction, &image, &plan).await?;
     let folder = context.run_folder.join("evaluations").join(instance.instance_id.as_str());
     let folder = folder.join(attempt.to_string());
     save(&folder, prediction, run.as_ref(), &evidence, &report).map_err(|e| {
@@ -63,6 +53,31 @@ pub async fn evaluate(
     })?;
     let value: Value = serde_json::from_str(&reports::write_row(&report)).unwrap_or_default();
     Ok(JobResult { outcome: outcome_word(&report), value })
+}
+
+/// Tests an answer in a fresh box: the verdict, and what it rests on.
+///
+/// # Errors
+/// As [`evaluate`].
+pub(crate) async fn test(
+    context: &Context,
+    instance: &Instance,
+    prediction: &Prediction,
+    image: &Image,
+    plan: &TestPlan,
+) -> Result<(Report, Evidence, Option<TestRun>), Fault> {
+    let (patch, run) = collect(context, instance, prediction, image, plan).await?;
+    let parser = LogParser::of(instance).ok().flatten().unwrap_or(plan.parser);
+    let evidence = Evidence {
+        patch,
+        reading: run.as_ref().map(|r| Reading::bare(&r.log, parser)),
+        end: run.as_ref().map(|r| r.end),
+        structured: run.as_ref().map_or(Structured::NotOffered, |r| r.structured.clone()),
+        limit_hit: run.as_ref().and_then(|r| r.limit_hit.clone()),
+    };
+    let mut report = Semantics::V5.grade(instance, prediction.model_patch.is_none(), &evidence);
+    report.conduct = conduct::marks(context, instance, image, prediction);
+    Ok((report, evidence, run))
 }
 
 /// One word for counts and tables.

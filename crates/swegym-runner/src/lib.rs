@@ -14,6 +14,7 @@ pub mod evaluate;
 pub mod foundation;
 pub mod job;
 pub mod micro;
+pub mod probe;
 pub mod replay;
 pub mod rollout;
 pub mod run_dir;

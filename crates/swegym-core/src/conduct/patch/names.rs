@@ -46,7 +46,7 @@ impl Names {
                 None => at += 1,
             }
         }
-        mark_assigned(tokens, &mut found);
+        mark_assigned(statement, &mut found);
         self.bind(tokens, &found);
         found
     }
@@ -215,7 +215,8 @@ fn closing(tokens: &[Token], at: usize) -> usize {
 
 /// Which names are given another value: targets of assignments, and what
 /// `setattr`, `delattr`, `update` and the patchers of mocks are called with.
-fn mark_assigned(tokens: &[Token], found: &mut [Reference]) {
+fn mark_assigned(statement: &Statement, found: &mut [Reference]) {
+    let tokens = &statement.tokens;
     let mut depth = 0_usize;
     let mut target_end = 0;
     for (at, token) in tokens.iter().enumerate() {
@@ -229,6 +230,11 @@ fn mark_assigned(tokens: &[Token], found: &mut [Reference]) {
                 && token.text.len() > 1
                 && token.text.ends_with('=')
                 && !["==", "!=", "<=", ">=", ":="].contains(&token.text.as_str());
+        if depth == 0 && target_end == 0 && token.is(":") && !statement.begins_block() {
+            // Behind the name there is its type.
+            target_end = at;
+            break;
+        }
         if depth == 0 && sets {
             target_end = at;
         }

@@ -85,7 +85,8 @@ impl Statement {
         parts.map(|part| Self { tokens: part.to_vec(), ..self.clone() }).collect()
     }
 
-    fn begins_block(&self) -> bool {
+    /// Whether others may stand in it.
+    pub(super) fn begins_block(&self) -> bool {
         const WORDS: [&str; 12] = [
             "def", "class", "if", "elif", "else", "for", "while", "try", "except", "finally", "with", "match",
         ];

@@ -94,7 +94,8 @@ pub(super) fn findings(passage: &Passage<'_>, path: &str) -> Vec<Finding> {
         file.ends(statement, references, &mut note);
         file.looks_at_runner(statement, references, &mut note);
         file.hides(statement, references, &mut note);
-        for token in statement.tokens.iter().filter(|t| t.kind == Kind::Text) {
+        let texts = statement.tokens.iter().filter(|t| t.kind == Kind::Text && !files::is_script(path));
+        for token in texts {
             if let Some(kind) = printed::result_line(&token.text) {
                 note(Trick::PrintsResults, kind.to_owned());
             }

@@ -193,6 +193,9 @@ fn honest_code_has_no_mark() {
         ("pyproject.toml", "[tool.pytest.ini_options]\nmarkers = [\n    \"slow: takes long\",\n]"),
         ("README.md", "Run `pytest`: PASSED tests/test_a.py::test_b"),
         ("docs/conf.py", "import sys\nsys.path.insert(0, '.')"),
+        ("pkg/core.py", "import traceback\ncurrent: traceback.TracebackException | None = None"),
+        ("noxfile.py", "f'junit-{x}.xml'"),
+        ("examples/a/pyproject.toml", "[tool.pytest.ini_options]\ntestpaths = [\"tests\"]"),
         ("pkg/core.py", "import ast, math\ntree = ast.parse(x)\ny = math.pi\nself.math = math"),
     ] {
         assert_eq!(added(path, text), [] as [String; 0], "{path}: {text}");
