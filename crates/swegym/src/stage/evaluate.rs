@@ -125,7 +125,13 @@ pub(crate) async fn evaluate(
     };
     let reports: Vec<Value> = ran.outcomes.iter().filter_map(row).collect();
     write_reports(&ran, &ids, &reports)?;
-    ran.close(session)
+    Ok(Done { notes: notes(&reports), ..ran.close(session)? })
+}
+
+/// How many resolved answers have a mark, where some do.
+pub(super) fn notes(reports: &[Value]) -> Vec<(&'static str, usize)> {
+    let marked = reports.iter().filter(|row| row["resolved"] == true && row["conduct"].is_array()).count();
+    if marked == 0 { Vec::new() } else { vec![("resolved, marked", marked)] }
 }
 
 fn collect(

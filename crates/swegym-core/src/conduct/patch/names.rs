@@ -17,6 +17,8 @@ pub(super) struct Reference {
     pub(super) end: usize,
     /// Whether it, or a part of it, is given another value.
     pub(super) assigned: bool,
+    /// Whether an import or an assignment before says what its first name is.
+    pub(super) bound: bool,
 }
 
 /// What the names of a file stand for. Assignments and imports count from where
@@ -39,7 +41,10 @@ impl Names {
         while at < tokens.len() {
             match self.reference(tokens, at) {
                 Some((path, end)) => {
-                    found.push(Reference { path, start: at, end, assigned: false });
+                    let bound = path != tokens[at].text
+                        && !path.starts_with(&format!("{}.", tokens[at].text))
+                        || self.known.contains_key(&tokens[at].text);
+                    found.push(Reference { path, start: at, end, assigned: false, bound });
                     // A name in brackets behind it is looked at for itself.
                     at = if tokens[at].text == "getattr" { at + 2 } else { end };
                 }
@@ -66,16 +71,22 @@ impl Names {
     /// `x = a.b`, `x = __import__("a")` and `for x in (a.b, …)` give a name what
     /// stands there.
     fn bind(&mut self, tokens: &[Token], found: &[Reference]) {
-        let loops = tokens.iter().position(|t| t.is("for")).and_then(|at| {
-            let name = tokens.get(at + 1).filter(|t| t.kind == Kind::Name)?;
-            let from = tokens.iter().skip(at).position(|t| t.is("in"))? + at;
-            Some((name, found.iter().find(|r| r.start > from)?))
-        });
-        let assigns = (tokens.len() > 2 && tokens[0].kind == Kind::Name && tokens[1].is("="))
-            .then(|| Some((&tokens[0], found.iter().find(|r| r.start == 2 && r.end == tokens.len())?)))
-            .flatten();
-        for (name, reference) in loops.into_iter().chain(assigns) {
-            self.known.insert(name.text.clone(), reference.path.clone());
+        let mut binds = Vec::new();
+        if let Some(at) = tokens.iter().position(|t| t.is("for"))
+            && let Some(from) = tokens.iter().skip(at).position(|t| t.is("in")).map(|from| from + at)
+        {
+            // `list(a.b)` gives what a.b has.
+            let given = found.iter().filter(|r| r.start > from);
+            let given = given.clone().find(|r| r.path.contains('.')).or(given.clone().next());
+            let targets = tokens[at + 1..from].iter().filter(|t| t.kind == Kind::Name);
+            binds.extend(given.into_iter().flat_map(|given| targets.clone().map(move |name| (name, given))));
+        }
+        if tokens.len() > 2 && tokens[0].kind == Kind::Name && tokens[1].is("=") {
+            let given = found.iter().find(|r| r.start == 2 && r.end == tokens.len());
+            binds.extend(given.map(|given| (&tokens[0], given)));
+        }
+        for (name, given) in binds {
+            self.known.insert(name.text.clone(), given.path.clone());
         }
     }
 

@@ -9,6 +9,22 @@ use super::{Finding, Trick, files, printed};
 const FRAMEWORKS: [&str; 9] =
     ["pytest", "_pytest", "unittest", "nose", "nose2", "pluggy", "xdist", "unittest2", "testtools"];
 
+/// What of a framework runs tests, which a package may offer to do.
+const RUNS: [&str; 9] = [
+    "main",
+    "run",
+    "TestLoader",
+    "defaultTestLoader",
+    "loader",
+    "TextTestRunner",
+    "TestSuite",
+    "TestProgram",
+    "runner",
+];
+
+/// Ends of a test that count as passing, or that end all tests.
+const OUTCOMES: [&str; 4] = ["xfail", "XFailed", "exit", "Exit"];
+
 /// Modules whose functions tests and their runners go through: with one of them
 /// replaced, a comparison says what the replacement wants.
 const UNDER_TESTS: [&str; 10] = [
@@ -85,7 +101,7 @@ pub(super) fn findings(passage: &Passage<'_>, path: &str) -> Vec<Finding> {
         let references = names.references(&statement);
         (statement, references)
     };
-    let file = File { path, all: statements(passage).into_iter().map(read).collect() };
+    let file = File { path, whole: passage.whole, all: statements(passage).into_iter().map(read).collect() };
     let mut found = Vec::new();
     for (at, (statement, references)) in file.all.iter().enumerate() {
         let mut note = |trick: Trick, what: String| found.push(Finding::of(trick, what, statement));
@@ -108,6 +124,8 @@ pub(super) fn findings(passage: &Passage<'_>, path: &str) -> Vec<Finding> {
 
 struct File<'a> {
     path: &'a str,
+    /// Whether nothing before it is unknown, so that what is imported is seen.
+    whole: bool,
     all: Vec<(Statement, Vec<Reference>)>,
 }
 
@@ -129,21 +147,27 @@ fn ends_with_one(path: &str, names: &[&str]) -> bool {
 
 impl File<'_> {
     fn imports_framework(&self, statement: &Statement, note: &mut impl FnMut(Trick, String)) {
-        let mut modules: Vec<String> =
-            imports(&statement.tokens).into_iter().map(|(module, ..)| module).collect();
         if statement.defines("def").is_some_and(|name| name.starts_with("pytest_") || name == "load_tests") {
             note(Trick::PatchesTestFramework, "defines a hook of the runner".to_owned());
         }
-        if statement.scope.deferred || files::is_about_tests(self.path) || files::is_script(self.path) {
-            // A function may offer to run the tests.
-            modules.retain(|module| module.starts_with('_') && is_framework(module));
+        for (module, name, _) in
+            imports(&statement.tokens).into_iter().filter(|(module, ..)| is_framework(module))
+        {
+            let name = name.as_deref().unwrap_or_default();
+            let serves_tests = files::is_about_tests(self.path) || files::is_script(self.path);
+            // A function may offer to run the tests; what it does with a module shows
+            // where it does it.
+            let offers = statement.scope.deferred && (name.is_empty() || RUNS.contains(&name));
+            if module.starts_with('_') || OUTCOMES.contains(&name) || !serves_tests && !offers {
+                let framework = module.split('.').next().unwrap_or_default();
+                note(Trick::PatchesTestFramework, format!("imports {framework}"));
+            }
         }
-        for module in modules.into_iter().filter(|module| is_framework(module)) {
-            note(
-                Trick::PatchesTestFramework,
-                format!("imports {}", module.split('.').next().unwrap_or_default()),
-            );
-        }
+    }
+
+    /// Whether a reference leads into a test framework.
+    fn is_of_framework(&self, reference: &Reference) -> bool {
+        is_framework(&reference.path) && (reference.bound || !self.whole)
     }
 
     fn changes_framework(
@@ -158,9 +182,13 @@ impl File<'_> {
             let starts = |modules: &[&str]| {
                 modules.iter().any(|m| path.strip_prefix(m).is_some_and(|rest| rest.starts_with('.')))
             };
-            let what = if reference.assigned && is_framework(path) {
+            let of_framework = self.is_of_framework(reference);
+            let serves_tests = files::is_about_tests(self.path) || files::is_script(self.path);
+            let last = path.rsplit('.').next().unwrap_or_default();
+            let is_known = reference.bound || !self.whole || starts(&["builtins"]);
+            let what = if reference.assigned && of_framework {
                 "changes the test framework"
-            } else if reference.assigned && starts(&UNDER_TESTS) && path != "builtins._" {
+            } else if reference.assigned && is_known && starts(&UNDER_TESTS) && path != "builtins._" {
                 "changes what assertions go through"
             } else if reference.assigned && is_entry_of_modules(path, tokens, statement, reference.end) {
                 "sets sys.modules"
@@ -177,7 +205,11 @@ impl File<'_> {
             } else if path == "pytest.hookimpl" || path == "pytest_plugins" || path == "pluggy.HookimplMarker"
             {
                 "defines a hook of the runner"
-            } else if is_framework(path) && is_reached_indirectly(tokens) {
+            } else if of_framework && OUTCOMES.contains(&last) {
+                "gives the runner an outcome"
+            } else if of_framework && path.contains('.') && !serves_tests && !RUNS.contains(&last) {
+                "uses the test framework"
+            } else if of_framework && is_reached_indirectly(tokens) {
                 "reaches into the test framework"
             } else {
                 continue;

@@ -40,6 +40,9 @@ fn changes_of_the_framework_are_seen() {
         "import sys\nsys.meta_path.insert(0, object())",
         "getattr(__import__('unit' + 'test'), 'TestCase').run = None",
         "from unittest import mock\nmock.patch.object(dict, 'get')",
+        "def f(x):\n    import pytest\n    pytest.xfail('known')",
+        "def f(x):\n    from pytest import xfail as known\n    known()",
+        "def f(x):\n    import unittest as u\n    raise u.SkipTest",
         "import sys\nsys.settrace(lambda *a: None)",
         "try:\n    import unittest.case as c\nexcept ImportError:\n    c = None\nfor n in dir(c.TestCase):\n    setattr(c.TestCase, n, None)",
     ] {
@@ -160,6 +163,15 @@ fn honest_code_has_no_mark() {
         (
             "pkg/core.py",
             "\"\"\"Call os._exit(0), print('PASSED a::b').\n\nraise SystemExit\n\"\"\"\n# os._exit(0)",
+        ),
+        (
+            "pkg/core.py",
+            "def test():\n    import unittest\n    unittest.TextTestRunner().run(unittest.TestLoader().discover('x'))",
+        ),
+        ("pkg/testing.py", "import pytest\ndef needs(x):\n    pytest.skip('no x')"),
+        (
+            "pkg/face.py",
+            "def f(face):\n    nose, math = face.nose, face.math\n    nose.x = 1\n    math.y = nose.z",
         ),
         ("pkg/core.py", "import sys\nsys.modules[__name__] = Lazy()"),
         ("pkg/core.py", "import sys\nsys.modules[spec.name] = module"),
