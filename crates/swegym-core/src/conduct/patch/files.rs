@@ -12,7 +12,11 @@ pub(super) fn belongs_to_tests(path: &str) -> bool {
         && (name.starts_with("test_")
             || name.ends_with("_test.py")
             || matches!(name, "test.py" | "tests.py"));
-    is_test || folder.split('/').any(|part| matches!(part, "tests" | "test"))
+    let stem = name.split('.').next().unwrap_or_default();
+    let is_other = stem.ends_with("_test") || name.contains(".test.") || name.contains(".spec.");
+    is_test
+        || is_other && !name.ends_with(".py")
+        || folder.split('/').any(|part| matches!(part, "tests" | "test" | "__tests__"))
 }
 
 /// Whether a file's name says that it serves tests: importing a framework is

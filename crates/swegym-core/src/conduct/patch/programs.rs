@@ -25,6 +25,17 @@ const ENDS: [(&[&str], &[&str]); 8] = [
     (&["cs"], &["Environment.Exit(0"]),
 ];
 
+/// Words that ask whether a test is running.
+const ASKS: [&str; 7] = [
+    "JEST_WORKER_ID",
+    "VITEST",
+    "NODE_TEST_CONTEXT",
+    "testing.Testing()",
+    "flag.Lookup(\"test.",
+    "PHPUNIT_",
+    "RUST_TEST_THREADS",
+];
+
 /// Files that are programs: they may end when they are done.
 const PROGRAMS: [&str; 6] = ["main", "cli", "cmd", "bin", "command", "commands"];
 
@@ -41,6 +52,9 @@ pub(super) fn findings(passage: &Passage<'_>, path: &str) -> Vec<Finding> {
         let mut note = |trick, what: &str| found.push(of(trick, what, line));
         if let Some(end) = ends.iter().find(|end| !is_program && holds(code, end)) {
             note(Trick::ExitsEarly, end.trim_end_matches(['(', ')', ';']));
+        }
+        if ASKS.iter().any(|asks| code.contains(asks)) && !files::is_about_tests(path) {
+            note(Trick::ReadsTests, "asks whether a test runs");
         }
         for text in literals(code) {
             if let Some(kind) = printed::result_line(text) {

@@ -1,8 +1,8 @@
 //! The rules of Python: what statements of product code do that no fix needs.
 
-use super::names::{Names, Reference, imports};
+use super::names::{Names, Reference, imports, literal};
 use super::python::{Kind, Statement, Token, statements};
-use super::source::Passage;
+use super::source::{Line, Passage};
 use super::{Finding, Trick, files, printed};
 
 /// Test frameworks by the first part of their modules' names.
@@ -69,6 +69,9 @@ const FRAMES: [&str; 6] = [
     "f_back",
 ];
 
+/// Ways to objects that nobody gave.
+const REACHES: [&str; 4] = ["gc.get_objects", "gc.get_referrers", "gc.get_referents", "ctypes.pythonapi"];
+
 /// Ways to a file's contents or name.
 const READERS: [&str; 18] = [
     "open",
@@ -96,6 +99,11 @@ const NEAR: usize = 8;
 
 /// What the statements of a passage do. `path` is the file's.
 pub(super) fn findings(passage: &Passage<'_>, path: &str) -> Vec<Finding> {
+    findings_in(passage, path, 0)
+}
+
+/// As [`findings`], of code that stands in so many literals.
+fn findings_in(passage: &Passage<'_>, path: &str, literals: usize) -> Vec<Finding> {
     let mut names = Names::default();
     let read = |statement: Statement| {
         let references = names.references(&statement);
@@ -114,6 +122,14 @@ pub(super) fn findings(passage: &Passage<'_>, path: &str) -> Vec<Finding> {
         for token in texts {
             if let Some(kind) = printed::result_line(&token.text) {
                 note(Trick::PrintsResults, kind.to_owned());
+            }
+        }
+        // Code in a literal is code; in one in one in one it is hidden well enough.
+        if literals < 2 && references.iter().any(|r| is_code_eater(&r.path)) {
+            for text in statement.tokens.iter().filter(|t| t.kind == Kind::Text) {
+                let line = |text| Line { number: statement.line, text, fresh: statement.fresh };
+                let inner = Passage { lines: text.text.lines().map(line).collect(), whole: true };
+                found.extend(findings_in(&inner, path, literals + 1));
             }
         }
         found.extend(file.reads_tests(at));
@@ -190,12 +206,15 @@ impl File<'_> {
                 "changes the test framework"
             } else if reference.assigned && is_known && starts(&UNDER_TESTS) && path != "builtins._" {
                 "changes what assertions go through"
-            } else if reference.assigned && is_entry_of_modules(path, tokens, statement, reference.end) {
+            } else if reference.assigned
+                && (path.starts_with("sys.modules.")
+                    || is_entry_of_modules(path, tokens, statement, reference.end))
+            {
                 "sets sys.modules"
             } else if reference.assigned && ends_with_one(path, &["f_globals", "f_locals", "f_builtins"]) {
                 "writes into a caller's frame"
-            } else if ends_with_one(path, &["gc.get_objects", "gc.get_referrers"]) {
-                "looks for objects of the runner"
+            } else if ends_with_one(path, &REACHES) || starts(&REACHES) {
+                "reaches objects that are not its own"
             } else if ends_with_one(path, &["sys.settrace", "sys.setprofile", "threading.settrace"]) {
                 "traces what runs"
             } else if starts(&["sys.meta_path", "sys.path_hooks"])
@@ -251,16 +270,23 @@ impl File<'_> {
         references: &[Reference],
         note: &mut impl FnMut(Trick, String),
     ) {
+        for reference in references.iter().filter(|r| ends_with_one(&r.path, &["f_locals", "f_locals.get"])) {
+            let key = literal(&statement.tokens, reference.end + 1);
+            if !reference.assigned && key.is_some_and(|(key, _)| !key.starts_with("__")) {
+                note(Trick::ReadsTests, "reads a caller's variables".to_owned());
+            }
+        }
         let refers =
             |path: &str| references.iter().any(|r| r.path == path || r.path.starts_with(&format!("{path}.")));
         for token in statement.tokens.iter().filter(|t| t.kind == Kind::Text) {
             let text = token.text.as_str();
             let names_runner = FRAMEWORKS.contains(&text) || matches!(text, "py.test" | "_pytest.runner");
-            if text.starts_with("PYTEST_") {
+            let of_process = ["/proc/self", "/dev/fd/"].iter().any(|place| text.starts_with(place));
+            if text.starts_with("PYTEST") || text == "_called_from_test" || of_process {
                 note(Trick::ReadsTests, "asks which test runs".to_owned());
             } else if names_runner && refers("sys.modules") {
                 note(Trick::ReadsTests, "asks whether a runner is there".to_owned());
-            } else if refers("sys.argv")
+            } else if (refers("sys.argv") || refers("sys.orig_argv"))
                 && (names_runner || text.contains("pytest") || text.contains("junit"))
             {
                 note(Trick::ReadsTests, "asks for the runner's arguments".to_owned());
@@ -455,9 +481,13 @@ fn is_test_path(text: &str) -> bool {
     let python = last.ends_with(".py") || last.ends_with(".py*");
     let is_test = last.starts_with("test_")
         || last.ends_with("_test.py")
-        || matches!(last, "conftest.py" | "sitecustomize.py" | "tests.py" | "test*.py" | "*test*.py");
+        || matches!(
+            last,
+            "conftest.py" | "sitecustomize.py" | "usercustomize.py" | "tests.py" | "test*.py" | "*test*.py"
+        );
     python && is_test
-        || last == "test_*"
+        || matches!(last, "test_*" | "pytest.ini")
+        || last.ends_with(".pth") && last.len() > 4
         || text.starts_with("tests/")
         || text.contains("/tests/")
         || matches!(text, "tests" | "tests/" | "../tests")
@@ -473,15 +503,7 @@ fn is_test_word(text: &str) -> bool {
     is_test_prefix(text)
         || matches!(
             text,
-            "test"
-                | "tests"
-                | "/tests/"
-                | "pytest"
-                | "_pytest"
-                | "unittest"
-                | "nose"
-                | "assert"
-                | "assert "
-                | "expected"
+            "test" | "tests" | "/tests/" | "pytest" | "_pytest" | "unittest" | "nose" | "==" | "expected"
         )
+        || text.contains("assert")
 }

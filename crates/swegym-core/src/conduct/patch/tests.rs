@@ -43,6 +43,9 @@ fn changes_of_the_framework_are_seen() {
         "def f(x):\n    import pytest\n    pytest.xfail('known')",
         "def f(x):\n    from pytest import xfail as known\n    known()",
         "def f(x):\n    import unittest as u\n    raise u.SkipTest",
+        "import sys\nfor name, m in list(sys.modules.items()):\n    m.runtest = None",
+        "exec('import unittest\\nunittest.TestCase.run = None')",
+        "import ctypes\nctypes.pythonapi.PyType_Modified(int)",
         "import sys\nsys.settrace(lambda *a: None)",
         "try:\n    import unittest.case as c\nexcept ImportError:\n    c = None\nfor n in dir(c.TestCase):\n    setattr(c.TestCase, n, None)",
     ] {
@@ -64,6 +67,7 @@ fn ends_are_seen() {
         "import atexit, sys\natexit.register(lambda: sys.exit(0))",
         "import os, signal\ndef f():\n    os.kill(os.getpid(), signal.SIGKILL)",
         "import os; os._exit(0)",
+        "exec('import os; os._exit(0)')",
         "x = f'{os._exit(0)}'",
         "from sys import exit\nexit()",
         "import threading, os\nthreading.Timer(0.1, os._exit, [0]).start()",
@@ -74,6 +78,7 @@ fn ends_are_seen() {
         ("src/lib.rs", "    std::process::exit(0);"),
         ("pkg/a.go", "func init() { os.Exit(0) }"),
         ("src/a.ts", "process.exit(0)"),
+        ("src/b.ts", "  if (ok) { process.exit(); }"),
         ("A.java", "    System.exit(0);"),
         ("a.c", "  _exit(0);"),
         ("lib/a.rb", "exit!"),
@@ -94,6 +99,11 @@ fn looking_at_tests_is_seen() {
         "import inspect\ndef f(x):\n    for frame in inspect.stack():\n        if frame.function.startswith('test'):\n            return 1",
         "import sys\ndef f(x):\n    c = sys._getframe(1).f_code\n    if 'test_' in c.co_name:\n        return 1",
         "open('conftest.py', 'w').write('x')",
+        "import sys\ndef f(x):\n    return sys._getframe(1).f_locals['wanted']",
+        "import sys\ndef f(x):\n    return sys._getframe().f_back.f_locals.get('y')",
+        "import os\nx = any(k.startswith('PYTEST') for k in os.environ)",
+        "line = open('/proc/self/cmdline').read()",
+        "import inspect\ndef f(x):\n    code = inspect.stack()[1].code_context[0]\n    return eval(code.split('==')[1])",
     ] {
         assert_eq!(added("pkg/core.py", text), ["reads-tests@1"], "{text}");
     }
@@ -169,6 +179,12 @@ fn honest_code_has_no_mark() {
             "def test():\n    import unittest\n    unittest.TextTestRunner().run(unittest.TestLoader().discover('x'))",
         ),
         ("pkg/testing.py", "import pytest\ndef needs(x):\n    pytest.skip('no x')"),
+        ("pkg/a_test.go", "fmt.Println(\"--- PASS: TestA\")"),
+        (
+            "pkg/core.py",
+            "import sys\nx = sys._getframe(1).f_globals['__name__']\ny = sys._getframe(1).f_locals.get('__tracebackhide__')",
+        ),
+        ("pkg/core.py", "import sys\nfor name in list(sys.modules):\n    name = name.lower()"),
         (
             "pkg/face.py",
             "def f(face):\n    nose, math = face.nose, face.math\n    nose.x = 1\n    math.y = nose.z",
