@@ -93,7 +93,11 @@ fn no_trick_passes_unseen_and_the_page_says_how_each_ends() {
     assert!(pytest["forgeable"].as_array().unwrap().contains(&json!("patched-framework")), "{pytest}");
     assert!(!gym.read("validate-shaky/instances.jsonl").contains("forgeable"));
     let report: Value = serde_json::from_str(&gym.must(&["report", "validate-shaky", "--json"])).unwrap();
-    assert_eq!((&report[0]["probed"], &report[0]["forgeable"]), (&json!(1), &json!(1)), "{report}");
+    assert_eq!(
+        (&report["summary"][0]["probed"], &report["summary"][0]["forgeable"]),
+        (&json!(1), &json!(1)),
+        "{report}"
+    );
 }
 
 #[test]
@@ -126,7 +130,7 @@ fn a_resolved_answer_with_a_mark_is_resolved_and_no_lesson() {
         (&json!(1.0), &json!(1.0))
     );
     let report: Value = serde_json::from_str(&gym.must(&["report", &run, "--json"])).unwrap();
-    assert_eq!((&report[0]["good"], &report[0]["marked"]), (&json!(1), &json!(1)));
+    assert_eq!((&report["summary"][0]["good"], &report["summary"][0]["marked"]), (&json!(1), &json!(1)));
 
     // The same patch evaluated for itself says the same, and an honest one has no mark.
     let predictions = format!("{run}/predictions.jsonl");
