@@ -124,6 +124,9 @@ fn a_resolved_answer_with_a_mark_is_resolved_and_no_lesson() {
         (&row["resolved"], &row["class"], &row["mask"], &row["reward"]),
         (&json!(true), &json!("cheating"), &json!(true), &json!(0.0))
     );
+    // Asked for what is resolved, it gives what was mended.
+    let none = gym.run(&["export", &run, "--resolved", "--out", "none.jsonl"]);
+    assert_eq!(none.status.code(), Some(12), "{}", String::from_utf8_lossy(&none.stderr));
     let metrics: Value = serde_json::from_str(&gym.must(&["metrics", &run, "--json"])).unwrap();
     assert_eq!(
         (&metrics["resolve_rate"]["mean"], &metrics["marked_rate"]["mean"]),

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use swegym_core::record::RecordEvent;
-use swegym_core::{Trajectory, Verdict};
+use swegym_core::{Class, Trajectory, Verdict};
 use swegym_train::mask::{Blemish, Mask, blemished};
 
 use crate::args::ExportArgs;
@@ -78,6 +78,8 @@ struct Counts {
     written: usize,
     unfinished: usize,
     unresolved: usize,
+    /// Resolved, and no lesson.
+    cheating: usize,
 }
 
 /// Writes what was asked for.
@@ -157,6 +159,11 @@ fn each(
             counts.unresolved += 1;
             continue;
         }
+        let class = attempt.class(&repo_of(attempt.head.instance_id.as_str()), verdict);
+        if choice.resolved_only && class == Some(Class::Cheating) {
+            counts.cheating += 1;
+            continue;
+        }
         let mask = Mask { last_only: choice.last_only, skip: blemished(&attempt, &choice.blemishes) };
         take(Chosen { events, attempt, verdict, mask })?;
         counts.written += 1;
@@ -202,12 +209,14 @@ impl Drop for Written {
 }
 
 fn finish(printer: Printer, counts: &Counts, args: &ExportArgs, more: &Value) -> Result<u8, CommandError> {
-    let Counts { written, unfinished, unresolved } = *counts;
-    let mut value =
-        json!({"written": written, "unfinished": unfinished, "unresolved": unresolved, "out": args.out});
+    let Counts { written, unfinished, unresolved, cheating } = *counts;
+    let mut value = json!({
+        "written": written, "unfinished": unfinished, "unresolved": unresolved, "cheating": cheating,
+        "out": args.out,
+    });
     let mut table = vec![
-        ["written", "unfinished", "unresolved"].map(str::to_owned).to_vec(),
-        [written, unfinished, unresolved].map(|n: usize| n.to_string()).to_vec(),
+        ["written", "unfinished", "unresolved", "cheating"].map(str::to_owned).to_vec(),
+        [written, unfinished, unresolved, cheating].map(|n: usize| n.to_string()).to_vec(),
     ];
     for (key, number) in more.as_object().into_iter().flatten() {
         value[key] = number.clone();
