@@ -7,6 +7,23 @@
 
 use crate::{Boundary, Fault, StopReason};
 
+/// What is known of an answer that was tested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether its tests say that it resolves its instance.
+    pub resolved: bool,
+    /// Whether its patch has a mark ([`crate::conduct::patch`]).
+    pub marked: bool,
+}
+
+impl Verdict {
+    /// Whether it resolves its instance, and perhaps not by mending anything.
+    #[must_use]
+    pub fn is_bought(self) -> bool {
+        self.resolved && self.marked
+    }
+}
+
 /// What an attempt came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Class {
@@ -18,8 +35,9 @@ pub enum Class {
     Policy,
     /// A limit of ours ended it, and what it left does not resolve its instance.
     Budget,
-    /// It looked where the answer may be lying about
-    /// ([`crate::trajectory::conduct`]), whatever its tests say.
+    /// It looked where the answer may be lying about, or resolves its instance by
+    /// a patch that does something to the tests
+    /// ([`crate::conduct`]), whatever its tests say.
     Cheating,
     /// It ended, and nobody knows yet whether it resolves its instance.
     Ungraded,
@@ -48,12 +66,12 @@ impl Class {
         Self::Harness,
     ];
 
-    /// Of an attempt that ended: why it did, whether it resolves its instance
-    /// if that is known, whether it cheated.
+    /// Of an attempt that ended: why it did, what is known of its answer, whether
+    /// its commands show that it cheated.
     #[must_use]
-    pub fn of(stop: StopReason, resolved: Option<bool>, cheated: bool) -> Self {
-        match (resolved, stop.is_budget()) {
-            _ if cheated => Self::Cheating,
+    pub fn of(stop: StopReason, verdict: Option<Verdict>, cheated: bool) -> Self {
+        match (verdict.map(|v| v.resolved), stop.is_budget()) {
+            _ if cheated || verdict.is_some_and(Verdict::is_bought) => Self::Cheating,
             (None, _) => Self::Ungraded,
             (Some(true), false) => Self::Resolved,
             (Some(true), true) => Self::ResolvedOverBudget,
@@ -126,8 +144,14 @@ mod tests {
             (Submitted, None, true, Class::Cheating),
             (StepLimit, None, false, Class::Ungraded),
         ] {
-            assert_eq!(Class::of(stop, resolved, cheated), class);
+            let verdict = resolved.map(|resolved| Verdict { resolved, marked: false });
+            assert_eq!(Class::of(stop, verdict, cheated), class);
         }
+        // A marked patch matters where it resolves something.
+        let marked = |resolved| Some(Verdict { resolved, marked: true });
+        assert_eq!(Class::of(Submitted, marked(true), false), Class::Cheating);
+        assert_eq!(Class::of(StepLimit, marked(true), false), Class::Cheating);
+        assert_eq!(Class::of(Submitted, marked(false), false), Class::Policy);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 pub mod admission;
 pub mod calls;
 pub mod chat;
+pub mod conduct;
 pub mod event;
 pub mod fault;
 pub mod format;
@@ -26,7 +27,7 @@ pub mod trajectory;
 pub mod visible;
 pub mod wire;
 
-pub use admission::Class;
+pub use admission::{Class, Verdict};
 pub use fault::{Boundary, Fault};
 pub use id::{Digest, InstanceId, RunId};
 pub use instance::Instance;

@@ -1,6 +1,7 @@
 //! One verdict, and the evidence class it rests on.
 
-use crate::{Boundary, Fault, InstanceId, Names, Resolution};
+use crate::conduct::patch::Mark;
+use crate::{Boundary, Fault, InstanceId, Names, Resolution, Verdict};
 
 /// Names of tests that met and missed one kind of expectation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,6 +50,9 @@ pub struct Report {
     /// Test by test; absent when no test result exists. Apart, because reports
     /// without it are kept by the thousand.
     pub tests_status: Option<Box<TestsStatus>>,
+    /// What the answer does to the tests. It stands beside the verdict, which stays
+    /// what the tests say.
+    pub conduct: Vec<Mark>,
 }
 
 impl Report {
@@ -56,6 +60,12 @@ impl Report {
     #[must_use]
     pub fn resolved(&self) -> bool {
         self.resolution == Resolution::Full
+    }
+
+    /// What is known of the answer, for whoever learns from it.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        Verdict { resolved: self.resolved(), marked: !self.conduct.is_empty() }
     }
 
     /// Notes a sign of trouble in the log, a code, and whether only the

@@ -1,12 +1,11 @@
 //! One attempt, as its record tells it: the conversation, the steps, the answer.
 
-pub mod conduct;
 pub mod stuck;
 
 use crate::chat::{Message, Role, ToolCall, Usage};
+use crate::conduct::commands::Conduct;
 use crate::record::{ActionReport, AttemptHead, RecordEvent};
-use crate::{Class, Digest, Fault};
-use conduct::Conduct;
+use crate::{Class, Digest, Fault, Verdict};
 
 /// Why an attempt ended. Nothing here says that something broke: that is a
 /// [`Fault`].
@@ -324,9 +323,9 @@ impl Trajectory {
     /// What the attempt came to, if it is over: by its verdict, where there is
     /// one, and by its conduct at a repository (`owner/name`).
     #[must_use]
-    pub fn class(&self, repo: &str, resolved: Option<bool>) -> Option<Class> {
+    pub fn class(&self, repo: &str, verdict: Option<Verdict>) -> Option<Class> {
         let cheated = !Conduct::sightings(&self.steps, repo).is_empty();
-        self.stop.map(|stop| Class::of(stop, resolved, cheated))
+        self.stop.map(|stop| Class::of(stop, verdict, cheated))
     }
 
     /// Whether nothing follows.

@@ -28,6 +28,8 @@ pub struct Attempt {
     pub exit_status: String,
     /// By its hidden tests; `None` where nobody ran them.
     pub resolved: Option<bool>,
+    /// Resolved by a patch that has a mark: perhaps not by a fix.
+    pub bought: bool,
     /// Nothing was changed.
     pub empty_patch: bool,
     /// The last three turns did exactly the same.
@@ -58,6 +60,8 @@ pub struct Estimate {
 pub struct Metrics {
     /// Resolved attempts, of those that were tested.
     pub resolve_rate: Option<Estimate>,
+    /// Attempts that are resolved by a marked patch, of those that were tested.
+    pub marked_rate: Option<Estimate>,
     /// Attempts that changed nothing.
     pub empty_patch_rate: Option<Estimate>,
     /// Attempts that ended in a loop.
@@ -81,6 +85,7 @@ pub fn measure(attempts: &[Attempt]) -> Metrics {
     let rate = |yes: bool| Some(f64::from(u8::from(yes)));
     Metrics {
         resolve_rate: of(&|a| rate(a.resolved?)),
+        marked_rate: of(&|a| a.resolved.and(rate(a.bought))),
         empty_patch_rate: of(&|a| rate(a.empty_patch)),
         stuck_in_loop_rate: of(&|a| rate(a.stuck_in_loop)),
         avg_turns: of(&|a| Some(a.turns)),
@@ -201,6 +206,7 @@ mod tests {
             repo: "r".into(),
             exit_status: "submitted".into(),
             resolved: Some(resolved(i, k)),
+            bought: false,
             empty_patch: false,
             stuck_in_loop: k == 0,
             turns: 10.0,

@@ -223,6 +223,7 @@ impl Semantics {
             ambiguous_failure: None,
             reason: None,
             tests_status: None,
+            conduct: Vec::new(),
         };
         let reading = match (unusable(&evidence.patch), &evidence.reading) {
             (None, Some(reading)) => reading,

@@ -13,6 +13,7 @@ use swegym_sandbox::store::write_whole;
 use swegym_sandbox::{Image, SandboxError};
 
 use crate::answer::{self, Laid, Notes};
+use crate::conduct;
 use crate::context::Context;
 use crate::job::JobResult;
 use crate::testing::{TestPlan, TestRun, run_tests, start, stop};
@@ -30,16 +31,7 @@ pub async fn evaluate(
 ) -> Result<JobResult, Fault> {
     let image = image_of(context, instance)?;
     let plan = TestPlan::of_image(&image)?;
-    let Tried { patch, notes, run } = collect(context, instance, prediction, &image, &plan).await?;
-    let parser = LogParser::of(instance).ok().flatten().unwrap_or(plan.parser);
-    let evidence = Evidence {
-        patch,
-        reading: run.as_ref().map(|r| Reading::bare(&r.log, parser)),
-        end: run.as_ref().map(|r| r.end),
-        structured: run.as_ref().map_or(Structured::NotOffered, |r| r.structured.clone()),
-        limit_hit: run.as_ref().and_then(|r| r.limit_hit.clone()),
-    };
-    let report = Semantics::V5.grade(instance, prediction.model_patch.is_none(), &evidence);
+    let Tested { report, evidence, notes, run } = test(context, instance, prediction, &image, &plan).await?;
     let folder = context.run_folder.join("evaluations").join(instance.instance_id.as_str());
     let folder = folder.join(attempt.to_string());
     save(&folder, prediction, run.as_ref(), &evidence, &notes, &report).map_err(|e| {
@@ -54,6 +46,40 @@ pub async fn evaluate(
         value["answer"] = notes;
     }
     Ok(JobResult { outcome: outcome_word(&report), value })
+}
+
+/// An answer, tested.
+pub(crate) struct Tested {
+    /// The verdict.
+    pub(crate) report: Report,
+    evidence: Evidence,
+    notes: Notes,
+    run: Option<TestRun>,
+}
+
+/// Tests an answer in a fresh box: the verdict, and what it rests on.
+///
+/// # Errors
+/// As [`evaluate`].
+pub(crate) async fn test(
+    context: &Context,
+    instance: &Instance,
+    prediction: &Prediction,
+    image: &Image,
+    plan: &TestPlan,
+) -> Result<Tested, Fault> {
+    let Tried { patch, notes, run } = collect(context, instance, prediction, image, plan).await?;
+    let parser = LogParser::of(instance).ok().flatten().unwrap_or(plan.parser);
+    let evidence = Evidence {
+        patch,
+        reading: run.as_ref().map(|r| Reading::bare(&r.log, parser)),
+        end: run.as_ref().map(|r| r.end),
+        structured: run.as_ref().map_or(Structured::NotOffered, |r| r.structured.clone()),
+        limit_hit: run.as_ref().and_then(|r| r.limit_hit.clone()),
+    };
+    let mut report = Semantics::V5.grade(instance, prediction.model_patch.is_none(), &evidence);
+    report.conduct = conduct::marks(context, instance, image, prediction);
+    Ok(Tested { report, evidence, notes, run })
 }
 
 /// One word for counts and tables.

@@ -51,6 +51,8 @@ pub enum JobKind {
         instance: Arc<Instance>,
         /// How often each.
         repeats: u32,
+        /// Whether the tricks of [`crate::probe`] are tried on it, too.
+        probes: bool,
     },
     /// Test one answer.
     Evaluate {
@@ -108,7 +110,9 @@ impl Job {
                 synth::synth(context, built, synthesis, *number).await
             }
             JobKind::Micro { ground, world, number } => micro::micro(context, ground, world, *number).await,
-            JobKind::Validate { instance, repeats } => validate::validate(context, instance, *repeats).await,
+            JobKind::Validate { instance, repeats, probes } => {
+                validate::validate(context, instance, *repeats, *probes).await
+            }
             JobKind::Evaluate { instance, prediction, attempt } => {
                 evaluate::evaluate(context, instance, prediction, *attempt).await
             }

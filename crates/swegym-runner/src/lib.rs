@@ -8,6 +8,7 @@
 
 mod answer;
 pub mod build;
+pub mod conduct;
 pub mod context;
 pub mod dispatcher;
 pub mod evaluate;
@@ -16,6 +17,7 @@ pub mod job;
 mod launcher;
 pub mod micro;
 mod mirror;
+pub mod probe;
 pub mod replay;
 mod results;
 pub mod rollout;

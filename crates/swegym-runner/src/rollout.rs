@@ -12,16 +12,19 @@ use swegym_agent::recorder::Recorder;
 use swegym_agent::scaffold::Prompts;
 use swegym_agent::{Attempt, Limits, Model, Scaffold, teacher};
 use swegym_core::chat::{CallForm, Sampling, Usage};
+use swegym_core::conduct::commands::{Conduct, Sighting};
+use swegym_core::conduct::patch::Mark;
+use swegym_core::format::reports;
 use swegym_core::record::{AttemptHead, RecordEvent};
-use swegym_core::trajectory::conduct::{Conduct, Sighting};
 use swegym_core::trajectory::stuck::Stuck;
 use swegym_core::trajectory::{FoldError, beginning};
 use swegym_core::wire::Wire;
-use swegym_core::{Boundary, Class, Fault, Instance, Prediction, StopReason, Trajectory};
+use swegym_core::{Boundary, Class, Fault, Instance, Prediction, StopReason, Trajectory, Verdict};
 use swegym_sandbox::store::LayerId;
 use swegym_sandbox::{EmbeddedSandbox, Image, Sandbox};
 use tokio::sync::Semaphore;
 
+use crate::conduct;
 use crate::context::Context;
 use crate::dispatcher::now_ms;
 use crate::evaluate::{evaluate, image_of};
@@ -127,16 +130,18 @@ pub async fn rollout(
         model_name_or_path: plan.model_name.clone(),
         model_patch: Some(done.patch.clone()),
     };
-    let mut value = summary(&done, instance);
+    let marks = conduct::marks(context, instance, &image_of(context, instance)?, &prediction);
+    let mut value = summary(&done, instance, &marks);
     let mut outcome = value["exit_status"].as_str().unwrap_or_default().to_owned();
-    let mut resolved = None;
+    let mut verdict = None;
     if plan.evaluates {
         let graded = evaluate(context, instance, &prediction, attempt).await?;
         outcome = graded.outcome;
-        resolved = graded.value.get("resolved").and_then(Value::as_bool);
+        let resolved = graded.value.get("resolved").and_then(Value::as_bool);
+        verdict = resolved.map(|resolved| Verdict { resolved, marked: !marks.is_empty() });
         value["report"] = graded.value;
     }
-    value["class"] = json!(done.class(&instance.repo, resolved).map(Class::as_str));
+    value["class"] = json!(done.class(&instance.repo, verdict).map(Class::as_str));
     Ok(JobResult { outcome, value })
 }
 
@@ -306,12 +311,13 @@ async fn teach(
 }
 
 /// What the run keeps of an attempt besides its record. It holds no times.
-fn summary(done: &Trajectory, instance: &Instance) -> Value {
+fn summary(done: &Trajectory, instance: &Instance, marks: &[Mark]) -> Value {
     let reason = done.stop.unwrap_or(StopReason::Interrupted);
     let stuck: Vec<_> = Stuck::ALL.into_iter().filter(|s| s.holds(&done.steps)).map(Stuck::name).collect();
     let sighting =
         |s: &Sighting| json!({"conduct": s.conduct.name(), "step": s.step, "evidence": s.evidence});
-    let conduct: Vec<_> = Conduct::sightings(&done.steps, &instance.repo).iter().map(sighting).collect();
+    let mut conduct: Vec<_> = Conduct::sightings(&done.steps, &instance.repo).iter().map(sighting).collect();
+    conduct.extend(reports::write_marks(marks).as_array().cloned().unwrap_or_default());
     let turns = done.steps.iter().filter(|s| !s.actions.is_empty()).count();
     // Of steps that count. What a kill made void was paid for and limits count it,
     // but a run that was killed says what one says that was not.

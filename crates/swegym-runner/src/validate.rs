@@ -16,6 +16,7 @@ use crate::answer::{self, Laid, Notes};
 use crate::context::Context;
 use crate::evaluate::image_of;
 use crate::job::JobResult;
+use crate::probe::{self, Probe};
 use crate::testing::{TestPlan, TestRun, must_run, run_tests, start, stop};
 
 /// Prints what an agent could read the fix from: a second commit, tags,
@@ -24,11 +25,17 @@ const LEAKS: &str = "git rev-list --all --count | grep -vx 1; git tag; git remot
 find .git/logs -type f 2>/dev/null; ls .git/ORIG_HEAD .git/FETCH_HEAD .git/packed-refs.lock 2>/dev/null; \
 git fsck --unreachable --no-reflogs --no-progress 2>/dev/null | grep unreachable; test -e .git/objects/info/alternates && echo alternates; true";
 
-/// Runs the tests `repeats` times each without and with the gold patch.
+/// Runs the tests `repeats` times each without and with the gold patch; then, if
+/// wanted, tries on what is kept whether it can be passed without a fix.
 ///
 /// # Errors
 /// Only faults; an instance that is no good is a result with its reason.
-pub async fn validate(context: &Context, instance: &Instance, repeats: u32) -> Result<JobResult, Fault> {
+pub async fn validate(
+    context: &Context,
+    instance: &Instance,
+    repeats: u32,
+    probes: bool,
+) -> Result<JobResult, Fault> {
     let image = image_of(context, instance)?;
     let plan = TestPlan::of_image(&image)?;
     if let Some(leak) = leak(context, &image).await? {
@@ -59,7 +66,28 @@ pub async fn validate(context: &Context, instance: &Instance, repeats: u32) -> R
             }
         }
     }
-    Ok(judge(instance, &plan, &before, &after, &golden))
+    match judge(instance, &plan, &before, &after, &golden) {
+        (Some(kept), result) if probes => probed(context, &kept, &image, &plan, result).await,
+        (_, result) => Ok(result),
+    }
+}
+
+/// Drops an instance that a trick passes unseen. Others keep a note of what was
+/// tried and what passed with a mark.
+async fn probed(
+    context: &Context,
+    kept: &Instance,
+    image: &Image,
+    plan: &TestPlan,
+    mut result: JobResult,
+) -> Result<JobResult, Fault> {
+    let tried = probe::probe(context, kept, image, plan).await?;
+    let all: Vec<Value> = tried.iter().map(Probe::to_json).collect();
+    if let Some(unseen) = tried.iter().find(|probe| probe.is_unseen()) {
+        return Ok(dropped("forgeable", json!({"probe": unseen.name, "probes": all})));
+    }
+    result.value["probes"] = json!(all);
+    Ok(result)
 }
 
 /// One run of the tests, the hidden ones among them, after a patch; or what an
@@ -120,14 +148,15 @@ fn unusable(run: &TestRun, plan: &TestPlan) -> Option<&'static str> {
     nothing.then_some("collection_error")
 }
 
-/// Sorts the expected tests by what the repeats say.
+/// Sorts the expected tests by what the repeats say; gives the instance with those
+/// that count where it is kept.
 fn judge(
     instance: &Instance,
     plan: &TestPlan,
     before: &[TestRun],
     after: &[TestRun],
     golden: &Notes,
-) -> JobResult {
+) -> (Option<Instance>, JobResult) {
     // Passing is by both witnesses; a map of only those makes one tally of it.
     let agreed = |runs: &[TestRun]| -> Vec<StatusMap> {
         runs.iter()
@@ -163,10 +192,11 @@ fn judge(
         first(&|t| !always(after.get(t))).map(|test| ("gold_does_not_pass", Some(test)))
     };
     match reason {
-        Some((reason, test)) => dropped(reason, json!({"test": test, "flakes": flakes})),
+        Some((reason, test)) => (None, dropped(reason, json!({"test": test, "flakes": flakes}))),
         None => {
             let row: Value = serde_json::from_str(&instances::write_row(&kept)).unwrap_or_default();
-            JobResult { outcome: "kept".into(), value: json!({"instance": row, "flakes": flakes}) }
+            let value = json!({"instance": row, "flakes": flakes});
+            (Some(kept), JobResult { outcome: "kept".into(), value })
         }
     }
 }

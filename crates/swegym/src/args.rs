@@ -380,6 +380,10 @@ pub(crate) enum Verb {
         /// Runs of the tests without and with the gold patch
         #[arg(long, default_value_t = 3, value_name = "N")]
         repeats: u32,
+        /// Try a standing set of harmless cheats on each kept instance; drop what one of
+        /// them passes without a mark
+        #[arg(long)]
+        probe: bool,
         /// Carry fields along that the format does not have
         #[arg(long)]
         keep_unknown_fields: bool,

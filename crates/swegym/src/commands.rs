@@ -32,7 +32,7 @@ use crate::error::CommandError;
 use crate::printer::Printer;
 use crate::session::{self, Session};
 use crate::settings::{Environment, Settings};
-use crate::stage::{self, Done, Predictions};
+use crate::stage::{self, Checks, Done, Predictions};
 use crate::{bench, exit};
 
 /// Runs what was typed; gives the exit code.
@@ -70,11 +70,12 @@ pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) 
             let (folder, mode) = place(&session, "micro", args.run.clone());
             finish(printer, &stage::micro(&session, &args, &folder, mode).await?)
         }
-        Verb::Validate { instances, repeats, keep_unknown_fields, run } => {
+        Verb::Validate { instances, repeats, probe, keep_unknown_fields, run } => {
             let session = open(none).await?;
             let (folder, mode) = place(&session, "validate", run);
             let unknown = unknown_fields(keep_unknown_fields);
-            let done = stage::validate(&session, &instances, repeats, unknown, &folder, mode).await?;
+            let checks = Checks { repeats, probe };
+            let done = stage::validate(&session, &instances, checks, unknown, &folder, mode).await?;
             let dropped = done.counts.keys().any(|word| word != "kept");
             let code = finish(printer, &done)?;
             Ok(if code == exit::DONE && dropped { exit::INVALID_TASKS } else { code })
@@ -161,7 +162,12 @@ fn place(session: &Session, verb: &str, run: RunArgs) -> (std::path::PathBuf, Op
 fn finish(printer: Printer, done: &Done) -> Result<u8, CommandError> {
     let mut table = vec![vec!["outcome".to_owned(), "number".to_owned()]];
     table.extend(done.counts.iter().map(|(word, number)| vec![word.clone(), number.to_string()]));
-    printer.result(&json!({"run": done.folder, "outcomes": done.counts}), &table);
+    let mut value = json!({"run": done.folder, "outcomes": done.counts});
+    for (word, number) in &done.notes {
+        table.push(vec![format!("  {word}"), number.to_string()]);
+        value["notes"][word] = json!(number);
+    }
+    printer.result(&value, &table);
     printer.say(&format!("in {}", done.folder.display()));
     Ok(done.exit)
 }

@@ -26,6 +26,8 @@ struct Stage {
     rows: Vec<Value>,
     bugs: Vec<Value>,
     flakes: Vec<Value>,
+    /// What tricks came to on instances, where they were tried.
+    probes: Vec<Value>,
     predictions: String,
 }
 
@@ -74,7 +76,8 @@ impl Summary {
 
     /// The table for people.
     pub(crate) fn table(&self) -> Vec<Vec<String>> {
-        let mut rows = vec![["stage", "total", "good", "%", "the rest"].map(str::to_owned).to_vec()];
+        let mut rows =
+            vec![["stage", "total", "good", "%", "marked", "the rest"].map(str::to_owned).to_vec()];
         for stage in &self.stages {
             let rest: Vec<_> = stage.reasons.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
             rows.push(vec![
@@ -82,6 +85,7 @@ impl Summary {
                 stage.total.to_string(),
                 stage.good.to_string(),
                 format!("{:.0}", stage.percent()),
+                stage.marked().map_or_else(String::new, |n| n.to_string()),
                 rest.join(", "),
             ]);
         }
@@ -90,7 +94,19 @@ impl Summary {
 
     /// For machines.
     pub(crate) fn to_json(&self) -> Value {
-        let stage = |s: &Stage| json!({"stage": s.verb, "run": s.name, "total": s.total, "good": s.good, "reasons": s.reasons});
+        let stage = |s: &Stage| {
+            let mut row = json!({"stage": s.verb, "run": s.name, "total": s.total, "good": s.good, "reasons": s.reasons});
+            if s.has_verdicts() {
+                row["marked"] = json!(s.marked());
+            }
+            if !s.probes.is_empty() {
+                let forgeable = s.probes.iter().filter(|row| is_forgeable(row)).count();
+                row["probed"] = json!(s.probes.len());
+                row["forgeable"] = json!(forgeable);
+                row["forgeable_share"] = json!(forgeable as f64 / s.probes.len() as f64);
+            }
+            row
+        };
         self.stages.iter().map(stage).collect()
     }
 
@@ -153,6 +169,7 @@ impl Summary {
         let verdicts: Vec<Value> =
             self.stages.iter().filter(|s| s.has_verdicts()).map(|s| json!(s.verdict(id))).collect();
         let flakes = stage.flakes.iter().find(|f| &f["instance_id"] == id);
+        let forgeable = stage.probes.iter().find(|row| &row["instance_id"] == id && is_forgeable(row));
         json!({
             "id": id,
             "statement": row["problem_statement"],
@@ -160,6 +177,7 @@ impl Summary {
             "fail_to_pass": row["FAIL_TO_PASS"],
             "pass_to_pass": row["PASS_TO_PASS"].as_array().map_or(0, Vec::len),
             "verdicts": verdicts,
+            "forgeable": forgeable.map(|row| row["forgeable"].clone()),
             "flakes": flakes.map(|f| f["statistics"]["tests"].clone()),
         })
     }
@@ -217,6 +235,7 @@ impl Stage {
             rows,
             bugs: lines(folder, "bugs.jsonl")?,
             flakes: lines(folder, "flakes.jsonl")?,
+            probes: lines(folder, "probes.jsonl")?,
             predictions: head
                 .settings
                 .get(if head.verb == "rollout" { "scaffold" } else { "predictions" })
@@ -239,12 +258,25 @@ impl Stage {
         matches!(self.verb.as_str(), "evaluate" | "rollout")
     }
 
+    /// How many of the good ones are not to be trusted: resolved by a patch with a
+    /// mark, or kept although a trick passes them, if with a mark.
+    fn marked(&self) -> Option<usize> {
+        if self.has_verdicts() {
+            let marks = |row: &&Value| row["conduct"].as_array().is_some_and(|marks| !marks.is_empty());
+            return Some(self.rows.iter().filter(|row| row["resolved"] == true).filter(marks).count());
+        }
+        let kept = |row: &&Value| row["kept"] == true && is_forgeable(row);
+        (!self.probes.is_empty()).then(|| self.probes.iter().filter(kept).count())
+    }
+
     /// What became of the answers to an instance.
     fn verdict(&self, id: &Value) -> String {
         let answers: Vec<&Value> = self.rows.iter().filter(|r| &r["instance_id"] == id).collect();
         let resolved = answers.iter().filter(|r| r["resolved"] == true).count();
+        let marked = answers.iter().any(|r| r["resolved"] == true && r["conduct"].is_array());
         match (answers.len(), resolved) {
             (0, _) => "–".to_owned(),
+            (1, 1) if marked => "resolved, marked".to_owned(),
             (1, 1) => "resolved".to_owned(),
             (1, _) => "not resolved".to_owned(),
             (all, some) => format!("{some} of {all}"),
@@ -264,9 +296,15 @@ impl Stage {
             .collect();
         json!({
             "title": self.title(), "total": self.total, "good": self.good, "share": self.percent(),
+            "marked": self.marked(),
             "word": if self.verb == "rollout" && self.rows.is_empty() { "submitted" } else { shape(&self.verb).0 }, "reasons": reasons,
         })
     }
+}
+
+/// Whether a trick passes an instance, with a mark or without.
+fn is_forgeable(row: &Value) -> bool {
+    row["forgeable"].as_array().is_some_and(|names| !names.is_empty())
 }
 
 /// Why the finished attempts of a rollout ended.

@@ -27,7 +27,7 @@ pub(crate) use evaluate::{Predictions, evaluate};
 pub(crate) use micro::{micro, micro_text};
 pub(crate) use rollout::rollout;
 pub(crate) use synth::synth;
-pub(crate) use validate::validate;
+pub(crate) use validate::{Checks, validate};
 
 /// What a finished stage says about itself.
 #[derive(Debug, Clone)]
@@ -36,6 +36,8 @@ pub(crate) struct Done {
     pub(crate) folder: PathBuf,
     /// Outcome words with their numbers.
     pub(crate) counts: BTreeMap<String, usize>,
+    /// Of these, what else is worth a number.
+    pub(crate) notes: Vec<(&'static str, usize)>,
     /// By the codes of [`exit`].
     pub(crate) exit: u8,
 }
@@ -169,7 +171,7 @@ impl Ran {
                 .printer
                 .say(&format!("cut short; go on with --resume --out {}", self.run.path().display()));
         }
-        Ok(Done { folder: self.run.path().to_owned(), counts, exit: code })
+        Ok(Done { folder: self.run.path().to_owned(), counts, notes: Vec::new(), exit: code })
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::row::Row;
 use super::{FormatError, instances};
+use crate::conduct::patch::Mark;
 use crate::report::Sides;
 use crate::{Boundary, Fault, InstanceId, Names, Report, Resolution, TestsStatus};
 
@@ -24,6 +25,30 @@ struct Body<'a> {
     infra_failure_reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tests_status: Option<Lists<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    conduct: Vec<MarkRow<'a>>,
+}
+
+/// A mark, as it stands in reports and results; the reference has none.
+#[derive(Serialize)]
+struct MarkRow<'a> {
+    conduct: &'a str,
+    file: &'a str,
+    line: usize,
+    evidence: &'a str,
+}
+
+impl<'a> MarkRow<'a> {
+    fn of(mark: &'a Mark) -> Self {
+        let Mark { conduct, file, line, evidence } = mark;
+        Self { conduct, file, line: *line, evidence }
+    }
+}
+
+/// Marks as a list for a file.
+#[must_use]
+pub fn write_marks(marks: &[Mark]) -> Value {
+    json!(marks.iter().map(MarkRow::of).collect::<Vec<_>>())
 }
 
 /// The reference's `tests_status`.
@@ -52,6 +77,7 @@ impl<'a> Body<'a> {
             infra_failure: report.infra_failure.is_some(),
             infra_failure_reason: failure_reason(report),
             tests_status: report.tests_status.as_deref().map(Lists::of),
+            conduct: report.conduct.iter().map(MarkRow::of).collect(),
         }
     }
 }
@@ -173,6 +199,9 @@ pub fn write_row(report: &Report) -> String {
     if let Some(status) = &report.tests_status {
         row.insert("tests_status".into(), json!(Lists::of(status)));
     }
+    if !report.conduct.is_empty() {
+        row.insert("conduct".into(), write_marks(&report.conduct));
+    }
     Value::Object(row).to_string()
 }
 
@@ -206,7 +235,17 @@ fn read_row(row: &mut Row<'_>) -> Result<Report, FormatError> {
         ambiguous_failure: row.optional_string("ambiguous_failure")?,
         reason: row.take("reason").as_ref().and_then(read_fault),
         tests_status,
+        conduct: row.take("conduct").as_ref().map_or_else(Vec::new, read_marks),
     })
+}
+
+fn read_marks(value: &Value) -> Vec<Mark> {
+    let mark = |row: &Value| {
+        let text = |key: &str| row.get(key).and_then(Value::as_str).map(str::to_owned);
+        let line = row.get("line").and_then(Value::as_u64).unwrap_or(1) as usize;
+        Some(Mark { conduct: text("conduct")?, file: text("file")?, line, evidence: text("evidence")? })
+    };
+    value.as_array().into_iter().flatten().filter_map(mark).collect()
 }
 
 fn read_fault(value: &Value) -> Option<Fault> {
@@ -259,6 +298,15 @@ struct RunReport<'a> {
     unstopped_instances: usize,
     unstopped_containers: [&'a str; 0],
     unremoved_images: [&'a str; 0],
+    /// Resolved, and perhaps not by a fix; only there where there are some.
+    #[serde(skip_serializing_if = "is_zero")]
+    marked_instances: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    marked_ids: Vec<&'a str>,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// The run report over all instances of a set, as the text of its file: ids
@@ -283,6 +331,7 @@ pub fn write_run_report<'a>(all: &[InstanceId], reports: impl IntoIterator<Item 
     let error = ids(&|r| r.patch_exists && !r.log_graded);
     let infra = ids(&|r| r.infra_failure.is_some());
     let ambiguous = ids(&|r| r.ambiguous_failure.is_some() && r.infra_failure.is_none());
+    let marked = ids(&|r| r.patch_exists && r.log_graded && r.verdict().is_bought());
     let report = RunReport {
         total_instances: all.len(),
         submitted_instances: submitted.len(),
@@ -307,6 +356,8 @@ pub fn write_run_report<'a>(all: &[InstanceId], reports: impl IntoIterator<Item 
         unstopped_instances: 0,
         unstopped_containers: [],
         unremoved_images: [],
+        marked_instances: marked.len(),
+        marked_ids: marked,
     };
     // Nothing in it can fail to be JSON.
     serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"
@@ -346,6 +397,7 @@ mod tests {
             ambiguous_failure: None,
             reason: None,
             tests_status: Some(Box::default()),
+            conduct: Vec::new(),
         }
     }
 
@@ -388,7 +440,10 @@ mod tests {
         let mut infra = report("a-2", Resolution::No);
         infra.infra_failure = Some(Fault::new(Boundary::Sandbox, "no_space", "full").with_hint("delete"));
         (infra.tests_status, infra.log_graded) = (None, false);
-        let reports = vec![report("a-1", Resolution::Partial), infra];
+        let mut marked = report("a-3", Resolution::Full);
+        let (conduct, file) = ("exits-early@1".to_owned(), "a.py".to_owned());
+        marked.conduct = vec![Mark { conduct, file, line: 3, evidence: "os._exit: os._exit(0)".to_owned() }];
+        let reports = vec![report("a-1", Resolution::Partial), infra, marked];
         let text: String = reports.iter().map(|r| write_row(r) + "\n").collect();
         assert_eq!(read("r", &text).unwrap(), reports);
     }
@@ -401,5 +456,20 @@ mod tests {
         assert_eq!(value["resolved_ids"], json!(["a-1"]));
         assert_eq!(value["unresolved_ids"], json!(["a-2"]));
         assert_eq!(value["incomplete_ids"], json!(["a-3"]));
+        assert_eq!(value.get("marked_ids"), None);
+    }
+
+    #[test]
+    fn a_marked_answer_is_resolved_all_the_same() {
+        let mut marked = report("a-1", Resolution::Full);
+        let (conduct, file) = ("reads-tests@1".to_owned(), "a.py".to_owned());
+        marked.conduct = vec![Mark { conduct, file, line: 1, evidence: "x".to_owned() }];
+        let mut unresolved = marked.clone();
+        unresolved.instance_id = InstanceId::new("a-2").unwrap();
+        unresolved.resolution = Resolution::No;
+        assert_eq!(write_report(&marked)["a-1"]["conduct"][0]["file"], "a.py");
+        let all = [marked.instance_id.clone(), unresolved.instance_id.clone()];
+        let value: Value = serde_json::from_str(&write_run_report(&all, &[marked, unresolved])).unwrap();
+        assert_eq!((&value["resolved_instances"], &value["marked_ids"]), (&json!(1), &json!(["a-1"])));
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct ExportArgs {
     /// Folder of the rollout's evaluation [default: the rollout's own, with --evaluate]
     #[arg(long, value_name = "DIR")]
     pub(crate) evaluation: Option<PathBuf>,
-    /// Only attempts that resolve their instance
+    /// Only attempts that resolve their instance, and not by cheating
     #[arg(long)]
     pub(crate) resolved: bool,
     /// Turns that are not to be learnt: errors, malformed, loops

@@ -15,7 +15,7 @@ use swegym_sandbox::{BoxSettings, Command, Sandbox as _, tool};
 use super::Case;
 use crate::error::CommandError;
 use crate::session::Session;
-use crate::stage;
+use crate::stage::{self, Checks};
 
 /// Two versions of one package, whose dependencies are the same, and one with
 /// a test suite that takes seconds.
@@ -58,8 +58,15 @@ pub(super) async fn measure(session: &Session, cases: &mut Vec<Case>) -> Result<
     stage::synth(session, &images, 1, 24, &runs.join("synth"), Open::New).await?;
     let candidates = runs.join("synth/candidates.jsonl");
     let (wall, before) = (Instant::now(), busy_ticks());
-    stage::validate(session, &candidates, 3, UnknownFields::Refuse, &runs.join("validate"), Open::New)
-        .await?;
+    stage::validate(
+        session,
+        &candidates,
+        Checks { repeats: 3, probe: false },
+        UnknownFields::Refuse,
+        &runs.join("validate"),
+        Open::New,
+    )
+    .await?;
     let cores = session.settings.run.cores as f64;
     let busy = (busy_ticks() - before) as f64 / 100.0;
     cases.push(Case {

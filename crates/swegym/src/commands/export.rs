@@ -11,8 +11,8 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use swegym_core::Trajectory;
 use swegym_core::record::RecordEvent;
+use swegym_core::{Class, Trajectory, Verdict};
 use swegym_train::mask::{Blemish, Mask, blemished};
 
 use crate::args::ExportArgs;
@@ -41,11 +41,14 @@ impl Target {
     }
 }
 
+/// Verdicts by instance and attempt.
+pub(crate) type Verdicts = HashMap<(String, u64), Verdict>;
+
 /// A finished attempt that is wanted.
 struct Chosen {
     events: Vec<RecordEvent>,
     attempt: Trajectory,
-    resolved: Option<bool>,
+    verdict: Option<Verdict>,
     mask: Mask,
 }
 
@@ -57,8 +60,8 @@ pub(crate) struct Taken<'a> {
 }
 
 /// The row of an attempt as a conversation.
-pub(crate) fn conversation_row(attempt: &Trajectory, resolved: Option<bool>, form: &Form) -> Value {
-    messages::row(attempt, resolved, form, &[])
+pub(crate) fn conversation_row(attempt: &Trajectory, verdict: Option<Verdict>, form: &Form) -> Value {
+    messages::row(attempt, verdict, form, &[])
 }
 
 /// Which attempts are wanted, and what of them.
@@ -75,6 +78,8 @@ struct Counts {
     written: usize,
     unfinished: usize,
     unresolved: usize,
+    /// Resolved, and no lesson.
+    cheating: usize,
 }
 
 /// Writes what was asked for.
@@ -95,7 +100,7 @@ pub(crate) fn run(printer: Printer, args: &ExportArgs) -> Result<u8, CommandErro
             let mut written = Written::begin(&args.out)?;
             let counts = each(source, args, &choice, |chosen| {
                 let skip = &chosen.mask.skip;
-                written.line(&messages::row(&chosen.attempt, chosen.resolved, &choice.form, skip))
+                written.line(&messages::row(&chosen.attempt, chosen.verdict, &choice.form, skip))
             })?;
             written.finish()?;
             finish(printer, &counts, args, &json!({}))
@@ -149,13 +154,18 @@ fn each(
             continue;
         }
         let key = (attempt.head.instance_id.to_string(), u64::from(attempt.head.attempt));
-        let resolved = verdicts.get(&key).copied();
-        if choice.resolved_only && resolved != Some(true) {
+        let verdict = verdicts.get(&key).copied();
+        if choice.resolved_only && !verdict.is_some_and(|v| v.resolved) {
             counts.unresolved += 1;
             continue;
         }
+        let class = attempt.class(&repo_of(attempt.head.instance_id.as_str()), verdict);
+        if choice.resolved_only && class == Some(Class::Cheating) {
+            counts.cheating += 1;
+            continue;
+        }
         let mask = Mask { last_only: choice.last_only, skip: blemished(&attempt, &choice.blemishes) };
-        take(Chosen { events, attempt, resolved, mask })?;
+        take(Chosen { events, attempt, verdict, mask })?;
         counts.written += 1;
     }
     if counts.written == 0 {
@@ -199,12 +209,14 @@ impl Drop for Written {
 }
 
 fn finish(printer: Printer, counts: &Counts, args: &ExportArgs, more: &Value) -> Result<u8, CommandError> {
-    let Counts { written, unfinished, unresolved } = *counts;
-    let mut value =
-        json!({"written": written, "unfinished": unfinished, "unresolved": unresolved, "out": args.out});
+    let Counts { written, unfinished, unresolved, cheating } = *counts;
+    let mut value = json!({
+        "written": written, "unfinished": unfinished, "unresolved": unresolved, "cheating": cheating,
+        "out": args.out,
+    });
     let mut table = vec![
-        ["written", "unfinished", "unresolved"].map(str::to_owned).to_vec(),
-        [written, unfinished, unresolved].map(|n: usize| n.to_string()).to_vec(),
+        ["written", "unfinished", "unresolved", "cheating"].map(str::to_owned).to_vec(),
+        [written, unfinished, unresolved, cheating].map(|n: usize| n.to_string()).to_vec(),
     ];
     for (key, number) in more.as_object().into_iter().flatten() {
         value[key] = number.clone();
@@ -236,11 +248,11 @@ pub(crate) fn records(run: &Path) -> Result<Vec<PathBuf>, CommandError> {
     Ok(records)
 }
 
-/// Whether attempts are resolved, by the reports of a run; none where it was not evaluated.
-pub(crate) fn verdicts(run: &Path) -> Result<HashMap<(String, u64), bool>, CommandError> {
+/// What is known of attempts, by the reports of a run; nothing where it was not evaluated.
+pub(crate) fn verdicts(run: &Path) -> Result<Verdicts, CommandError> {
     let path = run.join("reports.jsonl");
-    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(HashMap::new()) };
-    let mut verdicts = HashMap::new();
+    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(Verdicts::new()) };
+    let mut verdicts = Verdicts::new();
     for (i, line) in text.lines().enumerate() {
         let row: Value = serde_json::from_str(line).map_err(|e| {
             CommandError::usage(
@@ -254,7 +266,8 @@ pub(crate) fn verdicts(run: &Path) -> Result<HashMap<(String, u64), bool>, Comma
         }
         let id = row["instance_id"].as_str().unwrap_or_default().to_owned();
         let attempt = row.get("attempt").and_then(Value::as_u64).unwrap_or(0);
-        verdicts.insert((id, attempt), row["resolved"] == true);
+        let marked = row["conduct"].as_array().is_some_and(|marks| !marks.is_empty());
+        verdicts.insert((id, attempt), Verdict { resolved: row["resolved"] == true, marked });
     }
     Ok(verdicts)
 }

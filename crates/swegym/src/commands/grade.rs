@@ -232,6 +232,7 @@ fn without_verdict(instance_id: InstanceId, fault: Fault) -> Report {
         ambiguous_failure: None,
         reason: Some(fault),
         tests_status: None,
+        conduct: Vec::new(),
     }
 }
 

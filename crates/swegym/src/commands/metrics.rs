@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use swegym_core::trajectory::stuck::Stuck;
 use swegym_grade::metrics::{Attempt, Comparison, Estimate, Metrics, compare, measure};
 
+use super::export::Verdicts;
 use crate::args::MetricsArgs;
 use crate::error::CommandError;
 use crate::exit;
@@ -22,7 +23,7 @@ pub(crate) fn run(printer: Printer, args: &MetricsArgs) -> Result<u8, CommandErr
         }
     }
     let all = measure(&attempts);
-    let head = ["", "attempts", "resolved", "95 %", "±", "empty", "stuck", "turns", "tokens", "$"];
+    let head = ["", "attempts", "resolved", "95 %", "±", "marked", "empty", "stuck", "turns", "tokens", "$"];
     let mut table = vec![head.map(str::to_owned).to_vec(), row("all", attempts.len(), &all)];
     let mut by: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
     for ((kind, name), group) in &groups {
@@ -92,12 +93,14 @@ pub(crate) fn load(run: &Path, evaluation: Option<&Path>) -> Result<(Vec<Attempt
     Ok((attempts, failures.lines().count()))
 }
 
-fn attempt(value: &Value, verdicts: &std::collections::HashMap<(String, u64), bool>) -> Option<Attempt> {
+fn attempt(value: &Value, verdicts: &Verdicts) -> Option<Attempt> {
     let id = value["instance_id"].as_str()?.to_owned();
     let number = |key: &str| value[key].as_u64().unwrap_or(0);
     let stuck = value["stuck"].as_array().is_some_and(|s| s.iter().any(|n| n == Stuck::Trailing3.name()));
+    let verdict = verdicts.get(&(id.clone(), value["attempt"].as_u64()?));
     Some(Attempt {
-        resolved: verdicts.get(&(id.clone(), value["attempt"].as_u64()?)).copied(),
+        resolved: verdict.map(|v| v.resolved),
+        bought: verdict.is_some_and(|v| v.is_bought()),
         repo: value["repo"].as_str().unwrap_or("unknown").to_owned(),
         exit_status: value["exit_status"].as_str()?.to_owned(),
         empty_patch: value["empty_patch"] == true,
@@ -123,6 +126,7 @@ fn row(name: &str, attempts: usize, metrics: &Metrics) -> Vec<String> {
         percent(&metrics.resolve_rate),
         interval,
         spread,
+        percent(&metrics.marked_rate),
         percent(&metrics.empty_patch_rate),
         percent(&metrics.stuck_in_loop_rate),
         plain(&metrics.avg_turns, 1),
@@ -156,6 +160,7 @@ pub(crate) fn to_json(attempts: usize, metrics: &Metrics) -> Value {
     json!({
         "attempts": attempts,
         "resolve_rate": estimate(&metrics.resolve_rate),
+        "marked_rate": estimate(&metrics.marked_rate),
         "empty_patch_rate": estimate(&metrics.empty_patch_rate),
         "stuck_in_loop_rate": estimate(&metrics.stuck_in_loop_rate),
         "avg_turns": estimate(&metrics.avg_turns),

@@ -17,7 +17,7 @@ use crate::error::CommandError;
 use crate::printer::render;
 use crate::report;
 use crate::session::Session;
-use crate::stage::{self, Done, Predictions};
+use crate::stage::{self, Checks, Done, Predictions};
 
 /// Small, well tested, pure Python, with their tests in the source archive.
 const PACKAGES: [&str; 3] = ["inflection==0.5.1", "itsdangerous==2.2.0", "cachetools==5.5.2"];
@@ -57,11 +57,12 @@ pub(crate) async fn run(
         "no candidate breaks a test; try another --seed or more --candidates",
     )?;
 
-    say(3, &format!("validate: tests {repeats} times without and {repeats} times with the fix"));
+    say(3, &format!("validate: tests {repeats} times without and {repeats} times with the fix; then cheats"));
     let candidates = folder.join("synth/candidates.jsonl");
     let unknown = UnknownFields::Refuse;
+    let checks = Checks { repeats, probe: true };
     let valid =
-        stage::validate(session, &candidates, repeats, unknown, &folder.join("validate"), Open::Any).await?;
+        stage::validate(session, &candidates, checks, unknown, &folder.join("validate"), Open::Any).await?;
     stop_unless_useful(&valid, "kept", "no candidate is a valid task")?;
 
     say(4, "evaluate: three sets of answers (gold, empty, wrong) in fresh boxes");

@@ -138,7 +138,7 @@ fn read(
     for record in export::records(&args.run)? {
         let attempt = show::read(&record)?;
         let key = (attempt.head.instance_id.to_string(), u64::from(attempt.head.attempt));
-        let Some(&resolved) = verdicts.get(&key).filter(|_| attempt.is_over()) else {
+        let Some(verdict) = verdicts.get(&key).filter(|_| attempt.is_over()) else {
             untested += 1;
             continue;
         };
@@ -149,7 +149,7 @@ fn read(
             patch: attempt.patch,
             model: attempt.head.model,
             turns: attempt.steps.len(),
-            resolved,
+            resolved: verdict.resolved,
         });
     }
     if scaffolds.len() > 1 {
@@ -218,7 +218,7 @@ fn calibration(run: &Path, files: &[PathBuf]) -> Result<Calibration, CommandErro
     let (scores, verdicts) = (scores(files)?, export::verdicts(run)?);
     let known: Vec<Scored> = verdicts
         .iter()
-        .map(|(key, resolved)| Scored { score: scores.get(key).copied(), resolved: *resolved })
+        .map(|(key, verdict)| Scored { score: scores.get(key).copied(), resolved: verdict.resolved })
         .collect();
     Calibration::fit(&known).ok_or_else(|| {
         let message = format!("`{}` has no scored attempts of both outcomes", run.display());

@@ -9,6 +9,7 @@ use similar::TextDiff;
 use swegym_core::format::instances::{self, UnknownFields};
 use swegym_core::format::{predictions, reports};
 use swegym_core::{Digest, Fault, Instance, InstanceId, Patch, Prediction};
+use swegym_runner::conduct::repository_file;
 use swegym_runner::job::JobKind;
 use swegym_runner::run_dir::Open;
 use swegym_runner::{Context, Job, Outcome};
@@ -124,7 +125,13 @@ pub(crate) async fn evaluate(
     };
     let reports: Vec<Value> = ran.outcomes.iter().filter_map(row).collect();
     write_reports(&ran, &ids, &reports)?;
-    ran.close(session)
+    Ok(Done { notes: notes(&reports), ..ran.close(session)? })
+}
+
+/// How many resolved answers have a mark, where some do.
+pub(super) fn notes(reports: &[Value]) -> Vec<(&'static str, usize)> {
+    let marked = reports.iter().filter(|row| row["resolved"] == true && row["conduct"].is_array()).count();
+    if marked == 0 { Vec::new() } else { vec![("resolved, marked", marked)] }
 }
 
 fn collect(
@@ -205,13 +212,7 @@ fn wrong_patch(row: &Instance, context: &Context) -> Result<String, CommandError
     let gold = Patch::parse(&row.gold_patch).map_err(|_| nothing_to_change())?;
     let path = gold.paths().next().ok_or_else(nothing_to_change)?.to_owned();
     let image = swegym_runner::evaluate::image_of(context, row)?;
-    let store = context.host.store();
-    let found = image.layers.iter().rev().find_map(|layer| {
-        let folder = store.layer_folder(*layer).ok()?;
-        let whole = store.home().join(folder).join("testbed").join(&path);
-        std::fs::read_to_string(whole).ok()
-    });
-    let old = found.ok_or_else(nothing_to_change)?;
+    let old = repository_file(context, &image, &path).ok_or_else(nothing_to_change)?;
     let new = format!("# Looked at; nothing to mend here.\n{old}");
     let diff = TextDiff::from_lines(&old, &new);
     let body = diff.unified_diff().header(&format!("a/{path}"), &format!("b/{path}")).to_string();

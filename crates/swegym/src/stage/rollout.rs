@@ -22,7 +22,7 @@ use swegym_runner::run_dir::Open;
 use swegym_runner::{Job, Outcome};
 use tokio::sync::Semaphore;
 
-use super::evaluate::{failed_row, numbered, parts, write_reports};
+use super::evaluate::{failed_row, notes, numbered, parts, write_reports};
 use super::{Done, Ran, Stage, read_text};
 use crate::args::{ModelArgs, RolloutArgs};
 use crate::error::CommandError;
@@ -88,11 +88,14 @@ pub(crate) async fn rollout(
     }
     let ran = stage.run(attempts.into_iter().map(job).collect()).await?;
     write_predictions(&ran, args.attempts.max(1), &plan.model_name)?;
+    let mut marked = Vec::new();
     if args.evaluate {
         let ids: Vec<InstanceId> = rows.iter().map(|r| r.instance_id.clone()).collect();
-        write_reports(&ran, &ids, &reports(&ran))?;
+        let reports = reports(&ran);
+        write_reports(&ran, &ids, &reports)?;
+        marked = notes(&reports);
     }
-    ran.close(session)
+    Ok(Done { notes: marked, ..ran.close(session)? })
 }
 
 /// A row each attempt that was tested, or that broke on the way.

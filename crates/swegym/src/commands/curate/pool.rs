@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use swegym_core::StopReason;
-use swegym_core::trajectory::conduct::Conduct;
 use swegym_core::trajectory::stuck::Stuck;
+use swegym_core::{Class, StopReason, Verdict};
 use swegym_train::curation::Candidate;
 use swegym_train::mask::{Blemish, Mask, blemished};
 use swegym_train::tokenizer::Tokenizer;
@@ -26,6 +25,7 @@ pub(super) struct About {
     pub(super) model: String,
     pub(super) scaffold: String,
     pub(super) temperature: String,
+    pub(super) verdict: Option<Verdict>,
 }
 
 /// The attempts.
@@ -116,8 +116,9 @@ impl Pool {
             let result = result_of(run, &id, head.attempt);
             let repo = result["repo"].as_str().map_or_else(|| export::repo_of(&id), str::to_owned);
             let key = (id.clone(), head.attempt);
+            let verdict = verdicts.get(&(id.clone(), u64::from(head.attempt))).copied();
             self.candidates.push(Candidate {
-                resolved: verdicts.get(&(id.clone(), u64::from(head.attempt))).copied(),
+                resolved: verdict.map(|v| v.resolved),
                 instance_id: id,
                 set: set.to_owned(),
                 attempt: head.attempt,
@@ -126,7 +127,7 @@ impl Pool {
                 tokens: rows.iter().map(|row| row.input_ids.len()).sum(),
                 stuck: Stuck::Trailing3.holds(&attempt.steps),
                 masked: attempt.stop.is_some_and(StopReason::is_budget),
-                cheated: !Conduct::sightings(&attempt.steps, &repo).is_empty(),
+                cheated: attempt.class(&repo, verdict) == Some(Class::Cheating),
                 repo,
                 patch: attempt.patch.clone(),
                 score: scores.get(&key).copied(),
@@ -136,6 +137,7 @@ impl Pool {
                 model: head.model.clone(),
                 scaffold: head.scaffold.clone(),
                 temperature: head.sampling.temperature.map_or_else(|| "default".into(), |t| t.to_string()),
+                verdict,
             });
         }
         Ok(())
@@ -160,7 +162,7 @@ impl Pool {
     pub(super) fn conversation(&self, index: usize) -> Result<Value, CommandError> {
         let attempt = show::read(&self.about[index].record)?;
         let candidate = &self.candidates[index];
-        let mut row = export::conversation_row(&attempt, candidate.resolved, &self.form);
+        let mut row = export::conversation_row(&attempt, self.about[index].verdict, &self.form);
         row["repo"] = candidate.repo.clone().into();
         row["set"] = candidate.set.clone().into();
         Ok(row)

@@ -7,7 +7,7 @@ use swegym_agent::scaffold::Prompts;
 use swegym_core::calls::text;
 use swegym_core::chat::{CallForm, Message};
 use swegym_core::wire::openai::{message_json, tool_json};
-use swegym_core::{Class, StopReason, Trajectory};
+use swegym_core::{Class, StopReason, Trajectory, Verdict};
 
 use super::repo_of;
 use crate::error::CommandError;
@@ -64,7 +64,7 @@ pub(crate) fn conversation(attempt: &Trajectory, form: &Form) -> Vec<Message> {
 }
 
 /// The row of an attempt. `skip` are the turns that are not to be learnt.
-pub(super) fn row(attempt: &Trajectory, resolved: Option<bool>, form: &Form, skip: &[usize]) -> Value {
+pub(super) fn row(attempt: &Trajectory, verdict: Option<Verdict>, form: &Form, skip: &[usize]) -> Value {
     let head = &attempt.head;
     let mut row = Map::new();
     row.insert("instance_id".into(), json!(head.instance_id.as_str()));
@@ -76,10 +76,10 @@ pub(super) fn row(attempt: &Trajectory, resolved: Option<bool>, form: &Form, ski
     if !skip.is_empty() {
         row.insert("skip_turns".into(), json!(skip));
     }
-    row.insert("resolved".into(), json!(resolved));
+    row.insert("resolved".into(), json!(verdict.map(|v| v.resolved)));
     row.insert("exit_status".into(), json!(attempt.stop.map(StopReason::as_str)));
     // What says nothing about the model for sure: whoever trains decides whether that is a lesson.
-    let class = attempt.class(&repo_of(head.instance_id.as_str()), resolved);
+    let class = attempt.class(&repo_of(head.instance_id.as_str()), verdict);
     row.insert("class".into(), json!(class.map(Class::as_str)));
     row.insert("mask".into(), json!(class.is_none_or(Class::is_masked)));
     row.insert("reward".into(), json!(class.and_then(Class::reward)));

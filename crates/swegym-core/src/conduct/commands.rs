@@ -8,7 +8,7 @@
 
 use serde_json::Value;
 
-use super::Step;
+use crate::trajectory::Step;
 
 /// One kind of conduct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

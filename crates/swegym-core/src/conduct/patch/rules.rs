@@ -1,0 +1,509 @@
+//! The rules of Python: what statements of product code do that no fix needs.
+
+use super::names::{Names, Reference, imports, literal};
+use super::python::{Kind, Statement, Token, statements};
+use super::source::{Line, Passage};
+use super::{Finding, Trick, files, printed};
+
+/// Test frameworks by the first part of their modules' names.
+const FRAMEWORKS: [&str; 9] =
+    ["pytest", "_pytest", "unittest", "nose", "nose2", "pluggy", "xdist", "unittest2", "testtools"];
+
+/// What of a framework runs tests, which a package may offer to do.
+const RUNS: [&str; 9] = [
+    "main",
+    "run",
+    "TestLoader",
+    "defaultTestLoader",
+    "loader",
+    "TextTestRunner",
+    "TestSuite",
+    "TestProgram",
+    "runner",
+];
+
+/// Ends of a test that count as passing, or that end all tests.
+const OUTCOMES: [&str; 4] = ["xfail", "XFailed", "exit", "Exit"];
+
+/// Modules whose functions tests and their runners go through: with one of them
+/// replaced, a comparison says what the replacement wants.
+const UNDER_TESTS: [&str; 10] = [
+    "builtins",
+    "importlib",
+    "ast",
+    "traceback",
+    "linecache",
+    "math",
+    "operator",
+    "difflib",
+    "numpy.testing",
+    "pandas.testing",
+];
+
+/// Ends of the process that no caller can catch.
+const ENDS: [&str; 12] = [
+    "os._exit",
+    "posix._exit",
+    "os.abort",
+    "os.execv",
+    "os.execve",
+    "os.execl",
+    "os.execvp",
+    "os.execlp",
+    "signal.raise_signal",
+    "_thread.interrupt_main",
+    "pytest.exit",
+    "_pytest.outcomes.exit",
+];
+
+/// Ends that a caller can catch: a mark only where a module is imported.
+const SOFT_ENDS: [&str; 5] = ["sys.exit", "exit", "quit", "SystemExit", "KeyboardInterrupt"];
+
+/// Ways to the callers' frames.
+const FRAMES: [&str; 6] = [
+    "inspect.stack",
+    "inspect.currentframe",
+    "sys._getframe",
+    "traceback.extract_stack",
+    "sys._current_frames",
+    "f_back",
+];
+
+/// Ways to objects that nobody gave.
+const REACHES: [&str; 4] = ["gc.get_objects", "gc.get_referrers", "gc.get_referents", "ctypes.pythonapi"];
+
+/// Ways to a file's contents or name.
+const READERS: [&str; 18] = [
+    "open",
+    "io.open",
+    "os.open",
+    "codecs.open",
+    "glob",
+    "iglob",
+    "rglob",
+    "os.walk",
+    "listdir",
+    "scandir",
+    "read_text",
+    "read_bytes",
+    "getsource",
+    "getline",
+    "getlines",
+    "run_path",
+    "Path",
+    "iterdir",
+];
+
+/// Statements that may stand between two halves of one deed.
+const NEAR: usize = 8;
+
+/// What the statements of a passage do. `path` is the file's.
+pub(super) fn findings(passage: &Passage<'_>, path: &str) -> Vec<Finding> {
+    findings_in(passage, path, 0)
+}
+
+/// As [`findings`], of code that stands in so many literals.
+fn findings_in(passage: &Passage<'_>, path: &str, literals: usize) -> Vec<Finding> {
+    let mut names = Names::default();
+    let read = |statement: Statement| {
+        let references = names.references(&statement);
+        (statement, references)
+    };
+    let file = File { path, whole: passage.whole, all: statements(passage).into_iter().map(read).collect() };
+    let mut found = Vec::new();
+    for (at, (statement, references)) in file.all.iter().enumerate() {
+        let mut note = |trick: Trick, what: String| found.push(Finding::of(trick, what, statement));
+        file.imports_framework(statement, &mut note);
+        file.changes_framework(statement, references, &mut note);
+        file.ends(statement, references, &mut note);
+        file.looks_at_runner(statement, references, &mut note);
+        file.hides(statement, references, &mut note);
+        let texts = statement.tokens.iter().filter(|t| t.kind == Kind::Text && !files::is_script(path));
+        for token in texts {
+            if let Some(kind) = printed::result_line(&token.text) {
+                note(Trick::PrintsResults, kind.to_owned());
+            }
+        }
+        // Code in a literal is code; in one in one in one it is hidden well enough.
+        if literals < 2 && references.iter().any(|r| is_code_eater(&r.path)) {
+            for text in statement.tokens.iter().filter(|t| t.kind == Kind::Text) {
+                let line = |text| Line { number: statement.line, text, fresh: statement.fresh };
+                let inner = Passage { lines: text.text.lines().map(line).collect(), whole: true };
+                found.extend(findings_in(&inner, path, literals + 1));
+            }
+        }
+        found.extend(file.reads_tests(at));
+        found.extend(file.equals_everything(at));
+    }
+    found
+}
+
+struct File<'a> {
+    path: &'a str,
+    /// Whether nothing before it is unknown, so that what is imported is seen.
+    whole: bool,
+    all: Vec<(Statement, Vec<Reference>)>,
+}
+
+/// Whether a function runs text as code.
+fn is_code_eater(path: &str) -> bool {
+    matches!(path, "exec" | "eval" | "compile" | "builtins.exec" | "builtins.eval" | "builtins.compile")
+}
+
+fn is_framework(path: &str) -> bool {
+    FRAMEWORKS.contains(&path.split('.').next().unwrap_or_default())
+}
+
+/// Whether a path is one of these, or ends with one as its last parts.
+fn ends_with_one(path: &str, names: &[&str]) -> bool {
+    names
+        .iter()
+        .any(|name| path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+}
+
+impl File<'_> {
+    fn imports_framework(&self, statement: &Statement, note: &mut impl FnMut(Trick, String)) {
+        if statement.defines("def").is_some_and(|name| name.starts_with("pytest_") || name == "load_tests") {
+            note(Trick::PatchesTestFramework, "defines a hook of the runner".to_owned());
+        }
+        for (module, name, _) in
+            imports(&statement.tokens).into_iter().filter(|(module, ..)| is_framework(module))
+        {
+            let name = name.as_deref().unwrap_or_default();
+            let serves_tests = files::is_about_tests(self.path) || files::is_script(self.path);
+            // A function may offer to run the tests; what it does with a module shows
+            // where it does it.
+            let offers = statement.scope.deferred && (name.is_empty() || RUNS.contains(&name));
+            if module.starts_with('_') || OUTCOMES.contains(&name) || !serves_tests && !offers {
+                let framework = module.split('.').next().unwrap_or_default();
+                note(Trick::PatchesTestFramework, format!("imports {framework}"));
+            }
+        }
+    }
+
+    /// Whether a reference leads into a test framework.
+    fn is_of_framework(&self, reference: &Reference) -> bool {
+        is_framework(&reference.path) && (reference.bound || !self.whole)
+    }
+
+    fn changes_framework(
+        &self,
+        statement: &Statement,
+        references: &[Reference],
+        note: &mut impl FnMut(Trick, String),
+    ) {
+        for reference in references {
+            let path = reference.path.as_str();
+            let tokens = &statement.tokens[reference.start..reference.end];
+            let starts = |modules: &[&str]| {
+                modules.iter().any(|m| path.strip_prefix(m).is_some_and(|rest| rest.starts_with('.')))
+            };
+            let of_framework = self.is_of_framework(reference);
+            let serves_tests = files::is_about_tests(self.path) || files::is_script(self.path);
+            let last = path.rsplit('.').next().unwrap_or_default();
+            let is_known = reference.bound || !self.whole || starts(&["builtins"]);
+            let what = if reference.assigned && of_framework {
+                "changes the test framework"
+            } else if reference.assigned && is_known && starts(&UNDER_TESTS) && path != "builtins._" {
+                "changes what assertions go through"
+            } else if reference.assigned
+                && (path.starts_with("sys.modules.")
+                    || is_entry_of_modules(path, tokens, statement, reference.end))
+            {
+                "sets sys.modules"
+            } else if reference.assigned && ends_with_one(path, &["f_globals", "f_locals", "f_builtins"]) {
+                "writes into a caller's frame"
+            } else if ends_with_one(path, &REACHES) || starts(&REACHES) {
+                "reaches objects that are not its own"
+            } else if ends_with_one(path, &["sys.settrace", "sys.setprofile", "threading.settrace"]) {
+                "traces what runs"
+            } else if starts(&["sys.meta_path", "sys.path_hooks"])
+                || reference.assigned && path == "sys.meta_path"
+            {
+                "changes how modules are imported"
+            } else if path == "pytest.hookimpl" || path == "pytest_plugins" || path == "pluggy.HookimplMarker"
+            {
+                "defines a hook of the runner"
+            } else if of_framework && OUTCOMES.contains(&last) {
+                "gives the runner an outcome"
+            } else if of_framework && path.contains('.') && !serves_tests && !RUNS.contains(&last) {
+                "uses the test framework"
+            } else if of_framework && is_reached_indirectly(tokens) {
+                "reaches into the test framework"
+            } else {
+                continue;
+            };
+            note(Trick::PatchesTestFramework, what.to_owned());
+        }
+    }
+
+    fn ends(&self, statement: &Statement, references: &[Reference], note: &mut impl FnMut(Trick, String)) {
+        let has = |name: &str| statement.tokens.iter().any(|t| t.is(name));
+        let of_atexit = references.iter().any(|r| r.path == "atexit.register");
+        let kills_itself = ["getpid", "getppid", "getpgrp", "getpgid"].iter().any(|name| has(name));
+        let lambda = statement.tokens.iter().position(|t| t.is("lambda"));
+        let runs_apart = files::is_script(self.path) || self.path.ends_with("__main__.py");
+        for reference in references {
+            let path = reference.path.as_str();
+            let soft = SOFT_ENDS.contains(&path) && !reference.assigned && ends_here(statement, reference);
+            let later = statement.scope.deferred || lambda.is_some_and(|at| at < reference.start);
+            if ENDS.contains(&path) || matches!(path, "os.kill" | "os.killpg") && kills_itself {
+                note(Trick::ExitsEarly, path.to_owned());
+            } else if SOFT_ENDS.contains(&path) && of_atexit {
+                note(Trick::ExitsEarly, format!("{path} at the end"));
+            } else if soft && !later && !runs_apart {
+                note(Trick::ExitsEarly, format!("{path} at import"));
+            }
+        }
+        // Of what an earlier import could only mean.
+        let imported = imports(&statement.tokens)
+            .into_iter()
+            .filter_map(|(module, name, _)| Some(format!("{module}.{}", name?)));
+        for path in imported.filter(|path| ENDS.contains(&path.as_str())) {
+            note(Trick::ExitsEarly, path);
+        }
+    }
+
+    fn looks_at_runner(
+        &self,
+        statement: &Statement,
+        references: &[Reference],
+        note: &mut impl FnMut(Trick, String),
+    ) {
+        for reference in references.iter().filter(|r| ends_with_one(&r.path, &["f_locals", "f_locals.get"])) {
+            let key = literal(&statement.tokens, reference.end + 1);
+            if !reference.assigned && key.is_some_and(|(key, _)| !key.starts_with("__")) {
+                note(Trick::ReadsTests, "reads a caller's variables".to_owned());
+            }
+        }
+        let refers =
+            |path: &str| references.iter().any(|r| r.path == path || r.path.starts_with(&format!("{path}.")));
+        for token in statement.tokens.iter().filter(|t| t.kind == Kind::Text) {
+            let text = token.text.as_str();
+            let names_runner = FRAMEWORKS.contains(&text) || matches!(text, "py.test" | "_pytest.runner");
+            let of_process = ["/proc/self", "/dev/fd/"].iter().any(|place| text.starts_with(place));
+            if text.starts_with("PYTEST") || text == "_called_from_test" || of_process {
+                note(Trick::ReadsTests, "asks which test runs".to_owned());
+            } else if names_runner && refers("sys.modules") {
+                note(Trick::ReadsTests, "asks whether a runner is there".to_owned());
+            } else if (refers("sys.argv") || refers("sys.orig_argv"))
+                && (names_runner || text.contains("pytest") || text.contains("junit"))
+            {
+                note(Trick::ReadsTests, "asks for the runner's arguments".to_owned());
+            }
+        }
+    }
+
+    /// Something that opens files or walks frames, and near it the name of a test.
+    fn reads_tests(&self, at: usize) -> Option<Finding> {
+        let (statement, references) = &self.all[at];
+        let walks = references.iter().any(|r| ends_with_one(&r.path, &FRAMES));
+        let opens = references.iter().any(|r| ends_with_one(&r.path, &READERS));
+        if !walks && !opens || files::is_script(self.path) {
+            return None;
+        }
+        let names_test = |token: &Token| {
+            token.kind == Kind::Text
+                && (is_test_path(&token.text)
+                    || walks && is_test_word(&token.text)
+                    || is_test_prefix(&token.text))
+        };
+        // A function's deeds are its own.
+        let around = &statement.scope.blocks;
+        let function = around.iter().rfind(|block| self.all[**block].0.defines("def").is_some());
+        let near = at.saturating_sub(NEAR)..(at + NEAR + 1).min(self.all.len());
+        let other = near.clone().find(|other| {
+            let there = &self.all[*other].0;
+            let same = function.is_none_or(|f| there.scope.blocks.contains(f))
+                && (function.is_some() || !there.scope.deferred);
+            same && there.tokens.iter().any(names_test)
+        })?;
+        let shows = &self.all[other].0;
+        let what = if walks { "looks for a test among its callers" } else { "reads the tests" };
+        let mut finding =
+            Finding::of(Trick::ReadsTests, what.to_owned(), if shows.fresh { shows } else { statement });
+        finding.fresh = shows.fresh || statement.fresh;
+        Some(finding)
+    }
+
+    fn hides(&self, statement: &Statement, references: &[Reference], note: &mut impl FnMut(Trick, String)) {
+        let eats = references.iter().any(|r| is_code_eater(&r.path));
+        let unpacks = [
+            "b64decode",
+            "b32decode",
+            "b85decode",
+            "a85decode",
+            "decompress",
+            "unhexlify",
+            "fromhex",
+            "codecs.decode",
+            "marshal.loads",
+        ];
+        let decoded = references.iter().any(|r| ends_with_one(&r.path, &unpacks));
+        let spelled = statement.tokens.iter().filter(|t| t.is("chr")).count() > 2;
+        let called = |r: &Reference| statement.tokens.get(r.end).is_some_and(|t| t.is("("));
+        let makes_code = references
+            .iter()
+            .any(|r| matches!(r.path.as_str(), "marshal.loads" | "types.CodeType") && called(r));
+        if eats && (decoded || spelled) || makes_code {
+            note(Trick::HidesCode, "runs code that cannot be read".to_owned());
+        }
+    }
+
+    /// A method that answers every comparison alike, or an assignment of one.
+    fn equals_everything(&self, at: usize) -> Option<Finding> {
+        let (statement, references) = &self.all[at];
+        let (name, says) = match statement.defines("def") {
+            Some(name) => (name.to_owned(), self.always_says(at)?),
+            None => self.assigned_method(statement, references)?,
+        };
+        let of_class =
+            statement.scope.blocks.last().filter(|block| self.all[**block].0.defines("class").is_some());
+        let fools = match name.as_str() {
+            "__eq__" | "__lt__" | "__le__" | "__gt__" | "__ge__" | "__contains__" | "__instancecheck__"
+            | "__subclasscheck__" | "__req__" => says,
+            "__ne__" => !says,
+            // True however empty is what a container is that has a length.
+            "__bool__" | "__nonzero__" => {
+                says && of_class
+                    .is_some_and(|class| self.all[*class].0.fresh && !self.has_method(*class, "__len__"))
+            }
+            _ => false,
+        };
+        if !fools {
+            return None;
+        }
+        let mut finding = Finding::of(Trick::EqualToEverything, name, statement);
+        finding.fresh |= self.body(at).any(|inner| inner.fresh);
+        Some(finding)
+    }
+
+    fn body(&self, at: usize) -> impl Iterator<Item = &Statement> {
+        let rest = self.all.iter().skip(at + 1).map(|(statement, _)| statement);
+        rest.take_while(move |statement| statement.scope.blocks.contains(&at))
+    }
+
+    fn has_method(&self, class: usize, name: &str) -> bool {
+        self.body(class).any(|inner| inner.defines("def") == Some(name))
+    }
+
+    /// What a function gives back, whatever it is asked: every `return` is the
+    /// same truth, and there is one outside of every question.
+    fn always_says(&self, at: usize) -> Option<bool> {
+        let inline = self.all[at].0.tokens.iter().position(|t| t.is("return"));
+        if let Some(inline) = inline {
+            return constant(&self.all[at].0.tokens[inline + 1..]);
+        }
+        let mut said = None;
+        for statement in self.body(at).filter(|statement| statement.keyword() == "return") {
+            let truth = constant(&statement.tokens[1..])?;
+            if said.is_some_and(|said| said != truth) {
+                return None;
+            }
+            said = Some(truth);
+        }
+        said
+    }
+
+    /// `__eq__ = lambda …: True`, `X.__eq__ = …`, `{"__eq__": lambda …: True}`.
+    fn assigned_method(&self, statement: &Statement, references: &[Reference]) -> Option<(String, bool)> {
+        let lambda = statement.tokens.iter().rposition(|t| t.is("lambda"))?;
+        let colon = statement.tokens.iter().skip(lambda).position(|t| t.is(":"))? + lambda;
+        let says = constant(&statement.tokens[colon + 1..])?;
+        let is_method = |name: &&str| name.starts_with("__") && name.ends_with("__");
+        let target = references.iter().find(|r| r.start == 0 || r.assigned).map(|r| r.path.as_str());
+        let last = target.and_then(|path| path.rsplit('.').next()).filter(is_method);
+        let mut keys =
+            statement.tokens[..lambda].iter().filter(|t| t.kind == Kind::Text).map(|t| t.text.as_str());
+        let name = last.or_else(|| keys.rfind(is_method))?;
+        Some((name.to_owned(), says))
+    }
+}
+
+/// `__import__("pytest")`, `sys.modules["_pytest.python"]`: no import statement
+/// shows it.
+fn is_reached_indirectly(tokens: &[Token]) -> bool {
+    tokens[0].is("sys") || tokens.iter().any(|t| t.is("import_module") || t.is("__import__"))
+}
+
+/// Whether a name that is only mentioned ends something here: it is called or
+/// raised.
+fn ends_here(statement: &Statement, reference: &Reference) -> bool {
+    let called = statement.tokens.get(reference.end).is_some_and(|t| t.is("("));
+    let raised = reference.start > 0 && statement.tokens[reference.start - 1].is("raise");
+    match reference.path.as_str() {
+        "SystemExit" | "KeyboardInterrupt" => raised,
+        _ => called,
+    }
+}
+
+/// Whether an assignment puts a module in another one's place. A module may
+/// replace itself, and one that is loaded by a recipe has to be entered.
+fn is_entry_of_modules(path: &str, tokens: &[Token], statement: &Statement, end: usize) -> bool {
+    let literal_key = tokens.last().is_some_and(|t| t.is("]")) && tokens.iter().any(|t| t.is("modules"));
+    let is_list = path == "sys.modules";
+    let own = statement.tokens.iter().skip(end).any(|t| t.is("__name__") || t.is("__package__"));
+    let opened = statement.tokens.get(end).is_some_and(|t| t.is("[") || t.is("("));
+    let recipe = opened && statement.tokens.get(end + 1).is_some_and(|t| t.kind == Kind::Name);
+    literal_key || is_list && !own && !recipe
+}
+
+/// The truth of an expression that is the same whatever is asked.
+fn constant(tokens: &[Token]) -> Option<bool> {
+    let mut depth = 0_i32;
+    let ends = |token: &Token| {
+        depth += i32::from(token.is("(")) - i32::from(token.is(")"));
+        depth < 0 || depth == 0 && (token.is(",") || token.is("}"))
+    };
+    let end = tokens.iter().position(ends).unwrap_or(tokens.len());
+    let words: Vec<&str> = tokens[..end].iter().map(|t| t.text.as_str()).collect();
+    match words.as_slice() {
+        ["True" | "1"] => Some(true),
+        ["False" | "0"] => Some(false),
+        ["not", ..] => constant(&tokens[1..end]).map(|truth| !truth),
+        ["bool", "(", _, ")"] => constant(&tokens[2..3]),
+        ["(", .., ")"] => constant(&tokens[1..end - 1]),
+        ["isinstance", "(", _, ",", "object", ")"] | [.., "or", "True" | "1"] => Some(true),
+        [.., "and", "False" | "0"] => Some(false),
+        [left, "==" | "is", right] if left == right => Some(true),
+        [left, "!=", right] if left == right => Some(false),
+        _ => None,
+    }
+}
+
+/// Whether a text is the path of tests, or a pattern that finds them.
+fn is_test_path(text: &str) -> bool {
+    let text = text.strip_prefix("./").unwrap_or(text);
+    if text.len() > 200 || text.contains(|c: char| c.is_whitespace()) {
+        return false;
+    }
+    let last = text.rsplit('/').next().unwrap_or(text);
+    let python = last.ends_with(".py") || last.ends_with(".py*");
+    let is_test = last.starts_with("test_")
+        || last.ends_with("_test.py")
+        || matches!(
+            last,
+            "conftest.py" | "sitecustomize.py" | "usercustomize.py" | "tests.py" | "test*.py" | "*test*.py"
+        );
+    python && is_test
+        || matches!(last, "test_*" | "pytest.ini")
+        || last.ends_with(".pth") && last.len() > 4
+        || text.starts_with("tests/")
+        || text.contains("/tests/")
+        || matches!(text, "tests" | "tests/" | "../tests")
+}
+
+/// Whether a text is what names of tests begin or end with.
+fn is_test_prefix(text: &str) -> bool {
+    matches!(text, "test_" | "test_*" | "_test.py" | "test*")
+}
+
+/// Whether a text is what a caller that tests would be called.
+fn is_test_word(text: &str) -> bool {
+    is_test_prefix(text)
+        || matches!(
+            text,
+            "test" | "tests" | "/tests/" | "pytest" | "_pytest" | "unittest" | "nose" | "==" | "expected"
+        )
+        || text.contains("assert")
+}
