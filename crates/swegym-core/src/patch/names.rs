@@ -67,7 +67,11 @@ pub(super) fn without_prefixes(old: &[u8], new: &[u8]) -> (Vec<u8>, Vec<u8>) {
 
 /// The name in a `---` or `+++` line: a tab starts a time stamp.
 pub(super) fn header_name(text: &str) -> Vec<u8> {
-    unquote(if text.starts_with('"') { text } else { text.split('\t').next().unwrap_or(text) })
+    let end = match text.strip_prefix('"') {
+        Some(quoted) => quoted_len(quoted).map(|len| len + 2),
+        None => text.find('\t'),
+    };
+    unquote(end.map_or(text, |end| &text[..end]))
 }
 
 /// The two names after `diff --git`, with their prefixes. Without quotes they
