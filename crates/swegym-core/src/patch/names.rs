@@ -199,3 +199,34 @@ fn leaves(link: &str, target: &str) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_git_is_git() {
+        for part in [
+            ".git",
+            ".GIT",
+            ".gIt",
+            ".git.",
+            ".git ",
+            ".git. .",
+            ".git::$INDEX_ALLOCATION",
+            "git~1",
+            "GIT~1",
+            ".g\u{200c}it",
+            "\u{feff}.git",
+            "x\\.git\\hooks",
+        ] {
+            assert!(is_git_directory(part), "{part}");
+            for path in [format!("{part}/config"), format!("sub/{part}/config"), format!("sub/{part}")] {
+                assert_eq!(check(path.as_bytes(), 1).unwrap_err().code(), "patch_git_directory", "{path}");
+            }
+        }
+        for part in [".gitignore", ".gitattributes", "git", ".github", "x.git", "git~2"] {
+            assert!(!is_git_directory(part), "{part}");
+        }
+    }
+}
