@@ -58,7 +58,8 @@ pub struct Instance {
     pub image: Option<String>,
     /// Encoding the row was read with and is written with.
     pub encoding: ListEncoding,
-    /// Columns outside the format, kept only when the reader was told to.
+    /// Columns outside the format: what `validate` notes, and others only when
+    /// the reader was told to keep them.
     pub extra: Map<String, Value>,
 }
 

@@ -67,7 +67,11 @@ pub(super) fn without_prefixes(old: &[u8], new: &[u8]) -> (Vec<u8>, Vec<u8>) {
 
 /// The name in a `---` or `+++` line: a tab starts a time stamp.
 pub(super) fn header_name(text: &str) -> Vec<u8> {
-    unquote(if text.starts_with('"') { text } else { text.split('\t').next().unwrap_or(text) })
+    let end = match text.strip_prefix('"') {
+        Some(quoted) => quoted_len(quoted).map(|len| len + 2),
+        None => text.find('\t'),
+    };
+    unquote(end.map_or(text, |end| &text[..end]))
 }
 
 /// The two names after `diff --git`, with their prefixes. Without quotes they
@@ -194,4 +198,35 @@ fn leaves(link: &str, target: &str) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_git_is_git() {
+        for part in [
+            ".git",
+            ".GIT",
+            ".gIt",
+            ".git.",
+            ".git ",
+            ".git. .",
+            ".git::$INDEX_ALLOCATION",
+            "git~1",
+            "GIT~1",
+            ".g\u{200c}it",
+            "\u{feff}.git",
+            "x\\.git\\hooks",
+        ] {
+            assert!(is_git_directory(part), "{part}");
+            for path in [format!("{part}/config"), format!("sub/{part}/config"), format!("sub/{part}")] {
+                assert_eq!(check(path.as_bytes(), 1).unwrap_err().code(), "patch_git_directory", "{path}");
+            }
+        }
+        for part in [".gitignore", ".gitattributes", "git", ".github", "x.git", "git~2"] {
+            assert!(!is_git_directory(part), "{part}");
+        }
+    }
 }

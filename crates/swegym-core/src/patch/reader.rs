@@ -310,11 +310,20 @@ impl Section {
         ours.is_none_or(|ours| is_ours(&old, &ours.0) && is_ours(&new, &ours.1))
     }
 
+    /// Refuses what no name may be, also of those that do not count.
+    fn check_names(&self, line: usize) -> Result<(), PatchError> {
+        let bare = self.names.as_ref().map(|(old, new)| without_prefixes(old, new));
+        let pairs = self.git_names.iter().chain(&bare).flat_map(|(old, new)| [old, new]);
+        let mut all = pairs.chain(&self.moved_from).chain(&self.moved_to);
+        all.try_for_each(|name| if name == NOWHERE { Ok(()) } else { names::check(name, line) })
+    }
+
     /// Which of the names count, and what follows from them: those in the lines
     /// of a rename, else those after `---` and `+++`, else those of the first line.
     fn head(&self, line: usize, hunks: &[Hunk]) -> Result<Head, PatchError> {
         let (mut created, mut deleted) = (self.is_created, self.is_deleted);
         let mut names = self.git_names.clone();
+        self.check_names(line)?;
         if let Some((old, new)) = &self.names {
             created |= old == NOWHERE;
             deleted |= new == NOWHERE;
@@ -336,8 +345,6 @@ impl Section {
         let Some((old, new)) = names.filter(|(old, new)| *old != NOWHERE && *new != NOWHERE) else {
             return Err(PatchError::Malformed { line, what: "a file has no name" });
         };
-        names::check(&old, line)?;
-        names::check(&new, line)?;
         if created && deleted {
             return Err(PatchError::Malformed { line, what: "a file is both new and gone" });
         }

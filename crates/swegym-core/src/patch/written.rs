@@ -39,9 +39,8 @@ fn write_file(file: &FilePatch) -> String {
     let head = &file.head;
     let changes_mode = head.old_mode != head.new_mode;
     let is_whole = head.old_name.is_none() || head.new_name.is_none() || head.origin != Origin::Itself;
-    if file.lacks_contents()
-        || !(is_whole || changes_mode || !file.hunks.is_empty() || !head.encoded.is_empty())
-    {
+    let changes_nothing = !is_whole && !changes_mode && file.hunks.is_empty() && head.encoded.is_empty();
+    if file.lacks_contents() || changes_nothing {
         return String::new();
     }
     let mut out = String::new();
@@ -176,6 +175,8 @@ mod tests {
         for text in texts {
             assert_eq!(rewritten(&text), good, "{text}");
         }
+        let quoted = "--- /dev/null\n+++ \"b/\\303\\251 1\"\t\n@@ -0,0 +1 @@\n+1\n";
+        assert_eq!(Patch::parse(quoted).unwrap().files[0].path(), "é 1");
         let plain = "--- src/x.py\t2020-01-01\n+++ src/x.py\t2020-01-02\n@@ -1 +1 @@\n-a\n+b\n";
         assert!(rewritten(plain).starts_with("--- a/src/x.py\n+++ b/src/x.py\n"));
         assert!(

@@ -70,7 +70,7 @@ impl<'a> Repository<'a> {
         let repository = Self { sandbox, base, folder: format!("{SCRATCH}/answer") };
         repository.write("config", SETTINGS.as_bytes()).await?;
         let done = repository.run(OPEN, "").await?;
-        let listing = succeed(done, "listing the base commit")?;
+        let listing = succeed(&done, "listing the base commit")?;
         Ok((repository, Tree::read(&listing)))
     }
 
@@ -108,7 +108,7 @@ impl<'a> Repository<'a> {
 
     /// The patch with the line ends of the files that it changes, where they differ.
     async fn with_line_ends(&self, patch: &Patch) -> Result<Option<Patch>, Fault> {
-        let listing = succeed(self.run(LINE_ENDS, "files").await?, "looking at line ends")?;
+        let listing = succeed(&self.run(LINE_ENDS, "files").await?, "looking at line ends")?;
         let rows: Vec<&[u8]> = listing.split(|b| *b == 0).collect();
         let other = patch.with_line_ends(|name| {
             let row = rows.iter().find(|row| row.ends_with(&[b"\t", name].concat()))?;
@@ -137,12 +137,12 @@ impl<'a> Repository<'a> {
         self.write("changed", &slices(&changed)).await?;
         self.write("gone", &slices(&gone)).await?;
         self.write("emptied", &zero_ended(emptied)).await?;
-        succeed(self.git(LAY_OUT, WORKDIR, WORKDIR, self.base).await?, "laying out the answer")?;
+        succeed(&self.git(LAY_OUT, WORKDIR, WORKDIR, self.base).await?, "laying out the answer")?;
         self.close().await
     }
 
     async fn close(&self) -> Result<(), Fault> {
-        succeed(self.git(CLOSE, WORKDIR, WORKDIR, self.base).await?, "tidying up").map(drop)
+        succeed(&self.git(CLOSE, WORKDIR, WORKDIR, self.base).await?, "tidying up").map(drop)
     }
 
     async fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Fault> {
@@ -193,7 +193,7 @@ impl<'a> Repository<'a> {
 }
 
 /// What a script printed that must succeed.
-fn succeed(done: Execution, what: &str) -> Result<Vec<u8>, Fault> {
+fn succeed(done: &Execution, what: &str) -> Result<Vec<u8>, Fault> {
     if done.succeeded() {
         return Ok(done.output.stream(Stream::Stdout));
     }
