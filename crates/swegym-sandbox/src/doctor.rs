@@ -68,15 +68,7 @@ pub async fn examine(host: Result<&Host, &SandboxError>) -> Vec<Finding> {
     let mut findings = vec![kernel(), user_namespaces(), apparmor()];
     match host {
         Ok(host) => {
-            let by = host.limits_by();
-            findings.push(Finding {
-                what: "limits",
-                good: true,
-                found: if by.is_empty() { "process limits and the watchdog".into() } else { by.clone() },
-                hint: by.is_empty().then(|| {
-                    "control groups hold limits more exactly: run under `systemd-run --user --scope -p Delegate=yes`".into()
-                }),
-            });
+            findings.extend(limits(&host.limits_by()));
             let users = host.users();
             findings.push(Finding {
                 what: "users",
@@ -100,6 +92,39 @@ pub async fn examine(host: Result<&Host, &SandboxError>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// What holds each limit; `groups` are the controllers of control groups, if any.
+fn limits(groups: &str) -> Vec<Finding> {
+    let has = |controller: &str| groups.contains(controller);
+    let held = |what, by: &str, hint: Option<&str>| Finding {
+        what,
+        good: true,
+        found: by.to_owned(),
+        hint: hint.map(str::to_owned),
+    };
+    let delegate = "control groups hold it exactly: run under `systemd-run --user --scope -p Delegate=yes`";
+    let (memory, memory_hint) = match has("memory") {
+        true => (groups.to_owned(), None),
+        false => (
+            "a limit for each process, and a look at all of them ten times a second; memory that nobody has \
+             mapped is refused"
+                .to_owned(),
+            Some(delegate),
+        ),
+    };
+    let processes = if has("pids") { groups } else { "a limit of the box's user namespace" };
+    vec![
+        held("memory", &memory, memory_hint),
+        held("processes", processes, None),
+        held("disk", "the size of the box's own memory file system", None),
+        held(
+            "cores",
+            if has("cpu") { groups } else { "not held: the scheduler shares" },
+            (!has("cpu")).then_some(delegate),
+        ),
+        held("processor time", "a limit for each process", None),
+    ]
 }
 
 fn kernel() -> Finding {

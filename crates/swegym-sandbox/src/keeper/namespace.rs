@@ -110,7 +110,10 @@ pub(super) fn enter(channel: OwnedFd, layers: Option<OwnedFd>, witnesses: Option
     match stands.and_then(|upper| Ok((upper, listen(spec.port)?))) {
         Ok((upper, listener)) => {
             drop(home);
-            if greet(&socket, listener).is_ok() {
+            let greeted = greet(&socket, listener.as_ref());
+            // Whoever in the box had it could answer in the host's place.
+            drop(listener);
+            if greeted.is_ok() {
                 supervisor::run(socket, upper, witnesses, &spec);
             }
             sys::exit_now(0)
@@ -131,10 +134,9 @@ fn listen(port: Option<u16>) -> Step<Option<TcpListener>> {
     at("listening for the host", listener)
 }
 
-/// Tells the host that the box stands. The box keeps no listener: who is in it
-/// could answer in the host's place.
-fn greet(socket: &OwnedFd, listener: Option<TcpListener>) -> io::Result<()> {
-    let listener = listener.as_ref().map(|listener| listener.as_fd());
+/// Tells the host that the box stands.
+fn greet(socket: &OwnedFd, listener: Option<&TcpListener>) -> io::Result<()> {
+    let listener = listener.map(|listener| listener.as_fd());
     sys::send_with_fd(socket.as_raw_fd(), &Reply::Ready.frame(), listener)
 }
 
