@@ -84,6 +84,7 @@ fn only_a_real_fix_resolves() {
             .map(|l| if l.contains("assert") { format!("-{l}\n+    pass\n") } else { format!(" {l}\n") })
             .collect::<String>()
     );
+    let endless = "--- a/shaky.py\n+++ b/shaky.py\n@@ -1 +1,2 @@\n+while True: pass\n def double(x):\n";
     let answers = [
         (json!(gold), (true, true, "")),
         (json!(gold.clone() + &adds("notes.txt", &["x"])), (true, true, "")),
@@ -99,6 +100,7 @@ fn only_a_real_fix_resolves() {
         (json!(adds("pytest.py", &forged)), (false, false, "witnesses_disagree")),
         // The interpreter's own module is taken, not this one.
         (json!(adds("random.py", &["while True: pass"])), (false, true, "")),
+        (json!(endless), (false, false, "timeout")),
     ];
     for (number, (patch, (resolved, applied, reason))) in answers.into_iter().enumerate() {
         let found = verdict(&gym, number, &instance, &patch);
