@@ -160,3 +160,56 @@ fn what_is_no_task_is_dropped_by_its_reason() {
             .any(|t| t["test"] == "test_shaky.py::test_random")
     );
 }
+
+#[test]
+fn an_ordinary_user_gets_the_same_verdicts() {
+    if !std::fs::read_to_string("/proc/self/status").unwrap().contains("Uid:\t0") {
+        // Then every other test already runs as one.
+        return;
+    }
+    let gym = Gym::new();
+    let project = gym.project("shaky", MODULE, TESTS);
+    std::fs::copy(env!("CARGO_BIN_EXE_swegym"), gym.path("swegym")).unwrap();
+    std::fs::create_dir(gym.path("home")).unwrap();
+    std::os::unix::fs::chown(gym.path("home"), Some(65534), Some(65534)).unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(gym.folder.path(), open).unwrap();
+    let run = |words: &[&str]| {
+        #[expect(clippy::disallowed_methods, reason = "a test starts the program it tests")]
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "./swegym"]).args(words);
+        command.current_dir(gym.folder.path()).env("SWEGYM_HOME", gym.home()).env("HOME", "/nonexistent");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    run(&["build", &project, "--python", "/usr/bin/python3", "--out", "home/build"]);
+    run(&["synth", "--images", "home/build/images.jsonl", "--candidates", "16", "--out", "home/synth"]);
+    let found = rows(&gym.read("home/synth/candidates.jsonl"));
+    let both = |r: &&Value| {
+        r["FAIL_TO_PASS"].as_array().is_some_and(|f| f.contains(&json!("test_shaky.py::test_double")))
+    };
+    let mut instance = found.iter().find(both).unwrap_or_else(|| panic!("{found:#?}")).clone();
+    instance["PASS_TO_PASS"] = json!([]);
+    instance["FAIL_TO_PASS"] = json!(["test_shaky.py::test_double"]);
+    gym.write("instances.jsonl", &format!("{instance}\n"));
+    let gold = instance["patch"].as_str().unwrap().to_owned();
+    let exits = ["import os", "print('PASSED test_shaky.py::test_double')", "os._exit(0)"];
+    let answers = [
+        (gold.clone(), true),
+        (gold + &adds("random.py", &["raise SystemExit"]), true),
+        (adds("random.py", &exits), false),
+        (adds("pytest.py", &exits), false),
+        (adds("conftest.py", &exits), false),
+        (adds("sitecustomize.py", &exits), false),
+        (adds("x.egg-info/entry_points.txt", &["[pytest11]", "x = shaky"]), false),
+    ];
+    for (number, (patch, resolved)) in answers.into_iter().enumerate() {
+        let answer =
+            json!({"instance_id": instance["instance_id"], "model_name_or_path": "m", "model_patch": patch});
+        gym.write("answers.jsonl", &format!("{answer}\n"));
+        let out = format!("home/eval-{number}");
+        run(&["evaluate", "--instances", "instances.jsonl", "--predictions", "answers.jsonl", "--out", &out]);
+        let report = &rows(&gym.read(&format!("{out}/reports.jsonl")))[0];
+        assert_eq!(report["resolved"], json!(resolved), "{patch} {report}");
+    }
+}
