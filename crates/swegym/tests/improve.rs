@@ -98,7 +98,18 @@ fn rounds_are_taken_up_where_they_were_cut() {
 #[test]
 fn rounds_at_an_endpoint_hand_it_their_adapters() {
     let gym = school();
-    let words = ["serve", "--model", "policy", "--name", "pupil", "--hot-swap", "--listen", "127.0.0.1:0"];
+    let words = [
+        "serve",
+        "--model",
+        "policy",
+        "--name",
+        "pupil",
+        "--hot-swap",
+        "--adapter-folder",
+        ".",
+        "--listen",
+        "127.0.0.1:0",
+    ];
     let server = listen(&gym, &words);
     let lesson = format!("{LESSON} --lora 4");
     let there = ["--endpoint", &server.address, "--policy", "pupil", "--rounds", "2", "--out", "there"];

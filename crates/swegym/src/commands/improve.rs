@@ -126,7 +126,10 @@ async fn served(args: &ImproveArgs, model: &Path, round: u32) -> Result<Policy, 
     let key = Environment::variable("OPENAI_API_KEY");
     load_adapter(endpoint, key.as_deref(), &name, &folder).await.map_err(|why| {
         let message = format!("{endpoint} does not take the adapter of round {round}: {why}");
-        CommandError::usage(message, "let it load adapters: vLLM's --enable-lora, `serve --hot-swap`")
+        CommandError::usage(
+            message,
+            "let it load adapters: vLLM's --enable-lora, `serve --hot-swap --adapter-folder DIR`",
+        )
     })?;
     Ok(Policy::There { name, endpoint: endpoint.clone() })
 }
