@@ -19,7 +19,7 @@ pub(crate) struct ImproveArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) measure: PathBuf,
     /// An endpoint that serves the policy under --policy and takes adapters by name (vLLM, SGLang,
-    /// `serve --hot-swap --adapter-folder DIR`); --train then needs --lora [default: the policy is served here]
+    /// `serve --hot-swap`); --train then needs --lora [default: the policy is served here]
     #[arg(long, value_name = "URL", requires = "policy")]
     pub(crate) endpoint: Option<String>,
     /// The policy's name at the endpoint
