@@ -220,7 +220,7 @@ impl Keeper {
             message[0] = namespace::CERTAIN;
         }
         let mut flags = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-        flags |= libc::CLONE_NEWUSER | libc::CLONE_NEWCGROUP | libc::CLONE_NEWNET;
+        flags |= libc::CLONE_NEWUSER | libc::CLONE_NEWNET;
         let user = match self.users.take() {
             Ok(user) => user,
             Err(refused) => {

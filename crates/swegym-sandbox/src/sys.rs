@@ -121,6 +121,12 @@ pub(crate) fn change_folder(folder: &OwnedFd) -> io::Result<()> {
     unsafe { check(libc::fchdir(folder.as_raw_fd())).map(drop) }
 }
 
+/// Makes this process's control groups the top of those that it sees.
+pub(crate) fn hide_control_group() -> io::Result<()> {
+    // SAFETY: a plain system call.
+    unsafe { check(libc::unshare(libc::CLONE_NEWCGROUP)).map(drop) }
+}
+
 /// `prctl(2)` with one argument.
 pub(crate) fn prctl(option: c_int, value: libc::c_ulong) -> io::Result<()> {
     // SAFETY: only options with an integer argument are passed by this crate.

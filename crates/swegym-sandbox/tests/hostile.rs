@@ -43,6 +43,11 @@ async fn the_host_is_out_of_reach() {
         "ls /sys/kernel",
         // The network.
         "python3 -c \"import socket; socket.create_connection(('1.1.1.1', 53), 1)\"",
+        "python3 -c \"import socket; socket.socket(40, 1)\"",
+        "python3 -c \"import socket; socket.socket(17, 3)\"",
+        // What the machine has a fixed number of.
+        "python3 -c \"import ctypes, platform, sys; c = ctypes.c_ulong(0); sys.exit(ctypes.CDLL(None).syscall({'x86_64': 206}.get(platform.machine(), 0), 8, ctypes.byref(c)) != 0)\"",
+        "python3 -c \"import os; k = [os.openpty() for _ in range(100)]\"",
         // More rights.
         "python3 -c \"import os; os.setuid(12345)\"",
         "python3 -c \"import ctypes,os,sys; l=ctypes.CDLL(None,use_errno=True); sys.exit(l.ptrace(16,1,0,0) == -1)\"",
@@ -81,6 +86,13 @@ async fn the_machine_is_not_described() {
                 .await;
         assert!(!done.succeeded(), "{setting}");
     }
+    assert_eq!(
+        out(&sandbox, "ls -A /proc/fs /proc/irq /proc/pressure /proc/bus 2>/dev/null | grep -v ^/proc")
+            .await
+            .trim(),
+        ""
+    );
+    assert!(!out(&sandbox, "cat /proc/self/cgroup").await.contains("swegym"));
     // What the machine's owner put into /usr/local is not there; a box may put its own.
     let before = out(&sandbox, "find /usr/local -type f | wc -l; find /usr/local -type l | wc -l").await;
     assert_eq!(before, "0\n0\n");

@@ -6,6 +6,7 @@ mod dev;
 mod door;
 mod export;
 mod improve;
+mod install;
 mod select;
 mod store;
 mod train;
@@ -20,6 +21,7 @@ pub(crate) use dev::DevModelArgs;
 pub(crate) use door::DoorArgs;
 pub(crate) use export::ExportArgs;
 pub(crate) use improve::{ImproveArgs, Memory, PaperArgs, Start};
+pub(crate) use install::{InstallArgs, Network};
 pub(crate) use select::{ScoreArgs, SelectArgs};
 pub(crate) use store::{GcArgs, StoreVerb};
 pub(crate) use train::{
@@ -92,31 +94,6 @@ pub(crate) struct RunArgs {
     /// Go on with the run in --out; finished jobs are kept
     #[arg(long, requires = "out")]
     pub(crate) resume: bool,
-}
-
-/// Where packages and interpreters come from.
-#[derive(Debug, Clone, Default, ClapArgs)]
-#[command(next_help_heading = "Packages")]
-pub(crate) struct InstallArgs {
-    /// Interpreter of the images: a path or a name [default: python3]
-    #[arg(long, value_name = "PYTHON")]
-    pub(crate) python: Option<String>,
-    /// Package index [env: UV_DEFAULT_INDEX, PIP_INDEX_URL] [default: https://pypi.org/simple]
-    #[arg(long, value_name = "URL")]
-    pub(crate) index_url: Option<String>,
-    /// Install only what was uploaded before this time (RFC 3339), so that builds repeat
-    #[arg(long, value_name = "TIME")]
-    pub(crate) exclude_newer: Option<String>,
-    /// What builds reach: the index, or only what was fetched from it before [default: index]
-    #[arg(long, value_enum, value_name = "WHAT")]
-    pub(crate) network: Option<Network>,
-}
-
-/// What a box that builds an image reaches, by way of us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Network {
-    Index,
-    None,
 }
 
 /// How bugs are drawn.

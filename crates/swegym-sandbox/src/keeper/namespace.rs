@@ -39,23 +39,38 @@ const LINKS: [(&str, &str); 5] = [
 
 /// What of `/proc` tells about the machine and not about the box, as runc hides it,
 /// and what it leaves in sight.
-const HIDDEN: [&str; 16] = [
+const HIDDEN: [&str; 31] = [
     "acpi",
     "asound",
+    "buddyinfo",
+    "bus",
+    "cmdline",
     "config.gz",
+    "diskstats",
+    "driver",
+    "fs",
     "interrupts",
     "iomem",
+    "ioports",
+    "irq",
     "kallsyms",
     "kcore",
     "key-users",
     "keys",
     "latency_stats",
     "modules",
+    "pagetypeinfo",
+    "partitions",
+    "pressure",
     "sched_debug",
+    "schedstat",
     "scsi",
     "slabinfo",
+    "softirqs",
     "timer_list",
+    "tty",
     "vmallocinfo",
+    "zoneinfo",
 ];
 
 /// What of the host's programs boxes do not see: what its owner put there.
@@ -66,6 +81,14 @@ const NOT_SHOWN: &str = "usr/local";
 /// the kernel counts by user.
 const SHARED_INOTIFY: &str = "16";
 const SHARED_QUEUES: u64 = 200_000;
+
+/// Terminals of a box; the machine has a few thousand.
+const TERMINALS: u32 = 64;
+
+/// All processes of a box together may hold one part in so many of the files that
+/// the machine can have open; each may have this many whatever comes of it.
+const SHARE_OF_FILES: u64 = 4;
+const FEWEST_FILES: u64 = 1024;
 
 /// Signals and timers that may be pending.
 const PENDING: u64 = 4096;
@@ -157,6 +180,8 @@ fn prepare(layers: Option<OwnedFd>, has_cgroup: bool) -> Step<Memory> {
     at("becoming the box's user", become_the_box_user())?;
     // After the change of user, which clears it.
     at("tying the box to its keeper", sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as c_ulong))?;
+    // The control group that it has joined by now is the top of what it sees.
+    at("naming the control group", sys::hide_control_group())?;
     at("making mounts private", sys::mount("", "/", "", libc::MS_REC | libc::MS_PRIVATE, ""))?;
     if let Some(layers) = layers {
         at("showing the layers as the box's own", sys::attach_mount(&layers, LAYERS))?;
@@ -225,8 +250,8 @@ fn stage_devices(has_cgroup: bool) -> Step<()> {
     at("making /dev", ["mnt/d/pts", "mnt/d/shm"].iter().try_for_each(fs::create_dir))?;
     at("making /dev", fs::set_permissions("mnt/d/shm", fs::Permissions::from_mode(0o1777)))?;
     let flags = libc::MS_NOSUID | libc::MS_NOEXEC;
-    let options = "newinstance,ptmxmode=0666,mode=0620";
-    at("mounting terminals", sys::mount("devpts", "mnt/d/pts", "devpts", flags, options))
+    let options = format!("newinstance,ptmxmode=0666,mode=0620,max={TERMINALS}");
+    at("mounting terminals", sys::mount("devpts", "mnt/d/pts", "devpts", flags, &options))
 }
 
 fn at<T>(step: &'static str, result: io::Result<T>) -> Step<T> {
@@ -354,9 +379,6 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
 /// Limits that are every box's.
 fn set_common_limits(shares_user: bool) -> io::Result<()> {
     sys::set_limit(libc::RLIMIT_CORE, 0)?;
-    // The kernel holds descriptors on their way against this limit of whoever sends
-    // some: below that of the host and the keeper, a box cannot stop these.
-    sys::set_limit(libc::RLIMIT_NOFILE, (sys::hard_limit(libc::RLIMIT_NOFILE)? / 2).min(65_536))?;
     sys::set_limit(libc::RLIMIT_SIGPENDING, PENDING)?;
     if shares_user {
         sys::set_limit(libc::RLIMIT_MSGQUEUE, SHARED_QUEUES)?;
@@ -369,6 +391,12 @@ fn set_limits(spec: &BoxSpec, has_cgroup: bool) -> io::Result<()> {
     // A little above the disk, so that a full disk is ENOSPC and not a signal;
     // it also bounds files in memory that no folder shows.
     sys::set_limit(libc::RLIMIT_FSIZE, limits.disk_bytes + (1 << 20))?;
+    // The kernel holds descriptors on their way against this limit of whoever sends
+    // some: below that of the host and the keeper, a box cannot stop these.
+    let most = (sys::hard_limit(libc::RLIMIT_NOFILE)? / 2).min(65_536);
+    let machine = fs::read_to_string("/proc/sys/fs/file-max")?.trim().parse().unwrap_or(u64::MAX);
+    let share = (machine / SHARE_OF_FILES / limits.processes.max(1)).max(FEWEST_FILES);
+    sys::set_limit(libc::RLIMIT_NOFILE, most.min(share))?;
     // A signal that names the limit first, then one that cannot be caught.
     let seconds = limits.cpu_time.as_secs().max(1);
     sys::set_limits(libc::RLIMIT_CPU, seconds, seconds + 5)?;

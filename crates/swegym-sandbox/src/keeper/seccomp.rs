@@ -64,6 +64,10 @@ pub(super) enum Memory {
     WatchedWithoutShared,
 }
 
+/// Families of sockets that stay within the box's own network. Others are shared
+/// with the machine (`AF_VSOCK`) or reach into the kernel.
+const FAMILIES: [libc::c_int; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+
 /// Flags of `clone` that make a namespace.
 const NAMESPACE_FLAGS: libc::c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWNS
@@ -108,7 +112,17 @@ pub(super) fn filter(memory: Memory) -> Vec<sock_filter> {
         jump(BPF_JSET, NAMESPACE_FLAGS as u32, 0, 1),
         answer(refuse),
         answer(libc::SECCOMP_RET_ALLOW),
+        // The machine has a fixed number of these, and programs do without.
+        jump(BPF_JEQ, libc::SYS_io_setup as u32, 0, 1),
+        answer(absent),
+        jump(BPF_JEQ, libc::SYS_socket as u32, 0, FAMILIES.len() + 3),
+        load(16),
     ];
+    for (i, family) in FAMILIES.iter().enumerate() {
+        program.push(jump(BPF_JEQ, *family as u32, FAMILIES.len() - i, 0));
+    }
+    program.push(answer(libc::SECCOMP_RET_ERRNO | libc::EAFNOSUPPORT as u32));
+    program.push(answer(libc::SECCOMP_RET_ALLOW));
     if memory != Memory::Counted {
         let none_left = libc::SECCOMP_RET_ERRNO | libc::ENOMEM as u32;
         program.extend([
