@@ -269,7 +269,11 @@ mod tests {
             (&GOOD.replace("a/x.py", "/etc/x").replace("b/x.py", "/etc/x"), "patch_absolute_path"),
             (&GOOD.replace("x.py", "../x.py"), "patch_parent_path"),
             (&GOOD.replace("x.py", ".git/hooks/x"), "patch_git_directory"),
-            (&GOOD.replace("x.py", "x//y"), "patch_malformed"),
+            (&GOOD.replace("a/x.py", "//etc/x").replace("b/x.py", "//etc/x"), "patch_absolute_path"),
+            (&GOOD.replace("x.py", "./x/../../y"), "patch_parent_path"),
+            (&GOOD.replace("x.py", "/./.git/x"), "patch_git_directory"),
+            (&GOOD.replace("x.py", "x/"), "patch_malformed"),
+            (&GOOD.replace("x.py", "x/."), "patch_malformed"),
             (&GOOD.replace("+c\n", ""), "patch_malformed"),
             (&GOOD.replace("@@ -1,2 +1,2 @@", "@@ what @@"), "patch_malformed"),
             (&GOOD.replace("+++ b/x.py\n", ""), "patch_malformed"),
@@ -299,6 +303,37 @@ mod tests {
         assert_eq!(Patch::parse(&text).unwrap().files[0].path(), "ä b.py");
         let text = GOOD.replace("x.py", "a b.py");
         assert_eq!(Patch::parse(&text).unwrap().files[0].path(), "a b.py");
+    }
+
+    #[test]
+    fn parts_that_say_nothing_are_not_there() {
+        let hunk = "@@ -1 +1 @@\n-a\n+b\n";
+        let paths = |text: &str| {
+            let patch = Patch::parse(text).unwrap_or_else(|e| panic!("{e}: {text}"));
+            (patch.files[0].old_path.clone().unwrap(), patch.files[0].path().to_owned())
+        };
+        let same = |name: &str| (name.to_owned(), name.to_owned());
+        for (old, new, name) in [
+            ("./x.py", "./x.py", "x.py"),
+            ("./x.py.orig", "./x.py", "x.py"),
+            ("./x.py", "x.py", "x.py"),
+            ("./d/x.py", "d/x.py", "d/x.py"),
+            (".//./d/x.py", "./d/./x.py", "d/x.py"),
+            ("a/./x.py", "b/./x.py", "x.py"),
+            ("a//x.py", "b//x.py", "x.py"),
+            ("a//x.py", "b/x.py", "x.py"),
+            ("a/d//x.py", "b/d/./x.py", "d/x.py"),
+            ("./a/x.py", "./a/x.py", "a/x.py"),
+            ("\"a/./\\303\\244.py\"", "\"b/./\\303\\244.py\"", "ä.py"),
+        ] {
+            assert_eq!(paths(&format!("--- {old}\n+++ {new}\n{hunk}")), same(name), "{old} {new}");
+            let git = format!("diff --git {old} {new}\n--- {old}\n+++ {new}\n{hunk}");
+            assert_eq!(paths(&git), same(name), "{git}");
+        }
+        let moved = "diff --git a/./o b/d//n\nrename from ./o\nrename to d//n\n";
+        assert_eq!(paths(moved), ("o".to_owned(), "d/n".to_owned()));
+        let mode = "diff --git a//x b//x\nold mode 100644\nnew mode 100755\n";
+        assert_eq!(paths(mode), same("x"));
     }
 
     #[test]

@@ -117,6 +117,7 @@ fn right_answers_in_odd_forms_resolve() {
         ("other prefixes", git("", "--src-prefix=i/ --dst-prefix=w/")),
         ("no line for git", plain.clone()),
         ("times after names", plain.replace("/odd.py\n", "/odd.py\t2020-01-01 00:00:00 +0000\n")),
+        ("parts of a path that say nothing", plain.replace("a/odd.py", "./odd.py").replace("b/", ".//./")),
         ("an .orig file", plain.replace("--- a/odd.py", "--- a/odd.py.orig")),
         (
             "in a letter",
