@@ -114,6 +114,10 @@ pub struct Hunk {
     pub lines: Vec<String>,
 }
 
+/// The code of a patch whose files cannot be made: their names are too long, or
+/// the box has no room for them.
+pub const CANNOT_BE_LAID_OUT: &str = "patch_cannot_be_laid_out";
+
 /// Why a patch is refused. Each has a stable code for reports.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PatchError {
@@ -162,6 +166,18 @@ pub enum PatchError {
         /// The file.
         path: String,
     },
+    /// A name, a path or the target of a link that no file system takes.
+    #[error("line {line}: {what} has {bytes} bytes, and may have {limit}")]
+    TooLong {
+        /// From 1.
+        line: usize,
+        /// What is too long.
+        what: &'static str,
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be, in bytes.
+        limit: usize,
+    },
     /// A hunk whose counts and lines disagree, or that ends early.
     #[error("line {line}: {what}")]
     Malformed {
@@ -183,6 +199,7 @@ impl PatchError {
             Self::GitDirectory { .. } => "patch_git_directory",
             Self::SymlinkEscape { .. } => "patch_symlink_escape",
             Self::BinaryWithoutContents { .. } => "patch_binary",
+            Self::TooLong { .. } => CANNOT_BE_LAID_OUT,
             Self::Malformed { .. } => "patch_malformed",
         }
     }
@@ -198,6 +215,7 @@ impl PatchError {
             Self::GitDirectory { .. } => "an answer may only change tracked files",
             Self::SymlinkEscape { .. } => "links in an answer must stay inside the repository",
             Self::BinaryWithoutContents { .. } => "make the patch with `git diff --binary`",
+            Self::TooLong { .. } => "names may have 255 bytes, whole paths and targets of links 4095",
             Self::Malformed { .. } => "do not edit hunks by hand; make the patch with `git diff`",
         }
     }
@@ -282,6 +300,9 @@ mod tests {
                 "patch_malformed",
             ),
             ("diff --git a/x b/x\nBinary files a/x and b/x differ\n", "patch_binary"),
+            (&GOOD.replace("x.py", &"x".repeat(256)), CANNOT_BE_LAID_OUT),
+            (&GOOD.replace("x.py", &("x/".repeat(2048) + "x")), CANNOT_BE_LAID_OUT),
+            (&link(&"x/".repeat(2048)), CANNOT_BE_LAID_OUT),
             (&link("/etc/passwd"), "patch_symlink_escape"),
             (&link("../../x"), "patch_symlink_escape"),
             (
@@ -294,6 +315,9 @@ mod tests {
             assert_eq!(Patch::parse(text).unwrap_err().code(), code, "{text}");
         }
         assert!(Patch::parse(&link("sub/target")).is_ok());
+        assert!(Patch::parse(&link(&"x".repeat(4095))).is_ok());
+        assert!(Patch::parse(&GOOD.replace("x.py", &"x".repeat(255))).is_ok());
+        assert!(Patch::parse(&GOOD.replace("x.py", &("x/".repeat(2047) + "x"))).is_ok());
     }
 
     #[test]
