@@ -114,6 +114,10 @@ pub struct Hunk {
     pub lines: Vec<String>,
 }
 
+/// The code of a patch whose files cannot be made: their names are too long, or
+/// the box has no room for them.
+pub const CANNOT_BE_LAID_OUT: &str = "patch_cannot_be_laid_out";
+
 /// Why a patch is refused. Each has a stable code for reports.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PatchError {
@@ -162,6 +166,18 @@ pub enum PatchError {
         /// The file.
         path: String,
     },
+    /// A name, a path or the target of a link that no file system takes.
+    #[error("line {line}: {what} has {bytes} bytes, and may have {limit}")]
+    TooLong {
+        /// From 1.
+        line: usize,
+        /// What is too long.
+        what: &'static str,
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be, in bytes.
+        limit: usize,
+    },
     /// A hunk whose counts and lines disagree, or that ends early.
     #[error("line {line}: {what}")]
     Malformed {
@@ -183,6 +199,7 @@ impl PatchError {
             Self::GitDirectory { .. } => "patch_git_directory",
             Self::SymlinkEscape { .. } => "patch_symlink_escape",
             Self::BinaryWithoutContents { .. } => "patch_binary",
+            Self::TooLong { .. } => CANNOT_BE_LAID_OUT,
             Self::Malformed { .. } => "patch_malformed",
         }
     }
@@ -198,6 +215,7 @@ impl PatchError {
             Self::GitDirectory { .. } => "an answer may only change tracked files",
             Self::SymlinkEscape { .. } => "links in an answer must stay inside the repository",
             Self::BinaryWithoutContents { .. } => "make the patch with `git diff --binary`",
+            Self::TooLong { .. } => "names may have 255 bytes, whole paths and targets of links 4095",
             Self::Malformed { .. } => "do not edit hunks by hand; make the patch with `git diff`",
         }
     }
@@ -269,7 +287,11 @@ mod tests {
             (&GOOD.replace("a/x.py", "/etc/x").replace("b/x.py", "/etc/x"), "patch_absolute_path"),
             (&GOOD.replace("x.py", "../x.py"), "patch_parent_path"),
             (&GOOD.replace("x.py", ".git/hooks/x"), "patch_git_directory"),
-            (&GOOD.replace("x.py", "x//y"), "patch_malformed"),
+            (&GOOD.replace("a/x.py", "//etc/x").replace("b/x.py", "//etc/x"), "patch_absolute_path"),
+            (&GOOD.replace("x.py", "./x/../../y"), "patch_parent_path"),
+            (&GOOD.replace("x.py", "/./.git/x"), "patch_git_directory"),
+            (&GOOD.replace("x.py", "x/"), "patch_malformed"),
+            (&GOOD.replace("x.py", "x/."), "patch_malformed"),
             (&GOOD.replace("+c\n", ""), "patch_malformed"),
             (&GOOD.replace("@@ -1,2 +1,2 @@", "@@ what @@"), "patch_malformed"),
             (&GOOD.replace("+++ b/x.py\n", ""), "patch_malformed"),
@@ -278,6 +300,9 @@ mod tests {
                 "patch_malformed",
             ),
             ("diff --git a/x b/x\nBinary files a/x and b/x differ\n", "patch_binary"),
+            (&GOOD.replace("x.py", &"x".repeat(256)), CANNOT_BE_LAID_OUT),
+            (&GOOD.replace("x.py", &("x/".repeat(2048) + "x")), CANNOT_BE_LAID_OUT),
+            (&link(&"x/".repeat(2048)), CANNOT_BE_LAID_OUT),
             (&link("/etc/passwd"), "patch_symlink_escape"),
             (&link("../../x"), "patch_symlink_escape"),
             (
@@ -290,6 +315,9 @@ mod tests {
             assert_eq!(Patch::parse(text).unwrap_err().code(), code, "{text}");
         }
         assert!(Patch::parse(&link("sub/target")).is_ok());
+        assert!(Patch::parse(&link(&"x".repeat(4095))).is_ok());
+        assert!(Patch::parse(&GOOD.replace("x.py", &"x".repeat(255))).is_ok());
+        assert!(Patch::parse(&GOOD.replace("x.py", &("x/".repeat(2047) + "x"))).is_ok());
     }
 
     #[test]
@@ -299,6 +327,37 @@ mod tests {
         assert_eq!(Patch::parse(&text).unwrap().files[0].path(), "ä b.py");
         let text = GOOD.replace("x.py", "a b.py");
         assert_eq!(Patch::parse(&text).unwrap().files[0].path(), "a b.py");
+    }
+
+    #[test]
+    fn parts_that_say_nothing_are_not_there() {
+        let hunk = "@@ -1 +1 @@\n-a\n+b\n";
+        let paths = |text: &str| {
+            let patch = Patch::parse(text).unwrap_or_else(|e| panic!("{e}: {text}"));
+            (patch.files[0].old_path.clone().unwrap(), patch.files[0].path().to_owned())
+        };
+        let same = |name: &str| (name.to_owned(), name.to_owned());
+        for (old, new, name) in [
+            ("./x.py", "./x.py", "x.py"),
+            ("./x.py.orig", "./x.py", "x.py"),
+            ("./x.py", "x.py", "x.py"),
+            ("./d/x.py", "d/x.py", "d/x.py"),
+            (".//./d/x.py", "./d/./x.py", "d/x.py"),
+            ("a/./x.py", "b/./x.py", "x.py"),
+            ("a//x.py", "b//x.py", "x.py"),
+            ("a//x.py", "b/x.py", "x.py"),
+            ("a/d//x.py", "b/d/./x.py", "d/x.py"),
+            ("./a/x.py", "./a/x.py", "a/x.py"),
+            ("\"a/./\\303\\244.py\"", "\"b/./\\303\\244.py\"", "ä.py"),
+        ] {
+            assert_eq!(paths(&format!("--- {old}\n+++ {new}\n{hunk}")), same(name), "{old} {new}");
+            let git = format!("diff --git {old} {new}\n--- {old}\n+++ {new}\n{hunk}");
+            assert_eq!(paths(&git), same(name), "{git}");
+        }
+        let moved = "diff --git a/./o b/d//n\nrename from ./o\nrename to d//n\n";
+        assert_eq!(paths(moved), ("o".to_owned(), "d/n".to_owned()));
+        let mode = "diff --git a//x b//x\nold mode 100644\nnew mode 100755\n";
+        assert_eq!(paths(mode), same("x"));
     }
 
     #[test]

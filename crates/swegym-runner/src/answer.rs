@@ -11,7 +11,8 @@ mod tree;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use swegym_core::{Fault, Instance, Patch};
+use swegym_core::patch::CANNOT_BE_LAID_OUT;
+use swegym_core::{Boundary, Fault, Instance, Patch};
 use swegym_grade::evidence::PatchOutcome;
 use swegym_sandbox::Sandbox;
 
@@ -40,7 +41,7 @@ for name in names:\n\
 pub(crate) enum Laid {
     /// It lies in the working folder, with the hidden tests, as far as it counts.
     Out(Notes),
-    /// It does not apply.
+    /// It does not apply, or what it makes cannot be made in the box.
     Failed(PatchOutcome),
     /// The hidden tests do not apply, in the words of the first way. They are put
     /// on files of the base commit, whatever the answer made of those, so it is
@@ -109,9 +110,10 @@ pub(crate) async fn lay_out(
     let mut notes = Notes::default();
     let mut tree = base.clone();
     if let Some(patch) = answer {
-        let answered = match repository.apply(&base, patch).await? {
-            Ok(tree) => tree,
-            Err(words) => return Ok(Laid::Failed(PatchOutcome::Failed(words))),
+        let answered = match repository.apply(&base, patch).await {
+            Ok(Ok(tree)) => tree,
+            Ok(Err(words)) => return Ok(Laid::Failed(PatchOutcome::Failed(words))),
+            Err(fault) => return not_laid_out(fault, answer),
         };
         let gold = Patch::survey(&instance.gold_patch).ok();
         let (gold, tests) = (touched(gold.as_ref()), touched(hidden.as_ref()));
@@ -126,13 +128,27 @@ pub(crate) async fn lay_out(
         for path in touched(hidden.as_ref()) {
             clear(&mut tree, &path, &base);
         }
-        tree = match repository.apply(&tree, patch).await? {
-            Ok(tree) => tree,
-            Err(words) => return Ok(Laid::TestsFailed(words)),
+        tree = match repository.apply(&tree, patch).await {
+            Ok(Ok(tree)) => tree,
+            Ok(Err(words)) => return Ok(Laid::TestsFailed(words)),
+            Err(fault) => return not_laid_out(fault, answer),
         };
     }
-    repository.lay_out(&base, &tree).await?;
-    Ok(Laid::Out(notes))
+    match repository.lay_out(&base, &tree).await {
+        Ok(()) => Ok(Laid::Out(notes)),
+        Err(fault) => not_laid_out(fault, answer),
+    }
+}
+
+/// Whose doing it is that a tree cannot be made in the box, for its names, its
+/// size, or the time it takes: the answer's where there is one, for without it
+/// the box held the base commit. A box that broke is nobody's.
+fn not_laid_out(fault: Fault, answer: Option<&Patch>) -> Result<Laid, Fault> {
+    if answer.is_none() || fault.boundary != Boundary::Task {
+        return Err(fault);
+    }
+    let hint = "an answer has to fit into the box: change less, with shorter names";
+    Ok(Laid::Failed(PatchOutcome::Refused(CANNOT_BE_LAID_OUT.into(), fault.message, hint.into())))
 }
 
 impl Notes {

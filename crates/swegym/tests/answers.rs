@@ -62,6 +62,17 @@ fn removes(path: &str, text: &str) -> String {
 
 /// The reports of many answers to one instance, by number.
 fn verdicts(gym: &Gym, name: &str, instance: &Value, answers: &[(&str, String)]) -> Vec<Value> {
+    verdicts_with(gym, name, instance, answers, &[])
+}
+
+/// The same with more flags.
+fn verdicts_with(
+    gym: &Gym,
+    name: &str,
+    instance: &Value,
+    answers: &[(&str, String)],
+    more: &[&str],
+) -> Vec<Value> {
     let id = |number: usize| format!("x__odd-{number}");
     let row = |number: usize| {
         let mut row = instance.clone();
@@ -74,7 +85,7 @@ fn verdicts(gym: &Gym, name: &str, instance: &Value, answers: &[(&str, String)])
     gym.write("instances.jsonl", &(0..answers.len()).map(row).collect::<String>());
     gym.write("answers.jsonl", &answers.iter().enumerate().map(answer).collect::<String>());
     let flags = ["--predictions", "answers.jsonl", "--test-timeout", "60", "--out", name];
-    gym.must(&[&["evaluate", "--instances", "instances.jsonl"][..], &flags].concat());
+    gym.must(&[&["evaluate", "--instances", "instances.jsonl"][..], &flags, more].concat());
     let reports = rows(&gym.read(&format!("{name}/reports.jsonl")));
     let of = |number| reports.iter().find(|r| r["instance_id"] == id(number)).unwrap().clone();
     (0..answers.len()).map(of).collect()
@@ -117,6 +128,7 @@ fn right_answers_in_odd_forms_resolve() {
         ("other prefixes", git("", "--src-prefix=i/ --dst-prefix=w/")),
         ("no line for git", plain.clone()),
         ("times after names", plain.replace("/odd.py\n", "/odd.py\t2020-01-01 00:00:00 +0000\n")),
+        ("parts of a path that say nothing", plain.replace("a/odd.py", "./odd.py").replace("b/", ".//./")),
         ("an .orig file", plain.replace("--- a/odd.py", "--- a/odd.py.orig")),
         (
             "in a letter",
@@ -283,6 +295,41 @@ fn answers_that_only_look_right_do_not_resolve() {
             assert_eq!(code, &Value::Null, "{what}\n{report:#}");
         }
     }
+}
+
+#[test]
+fn an_answer_that_cannot_be_laid_out_is_a_report() {
+    let gym = Gym::new();
+    let instance = instance(&gym);
+    let gold = instance["patch"].as_str().unwrap().to_owned();
+    let with = |more: &str| gold.clone() + more;
+    // Git packs zeros into next to nothing.
+    let zeros = git_diff(&gym, "head -c 100M /dev/zero > zeros.bin", "--binary");
+    assert!(zeros.len() < 1 << 20, "{}", zeros.len());
+    // A link is a blob with another mode, and a blob may be binary.
+    let change = "head -c 5000 /dev/zero | tr '\\0' '\\1' > link && printf '\\0' >> link";
+    let link = git_diff(&gym, change, "--binary").replace("100644", "120000");
+    assert!(link.contains("GIT binary patch"), "{link}");
+    let answers = [
+        ("the gold patch", gold.clone()),
+        ("a long name", with(&adds(&format!("{}.py", "x".repeat(300)), "x = 1"))),
+        ("a deep path", with(&adds(&format!("{}x.py", "d/".repeat(2500)), "x = 1"))),
+        ("the gold patch beside the longest path", with(&adds(&format!("{}x", "d/".repeat(2047)), "x = 1"))),
+        ("a long link", with(&links("link", &"x".repeat(5000)))),
+        ("a long link as a binary file", with(&link)),
+        ("a large file", with(&zeros)),
+        ("the gold patch again", gold.clone()),
+    ];
+    let reports = verdicts_with(&gym, "unfit", &instance, &answers, &["--box-disk", "64"]);
+    for ((what, _), report) in answers.iter().zip(&reports) {
+        let fits = what.starts_with("the gold patch");
+        assert_eq!(report["resolved"], fits, "{what}\n{report:#}");
+        let code = if fits { Value::Null } else { json!("patch_cannot_be_laid_out") };
+        assert_eq!(report["reason"]["code"], code, "{what}\n{report:#}");
+        assert!(fits || report["reason"]["boundary"] == "agent", "{what}\n{report:#}");
+    }
+    let report: Value = serde_json::from_str(&gym.read("unfit/report.json")).unwrap();
+    assert_eq!(report["infra_failure_instances"], 0, "{report:#}");
 }
 
 #[test]

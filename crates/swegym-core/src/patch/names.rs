@@ -23,6 +23,28 @@ pub fn is_git_directory(part: &str) -> bool {
     })
 }
 
+/// The longest part of a path that a file system takes, in bytes.
+const NAME_MAX: usize = 255;
+
+/// The longest path, or target of a link, that the kernel takes, in bytes.
+const PATH_MAX: usize = 4095;
+
+/// A name without the parts that say nothing: `.`, and none between two slashes.
+/// The first part stays, for it may be a prefix or the root, and so does the
+/// last, without which a folder would be a file.
+pub(super) fn tidy(name: &[u8]) -> Vec<u8> {
+    let parts: Vec<&[u8]> = name.split(|b| *b == b'/').collect();
+    let last = parts.len() - 1;
+    let says = |(at, part): &(usize, &[u8])| *at == 0 || *at == last || !matches!(*part, b"" | b".");
+    let parts: Vec<&[u8]> = parts.iter().copied().enumerate().filter(says).map(|(_, part)| part).collect();
+    parts.join(&b'/')
+}
+
+/// A tidy name that has no prefix, or none any more: `./x` is `x`.
+pub(super) fn bare(name: Vec<u8>) -> Vec<u8> {
+    name.strip_prefix(b"./").map(<[u8]>::to_vec).unwrap_or(name)
+}
+
 /// Refuses what must not be written to.
 pub(super) fn check(name: &[u8], line: usize) -> Result<(), PatchError> {
     let path = String::from_utf8_lossy(name).into_owned();
@@ -43,6 +65,12 @@ pub(super) fn check(name: &[u8], line: usize) -> Result<(), PatchError> {
             return Err(PatchError::GitDirectory { line, path });
         }
     }
+    if name.len() > PATH_MAX {
+        return Err(PatchError::TooLong { line, what: "a path", bytes: name.len(), limit: PATH_MAX });
+    }
+    if let Some(part) = name.split(|b| *b == b'/').find(|part| part.len() > NAME_MAX) {
+        return Err(PatchError::TooLong { line, what: "a name", bytes: part.len(), limit: NAME_MAX });
+    }
     Ok(())
 }
 
@@ -52,7 +80,7 @@ pub(super) fn check(name: &[u8], line: usize) -> Result<(), PatchError> {
 pub(super) fn without_prefixes(old: &[u8], new: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let strip = |name: &[u8], prefixes: &[&str]| {
         let rest = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix.as_bytes()));
-        rest.unwrap_or(name).to_vec()
+        bare(rest.unwrap_or(name).to_vec())
     };
     let either = ["a/", "b/"];
     if old == new || old == NOWHERE || new == NOWHERE {
@@ -71,7 +99,7 @@ pub(super) fn header_name(text: &str) -> Vec<u8> {
         Some(quoted) => quoted_len(quoted).map(|len| len + 2),
         None => text.find('\t'),
     };
-    unquote(end.map_or(text, |end| &text[..end]))
+    tidy(&unquote(end.map_or(text, |end| &text[..end])))
 }
 
 /// The two names after `diff --git`, with their prefixes. Without quotes they
@@ -83,14 +111,14 @@ pub(super) fn split_git_names(text: &str) -> Option<(Vec<u8>, Vec<u8>)> {
             Some(quoted) => quoted_len(quoted)? + 2,
             None => text.find(" \"")?,
         };
-        return Some((unquote(text.get(..end)?), unquote(text.get(end + 1..)?)));
+        return Some((tidy(&unquote(text.get(..end)?)), tidy(&unquote(text.get(end + 1..)?))));
     }
     let mut halves = text.match_indices(' ').map(|(i, _)| (&text[..i], &text[i + 1..]));
     let (a, b) = halves.find(|(a, b)| match (a.split_once('/'), b.split_once('/')) {
         (Some((_, a)), Some((_, b))) => a == b,
         _ => a == b && !a.is_empty(),
     })?;
-    Some((a.into(), b.into()))
+    Some((tidy(a.as_bytes()), tidy(b.as_bytes())))
 }
 
 /// Bytes up to the quote that ends a quoted name.
@@ -156,7 +184,7 @@ pub(super) fn quote(prefix: &str, name: &[u8]) -> String {
     out + "\""
 }
 
-/// A link is refused when its target leaves the repository or lies in its
+/// A link is refused when its target is too long, leaves the repository or lies in its
 /// `.git`, and so is a file whose parent is a link made by the same patch.
 pub(super) fn refuse_escaping_links(files: &[FilePatch]) -> Result<(), PatchError> {
     let mut links = Vec::new();
@@ -164,6 +192,10 @@ pub(super) fn refuse_escaping_links(files: &[FilePatch]) -> Result<(), PatchErro
         let (line, path) = (file.line, file.path().to_owned());
         let added = file.hunks.iter().flat_map(|h| &h.lines).filter_map(|l| l.strip_prefix('+'));
         let target = added.collect::<Vec<_>>().join("\n");
+        if target.len() > PATH_MAX {
+            let what = "the target of a link";
+            return Err(PatchError::TooLong { line, what, bytes: target.len(), limit: PATH_MAX });
+        }
         if leaves(&path, &target) {
             return Err(PatchError::SymlinkEscape { line, path, target });
         }

@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
             } else if let Some(text) = line.strip_prefix("index ") {
                 self.read_blobs(text, section)?;
             } else if let Some((key, name)) = moved(line) {
-                let name = unquote(name);
+                let name = names::bare(names::tidy(&unquote(name)));
                 match key {
                     "rename from" | "copy from" => section.moved_from = Some(name),
                     _ => section.moved_to = Some(name),

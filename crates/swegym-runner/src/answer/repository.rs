@@ -6,12 +6,13 @@
 //! nothing of a patch is in the working folder before the whole tree is known,
 //! and no `.git` is within reach of it.
 
+use std::io;
 use std::time::Duration;
 
 use swegym_core::{Boundary, Fault, Patch};
 use swegym_sandbox::output::{Keep, Stream};
 use swegym_sandbox::sandbox::SCRATCH;
-use swegym_sandbox::{Command, Execution, Sandbox};
+use swegym_sandbox::{Command, End, Execution, Sandbox, SandboxError};
 
 use super::tree::{Tree, folders, zero_ended};
 use crate::testing::{WORKDIR, last_lines};
@@ -55,6 +56,11 @@ const LAY_OUT: &str = "set -e; rm -f \"$GIT_INDEX_FILE\"; git update-index -z --
 xargs -0 -r rm -f -- < $AT/gone; xargs -0 -r rmdir --ignore-fail-on-non-empty -- < $AT/emptied 2> /dev/null || true; \
 git checkout-index -f -z --stdin < $AT/changed";
 
+/// What git says, or the kernel through it, where it is not the patch that is
+/// wrong but what is there for it: `No space left on device`, and so on.
+const NO_ROOM: [&str; 5] =
+    ["No space left", "quota exceeded", "annot allocate memory", "ut of memory", "File too large"];
+
 /// Takes the repository away: the patches in it are not for the tests to see.
 const CLOSE: &str = "rm -rf \"$AT\"";
 
@@ -75,6 +81,10 @@ impl<'a> Repository<'a> {
     }
 
     /// The tree after a patch; or why it does not apply, in the words of the first way.
+    ///
+    /// # Errors
+    /// Faults of the box; faults of the boundary task where there is no room for
+    /// the patch in it, or no time.
     pub(super) async fn apply(&self, tree: &Tree, patch: &Patch) -> Result<Result<Tree, String>, Fault> {
         let text = patch.to_text();
         if text.is_empty() {
@@ -94,7 +104,7 @@ impl<'a> Repository<'a> {
         let present = names.iter().copied().filter(|name| tree.get(name).is_some());
         self.write("present", &zero_ended(present)).await?;
         let mut done = self.run(&format!("{BEGIN}{EXACT}"), "files").await?;
-        if !done.succeeded() {
+        if !done.succeeded() && !was_stopped(&done) {
             let ends = self.with_line_ends(patch).await?.map(|patch| patch.to_text()).unwrap_or_default();
             self.write("ends", ends.as_bytes()).await?;
             done = self.run(&format!("{BEGIN}{LOOSE}"), "files").await?;
@@ -102,8 +112,11 @@ impl<'a> Repository<'a> {
         if done.succeeded() {
             return Ok(Ok(Tree::read(&done.output.stream(Stream::Stdout))));
         }
-        let said = String::from_utf8_lossy(&done.output.stream(Stream::Stderr)).into_owned();
-        Ok(Err(last_lines(&said, 4)))
+        let said = last_lines(&String::from_utf8_lossy(&done.output.stream(Stream::Stderr)), 4);
+        if was_stopped(&done) || NO_ROOM.iter().any(|words| said.contains(words)) {
+            return Err(failed(&done, "applying a patch"));
+        }
+        Ok(Err(said))
     }
 
     /// The patch with the line ends of the files that it changes, where they differ.
@@ -147,7 +160,12 @@ impl<'a> Repository<'a> {
 
     async fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Fault> {
         let path = format!("{}/{name}", self.folder);
-        self.sandbox.write(&path, bytes, Some(0o644)).await.map_err(|e| e.to_fault())
+        self.sandbox.write(&path, bytes, Some(0o644)).await.map_err(|error| match &error {
+            SandboxError::File { source, .. } if is_no_room(source) => {
+                Fault { boundary: Boundary::Task, code: "limit".into(), ..error.to_fault() }
+            }
+            _ => error.to_fault(),
+        })
     }
 
     /// Runs a script in a folder of the repository, where nothing has attributes.
@@ -197,7 +215,28 @@ fn succeed(done: &Execution, what: &str) -> Result<Vec<u8>, Fault> {
     if done.succeeded() {
         return Ok(done.output.stream(Stream::Stdout));
     }
-    let said = String::from_utf8_lossy(&done.output.stream(Stream::Stderr)).into_owned();
-    let code = if done.limit_hit.is_some() { "limit" } else { "step_failed" };
-    Err(Fault::new(Boundary::Task, code, format!("{what} failed: {}", last_lines(&said, 5))))
+    Err(failed(done, what))
+}
+
+/// Whether a script did not come to its own end.
+fn was_stopped(done: &Execution) -> bool {
+    done.limit_hit.is_some() || !matches!(done.end, End::Exited(_))
+}
+
+/// What a script that did not succeed is recorded as.
+fn failed(done: &Execution, what: &str) -> Fault {
+    let said = last_lines(&String::from_utf8_lossy(&done.output.stream(Stream::Stderr)), 5);
+    let (code, why) = match (done.limit_hit, done.end) {
+        (Some(limit), _) => ("limit", format!("the box's {} limit was hit. ", limit.as_str())),
+        (None, End::TimedOut(_)) => ("limit", "it took too long. ".to_owned()),
+        (None, End::Signalled(signal)) => ("step_failed", format!("it ended by signal {signal}. ")),
+        (None, End::Exited(_)) => ("step_failed", String::new()),
+    };
+    Fault::new(Boundary::Task, code, format!("{what} failed: {why}{said}").trim_end())
+}
+
+/// Whether a file cannot be written because of the box's limits.
+fn is_no_room(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, OutOfMemory, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge | OutOfMemory)
 }
