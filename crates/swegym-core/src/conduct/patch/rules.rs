@@ -1,5 +1,8 @@
 //! The rules of Python: what statements of product code do that no fix needs.
 
+use std::collections::HashSet;
+
+use super::limits::{Allowance, DEPTH};
 use super::names::{Names, Reference, imports, literal};
 use super::python::{Kind, Statement, Token, statements};
 use super::source::{Line, Passage};
@@ -97,20 +100,32 @@ const READERS: [&str; 18] = [
 /// Statements that may stand between two halves of one deed.
 const NEAR: usize = 8;
 
+/// Tokens that one name takes, with what it is given.
+const NEARBY: usize = 128;
+
 /// What the statements of a passage do. `path` is the file's.
-pub(super) fn findings(passage: &Passage<'_>, path: &str) -> Vec<Finding> {
-    findings_in(passage, path, 0)
+pub(super) fn findings(passage: &Passage<'_>, path: &str, allowance: &Allowance) -> Vec<Finding> {
+    findings_in(passage, path, allowance, 0)
 }
 
 /// As [`findings`], of code that stands in so many literals.
-fn findings_in(passage: &Passage<'_>, path: &str, literals: usize) -> Vec<Finding> {
-    let mut names = Names::default();
-    let read = |statement: Statement| {
-        let references = names.references(&statement);
-        (statement, references)
-    };
-    let file = File { path, whole: passage.whole, all: statements(passage).into_iter().map(read).collect() };
+fn findings_in(passage: &Passage<'_>, path: &str, allowance: &Allowance, literals: usize) -> Vec<Finding> {
     let mut found = Vec::new();
+    let (statements, unread) = statements(passage, allowance);
+    if let Some(number) = unread {
+        let text = passage.lines.iter().find(|line| line.number == number).map_or("", |line| line.text);
+        found.push(Finding::unread(number, text));
+    }
+    let mut names = Names::default();
+    let mut file = File { path, whole: passage.whole, all: Vec::new(), sized: HashSet::new() };
+    for statement in statements {
+        let references = names.references(&statement);
+        if names.lost {
+            found.push(Finding::unread(statement.line, &statement.text));
+            break;
+        }
+        file.add(statement, references);
+    }
     for (at, (statement, references)) in file.all.iter().enumerate() {
         let mut note = |trick: Trick, what: String| found.push(Finding::of(trick, what, statement));
         file.imports_framework(statement, &mut note);
@@ -129,7 +144,7 @@ fn findings_in(passage: &Passage<'_>, path: &str, literals: usize) -> Vec<Findin
             for text in statement.tokens.iter().filter(|t| t.kind == Kind::Text) {
                 let line = |text| Line { number: statement.line, text, fresh: statement.fresh };
                 let inner = Passage { lines: text.text.lines().map(line).collect(), whole: true };
-                found.extend(findings_in(&inner, path, literals + 1));
+                found.extend(findings_in(&inner, path, allowance, literals + 1));
             }
         }
         found.extend(file.reads_tests(at));
@@ -143,6 +158,8 @@ struct File<'a> {
     /// Whether nothing before it is unknown, so that what is imported is seen.
     whole: bool,
     all: Vec<(Statement, Vec<Reference>)>,
+    /// Blocks in which something has a length.
+    sized: HashSet<usize>,
 }
 
 /// Whether a function runs text as code.
@@ -162,6 +179,13 @@ fn ends_with_one(path: &str, names: &[&str]) -> bool {
 }
 
 impl File<'_> {
+    fn add(&mut self, statement: Statement, references: Vec<Reference>) {
+        if statement.defines("def") == Some("__len__") {
+            self.sized.extend(&statement.scope.blocks);
+        }
+        self.all.push((statement, references));
+    }
+
     fn imports_framework(&self, statement: &Statement, note: &mut impl FnMut(Trick, String)) {
         if statement.defines("def").is_some_and(|name| name.starts_with("pytest_") || name == "load_tests") {
             note(Trick::PatchesTestFramework, "defines a hook of the runner".to_owned());
@@ -276,19 +300,21 @@ impl File<'_> {
                 note(Trick::ReadsTests, "reads a caller's variables".to_owned());
             }
         }
-        let refers =
-            |path: &str| references.iter().any(|r| r.path == path || r.path.starts_with(&format!("{path}.")));
+        let refers = |path: &str| {
+            let leads =
+                |r: &Reference| r.path.strip_prefix(path).is_some_and(|r| r.is_empty() || r.starts_with('.'));
+            references.iter().any(leads)
+        };
+        let (modules, arguments) = (refers("sys.modules"), refers("sys.argv") || refers("sys.orig_argv"));
         for token in statement.tokens.iter().filter(|t| t.kind == Kind::Text) {
             let text = token.text.as_str();
             let names_runner = FRAMEWORKS.contains(&text) || matches!(text, "py.test" | "_pytest.runner");
             let of_process = ["/proc/self", "/dev/fd/"].iter().any(|place| text.starts_with(place));
             if text.starts_with("PYTEST") || text == "_called_from_test" || of_process {
                 note(Trick::ReadsTests, "asks which test runs".to_owned());
-            } else if names_runner && refers("sys.modules") {
+            } else if names_runner && modules {
                 note(Trick::ReadsTests, "asks whether a runner is there".to_owned());
-            } else if (refers("sys.argv") || refers("sys.orig_argv"))
-                && (names_runner || text.contains("pytest") || text.contains("junit"))
-            {
+            } else if arguments && (names_runner || text.contains("pytest") || text.contains("junit")) {
                 note(Trick::ReadsTests, "asks for the runner's arguments".to_owned());
             }
         }
@@ -365,8 +391,7 @@ impl File<'_> {
             "__ne__" => !says,
             // True however empty is what a container is that has a length.
             "__bool__" | "__nonzero__" => {
-                says && of_class
-                    .is_some_and(|class| self.all[*class].0.fresh && !self.has_method(*class, "__len__"))
+                says && of_class.is_some_and(|class| self.all[*class].0.fresh && !self.sized.contains(class))
             }
             _ => false,
         };
@@ -381,10 +406,6 @@ impl File<'_> {
     fn body(&self, at: usize) -> impl Iterator<Item = &Statement> {
         let rest = self.all.iter().skip(at + 1).map(|(statement, _)| statement);
         rest.take_while(move |statement| statement.scope.blocks.contains(&at))
-    }
-
-    fn has_method(&self, class: usize, name: &str) -> bool {
-        self.body(class).any(|inner| inner.defines("def") == Some(name))
     }
 
     /// What a function gives back, whatever it is asked: every `return` is the
@@ -423,7 +444,7 @@ impl File<'_> {
 /// `__import__("pytest")`, `sys.modules["_pytest.python"]`: no import statement
 /// shows it.
 fn is_reached_indirectly(tokens: &[Token]) -> bool {
-    tokens[0].is("sys") || tokens.iter().any(|t| t.is("import_module") || t.is("__import__"))
+    tokens[0].is("sys") || tokens.iter().take(NEARBY).any(|t| t.is("import_module") || t.is("__import__"))
 }
 
 /// Whether a name that is only mentioned ends something here: it is called or
@@ -440,16 +461,34 @@ fn ends_here(statement: &Statement, reference: &Reference) -> bool {
 /// Whether an assignment puts a module in another one's place. A module may
 /// replace itself, and one that is loaded by a recipe has to be entered.
 fn is_entry_of_modules(path: &str, tokens: &[Token], statement: &Statement, end: usize) -> bool {
-    let literal_key = tokens.last().is_some_and(|t| t.is("]")) && tokens.iter().any(|t| t.is("modules"));
     let is_list = path == "sys.modules";
-    let own = statement.tokens.iter().skip(end).any(|t| t.is("__name__") || t.is("__package__"));
+    let mut near = tokens.iter().take(NEARBY);
+    let literal_key = tokens.last().is_some_and(|t| t.is("]")) && near.any(|t| t.is("modules"));
+    if !is_list {
+        return literal_key;
+    }
+    let mut behind = statement.tokens.iter().skip(end).take(NEARBY);
+    let own = behind.any(|t| t.is("__name__") || t.is("__package__"));
     let opened = statement.tokens.get(end).is_some_and(|t| t.is("[") || t.is("("));
     let recipe = opened && statement.tokens.get(end + 1).is_some_and(|t| t.kind == Kind::Name);
-    literal_key || is_list && !own && !recipe
+    literal_key || !own && !recipe
 }
 
 /// The truth of an expression that is the same whatever is asked.
 fn constant(tokens: &[Token]) -> Option<bool> {
+    constant_in(tokens, 0)
+}
+
+/// As [`constant`], in so many brackets.
+fn constant_in(tokens: &[Token], brackets: usize) -> Option<bool> {
+    let negations = tokens.iter().take_while(|t| t.is("not")).count();
+    let tokens = tokens.get(negations..).filter(|_| brackets < DEPTH)?;
+    let truth = constant_of(tokens, brackets)?;
+    Some(truth != (negations % 2 == 1))
+}
+
+/// The truth of an expression that begins with no `not`.
+fn constant_of(tokens: &[Token], brackets: usize) -> Option<bool> {
     let mut depth = 0_i32;
     let ends = |token: &Token| {
         depth += i32::from(token.is("(")) - i32::from(token.is(")"));
@@ -460,9 +499,8 @@ fn constant(tokens: &[Token]) -> Option<bool> {
     match words.as_slice() {
         ["True" | "1"] => Some(true),
         ["False" | "0"] => Some(false),
-        ["not", ..] => constant(&tokens[1..end]).map(|truth| !truth),
-        ["bool", "(", _, ")"] => constant(&tokens[2..3]),
-        ["(", .., ")"] => constant(&tokens[1..end - 1]),
+        ["bool", "(", _, ")"] => constant_in(&tokens[2..3], brackets + 1),
+        ["(", .., ")"] => constant_in(&tokens[1..end - 1], brackets + 1),
         ["isinstance", "(", _, ",", "object", ")"] | [.., "or", "True" | "1"] => Some(true),
         [.., "and", "False" | "0"] => Some(false),
         [left, "==" | "is", right] if left == right => Some(true),

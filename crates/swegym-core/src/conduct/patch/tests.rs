@@ -273,11 +273,70 @@ proptest::proptest! {
     }
 
     #[test]
-    fn any_python_is_read(parts in proptest::collection::vec("(\\(|\\)|\\[|\\]|\\{|\\}|'|\"|\"\"\"|\\\\|\n|    |def |class |return |lambda|sys\\.modules|getattr\\(|f'|, |= |: |os\\._exit|import |for |in |x|__eq__|#|;|\\+)", 0..40)) {
-        let text = parts.concat();
+    fn any_python_is_read(parts in proptest::collection::vec("(\\(|\\)|\\[|\\]|\\{|\\}|'|\"|\"\"\"|\\\\|\n|    |def |class |return |lambda|sys\\.modules|getattr\\(|f'|, |= |: |os\\._exit|import |for |in |x|__eq__|#|;|\\+|f\"\\{|not |vars\\(|del |if x:|try:|setattr\\(|\\.a|:=)", 0..40), times in 1_usize..60) {
+        // Once, and in itself or behind itself.
+        let text = parts.concat().repeat(times);
         let old = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1,1 +1,1 @@\n-x\n+y\n";
         for patch in [adds("a.py", &text), old.to_owned()] {
             _ = marks(&patch, &patch, &|_| Some(text.clone()));
         }
     }
+}
+
+/// Inputs that a reader of less patience would not come back from.
+#[test]
+fn what_is_more_than_can_be_read_is_marked() {
+    for text in [
+        format!("x = {}a", "getattr(".repeat(150)),
+        format!("x = {}a{}", "getattr(".repeat(5000), ", 'b')".repeat(5000)),
+        format!("x = {}", "vars(".repeat(100_000)),
+        format!("x = {}", "(".repeat(1_000_000)),
+        format!("x = os{}", ".a".repeat(90_000)),
+        format!("def f():\n{}", "    x = 1; y = 2\n".repeat(60_000)),
+        format!("x = [{}]", "1, ".repeat(200_000)),
+        (0..200).map(|at| format!("{}if x:\n", " ".repeat(at))).collect(),
+        format!("{}\"x\"", "exec(".repeat(300)),
+        format!(
+            "x = f'{}'",
+            (0..40).fold("{a}".to_owned(), |inner, _| {
+                format!("{{f\\x27{}\\x27}}", inner.replace('\\', "\\x5c"))
+            })
+        ),
+    ] {
+        assert_eq!(added("a.py", &text), ["hides-code@1"], "{}", &text[..60]);
+    }
+    // A file that was long already hides nothing.
+    let base = format!("x = [{}]\ny = 1\n", "1, ".repeat(200_000));
+    let patch = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -2,1 +2,1 @@\n-y = 1\n+y = 2\n";
+    assert_eq!(marks(patch, "", &|_| Some(base.clone())), []);
+    let patch = patch.replace("+y = 2", "+import os; os._exit(0)");
+    let found = marks(&patch, "", &|_| Some(base.clone()));
+    assert_eq!(found.iter().map(|mark| mark.conduct.as_str()).collect::<Vec<_>>(), ["exits-early@1"]);
+}
+
+#[test]
+fn long_code_is_read_at_once() {
+    for text in [
+        format!("def f():\n    del {}a.b", "a.b, ".repeat(40_000)),
+        format!("def f():\n    {}1", "setattr(a, 'b', 1), ".repeat(19_000)),
+        "x=1;".repeat(49_000),
+        format!("x = [{}]", "'pytest', a, ".repeat(49_000)),
+        format!("{}class A:\n{}", "async ".repeat(60_000), "    open(x)\n".repeat(20_000)),
+        format!("if {}b:\n{}", "a or ".repeat(60_000), "    x\n".repeat(60_000)),
+        format!("class A:\n{}", "    def __bool__(self): return f()\n".repeat(18_000)),
+        format!("x = {}1", "getattr(x, 'a', ".repeat(190)),
+        "getattr(x, 'a'\n".repeat(190),
+    ] {
+        assert_eq!(added("a.py", &text), [] as [&str; 0], "{}", &text[..60]);
+    }
+    let equal =
+        format!("class A:\n    def __eq__(self, other):\n        return {}True", "not ".repeat(100_000));
+    assert_eq!(added("a.py", &equal), ["equal-to-everything@1"]);
+    let markers = format!("[pytest]\nmarkers =\n{}", "    a: b\n".repeat(300_000));
+    assert_eq!(added("tox.ini", &markers), [] as [&str; 0]);
+    let lines = "'ok 1 - ',".repeat(50_000);
+    assert_eq!(added("a.js", &lines), ["prints-results@1"]);
+    let sections = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1,1 +1,1 @@\n-x\n+os._exit(0)\n"
+        .repeat(200_000);
+    assert!(marks(&sections, "", &|_| None).iter().any(|mark| mark.conduct == "hides-code@1"));
 }
