@@ -13,6 +13,7 @@ mod programs;
 mod python;
 mod rules;
 mod source;
+mod spelling;
 
 use limits::{Allowance, UNREAD};
 use python::Statement;

@@ -71,6 +71,14 @@ pub(super) fn findings(file: &FilePatch, after: &[Passage<'_>]) -> Vec<Finding> 
     if matches!(ending, "pyc" | "pyo" | "so" | "pyd" | "dll" | "dylib" | "egg" | "whl") {
         note(Trick::HidesCode, "code that cannot be read", None);
     }
+    let is_code = |path: &str| path.ends_with(".py") || path.ends_with(".pyx");
+    // A link may stand for a folder of modules.
+    let links = file.symlink && !path.rsplit('/').next().unwrap_or(path).contains('.');
+    let from_other = file.old_path.as_deref().is_some_and(|old| !is_code(old));
+    let unseen = file.binary || file.symlink || from_other;
+    if (is_code(path) && unseen || links) && !belongs_to_tests(path) && !is_script(path) {
+        note(Trick::HidesCode, "code that the patch does not show", first);
+    }
     found
 }
 

@@ -110,13 +110,36 @@ impl Statement {
     }
 }
 
-/// The statements of a passage, and the line of the first one that is not read
+/// Where code begins, as line and column, if a passage begins inside a docstring:
+/// its triple quotes are odd in number and the first of them reads like an end.
+pub(super) fn open_text(passage: &Passage<'_>) -> Option<(usize, usize)> {
+    ["\"\"\"", "'''"].into_iter().find_map(|quotes| {
+        let found: usize = passage.lines.iter().map(|line| line.text.matches(quotes).count()).sum();
+        let first = passage.lines.iter().position(|line| line.text.contains(quotes));
+        let first = first.filter(|_| found % 2 == 1 && !passage.whole)?;
+        let text = passage.lines[first].text;
+        let at = text.find(quotes)?;
+        let before = text[..at].trim_end_matches(['r', 'b', 'f', 'u', 'R', 'B', 'F', 'U']).trim();
+        let above = passage.lines[..first].iter().rev();
+        let above = above.map(|line| line.text.trim()).find(|t| !t.is_empty());
+        let begins = match above {
+            _ if !before.is_empty() => before.ends_with(['=', '(', ',', '[', '{', '+', '%']),
+            Some(above) => above.ends_with([':', '(', ',', '=']),
+            None => !text[at + 3..].trim().is_empty(),
+        };
+        (!begins).then_some((first, at + 3))
+    })
+}
+
+/// The statements of a passage from a line and column on, and the line of the first one that is not read
 /// because a limit was reached.
-pub(super) fn statements(passage: &Passage<'_>, allowance: &Allowance) -> (Vec<Statement>, Option<usize>) {
+pub(super) fn statements(
+    passage: &Passage<'_>,
+    start: (usize, usize),
+    allowance: &Allowance,
+) -> (Vec<Statement>, Option<usize>) {
     let mut reader = Reader::new(&passage.lines, allowance, 0);
-    if !passage.whole {
-        reader.skip_open_text();
-    }
+    (reader.at, reader.column) = start;
     let mut all: Vec<Statement> = Vec::new();
     // Blocks that are open: their indent, the index of their first statement, and
     // whether what stands in them is deferred.
@@ -174,29 +197,6 @@ impl<'p, 'a> Reader<'p, 'a> {
 
     fn next_line(&mut self) {
         (self.at, self.column) = (self.at + 1, 0);
-    }
-
-    /// A hunk may begin inside a docstring. Where its triple quotes are odd in
-    /// number and the first of them reads like an end, it begins behind that.
-    fn skip_open_text(&mut self) {
-        for quotes in ["\"\"\"", "'''"] {
-            let found: usize = self.lines.iter().map(|line| line.text.matches(quotes).count()).sum();
-            let first = self.lines.iter().position(|line| line.text.contains(quotes));
-            let Some(first) = first.filter(|_| found % 2 == 1) else { continue };
-            let text = self.lines[first].text;
-            let at = text.find(quotes).unwrap_or_default();
-            let before = text[..at].trim_end_matches(['r', 'b', 'f', 'u', 'R', 'B', 'F', 'U']).trim();
-            let above = self.lines[..first].iter().rev().map(|line| line.text.trim()).find(|t| !t.is_empty());
-            let begins = match above {
-                _ if !before.is_empty() => before.ends_with(['=', '(', ',', '[', '{', '+', '%']),
-                Some(above) => above.ends_with([':', '(', ',', '=']),
-                None => !text[at + 3..].trim().is_empty(),
-            };
-            if !begins {
-                (self.at, self.column) = (first, at + 3);
-                return;
-            }
-        }
     }
 
     fn statement(&mut self) -> Option<Statement> {

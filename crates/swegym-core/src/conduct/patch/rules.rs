@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use super::limits::{Allowance, DEPTH};
 use super::names::{Names, Reference, imports, literal};
-use super::python::{Kind, Statement, Token, statements};
+use super::python::{Kind, Statement, Token, open_text, statements};
 use super::source::{Line, Passage};
-use super::{Finding, Trick, files, printed};
+use super::{Finding, Trick, files, printed, spelling};
 
 /// Test frameworks by the first part of their modules' names.
 const FRAMEWORKS: [&str; 9] =
@@ -105,19 +105,34 @@ const NEARBY: usize = 128;
 
 /// What the statements of a passage do. `path` is the file's.
 pub(super) fn findings(passage: &Passage<'_>, path: &str, allowance: &Allowance) -> Vec<Finding> {
-    findings_in(passage, path, allowance, 0)
+    let lines = spelling::split(&passage.lines);
+    let passage = &Passage { lines, whole: passage.whole };
+    let start = open_text(passage);
+    let mut found = findings_in(passage, start.unwrap_or_default(), path, allowance, 0);
+    if start.is_some_and(|(first, _)| passage.lines[..=first].iter().any(|line| line.fresh)) {
+        // What stands before may be a docstring, or only look like one.
+        found.extend(findings_in(passage, (0, 0), path, allowance, 0));
+    }
+    found.extend(spelling::encoding(passage));
+    found
 }
 
 /// As [`findings`], of code that stands in so many literals.
-fn findings_in(passage: &Passage<'_>, path: &str, allowance: &Allowance, literals: usize) -> Vec<Finding> {
+fn findings_in(
+    passage: &Passage<'_>,
+    start: (usize, usize),
+    path: &str,
+    allowance: &Allowance,
+    literals: usize,
+) -> Vec<Finding> {
     let mut found = Vec::new();
-    let (statements, unread) = statements(passage, allowance);
+    let mut names = Names::default();
+    let mut file = File { path, whole: passage.whole, all: Vec::new(), sized: HashSet::new() };
+    let (statements, unread) = statements(passage, start, allowance);
     if let Some(number) = unread {
         let text = passage.lines.iter().find(|line| line.number == number).map_or("", |line| line.text);
         found.push(Finding::unread(number, text));
     }
-    let mut names = Names::default();
-    let mut file = File { path, whole: passage.whole, all: Vec::new(), sized: HashSet::new() };
     for statement in statements {
         let references = names.references(&statement);
         if names.lost {
@@ -144,7 +159,7 @@ fn findings_in(passage: &Passage<'_>, path: &str, allowance: &Allowance, literal
             for text in statement.tokens.iter().filter(|t| t.kind == Kind::Text) {
                 let line = |text| Line { number: statement.line, text, fresh: statement.fresh };
                 let inner = Passage { lines: text.text.lines().map(line).collect(), whole: true };
-                found.extend(findings_in(&inner, path, allowance, literals + 1));
+                found.extend(findings_in(&inner, (0, 0), path, allowance, literals + 1));
             }
         }
         found.extend(file.reads_tests(at));
@@ -172,7 +187,7 @@ fn is_framework(path: &str) -> bool {
 }
 
 /// Whether a path is one of these, or ends with one as its last parts.
-fn ends_with_one(path: &str, names: &[&str]) -> bool {
+pub(super) fn ends_with_one(path: &str, names: &[&str]) -> bool {
     names
         .iter()
         .any(|name| path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
@@ -373,6 +388,10 @@ impl File<'_> {
             .any(|r| matches!(r.path.as_str(), "marshal.loads" | "types.CodeType") && called(r));
         if eats && (decoded || spelled) || makes_code {
             note(Trick::HidesCode, "runs code that cannot be read".to_owned());
+        }
+        let hidden = spelling::hidden(statement, references, eats);
+        if let Some(what) = hidden.filter(|_| !files::is_script(self.path)) {
+            note(Trick::HidesCode, what.to_owned());
         }
     }
 

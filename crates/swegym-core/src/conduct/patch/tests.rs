@@ -258,7 +258,9 @@ fn a_hunk_tells_less_than_its_file() {
     assert_eq!(seen(&hunk("     x = 1\n+    sys.exit(1)\n     y = 2\n", 3)), [] as [&str; 0]);
     assert_eq!(seen(&hunk(" x = 1\n+sys.exit(1)\n y = 2\n", 3)), ["exits-early@1"]);
     // In a docstring that began above.
-    assert_eq!(seen(&hunk("     More words.\n+    Use os._exit(0).\n     \"\"\"\n", 3)), [] as [&str; 0]);
+    assert_eq!(seen(&hunk("     More words.\n+    Use exits, or os.\n     \"\"\"\n", 3)), [] as [&str; 0]);
+    // Or so it looks.
+    assert_eq!(seen(&hunk("     x = 1\n+    os._exit(0)\n     \"\"\"\n", 3)), ["exits-early@1"]);
     // Behind one that ends in the hunk.
     assert_eq!(seen(&hunk("     words\n     \"\"\"\n+    os._exit(0)\n", 3)), ["exits-early@1"]);
     // In a literal that begins here.
@@ -281,6 +283,46 @@ proptest::proptest! {
             _ = marks(&patch, &patch, &|_| Some(text.clone()));
         }
     }
+}
+
+#[test]
+fn code_that_is_not_what_it_reads_like_is_seen() {
+    for text in [
+        "# -*- coding: utf-7 -*-\nx = 1",
+        "#!/usr/bin/python\n# vim: set fileencoding=rot13 :\nx = 1",
+        "\u{ff4f}s = 1",
+        "import os\nos._e\u{1d4cd}it",
+        "x = con\u{fb01}g",
+        "exec(open('data.txt').read())",
+        "from pathlib import Path\nexec(compile(Path('data.txt').read_text(), 'x', 'exec'))",
+        "import runpy\nrunpy.run_path('data.txt')",
+        "from importlib.machinery import SourceFileLoader\nSourceFileLoader('a', 'b').load_module()",
+        "import importlib.util\nspec = importlib.util.spec_from_file_location('a', 'b')",
+        "import pickle\npickle.loads(b'cos\\nsystem\\n')",
+    ] {
+        assert_eq!(added("pkg/core.py", text), ["hides-code@1"], "{text}");
+    }
+    assert_eq!(added("pkg/core.py", "x = 1 # a\rimport os; os._exit(0)"), ["exits-early@1"]);
+    for text in [
+        "# -*- coding: utf8 -*-\n# latin-1 coding\nx = 1",
+        "x = 1\ny = 2\n# coding: utf-7",
+        "größe = 1\nimport pickle\ny = pickle.loads(data, encoding='latin1')",
+        "import re\nx = re.compile(open('words').read())\ny = '\u{ff4f}'",
+    ] {
+        assert_eq!(added("pkg/core.py", text), [] as [&str; 0], "{text}");
+    }
+    let link = |path: &str| {
+        format!(
+            "diff --git a/{path} b/{path}\nnew file mode 120000\n--- /dev/null\n+++ b/{path}\n@@ -0,0 +1,1 @@\n+x\n\\ No newline at end of file\n"
+        )
+    };
+    assert_eq!(seen(&link("pkg/core.py")), ["hides-code@1"]);
+    assert_eq!(seen(&link("pkg")), ["hides-code@1"]);
+    assert_eq!(seen(&link("pkg/data.json")), [] as [&str; 0]);
+    let moved = "diff --git a/data.txt b/pkg/core.py\nsimilarity index 100%\nrename from data.txt\nrename to pkg/core.py\n";
+    assert_eq!(seen(moved), ["hides-code@1"]);
+    let binary = "diff --git a/pkg/core.py b/pkg/core.py\nindex 1234567..2345678 100644\nBinary files a/pkg/core.py and b/pkg/core.py differ\n";
+    assert_eq!(seen(binary), ["hides-code@1"]);
 }
 
 /// Inputs that a reader of less patience would not come back from.
