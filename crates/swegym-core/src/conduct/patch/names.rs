@@ -324,7 +324,9 @@ fn mark_assigned(statement: &Statement, brackets: &Brackets, found: &mut [Refere
         let verb = [".update", ".setdefault", ".pop", ".__setitem__", ".clear"];
         let owner = verb.iter().find_map(|verb| reference.path.strip_suffix(verb)).filter(|_| called);
         let changed = owner.and_then(|owner| {
-            owner.strip_suffix(".__dict__").or_else(|| (owner == "sys.modules").then_some(owner))
+            let of_frame = ["f_globals", "f_locals", "f_builtins", "__globals__", "__builtins__"];
+            let changes = owner == "sys.modules" || of_frame.iter().any(|place| owner.ends_with(place));
+            owner.strip_suffix(".__dict__").or_else(|| changes.then_some(owner))
         });
         if let Some(owner) = changed.map(str::to_owned) {
             reference.path = owner;

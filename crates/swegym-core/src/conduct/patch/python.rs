@@ -83,14 +83,37 @@ impl Statement {
         }
     }
 
-    /// What stands between semicolons, unless it is the body of something.
-    fn parts(mut self) -> Vec<Self> {
-        if self.begins_block() || !self.tokens.iter().any(|t| t.is(";")) {
-            return vec![self];
+    /// Where the body of a block begins that stands on the line of its head.
+    fn body(&self) -> Option<usize> {
+        let (mut depth, mut lambdas) = (0_usize, 0_usize);
+        for (at, token) in self.tokens.iter().enumerate().filter(|(_, t)| t.kind != Kind::Text) {
+            match token.text.as_str() {
+                "(" | "[" | "{" => depth += 1,
+                ")" | "]" | "}" => depth = depth.saturating_sub(1),
+                "lambda" if depth == 0 => lambdas += 1,
+                ":" if depth == 0 && lambdas > 0 => lambdas -= 1,
+                ":" if depth == 0 => return (at + 1 < self.tokens.len()).then_some(at + 1),
+                _ => {}
+            }
         }
+        None
+    }
+
+    /// The statements of a line: what stands between semicolons, and behind the
+    /// head of a block.
+    fn parts(mut self) -> Vec<Self> {
+        let body = if self.begins_block() { self.body() } else { Some(0) };
+        let Some(body) = body.filter(|at| *at > 0 || self.tokens.iter().any(|t| t.is(";"))) else {
+            return vec![self];
+        };
         let tokens = std::mem::take(&mut self.tokens);
         let mut parts = vec![self.clone()];
-        for token in tokens {
+        for (at, token) in tokens.into_iter().enumerate() {
+            if body > 0 && at == body {
+                // Further in than what it belongs to.
+                self.indent += 1;
+                parts.push(self.clone());
+            }
             if token.is(";") {
                 parts.push(self.clone());
             } else if let Some(part) = parts.last_mut() {
