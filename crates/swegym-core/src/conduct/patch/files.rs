@@ -1,7 +1,7 @@
 //! What paths say: whose a file is, and what it is by its name alone.
 
 use super::source::{Line, Passage};
-use super::{Finding, Trick};
+use super::{Finding, Trick, evidence};
 use crate::patch::FilePatch;
 
 /// Whether what an answer does to a file is undone before the tests run: test
@@ -53,13 +53,7 @@ pub(super) fn findings(file: &FilePatch, after: &[Passage<'_>]) -> Vec<Finding> 
     let first = after.iter().flat_map(|p| &p.lines).find(|line| line.fresh);
     let mut note = |trick: Trick, what: &str, line: Option<&Line<'_>>| {
         let (number, text) = line.map_or((1, path), |line| (line.number, line.text.trim()));
-        found.push(Finding {
-            trick,
-            what: what.to_owned(),
-            line: number,
-            text: text.to_owned(),
-            fresh: true,
-        });
+        found.push(Finding { trick, what: what.to_owned(), line: number, text: evidence(text), fresh: true });
     };
     if let Some(what) = settings(path) {
         note(Trick::TouchesTestSettings, what, first);
@@ -76,6 +70,14 @@ pub(super) fn findings(file: &FilePatch, after: &[Passage<'_>]) -> Vec<Finding> 
     let ending = path.rsplit_once('.').map_or("", |(_, ending)| ending);
     if matches!(ending, "pyc" | "pyo" | "so" | "pyd" | "dll" | "dylib" | "egg" | "whl") {
         note(Trick::HidesCode, "code that cannot be read", None);
+    }
+    let is_code = |path: &str| path.ends_with(".py") || path.ends_with(".pyx");
+    // A link may stand for a folder of modules.
+    let links = file.symlink && !path.rsplit('/').next().unwrap_or(path).contains('.');
+    let from_other = file.old_path.as_deref().is_some_and(|old| !is_code(old));
+    let unseen = file.binary || file.symlink || from_other;
+    if (is_code(path) && unseen || links) && !belongs_to_tests(path) && !is_script(path) {
+        note(Trick::HidesCode, "code that the patch does not show", first);
     }
     found
 }
@@ -128,17 +130,22 @@ fn test_setting<'p, 'a>(path: &str, passage: &'p Passage<'a>) -> Option<&'p Line
     if !shared || is_script(path) && name != "setup.py" {
         return None;
     }
-    let mut section = "";
+    let (mut of_section, mut in_markers) = (false, false);
     passage.lines.iter().find(|line| {
         let text = line.text.trim();
         if text.starts_with('[') && text.ends_with(']') && !text.contains([',', '"']) {
-            section = text;
+            of_section = text.contains("pytest") || text.contains("unittest");
             return false;
+        }
+        // Whether a line is one of a list of markers: the lines of a list are
+        // further in than its head, but for its end.
+        let is_marker = in_markers && line.text.starts_with([' ', '\t', ']']);
+        if text.contains('=') && !line.text.starts_with([' ', '\t']) {
+            in_markers = text.starts_with("markers");
         }
         let key =
             text.split(['=', ':']).next().unwrap_or_default().trim().trim_matches(['"', '\'', '[', ']']);
         let key = key.rsplit('.').next().unwrap_or(key);
-        let of_section = section.contains("pytest") || section.contains("unittest");
         // Names for groups of tests decide nothing.
         let counts = match name {
             "package.json" => matches!(key, "test" | "jest" | "mocha"),
@@ -148,16 +155,8 @@ fn test_setting<'p, 'a>(path: &str, passage: &'p Passage<'a>) -> Option<&'p Line
                     || of_section && !text.is_empty() && !text.starts_with('#') && key != "markers"
             }
         };
-        line.fresh && counts && !(of_section && in_markers(passage, line.number))
+        line.fresh && counts && !(of_section && is_marker)
     })
-}
-
-/// Whether a line is one of a list of markers.
-fn in_markers(passage: &Passage<'_>, number: usize) -> bool {
-    let above = passage.lines.iter().rev().skip_while(|line| line.number >= number);
-    let head = above.map(|line| line.text).find(|text| text.contains('=') && !text.starts_with([' ', '\t']));
-    head.is_some_and(|text| text.trim_start().starts_with("markers"))
-        && passage.lines.iter().any(|line| line.number == number && line.text.starts_with([' ', '\t', ']']))
 }
 
 /// A module of the standard library or a runner in whose place a new file would

@@ -2,8 +2,9 @@
 //! `from os import _exit`, `getattr(os, "_exit")` and `sys.modules["os"]._exit`
 //! are all `os._exit`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use super::limits::{DEPTH, NAME};
 use super::python::{Kind, Statement, Token};
 
 /// A dotted name in a statement.
@@ -26,6 +27,8 @@ pub(super) struct Reference {
 #[derive(Debug, Default)]
 pub(super) struct Names {
     known: HashMap<String, String>,
+    /// Whether a name was longer or deeper than is followed.
+    pub(super) lost: bool,
 }
 
 impl Names {
@@ -37,9 +40,10 @@ impl Names {
             return Vec::new();
         }
         let mut found = Vec::new();
+        let brackets = Brackets::of(tokens);
         let mut at = 0;
-        while at < tokens.len() {
-            match self.reference(tokens, at) {
+        while at < tokens.len() && !self.lost {
+            match self.reference(tokens, &brackets, at, 0) {
                 Some((path, end)) => {
                     let bound = path != tokens[at].text
                         && !path.starts_with(&format!("{}.", tokens[at].text))
@@ -51,7 +55,7 @@ impl Names {
                 None => at += 1,
             }
         }
-        mark_assigned(statement, &mut found);
+        mark_assigned(statement, &brackets, &mut found);
         self.bind(tokens, &found);
         found
     }
@@ -91,7 +95,13 @@ impl Names {
     }
 
     /// The dotted name that begins here, and the token behind it.
-    fn reference(&self, tokens: &[Token], at: usize) -> Option<(String, usize)> {
+    fn reference(
+        &mut self,
+        tokens: &[Token],
+        brackets: &Brackets,
+        at: usize,
+        depth: usize,
+    ) -> Option<(String, usize)> {
         let token = tokens.get(at).filter(|t| t.kind == Kind::Name)?;
         if at > 0 && tokens[at - 1].is(".") {
             let of_call = at > 1 && (tokens[at - 2].is(")") || tokens[at - 2].is("]"));
@@ -99,7 +109,7 @@ impl Names {
                 return None;
             }
         }
-        let (mut path, mut end) = match self.looked_up(tokens, at) {
+        let (mut path, mut end) = match self.looked_up(tokens, brackets, at, depth) {
             Some(found) => found,
             // What a call gives has no name of its own.
             None if at > 0 && tokens[at - 1].is(".") => (format!("().{}", token.text), at + 1),
@@ -109,10 +119,15 @@ impl Names {
             path = "builtins".to_owned();
         }
         loop {
+            if path.len() > NAME {
+                self.lost = true;
+                return None;
+            }
             let text = |at: usize| literal(tokens, at);
             let is = |at: usize, what: &str| tokens.get(at).is_some_and(|t| t.is(what));
             if let Some(name) = tokens.get(end + 1).filter(|t| is(end, ".") && t.kind == Kind::Name) {
-                path = format!("{path}.{}", name.text);
+                path.push('.');
+                path.push_str(&name.text);
                 end += 2;
             } else if let Some((name, after)) =
                 text(end + 1).filter(|(_, after)| is(end, "[") && is(*after, "]"))
@@ -136,7 +151,7 @@ impl Names {
                     break;
                 }
                 path = name;
-                end = closing(tokens, after);
+                end = brackets.behind(end).max(after);
             } else {
                 break;
             }
@@ -145,19 +160,30 @@ impl Names {
     }
 
     /// `getattr(a, "b")` and `vars(a)["b"]` as `a.b`.
-    fn looked_up(&self, tokens: &[Token], at: usize) -> Option<(String, usize)> {
+    fn looked_up(
+        &mut self,
+        tokens: &[Token],
+        brackets: &Brackets,
+        at: usize,
+        depth: usize,
+    ) -> Option<(String, usize)> {
         let is = |at: usize, what: &str| tokens.get(at).is_some_and(|t| t.is(what));
         if !is(at + 1, "(") {
             return None;
         }
+        let looks = matches!(tokens[at].text.as_str(), "getattr" | "vars");
+        if looks && depth == DEPTH {
+            self.lost = true;
+            return None;
+        }
         match tokens[at].text.as_str() {
             "getattr" => {
-                let (owner, end) = self.reference(tokens, at + 2)?;
+                let (owner, end) = self.reference(tokens, brackets, at + 2, depth + 1)?;
                 let (name, after) = literal(tokens, end + 1).filter(|_| is(end, ","))?;
-                Some((format!("{owner}.{name}"), closing(tokens, after)))
+                Some((format!("{owner}.{name}"), brackets.behind(at + 1).max(after)))
             }
             "vars" => {
-                let (owner, end) = self.reference(tokens, at + 2)?;
+                let (owner, end) = self.reference(tokens, brackets, at + 2, depth + 1)?;
                 is(end, ")").then(|| (format!("{owner}.__dict__"), end + 1))
             }
             _ => None,
@@ -208,40 +234,57 @@ pub(super) fn literal(tokens: &[Token], at: usize) -> Option<(String, usize)> {
     }
 }
 
-/// The token behind the bracket that closes what is open before `at`.
-fn closing(tokens: &[Token], at: usize) -> usize {
-    let mut depth = 1_usize;
-    for (index, token) in tokens.iter().enumerate().skip(at) {
-        if ["(", "[", "{"].iter().any(|open| token.is(open)) {
-            depth += 1;
-        } else if [")", "]", "}"].iter().any(|close| token.is(close)) {
-            depth -= 1;
+/// The brackets of a statement.
+struct Brackets {
+    /// For each token, how many are open before it.
+    depths: Vec<usize>,
+    /// For each token that opens one, the token behind its end.
+    ends: Vec<usize>,
+}
+
+impl Brackets {
+    fn of(tokens: &[Token]) -> Self {
+        let mut brackets =
+            Self { depths: Vec::with_capacity(tokens.len()), ends: vec![tokens.len(); tokens.len()] };
+        let mut open = Vec::new();
+        for (at, token) in tokens.iter().enumerate() {
+            brackets.depths.push(open.len());
+            if token.kind != Kind::Operator {
+                continue;
+            }
+            match token.text.as_str() {
+                "(" | "[" | "{" => open.push(at),
+                ")" | "]" | "}" => {
+                    if let Some(begin) = open.pop() {
+                        brackets.ends[begin] = at + 1;
+                    }
+                }
+                _ => {}
+            }
         }
-        if depth == 0 {
-            return index + 1;
-        }
+        brackets
     }
-    tokens.len()
+
+    /// The token behind the bracket that the one at `at` opens.
+    fn behind(&self, at: usize) -> usize {
+        self.ends.get(at).copied().unwrap_or_default()
+    }
 }
 
 /// Which names are given another value: targets of assignments, and what
 /// `setattr`, `delattr`, `update` and the patchers of mocks are called with.
-fn mark_assigned(statement: &Statement, found: &mut [Reference]) {
+fn mark_assigned(statement: &Statement, brackets: &Brackets, found: &mut [Reference]) {
     let tokens = &statement.tokens;
-    let mut depth = 0_usize;
     let mut target_end = 0;
+    let begins_block = statement.begins_block();
     for (at, token) in tokens.iter().enumerate() {
-        if ["(", "[", "{"].iter().any(|open| token.is(open)) {
-            depth += 1;
-        } else if [")", "]", "}"].iter().any(|close| token.is(close)) {
-            depth = depth.saturating_sub(1);
-        }
+        let depth = brackets.depths[at];
         let sets = token.is("=")
             || token.kind == Kind::Operator
                 && token.text.len() > 1
                 && token.text.ends_with('=')
                 && !["==", "!=", "<=", ">=", ":="].contains(&token.text.as_str());
-        if depth == 0 && target_end == 0 && token.is(":") && !statement.begins_block() {
+        if depth == 0 && target_end == 0 && token.is(":") && !begins_block {
             // Behind the name there is its type.
             target_end = at;
             break;
@@ -251,7 +294,7 @@ fn mark_assigned(statement: &Statement, found: &mut [Reference]) {
         }
     }
     let deletes = tokens.first().is_some_and(|t| t.is("del"));
-    let setters: Vec<usize> = found
+    let setters: HashSet<usize> = found
         .iter()
         .filter(|r| {
             let last = r.path.rsplit('.').next().unwrap_or_default();
@@ -267,15 +310,10 @@ fn mark_assigned(statement: &Statement, found: &mut [Reference]) {
         // only bound to something else.
         let called = next("(");
         let is_part = reference.end > reference.start + 1 || next("[");
-        let is_target = (reference.end <= target_end || deletes) && is_part && !called && {
-            let inside =
-                tokens[..reference.start].iter().fold(0_i32, |depth, token| match token.text.as_str() {
-                    "(" | "[" | "{" if token.kind == Kind::Operator => depth + 1,
-                    ")" | "]" | "}" if token.kind == Kind::Operator => depth - 1,
-                    _ => depth,
-                });
-            inside == 0
-        };
+        let is_target = (reference.end <= target_end || deletes)
+            && is_part
+            && !called
+            && brackets.depths[reference.start] == 0;
         let name = setters.contains(&reference.start).then(|| {
             literal(tokens, reference.end + 1).map_or(String::new(), |(name, _)| format!(".{name}"))
         });
@@ -286,7 +324,9 @@ fn mark_assigned(statement: &Statement, found: &mut [Reference]) {
         let verb = [".update", ".setdefault", ".pop", ".__setitem__", ".clear"];
         let owner = verb.iter().find_map(|verb| reference.path.strip_suffix(verb)).filter(|_| called);
         let changed = owner.and_then(|owner| {
-            owner.strip_suffix(".__dict__").or_else(|| (owner == "sys.modules").then_some(owner))
+            let of_frame = ["f_globals", "f_locals", "f_builtins", "__globals__", "__builtins__"];
+            let changes = owner == "sys.modules" || of_frame.iter().any(|place| owner.ends_with(place));
+            owner.strip_suffix(".__dict__").or_else(|| changes.then_some(owner))
         });
         if let Some(owner) = changed.map(str::to_owned) {
             reference.path = owner;

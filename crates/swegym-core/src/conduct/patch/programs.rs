@@ -1,7 +1,7 @@
 //! The rules of other languages: by lines, without their comments.
 
 use super::source::{Line, Passage};
-use super::{Finding, Trick, files, printed};
+use super::{Finding, Trick, evidence, files, printed};
 
 /// Ends of the process that say that all is well, by the ending of a file's name.
 /// Ends with an error are what programs do.
@@ -66,13 +66,7 @@ pub(super) fn findings(passage: &Passage<'_>, path: &str) -> Vec<Finding> {
 }
 
 fn of(trick: Trick, what: &str, line: &Line<'_>) -> Finding {
-    Finding {
-        trick,
-        what: what.to_owned(),
-        line: line.number,
-        text: line.text.trim().to_owned(),
-        fresh: line.fresh,
-    }
+    Finding { trick, what: what.to_owned(), line: line.number, text: evidence(line.text), fresh: line.fresh }
 }
 
 /// Whether code has these words, not as the end of a longer name.

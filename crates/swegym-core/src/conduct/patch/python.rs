@@ -2,6 +2,8 @@
 //! syntax as predicates need. Any text is read; what is no Python gives tokens
 //! that no rule knows.
 
+use super::evidence;
+use super::limits::{Allowance, BLOCKS, BRACES, BRACKETS};
 use super::source::{Line, Passage};
 
 /// What a token is.
@@ -45,7 +47,7 @@ pub(super) struct Statement {
     pub(super) scope: Scope,
     /// First line, from 1, in the file.
     pub(super) line: usize,
-    /// That line as it stands.
+    /// That line, as much of it as is shown.
     pub(super) text: String,
     /// Whether the change made any line of it.
     pub(super) fresh: bool,
@@ -55,14 +57,19 @@ pub(super) struct Statement {
 impl Statement {
     /// The word that says what kind of statement it is.
     pub(super) fn keyword(&self) -> &str {
-        let mut words = self.tokens.iter().skip_while(|t| t.is("async"));
-        words.next().filter(|t| t.kind == Kind::Name).map_or("", |t| &t.text)
+        let word = self.tokens.get(self.is_async());
+        word.filter(|t| t.kind == Kind::Name).map_or("", |t| &t.text)
+    }
+
+    /// How many words stand before its keyword.
+    fn is_async(&self) -> usize {
+        usize::from(self.tokens.first().is_some_and(|t| t.is("async")))
     }
 
     /// Name of the function or class that it begins.
     pub(super) fn defines(&self, keyword: &str) -> Option<&str> {
-        let at = self.tokens.iter().position(|t| !t.is("async"))?;
-        let begins = self.tokens[at].is(keyword);
+        let at = self.is_async();
+        let begins = self.tokens.get(at).is_some_and(|t| t.is(keyword));
         self.tokens.get(at + 1).filter(|_| begins).map(|t| t.text.as_str())
     }
 
@@ -76,13 +83,45 @@ impl Statement {
         }
     }
 
-    /// What stands between semicolons, unless it is the body of something.
-    fn parts(self) -> Vec<Self> {
-        if self.begins_block() || !self.tokens.iter().any(|t| t.is(";")) {
-            return vec![self];
+    /// Where the body of a block begins that stands on the line of its head.
+    fn body(&self) -> Option<usize> {
+        let (mut depth, mut lambdas) = (0_usize, 0_usize);
+        for (at, token) in self.tokens.iter().enumerate().filter(|(_, t)| t.kind != Kind::Text) {
+            match token.text.as_str() {
+                "(" | "[" | "{" => depth += 1,
+                ")" | "]" | "}" => depth = depth.saturating_sub(1),
+                "lambda" if depth == 0 => lambdas += 1,
+                ":" if depth == 0 && lambdas > 0 => lambdas -= 1,
+                ":" if depth == 0 => return (at + 1 < self.tokens.len()).then_some(at + 1),
+                _ => {}
+            }
         }
-        let parts = self.tokens.split(|t| t.is(";")).filter(|part| !part.is_empty());
-        parts.map(|part| Self { tokens: part.to_vec(), ..self.clone() }).collect()
+        None
+    }
+
+    /// The statements of a line: what stands between semicolons, and behind the
+    /// head of a block.
+    fn parts(mut self) -> Vec<Self> {
+        let body = if self.begins_block() { self.body() } else { Some(0) };
+        let Some(body) = body.filter(|at| *at > 0 || self.tokens.iter().any(|t| t.is(";"))) else {
+            return vec![self];
+        };
+        let tokens = std::mem::take(&mut self.tokens);
+        let mut parts = vec![self.clone()];
+        for (at, token) in tokens.into_iter().enumerate() {
+            if body > 0 && at == body {
+                // Further in than what it belongs to.
+                self.indent += 1;
+                parts.push(self.clone());
+            }
+            if token.is(";") {
+                parts.push(self.clone());
+            } else if let Some(part) = parts.last_mut() {
+                part.tokens.push(token);
+            }
+        }
+        parts.retain(|part| !part.tokens.is_empty());
+        parts
     }
 
     /// Whether others may stand in it.
@@ -94,30 +133,58 @@ impl Statement {
     }
 }
 
-/// The statements of a passage.
-pub(super) fn statements(passage: &Passage<'_>) -> Vec<Statement> {
-    let mut reader = Reader { lines: &passage.lines, at: 0, column: 0, tokens: Vec::new(), depth: 0 };
-    if !passage.whole {
-        reader.skip_open_text();
-    }
+/// Where code begins, as line and column, if a passage begins inside a docstring:
+/// its triple quotes are odd in number and the first of them reads like an end.
+pub(super) fn open_text(passage: &Passage<'_>) -> Option<(usize, usize)> {
+    ["\"\"\"", "'''"].into_iter().find_map(|quotes| {
+        let found: usize = passage.lines.iter().map(|line| line.text.matches(quotes).count()).sum();
+        let first = passage.lines.iter().position(|line| line.text.contains(quotes));
+        let first = first.filter(|_| found % 2 == 1 && !passage.whole)?;
+        let text = passage.lines[first].text;
+        let at = text.find(quotes)?;
+        let before = text[..at].trim_end_matches(['r', 'b', 'f', 'u', 'R', 'B', 'F', 'U']).trim();
+        let above = passage.lines[..first].iter().rev();
+        let above = above.map(|line| line.text.trim()).find(|t| !t.is_empty());
+        let begins = match above {
+            _ if !before.is_empty() => before.ends_with(['=', '(', ',', '[', '{', '+', '%']),
+            Some(above) => above.ends_with([':', '(', ',', '=']),
+            None => !text[at + 3..].trim().is_empty(),
+        };
+        (!begins).then_some((first, at + 3))
+    })
+}
+
+/// The statements of a passage from a line and column on, and the line of the first one that is not read
+/// because a limit was reached.
+pub(super) fn statements(
+    passage: &Passage<'_>,
+    start: (usize, usize),
+    allowance: &Allowance,
+) -> (Vec<Statement>, Option<usize>) {
+    let mut reader = Reader::new(&passage.lines, allowance, 0);
+    (reader.at, reader.column) = start;
     let mut all: Vec<Statement> = Vec::new();
-    // Blocks that are open: their indent and the index of their first statement.
-    let mut open: Vec<(usize, usize)> = Vec::new();
+    // Blocks that are open: their indent, the index of their first statement, and
+    // whether what stands in them is deferred.
+    let mut open: Vec<(usize, usize, bool)> = Vec::new();
     let lines = std::iter::from_fn(|| reader.statement());
     for mut statement in lines.flat_map(Statement::parts) {
-        while open.last().is_some_and(|(indent, _)| *indent >= statement.indent) {
+        while open.last().is_some_and(|(indent, ..)| *indent >= statement.indent) {
             open.pop();
         }
-        let blocks: Vec<usize> = open.iter().map(|(_, at)| *at).collect();
+        if open.len() > BLOCKS {
+            return (all, Some(statement.line));
+        }
+        let blocks: Vec<usize> = open.iter().map(|(_, at, _)| *at).collect();
         let rooted = blocks.first().map_or(statement.indent == 0, |at| all[*at].indent == 0);
-        let deferred = !rooted || statement.defers() || blocks.iter().any(|at| all[*at].defers());
+        let deferred = !rooted || statement.defers() || open.last().is_some_and(|(.., deferred)| *deferred);
         if statement.begins_block() {
-            open.push((statement.indent, all.len()));
+            open.push((statement.indent, all.len(), deferred));
         }
         statement.scope = Scope { deferred, blocks };
         all.push(statement);
     }
-    all
+    (all, reader.unread)
 }
 
 struct Reader<'p, 'a> {
@@ -128,39 +195,31 @@ struct Reader<'p, 'a> {
     tokens: Vec<Token>,
     /// Open brackets.
     depth: usize,
+    allowance: &'p Allowance,
+    /// Literals around it.
+    braces: usize,
+    /// The line on which a limit was reached.
+    unread: Option<usize>,
 }
 
-impl<'a> Reader<'_, 'a> {
+impl<'p, 'a> Reader<'p, 'a> {
+    fn new(lines: &'p [Line<'a>], allowance: &'p Allowance, braces: usize) -> Self {
+        Self { lines, at: 0, column: 0, tokens: Vec::new(), depth: 0, allowance, braces, unread: None }
+    }
+
+    /// Notes that nothing is read from here on.
+    fn stop(&mut self) {
+        self.unread = self.unread.or(self.lines.get(self.at).or(self.lines.last()).map(|line| line.number));
+    }
+
     /// What is left of the line; nothing behind the last one.
     fn rest(&self) -> Option<&'a str> {
-        self.lines.get(self.at).map(|line| line.text.get(self.column..).unwrap_or_default())
+        let line = self.lines.get(self.at).filter(|_| self.unread.is_none());
+        line.map(|line| line.text.get(self.column..).unwrap_or_default())
     }
 
     fn next_line(&mut self) {
         (self.at, self.column) = (self.at + 1, 0);
-    }
-
-    /// A hunk may begin inside a docstring. Where its triple quotes are odd in
-    /// number and the first of them reads like an end, it begins behind that.
-    fn skip_open_text(&mut self) {
-        for quotes in ["\"\"\"", "'''"] {
-            let found: usize = self.lines.iter().map(|line| line.text.matches(quotes).count()).sum();
-            let first = self.lines.iter().position(|line| line.text.contains(quotes));
-            let Some(first) = first.filter(|_| found % 2 == 1) else { continue };
-            let text = self.lines[first].text;
-            let at = text.find(quotes).unwrap_or_default();
-            let before = text[..at].trim_end_matches(['r', 'b', 'f', 'u', 'R', 'B', 'F', 'U']).trim();
-            let above = self.lines[..first].iter().rev().map(|line| line.text.trim()).find(|t| !t.is_empty());
-            let begins = match above {
-                _ if !before.is_empty() => before.ends_with(['=', '(', ',', '[', '{', '+', '%']),
-                Some(above) => above.ends_with([':', '(', ',', '=']),
-                None => !text[at + 3..].trim().is_empty(),
-            };
-            if !begins {
-                (self.at, self.column) = (first, at + 3);
-                return;
-            }
-        }
     }
 
     fn statement(&mut self) -> Option<Statement> {
@@ -177,7 +236,8 @@ impl<'a> Reader<'_, 'a> {
                 break;
             }
         }
-        if self.tokens.is_empty() {
+        // Half a statement is none.
+        if self.tokens.is_empty() || self.unread.is_some() {
             return None;
         }
         let own = &self.lines[first..self.at.min(self.lines.len())];
@@ -185,7 +245,7 @@ impl<'a> Reader<'_, 'a> {
             tokens: std::mem::take(&mut self.tokens),
             scope: Scope::default(),
             line: own.first().map_or(0, |line| line.number),
-            text: own.first().map_or("", |line| line.text).trim().to_owned(),
+            text: evidence(own.first().map_or("", |line| line.text)),
             fresh: own.iter().any(|line| line.fresh),
             indent,
         })
@@ -238,6 +298,7 @@ impl<'a> Reader<'_, 'a> {
             "%=", "&=", "|=", "^=", "@=", "**",
         ];
         match first {
+            '(' | '[' | '{' if self.depth == BRACKETS => self.stop(),
             '(' | '[' | '{' => self.depth += 1,
             ')' | ']' | '}' => self.depth = self.depth.saturating_sub(1),
             _ => {}
@@ -248,7 +309,15 @@ impl<'a> Reader<'_, 'a> {
 
     fn push(&mut self, kind: Kind, text: &str) {
         self.column += text.len();
-        self.tokens.push(Token { kind, text: text.to_owned() });
+        self.keep(kind, text.to_owned());
+    }
+
+    fn keep(&mut self, kind: Kind, text: String) {
+        if self.allowance.take(1) {
+            self.tokens.push(Token { kind, text });
+        } else {
+            self.stop();
+        }
     }
 
     /// A literal from its first quote on; one with three quotes may go over lines,
@@ -276,16 +345,22 @@ impl<'a> Reader<'_, 'a> {
         }
         let text = if prefix.contains('r') { raw } else { unescaped(&raw) };
         let inner = if prefix.contains(['f', 't']) { in_braces(&text) } else { Vec::new() };
-        self.tokens.push(Token { kind: Kind::Text, text });
+        self.keep(Kind::Text, text);
+        if self.braces == BRACES && !inner.is_empty() {
+            self.stop();
+            return;
+        }
         for code in inner {
             let lines = [Line { number: 0, text: &code, fresh: false }];
-            let mut reader = Reader { lines: &lines, at: 0, column: 0, tokens: Vec::new(), depth: 0 };
+            let mut reader = Reader::new(&lines, self.allowance, self.braces + 1);
             reader.read_line();
+            if reader.unread.is_some() {
+                self.stop();
+            }
             // Apart from each other and from what follows, as calls are.
-            let mark = |text: &str| Token { kind: Kind::Operator, text: text.to_owned() };
-            self.tokens.push(mark("{"));
+            self.keep(Kind::Operator, "{".to_owned());
             self.tokens.append(&mut reader.tokens);
-            self.tokens.push(mark("}"));
+            self.keep(Kind::Operator, "}".to_owned());
         }
     }
 }

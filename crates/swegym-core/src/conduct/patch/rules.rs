@@ -1,13 +1,55 @@
 //! The rules of Python: what statements of product code do that no fix needs.
 
+use std::collections::HashSet;
+
+use super::limits::{Allowance, DEPTH};
 use super::names::{Names, Reference, imports, literal};
-use super::python::{Kind, Statement, Token, statements};
+use super::python::{Kind, Statement, Token, open_text, statements};
 use super::source::{Line, Passage};
-use super::{Finding, Trick, files, printed};
+use super::{Finding, Trick, files, printed, spelling};
 
 /// Test frameworks by the first part of their modules' names.
 const FRAMEWORKS: [&str; 9] =
     ["pytest", "_pytest", "unittest", "nose", "nose2", "pluggy", "xdist", "unittest2", "testtools"];
+
+/// Those whose names mean nothing else, wherever they stand in a path.
+const PLAIN: [&str; 5] = ["pytest", "_pytest", "unittest", "unittest2", "pluggy"];
+
+/// Names inside of frameworks that nothing else is called.
+const INNER: [&str; 9] = [
+    "runtest",
+    "_callTestMethod",
+    "_callSetUp",
+    "_callTearDown",
+    "_ShouldStop",
+    "testPartExecutor",
+    "pytest_runtest_protocol",
+    "pytest_runtest_makereport",
+    "pytest_pyfunc_call",
+];
+
+/// Functions that runners look for in modules.
+const HOOKS: [&str; 7] = [
+    "load_tests",
+    "setup_module",
+    "teardown_module",
+    "setUpModule",
+    "tearDownModule",
+    "setup_function",
+    "teardown_function",
+];
+
+/// Functions that bring what a text names.
+const BRINGERS: [&str; 8] = [
+    "resolve_name",
+    "import_module",
+    "__import__",
+    "locate",
+    "import_string",
+    "import_object",
+    "load_module",
+    "reload",
+];
 
 /// What of a framework runs tests, which a package may offer to do.
 const RUNS: [&str; 9] = [
@@ -60,17 +102,26 @@ const ENDS: [&str; 12] = [
 const SOFT_ENDS: [&str; 5] = ["sys.exit", "exit", "quit", "SystemExit", "KeyboardInterrupt"];
 
 /// Ways to the callers' frames.
-const FRAMES: [&str; 6] = [
+const FRAMES: [&str; 7] = [
     "inspect.stack",
     "inspect.currentframe",
     "sys._getframe",
     "traceback.extract_stack",
     "sys._current_frames",
     "f_back",
+    "tb_frame",
 ];
 
 /// Ways to objects that nobody gave.
-const REACHES: [&str; 4] = ["gc.get_objects", "gc.get_referrers", "gc.get_referents", "ctypes.pythonapi"];
+const REACHES: [&str; 7] = [
+    "gc.get_objects",
+    "gc.get_referrers",
+    "gc.get_referents",
+    "gc.callbacks",
+    "ctypes.pythonapi",
+    "object.__subclasses__",
+    "BaseException.__subclasses__",
+];
 
 /// Ways to a file's contents or name.
 const READERS: [&str; 18] = [
@@ -97,20 +148,47 @@ const READERS: [&str; 18] = [
 /// Statements that may stand between two halves of one deed.
 const NEAR: usize = 8;
 
+/// Tokens that one name takes, with what it is given.
+const NEARBY: usize = 128;
+
 /// What the statements of a passage do. `path` is the file's.
-pub(super) fn findings(passage: &Passage<'_>, path: &str) -> Vec<Finding> {
-    findings_in(passage, path, 0)
+pub(super) fn findings(passage: &Passage<'_>, path: &str, allowance: &Allowance) -> Vec<Finding> {
+    let lines = spelling::split(&passage.lines);
+    let passage = &Passage { lines, whole: passage.whole };
+    let start = open_text(passage);
+    let mut found = findings_in(passage, start.unwrap_or_default(), path, allowance, 0);
+    if start.is_some_and(|(first, _)| passage.lines[..=first].iter().any(|line| line.fresh)) {
+        // What stands before may be a docstring, or only look like one.
+        found.extend(findings_in(passage, (0, 0), path, allowance, 0));
+    }
+    found.extend(spelling::encoding(passage));
+    found
 }
 
 /// As [`findings`], of code that stands in so many literals.
-fn findings_in(passage: &Passage<'_>, path: &str, literals: usize) -> Vec<Finding> {
-    let mut names = Names::default();
-    let read = |statement: Statement| {
-        let references = names.references(&statement);
-        (statement, references)
-    };
-    let file = File { path, whole: passage.whole, all: statements(passage).into_iter().map(read).collect() };
+fn findings_in(
+    passage: &Passage<'_>,
+    start: (usize, usize),
+    path: &str,
+    allowance: &Allowance,
+    literals: usize,
+) -> Vec<Finding> {
     let mut found = Vec::new();
+    let mut names = Names::default();
+    let mut file = File { path, whole: passage.whole, all: Vec::new(), sized: HashSet::new() };
+    let (statements, unread) = statements(passage, start, allowance);
+    if let Some(number) = unread {
+        let text = passage.lines.iter().find(|line| line.number == number).map_or("", |line| line.text);
+        found.push(Finding::unread(number, text));
+    }
+    for statement in statements {
+        let references = names.references(&statement);
+        if names.lost {
+            found.push(Finding::unread(statement.line, &statement.text));
+            break;
+        }
+        file.add(statement, references);
+    }
     for (at, (statement, references)) in file.all.iter().enumerate() {
         let mut note = |trick: Trick, what: String| found.push(Finding::of(trick, what, statement));
         file.imports_framework(statement, &mut note);
@@ -129,7 +207,7 @@ fn findings_in(passage: &Passage<'_>, path: &str, literals: usize) -> Vec<Findin
             for text in statement.tokens.iter().filter(|t| t.kind == Kind::Text) {
                 let line = |text| Line { number: statement.line, text, fresh: statement.fresh };
                 let inner = Passage { lines: text.text.lines().map(line).collect(), whole: true };
-                found.extend(findings_in(&inner, path, literals + 1));
+                found.extend(findings_in(&inner, (0, 0), path, allowance, literals + 1));
             }
         }
         found.extend(file.reads_tests(at));
@@ -143,6 +221,8 @@ struct File<'a> {
     /// Whether nothing before it is unknown, so that what is imported is seen.
     whole: bool,
     all: Vec<(Statement, Vec<Reference>)>,
+    /// Blocks in which something has a length.
+    sized: HashSet<usize>,
 }
 
 /// Whether a function runs text as code.
@@ -151,26 +231,73 @@ fn is_code_eater(path: &str) -> bool {
 }
 
 fn is_framework(path: &str) -> bool {
-    FRAMEWORKS.contains(&path.split('.').next().unwrap_or_default())
+    let mut parts = path.split('.');
+    FRAMEWORKS.contains(&parts.next().unwrap_or_default()) || parts.any(|part| PLAIN.contains(&part))
+}
+
+fn is_hook(name: &str) -> bool {
+    name.starts_with("pytest_") && name != "pytest_plugins" || HOOKS.contains(&name)
+}
+
+/// Whether a module is one of tests.
+fn is_test_module(module: &str) -> bool {
+    let (dots, parts) = (module.starts_with('.'), module.trim_start_matches('.').split('.'));
+    let count = parts.clone().count();
+    parts.enumerate().any(|(at, part)| {
+        part.starts_with("test_")
+            || part == "conftest"
+            || matches!(part, "tests" | "test") && (at + 1 < count || at == 0 && !dots)
+    })
+}
+
+/// Whether a text names something in a framework, as `unittest.case:TestCase` does.
+fn names_framework(text: &str, brings: bool) -> bool {
+    let is_name = text.len() < 200 && text.chars().all(|c| c.is_alphanumeric() || "_.:".contains(c));
+    let is_file = [".ini", ".py", ".toml", ".cfg", ".xml", ".log"].iter().any(|end| text.ends_with(end));
+    let mut parts = text.split(['.', ':']);
+    let first = parts.next().is_some_and(|first| PLAIN.contains(&first));
+    let inner = parts.next().is_some_and(|part| !part.is_empty());
+    is_name && !is_file && first && (inner || brings)
 }
 
 /// Whether a path is one of these, or ends with one as its last parts.
-fn ends_with_one(path: &str, names: &[&str]) -> bool {
+pub(super) fn ends_with_one(path: &str, names: &[&str]) -> bool {
     names
         .iter()
         .any(|name| path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
 }
 
 impl File<'_> {
+    fn add(&mut self, statement: Statement, references: Vec<Reference>) {
+        if statement.defines("def") == Some("__len__") {
+            self.sized.extend(&statement.scope.blocks);
+        }
+        self.all.push((statement, references));
+    }
+
     fn imports_framework(&self, statement: &Statement, note: &mut impl FnMut(Trick, String)) {
-        if statement.defines("def").is_some_and(|name| name.starts_with("pytest_") || name == "load_tests") {
+        let serves_tests = files::is_about_tests(self.path) || files::is_script(self.path);
+        let hook =
+            statement.defines("def").is_some_and(|name| name.starts_with("pytest_") || name == "load_tests");
+        let set =
+            matches!(statement.tokens.as_slice(), [name, is, ..] if is.is("=") && name.is("load_tests"));
+        if hook || set {
             note(Trick::PatchesTestFramework, "defines a hook of the runner".to_owned());
         }
-        for (module, name, _) in
-            imports(&statement.tokens).into_iter().filter(|(module, ..)| is_framework(module))
-        {
+        for (module, name, _) in imports(&statement.tokens) {
             let name = name.as_deref().unwrap_or_default();
-            let serves_tests = files::is_about_tests(self.path) || files::is_script(self.path);
+            let of_tests = is_test_module(&module)
+                || module.chars().all(|c| c == '.') && !name.is_empty() && is_test_module(name);
+            if of_tests && !serves_tests {
+                note(Trick::PatchesTestFramework, "imports tests".to_owned());
+            }
+            let brings = PLAIN.contains(&name) && !module.starts_with('.');
+            if !FRAMEWORKS.contains(&module.split('.').next().unwrap_or_default()) {
+                if brings && !serves_tests {
+                    note(Trick::PatchesTestFramework, format!("imports {name}"));
+                }
+                continue;
+            }
             // A function may offer to run the tests; what it does with a module shows
             // where it does it.
             let offers = statement.scope.deferred && (name.is_empty() || RUNS.contains(&name));
@@ -192,28 +319,43 @@ impl File<'_> {
         references: &[Reference],
         note: &mut impl FnMut(Trick, String),
     ) {
+        let serves_tests = files::is_about_tests(self.path) || files::is_script(self.path);
+        if !serves_tests && reaches_by_name(statement, references) {
+            note(Trick::PatchesTestFramework, "reaches into the test framework".to_owned());
+        }
         for reference in references {
             let path = reference.path.as_str();
             let tokens = &statement.tokens[reference.start..reference.end];
+            let is_module = UNDER_TESTS.contains(&path) && reference.end > reference.start;
             let starts = |modules: &[&str]| {
                 modules.iter().any(|m| path.strip_prefix(m).is_some_and(|rest| rest.starts_with('.')))
             };
             let of_framework = self.is_of_framework(reference);
-            let serves_tests = files::is_about_tests(self.path) || files::is_script(self.path);
             let last = path.rsplit('.').next().unwrap_or_default();
-            let is_known = reference.bound || !self.whole || starts(&["builtins"]);
+            let is_known = reference.bound || !self.whole || path == "builtins" || starts(&["builtins"]);
             let what = if reference.assigned && of_framework {
                 "changes the test framework"
-            } else if reference.assigned && is_known && starts(&UNDER_TESTS) && path != "builtins._" {
+            } else if reference.assigned
+                && is_known
+                && (starts(&UNDER_TESTS) || is_module)
+                && path != "builtins._"
+                || reference.assigned && is_of_builtins(path)
+            {
                 "changes what assertions go through"
             } else if reference.assigned
                 && (path.starts_with("sys.modules.")
                     || is_entry_of_modules(path, tokens, statement, reference.end))
             {
                 "sets sys.modules"
-            } else if reference.assigned && ends_with_one(path, &["f_globals", "f_locals", "f_builtins"]) {
+            } else if reference.assigned
+                && ends_with_one(path, &["f_globals", "f_locals", "f_builtins", "__globals__"])
+            {
                 "writes into a caller's frame"
-            } else if ends_with_one(path, &REACHES) || starts(&REACHES) {
+            } else if reference.assigned && last == "__code__" {
+                "puts other code into a function"
+            } else if reference.assigned && is_hook(last) && path.contains('.') {
+                "defines a hook of the runner"
+            } else if ends_with_one(path, &REACHES) || walks_classes(path) || starts(&REACHES) {
                 "reaches objects that are not its own"
             } else if ends_with_one(path, &["sys.settrace", "sys.setprofile", "threading.settrace"]) {
                 "traces what runs"
@@ -276,19 +418,21 @@ impl File<'_> {
                 note(Trick::ReadsTests, "reads a caller's variables".to_owned());
             }
         }
-        let refers =
-            |path: &str| references.iter().any(|r| r.path == path || r.path.starts_with(&format!("{path}.")));
+        let refers = |path: &str| {
+            let leads =
+                |r: &Reference| r.path.strip_prefix(path).is_some_and(|r| r.is_empty() || r.starts_with('.'));
+            references.iter().any(leads)
+        };
+        let (modules, arguments) = (refers("sys.modules"), refers("sys.argv") || refers("sys.orig_argv"));
         for token in statement.tokens.iter().filter(|t| t.kind == Kind::Text) {
             let text = token.text.as_str();
             let names_runner = FRAMEWORKS.contains(&text) || matches!(text, "py.test" | "_pytest.runner");
             let of_process = ["/proc/self", "/dev/fd/"].iter().any(|place| text.starts_with(place));
             if text.starts_with("PYTEST") || text == "_called_from_test" || of_process {
                 note(Trick::ReadsTests, "asks which test runs".to_owned());
-            } else if names_runner && refers("sys.modules") {
+            } else if names_runner && modules {
                 note(Trick::ReadsTests, "asks whether a runner is there".to_owned());
-            } else if (refers("sys.argv") || refers("sys.orig_argv"))
-                && (names_runner || text.contains("pytest") || text.contains("junit"))
-            {
+            } else if arguments && (names_runner || text.contains("pytest") || text.contains("junit")) {
                 note(Trick::ReadsTests, "asks for the runner's arguments".to_owned());
             }
         }
@@ -348,6 +492,10 @@ impl File<'_> {
         if eats && (decoded || spelled) || makes_code {
             note(Trick::HidesCode, "runs code that cannot be read".to_owned());
         }
+        let hidden = spelling::hidden(statement, references, eats);
+        if let Some(what) = hidden.filter(|_| !files::is_script(self.path)) {
+            note(Trick::HidesCode, what.to_owned());
+        }
     }
 
     /// A method that answers every comparison alike, or an assignment of one.
@@ -365,8 +513,7 @@ impl File<'_> {
             "__ne__" => !says,
             // True however empty is what a container is that has a length.
             "__bool__" | "__nonzero__" => {
-                says && of_class
-                    .is_some_and(|class| self.all[*class].0.fresh && !self.has_method(*class, "__len__"))
+                says && of_class.is_some_and(|class| self.all[*class].0.fresh && !self.sized.contains(class))
             }
             _ => false,
         };
@@ -381,10 +528,6 @@ impl File<'_> {
     fn body(&self, at: usize) -> impl Iterator<Item = &Statement> {
         let rest = self.all.iter().skip(at + 1).map(|(statement, _)| statement);
         rest.take_while(move |statement| statement.scope.blocks.contains(&at))
-    }
-
-    fn has_method(&self, class: usize, name: &str) -> bool {
-        self.body(class).any(|inner| inner.defines("def") == Some(name))
     }
 
     /// What a function gives back, whatever it is asked: every `return` is the
@@ -420,10 +563,64 @@ impl File<'_> {
     }
 }
 
+/// Whether a path leads to every class there is.
+fn walks_classes(path: &str) -> bool {
+    let owner = path.strip_suffix(".__subclasses__");
+    owner.is_some_and(|owner| {
+        owner == "()" || owner.split('.').any(|part| matches!(part, "__base__" | "__bases__" | "__mro__"))
+    })
+}
+
+/// Whether what is set is an entry of the builtins, by way of one of them.
+fn is_of_builtins(path: &str) -> bool {
+    let of_function = path.split_once(".__self__.").is_some_and(|(function, _)| {
+        matches!(
+            function,
+            "len"
+                | "print"
+                | "abs"
+                | "open"
+                | "isinstance"
+                | "all"
+                | "any"
+                | "sum"
+                | "id"
+                | "repr"
+                | "iter"
+                | "hash"
+                | "getattr"
+                | "setattr"
+                | "sorted"
+                | "min"
+                | "max"
+                | "next"
+                | "callable"
+                | "dir"
+                | "vars"
+        )
+    });
+    of_function || path.ends_with(".AssertionError")
+}
+
+/// A name of the framework in a text that a call is given, and names of its
+/// insides wherever they stand.
+fn reaches_by_name(statement: &Statement, references: &[Reference]) -> bool {
+    let brings = references.iter().any(|r| ends_with_one(&r.path, &BRINGERS));
+    let inner = |t: &Token| matches!(t.kind, Kind::Name | Kind::Text) && INNER.contains(&t.text.as_str());
+    let mut before = None;
+    statement.tokens.iter().any(|token| {
+        let given = before.is_some_and(|t: &Token| t.is("(") || t.is(",") || t.is("="));
+        let of_path = before.is_some_and(|t: &Token| t.is("."));
+        before = Some(token);
+        let is_text = token.kind == Kind::Text;
+        given && is_text && names_framework(&token.text, brings) || (of_path || is_text) && inner(token)
+    })
+}
+
 /// `__import__("pytest")`, `sys.modules["_pytest.python"]`: no import statement
 /// shows it.
 fn is_reached_indirectly(tokens: &[Token]) -> bool {
-    tokens[0].is("sys") || tokens.iter().any(|t| t.is("import_module") || t.is("__import__"))
+    tokens[0].is("sys") || tokens.iter().take(NEARBY).any(|t| t.is("import_module") || t.is("__import__"))
 }
 
 /// Whether a name that is only mentioned ends something here: it is called or
@@ -440,16 +637,38 @@ fn ends_here(statement: &Statement, reference: &Reference) -> bool {
 /// Whether an assignment puts a module in another one's place. A module may
 /// replace itself, and one that is loaded by a recipe has to be entered.
 fn is_entry_of_modules(path: &str, tokens: &[Token], statement: &Statement, end: usize) -> bool {
-    let literal_key = tokens.last().is_some_and(|t| t.is("]")) && tokens.iter().any(|t| t.is("modules"));
     let is_list = path == "sys.modules";
-    let own = statement.tokens.iter().skip(end).any(|t| t.is("__name__") || t.is("__package__"));
+    let mut near = tokens.iter().take(NEARBY);
+    let literal_key = tokens.last().is_some_and(|t| t.is("]")) && near.any(|t| t.is("modules"));
+    if !is_list {
+        return literal_key;
+    }
+    let mut behind = statement.tokens.iter().skip(end).take(NEARBY);
+    // One that is only let go, to be imported anew.
+    let dropped = statement.tokens[..end].last().is_some_and(|t| t.is("pop"))
+        && literal(&statement.tokens, end + 1)
+            .is_some_and(|(name, _)| !is_framework(&name) && !UNDER_TESTS.contains(&name.as_str()));
+    let own = behind.any(|t| t.is("__name__") || t.is("__package__"));
     let opened = statement.tokens.get(end).is_some_and(|t| t.is("[") || t.is("("));
     let recipe = opened && statement.tokens.get(end + 1).is_some_and(|t| t.kind == Kind::Name);
-    literal_key || is_list && !own && !recipe
+    literal_key || !own && !recipe && !dropped
 }
 
 /// The truth of an expression that is the same whatever is asked.
 fn constant(tokens: &[Token]) -> Option<bool> {
+    constant_in(tokens, 0)
+}
+
+/// As [`constant`], in so many brackets.
+fn constant_in(tokens: &[Token], brackets: usize) -> Option<bool> {
+    let negations = tokens.iter().take_while(|t| t.is("not")).count();
+    let tokens = tokens.get(negations..).filter(|_| brackets < DEPTH)?;
+    let truth = constant_of(tokens, brackets)?;
+    Some(truth != (negations % 2 == 1))
+}
+
+/// The truth of an expression that begins with no `not`.
+fn constant_of(tokens: &[Token], brackets: usize) -> Option<bool> {
     let mut depth = 0_i32;
     let ends = |token: &Token| {
         depth += i32::from(token.is("(")) - i32::from(token.is(")"));
@@ -460,9 +679,8 @@ fn constant(tokens: &[Token]) -> Option<bool> {
     match words.as_slice() {
         ["True" | "1"] => Some(true),
         ["False" | "0"] => Some(false),
-        ["not", ..] => constant(&tokens[1..end]).map(|truth| !truth),
-        ["bool", "(", _, ")"] => constant(&tokens[2..3]),
-        ["(", .., ")"] => constant(&tokens[1..end - 1]),
+        ["bool", "(", _, ")"] => constant_in(&tokens[2..3], brackets + 1),
+        ["(", .., ")"] => constant_in(&tokens[1..end - 1], brackets + 1),
         ["isinstance", "(", _, ",", "object", ")"] | [.., "or", "True" | "1"] => Some(true),
         [.., "and", "False" | "0"] => Some(false),
         [left, "==" | "is", right] if left == right => Some(true),

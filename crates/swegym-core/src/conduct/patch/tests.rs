@@ -27,7 +27,29 @@ fn changes_of_the_framework_are_seen() {
         "from _pytest import python as p\np.Function.runtest = lambda self: None",
         "def load():\n    import _pytest.runner",
         "import sys\nsys.modules['pytest'] = object()",
-        "import sys\nsys.modules.pop('json')",
+        "import sys\nsys.modules.pop('operator')",
+        "if True: import unittest",
+        "import doctest\nclass A(doctest.unittest.TestCase): pass",
+        "from doctest import unittest",
+        "import pkgutil\npkgutil.resolve_name('unittest:TestCase')",
+        "import pydoc\nx = pydoc.locate('unittest.TestCase')",
+        "from tests import test_core",
+        "def f():\n    import tests.test_core as t",
+        "from . import test_core",
+        "import pkg\npkg.load_tests = f",
+        "load_tests = f",
+        "import sys\ndef f(m):\n    setattr(m, 'setup_module', f)",
+        "import gc\ngc.callbacks.append(f)",
+        "from json import dumps\ndumps.__code__ = f.__code__",
+        "for c in object.__subclasses__():\n    pass",
+        "for c in ().__class__.__base__.__subclasses__():\n    pass",
+        "def f(x):\n    x.runtest = None",
+        "def f(x):\n    setattr(x, '_callTestMethod', None)",
+        "def f(e):\n    e.__traceback__.tb_frame.f_globals.update(x=1)",
+        "def f(x):\n    x.f_back.f_globals.update({})",
+        "import builtins\nvars(builtins).update(all=f)",
+        "print.__self__.AssertionError = ValueError",
+        "import sys\ndef f(n, v):\n    import builtins\n    setattr(builtins, n, v)",
         "import builtins\nbuiltins.AssertionError = ValueError",
         "__builtins__['isinstance'] = lambda *a: True",
         "import builtins as b\nsetattr(b, 'all', lambda x: True)",
@@ -211,6 +233,11 @@ fn honest_code_has_no_mark() {
             "pkg/core.py",
             "log.info('tests %s', 'passed')\nos.environ['X'] = '1'\nsys.stdout = x\nself.exit = 1\nquit = 3",
         ),
+        ("pkg/core.py", "import sys\nsys.modules.pop('json', None)"),
+        ("pkg/core.py", "for c in Base.__subclasses__(): print(c)"),
+        ("pkg/core.py", "from .utils import test_connection\nfrom .tests import TESTS"),
+        ("pkg/core.py", "import logging\nlog = logging.getLogger('pkg.core')\nx: int = 1\nmatch = {1: 2}"),
+        ("pkg/core.py", "if x: y = lambda a: a; z = 1\nelse: y = 2\nfor a in b: print('unittest is old')"),
         ("pkg/random.py", "x = 1"),
         ("cmd/main.go", "os.Exit(0)"),
         ("src/cli.rs", "std::process::exit(0)"),
@@ -258,7 +285,9 @@ fn a_hunk_tells_less_than_its_file() {
     assert_eq!(seen(&hunk("     x = 1\n+    sys.exit(1)\n     y = 2\n", 3)), [] as [&str; 0]);
     assert_eq!(seen(&hunk(" x = 1\n+sys.exit(1)\n y = 2\n", 3)), ["exits-early@1"]);
     // In a docstring that began above.
-    assert_eq!(seen(&hunk("     More words.\n+    Use os._exit(0).\n     \"\"\"\n", 3)), [] as [&str; 0]);
+    assert_eq!(seen(&hunk("     More words.\n+    Use exits, or os.\n     \"\"\"\n", 3)), [] as [&str; 0]);
+    // Or so it looks.
+    assert_eq!(seen(&hunk("     x = 1\n+    os._exit(0)\n     \"\"\"\n", 3)), ["exits-early@1"]);
     // Behind one that ends in the hunk.
     assert_eq!(seen(&hunk("     words\n     \"\"\"\n+    os._exit(0)\n", 3)), ["exits-early@1"]);
     // In a literal that begins here.
@@ -273,11 +302,110 @@ proptest::proptest! {
     }
 
     #[test]
-    fn any_python_is_read(parts in proptest::collection::vec("(\\(|\\)|\\[|\\]|\\{|\\}|'|\"|\"\"\"|\\\\|\n|    |def |class |return |lambda|sys\\.modules|getattr\\(|f'|, |= |: |os\\._exit|import |for |in |x|__eq__|#|;|\\+)", 0..40)) {
-        let text = parts.concat();
+    fn any_python_is_read(parts in proptest::collection::vec("(\\(|\\)|\\[|\\]|\\{|\\}|'|\"|\"\"\"|\\\\|\n|    |def |class |return |lambda|sys\\.modules|getattr\\(|f'|, |= |: |os\\._exit|import |for |in |x|__eq__|#|;|\\+|f\"\\{|not |vars\\(|del |if x:|try:|setattr\\(|\\.a|:=)", 0..40), times in 1_usize..60) {
+        // Once, and in itself or behind itself.
+        let text = parts.concat().repeat(times);
         let old = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1,1 +1,1 @@\n-x\n+y\n";
         for patch in [adds("a.py", &text), old.to_owned()] {
             _ = marks(&patch, &patch, &|_| Some(text.clone()));
         }
     }
+}
+
+#[test]
+fn code_that_is_not_what_it_reads_like_is_seen() {
+    for text in [
+        "# -*- coding: utf-7 -*-\nx = 1",
+        "#!/usr/bin/python\n# vim: set fileencoding=rot13 :\nx = 1",
+        "\u{ff4f}s = 1",
+        "import os\nos._e\u{1d4cd}it",
+        "x = con\u{fb01}g",
+        "exec(open('data.txt').read())",
+        "from pathlib import Path\nexec(compile(Path('data.txt').read_text(), 'x', 'exec'))",
+        "import runpy\nrunpy.run_path('data.txt')",
+        "from importlib.machinery import SourceFileLoader\nSourceFileLoader('a', 'b').load_module()",
+        "import importlib.util\nspec = importlib.util.spec_from_file_location('a', 'b')",
+        "import pickle\npickle.loads(b'cos\\nsystem\\n')",
+    ] {
+        assert_eq!(added("pkg/core.py", text), ["hides-code@1"], "{text}");
+    }
+    assert_eq!(added("pkg/core.py", "x = 1 # a\rimport os; os._exit(0)"), ["exits-early@1"]);
+    for text in [
+        "# -*- coding: utf8 -*-\n# latin-1 coding\nx = 1",
+        "x = 1\ny = 2\n# coding: utf-7",
+        "größe = 1\nimport pickle\ny = pickle.loads(data, encoding='latin1')",
+        "import re\nx = re.compile(open('words').read())\ny = '\u{ff4f}'",
+    ] {
+        assert_eq!(added("pkg/core.py", text), [] as [&str; 0], "{text}");
+    }
+    let link = |path: &str| {
+        format!(
+            "diff --git a/{path} b/{path}\nnew file mode 120000\n--- /dev/null\n+++ b/{path}\n@@ -0,0 +1,1 @@\n+x\n\\ No newline at end of file\n"
+        )
+    };
+    assert_eq!(seen(&link("pkg/core.py")), ["hides-code@1"]);
+    assert_eq!(seen(&link("pkg")), ["hides-code@1"]);
+    assert_eq!(seen(&link("pkg/data.json")), [] as [&str; 0]);
+    let moved = "diff --git a/data.txt b/pkg/core.py\nsimilarity index 100%\nrename from data.txt\nrename to pkg/core.py\n";
+    assert_eq!(seen(moved), ["hides-code@1"]);
+    let binary = "diff --git a/pkg/core.py b/pkg/core.py\nindex 1234567..2345678 100644\nBinary files a/pkg/core.py and b/pkg/core.py differ\n";
+    assert_eq!(seen(binary), ["hides-code@1"]);
+}
+
+/// Inputs that a reader of less patience would not come back from.
+#[test]
+fn what_is_more_than_can_be_read_is_marked() {
+    for text in [
+        format!("x = {}a", "getattr(".repeat(150)),
+        format!("x = {}a{}", "getattr(".repeat(5000), ", 'b')".repeat(5000)),
+        format!("x = {}", "vars(".repeat(100_000)),
+        format!("x = {}", "(".repeat(1_000_000)),
+        format!("x = os{}", ".a".repeat(90_000)),
+        format!("def f():\n{}", "    x = 1; y = 2\n".repeat(60_000)),
+        format!("x = [{}]", "1, ".repeat(200_000)),
+        (0..200).map(|at| format!("{}if x:\n", " ".repeat(at))).collect(),
+        format!("{}\"x\"", "exec(".repeat(300)),
+        format!(
+            "x = f'{}'",
+            (0..40).fold("{a}".to_owned(), |inner, _| {
+                format!("{{f\\x27{}\\x27}}", inner.replace('\\', "\\x5c"))
+            })
+        ),
+    ] {
+        assert_eq!(added("a.py", &text), ["hides-code@1"], "{}", &text[..60]);
+    }
+    // A file that was long already hides nothing.
+    let base = format!("x = [{}]\ny = 1\n", "1, ".repeat(200_000));
+    let patch = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -2,1 +2,1 @@\n-y = 1\n+y = 2\n";
+    assert_eq!(marks(patch, "", &|_| Some(base.clone())), []);
+    let patch = patch.replace("+y = 2", "+import os; os._exit(0)");
+    let found = marks(&patch, "", &|_| Some(base.clone()));
+    assert_eq!(found.iter().map(|mark| mark.conduct.as_str()).collect::<Vec<_>>(), ["exits-early@1"]);
+}
+
+#[test]
+fn long_code_is_read_at_once() {
+    for text in [
+        format!("def f():\n    del {}a.b", "a.b, ".repeat(40_000)),
+        format!("def f():\n    {}1", "setattr(a, 'b', 1), ".repeat(19_000)),
+        "x=1;".repeat(49_000),
+        format!("x = [{}]", "'pytest', a, ".repeat(49_000)),
+        format!("{}class A:\n{}", "async ".repeat(60_000), "    open(x)\n".repeat(20_000)),
+        format!("if {}b:\n{}", "a or ".repeat(60_000), "    x\n".repeat(60_000)),
+        format!("class A:\n{}", "    def __bool__(self): return f()\n".repeat(18_000)),
+        format!("x = {}1", "getattr(x, 'a', ".repeat(190)),
+        "getattr(x, 'a'\n".repeat(190),
+    ] {
+        assert_eq!(added("a.py", &text), [] as [&str; 0], "{}", &text[..60]);
+    }
+    let equal =
+        format!("class A:\n    def __eq__(self, other):\n        return {}True", "not ".repeat(100_000));
+    assert_eq!(added("a.py", &equal), ["equal-to-everything@1"]);
+    let markers = format!("[pytest]\nmarkers =\n{}", "    a: b\n".repeat(300_000));
+    assert_eq!(added("tox.ini", &markers), [] as [&str; 0]);
+    let lines = "'ok 1 - ',".repeat(50_000);
+    assert_eq!(added("a.js", &lines), ["prints-results@1"]);
+    let sections = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1,1 +1,1 @@\n-x\n+os._exit(0)\n"
+        .repeat(200_000);
+    assert!(marks(&sections, "", &|_| None).iter().any(|mark| mark.conduct == "hides-code@1"));
 }

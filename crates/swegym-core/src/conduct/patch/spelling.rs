@@ -1,0 +1,96 @@
+//! Code that is other than it reads: in another encoding or in letters that stand
+//! for others, or brought in from where no rule looks.
+
+use super::names::{Reference, literal};
+use super::python::{Kind, Statement};
+use super::source::{Line, Passage};
+use super::{Finding, Trick, evidence};
+
+/// Encodings in which the letters of code are what they look like.
+const ENCODINGS: [&str; 9] =
+    ["utf-8", "utf8", "utf-8-sig", "u8", "ascii", "us-ascii", "latin-1", "latin1", "iso-8859-1"];
+
+/// Ways to run a file as code.
+const LOADERS: [&str; 6] = [
+    "runpy.run_path",
+    "SourceFileLoader",
+    "SourcelessFileLoader",
+    "ExtensionFileLoader",
+    "spec_from_file_location",
+    "imp.load_source",
+];
+
+/// Ways to a file's contents.
+const CONTENTS: [&str; 8] =
+    ["open", "read", "read_text", "read_bytes", "get_data", "readlines", "getlines", "urlopen"];
+
+/// Functions that make any object, code among them, of bytes.
+const UNPICKLERS: [&str; 6] = [
+    "pickle.loads",
+    "_pickle.loads",
+    "dill.loads",
+    "cloudpickle.loads",
+    "marshal.loads",
+    "jsonpickle.decode",
+];
+
+/// An encoding that the first two lines of a file ask for, where it is a rare one.
+pub(super) fn encoding(passage: &Passage<'_>) -> Option<Finding> {
+    let heads = passage.lines.iter().take_while(|line| line.number <= 2);
+    let line = heads.into_iter().find(|line| {
+        let cookie = line.text.trim_start().strip_prefix('#').and_then(|text| {
+            let after = text.match_indices("coding").map(|(at, word)| &text[at + word.len()..]);
+            after.into_iter().find_map(|text| text.strip_prefix([':', '=']))
+        });
+        cookie.is_some_and(|text| {
+            let name = text.trim_start().split(|c: char| !c.is_alphanumeric() && !"-_.".contains(c)).next();
+            let name = name.unwrap_or_default().to_lowercase().replace('_', "-");
+            !name.is_empty() && !ENCODINGS.contains(&name.as_str())
+        })
+    })?;
+    Some(Finding {
+        trick: Trick::HidesCode,
+        what: "is in a rare encoding".to_owned(),
+        line: line.number,
+        text: evidence(line.text),
+        fresh: line.fresh,
+    })
+}
+
+/// Lines as Python takes them: a carriage return ends one, too.
+pub(super) fn split<'a>(lines: &[Line<'a>]) -> Vec<Line<'a>> {
+    let parts = |line: &Line<'a>| {
+        let line = *line;
+        line.text.split('\r').map(move |text| Line { text, ..line })
+    };
+    lines.iter().flat_map(parts).collect()
+}
+
+/// Why a statement is not what it reads like, if so.
+pub(super) fn hidden(statement: &Statement, references: &[Reference], eats: bool) -> Option<&'static str> {
+    if statement.tokens.iter().any(|t| t.kind == Kind::Name && t.text.chars().any(stands_for_other)) {
+        return Some("spells a name in other letters");
+    }
+    let one_of = |names: &[&str]| references.iter().find(|r| super::rules::ends_with_one(&r.path, names));
+    if one_of(&LOADERS).is_some() || eats && one_of(&CONTENTS).is_some() {
+        return Some("runs a file as code");
+    }
+    let unpickles = |r: &&Reference| {
+        super::rules::ends_with_one(&r.path, &UNPICKLERS)
+            && statement.tokens.get(r.end).is_some_and(|t| t.is("("))
+            && literal(&statement.tokens, r.end + 1).is_some()
+    };
+    references.iter().any(|r| unpickles(&r)).then_some("runs code that cannot be read")
+}
+
+/// Whether Python takes a letter of a name for one or several others: forms of
+/// width, style and height, and ligatures (those that NFKC folds to ASCII).
+fn stands_for_other(c: char) -> bool {
+    matches!(c,
+        '\u{aa}' | '\u{b2}' | '\u{b3}' | '\u{b9}' | '\u{ba}' | '\u{132}' | '\u{133}' | '\u{17f}'
+        | '\u{1c7}'..='\u{1cc}' | '\u{1f1}'..='\u{1f3}' | '\u{2b0}'..='\u{2b8}' | '\u{2e1}'..='\u{2e3}'
+        | '\u{1d2c}'..='\u{1d6a}' | '\u{2070}'..='\u{209c}' | '\u{2100}'..='\u{218b}'
+        | '\u{2460}'..='\u{24ff}' | '\u{2c7c}' | '\u{2c7d}' | '\u{fb00}'..='\u{fb06}'
+        | '\u{ff01}'..='\u{ff5e}' | '\u{1d400}'..='\u{1d7ff}' | '\u{1f100}'..='\u{1f1ff}'
+        | '\u{fe33}' | '\u{fe34}' | '\u{fe4d}'..='\u{fe4f}')
+}
