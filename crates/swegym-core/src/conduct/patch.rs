@@ -5,6 +5,7 @@
 //! is what they import. What cannot be prevented is named here. Code is looked
 //! at as tokens, not run: what a program puts together while it runs is not seen.
 
+mod equality;
 mod files;
 mod limits;
 mod names;

@@ -1,12 +1,13 @@
 //! The rules of Python: what statements of product code do that no fix needs.
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 
 use super::limits::{Allowance, DEPTH};
 use super::names::{Names, Reference, imports, literal};
 use super::python::{Kind, Statement, Token, open_text, statements};
 use super::source::{Line, Passage};
-use super::{Finding, Trick, files, printed, spelling};
+use super::{Finding, Trick, equality, files, printed, spelling};
 
 /// Test frameworks by the first part of their modules' names.
 const FRAMEWORKS: [&str; 9] =
@@ -175,7 +176,7 @@ fn findings_in(
 ) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut names = Names::default();
-    let mut file = File { path, whole: passage.whole, all: Vec::new(), sized: HashSet::new() };
+    let mut file = File::new(path, passage.whole);
     let (statements, unread) = statements(passage, start, allowance);
     if let Some(number) = unread {
         let text = passage.lines.iter().find(|line| line.number == number).map_or("", |line| line.text);
@@ -211,18 +212,23 @@ fn findings_in(
             }
         }
         found.extend(file.reads_tests(at));
-        found.extend(file.equals_everything(at));
+        found.extend(equality::finding(&file, at));
     }
     found
 }
 
-struct File<'a> {
+pub(super) struct File<'a> {
     path: &'a str,
     /// Whether nothing before it is unknown, so that what is imported is seen.
     whole: bool,
-    all: Vec<(Statement, Vec<Reference>)>,
+    pub(super) all: Vec<(Statement, Vec<Reference>)>,
     /// Blocks in which something has a length.
-    sized: HashSet<usize>,
+    pub(super) sized: HashSet<usize>,
+    /// Functions by their names.
+    pub(super) functions: HashMap<String, usize>,
+    /// Functions that were looked at as a method that compares for sameness, or
+    /// for difference, and whether they are one.
+    pub(super) judged: RefCell<HashMap<(usize, bool), bool>>,
 }
 
 /// Whether a function runs text as code.
@@ -267,10 +273,18 @@ pub(super) fn ends_with_one(path: &str, names: &[&str]) -> bool {
         .any(|name| path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
 }
 
-impl File<'_> {
+impl<'a> File<'a> {
+    fn new(path: &'a str, whole: bool) -> Self {
+        let (sized, functions) = (HashSet::new(), HashMap::new());
+        Self { path, whole, all: Vec::new(), sized, functions, judged: RefCell::default() }
+    }
+
     fn add(&mut self, statement: Statement, references: Vec<Reference>) {
         if statement.defines("def") == Some("__len__") {
             self.sized.extend(&statement.scope.blocks);
+        }
+        if let Some(name) = statement.defines("def") {
+            self.functions.insert(name.to_owned(), self.all.len());
         }
         self.all.push((statement, references));
     }
@@ -498,68 +512,9 @@ impl File<'_> {
         }
     }
 
-    /// A method that answers every comparison alike, or an assignment of one.
-    fn equals_everything(&self, at: usize) -> Option<Finding> {
-        let (statement, references) = &self.all[at];
-        let (name, says) = match statement.defines("def") {
-            Some(name) => (name.to_owned(), self.always_says(at)?),
-            None => self.assigned_method(statement, references)?,
-        };
-        let of_class =
-            statement.scope.blocks.last().filter(|block| self.all[**block].0.defines("class").is_some());
-        let fools = match name.as_str() {
-            "__eq__" | "__lt__" | "__le__" | "__gt__" | "__ge__" | "__contains__" | "__instancecheck__"
-            | "__subclasscheck__" | "__req__" => says,
-            "__ne__" => !says,
-            // True however empty is what a container is that has a length.
-            "__bool__" | "__nonzero__" => {
-                says && of_class.is_some_and(|class| self.all[*class].0.fresh && !self.sized.contains(class))
-            }
-            _ => false,
-        };
-        if !fools {
-            return None;
-        }
-        let mut finding = Finding::of(Trick::EqualToEverything, name, statement);
-        finding.fresh |= self.body(at).any(|inner| inner.fresh);
-        Some(finding)
-    }
-
-    fn body(&self, at: usize) -> impl Iterator<Item = &Statement> {
+    pub(super) fn body(&self, at: usize) -> impl Iterator<Item = &Statement> {
         let rest = self.all.iter().skip(at + 1).map(|(statement, _)| statement);
         rest.take_while(move |statement| statement.scope.blocks.contains(&at))
-    }
-
-    /// What a function gives back, whatever it is asked: every `return` is the
-    /// same truth, and there is one outside of every question.
-    fn always_says(&self, at: usize) -> Option<bool> {
-        let inline = self.all[at].0.tokens.iter().position(|t| t.is("return"));
-        if let Some(inline) = inline {
-            return constant(&self.all[at].0.tokens[inline + 1..]);
-        }
-        let mut said = None;
-        for statement in self.body(at).filter(|statement| statement.keyword() == "return") {
-            let truth = constant(&statement.tokens[1..])?;
-            if said.is_some_and(|said| said != truth) {
-                return None;
-            }
-            said = Some(truth);
-        }
-        said
-    }
-
-    /// `__eq__ = lambda …: True`, `X.__eq__ = …`, `{"__eq__": lambda …: True}`.
-    fn assigned_method(&self, statement: &Statement, references: &[Reference]) -> Option<(String, bool)> {
-        let lambda = statement.tokens.iter().rposition(|t| t.is("lambda"))?;
-        let colon = statement.tokens.iter().skip(lambda).position(|t| t.is(":"))? + lambda;
-        let says = constant(&statement.tokens[colon + 1..])?;
-        let is_method = |name: &&str| name.starts_with("__") && name.ends_with("__");
-        let target = references.iter().find(|r| r.start == 0 || r.assigned).map(|r| r.path.as_str());
-        let last = target.and_then(|path| path.rsplit('.').next()).filter(is_method);
-        let mut keys =
-            statement.tokens[..lambda].iter().filter(|t| t.kind == Kind::Text).map(|t| t.text.as_str());
-        let name = last.or_else(|| keys.rfind(is_method))?;
-        Some((name.to_owned(), says))
     }
 }
 
@@ -655,7 +610,7 @@ fn is_entry_of_modules(path: &str, tokens: &[Token], statement: &Statement, end:
 }
 
 /// The truth of an expression that is the same whatever is asked.
-fn constant(tokens: &[Token]) -> Option<bool> {
+pub(super) fn constant(tokens: &[Token]) -> Option<bool> {
     constant_in(tokens, 0)
 }
 
