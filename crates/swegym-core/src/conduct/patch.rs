@@ -7,6 +7,7 @@
 
 mod equality;
 mod files;
+mod framework;
 mod limits;
 mod names;
 mod printed;
