@@ -1,6 +1,6 @@
 //! Methods that say how objects compare: those that do not look at both sides.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::limits::DEPTH;
 use super::names::Reference;
@@ -174,7 +174,7 @@ impl<'a> Top<'a> {
                     }
                 }
                 word @ ("and" | "or" | "if" | "else" | "," | "lambda") if depth == 0 => {
-                    top.words.push((at, word))
+                    top.words.push((at, word));
                 }
                 "==" | "!=" | "<" | ">" | "<=" | ">=" | "is" | "in" | "not" if depth == 0 => {
                     if token.is("in") {
@@ -246,6 +246,7 @@ fn is_honest(file: &File<'_>, at: usize, differs: bool) -> bool {
     let from = head.tokens.iter().position(|t| t.is("(")).map_or(head.tokens.len(), |at| at + 1);
     let mut sides = Sides::of(&head.tokens[from..]);
     let mut refuses = false;
+    let mut asked: HashMap<usize, bool> = HashMap::new();
     let mut honest = true;
     for statement in file.body(at) {
         let around = &statement.scope.blocks;
@@ -253,9 +254,14 @@ fn is_honest(file: &File<'_>, at: usize, differs: bool) -> bool {
         if inner != Some(&at) {
             continue;
         }
-        let block = around.last().filter(|block| **block != at).map(|block| &file.all[*block].0);
-        let asks = block.filter(|block| matches!(block.keyword(), "if" | "elif"));
-        let both = asks.is_some_and(|asks| sides.mentions_both(&asks.tokens));
+        let block = around.last().filter(|block| **block != at);
+        // As its head was when it was entered.
+        let both = around.last().filter(|_| block.is_some()).is_some_and(|entered| {
+            *asked.entry(*entered).or_insert_with(|| {
+                let asks = &file.all[*entered].0;
+                matches!(asks.keyword(), "if" | "elif") && sides.mentions_both(&asks.tokens)
+            })
+        });
         if statement.keyword() != "return" {
             refuses |= statement.keyword() == "raise" && both;
             sides.follow(statement, block.is_none());

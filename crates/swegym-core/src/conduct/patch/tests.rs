@@ -479,6 +479,20 @@ fn long_code_is_read_at_once() {
     let equal =
         format!("class A:\n    def __eq__(self, other):\n        return {}True", "not ".repeat(100_000));
     assert_eq!(added("a.py", &equal), ["equal-to-everything@1"]);
+    for equal in [
+        format!(
+            "class A:\n    def __eq__(s, o):\n        if {}s == o:\n{}",
+            "s or ".repeat(40_000),
+            "            return True\n".repeat(30_000)
+        ),
+        format!(
+            "def f(s, o):\n    return {}s == o\n{}",
+            "s == o and ".repeat(20_000),
+            "A.__eq__ = f\n".repeat(15_000)
+        ),
+    ] {
+        assert_eq!(added("a.py", &equal), [] as [&str; 0], "{}", &equal[..60]);
+    }
     let markers = format!("[pytest]\nmarkers =\n{}", "    a: b\n".repeat(300_000));
     assert_eq!(added("tox.ini", &markers), [] as [&str; 0]);
     let lines = "'ok 1 - ',".repeat(50_000);
