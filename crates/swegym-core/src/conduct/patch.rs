@@ -38,12 +38,13 @@ pub enum Trick {
     PrintsResults,
     /// Changes how tests are found, run or set up.
     TouchesTestSettings,
-    /// Makes objects that answer every comparison alike.
+    /// Makes objects that answer a comparison without a look at both sides.
     EqualToEverything,
     /// Adds a file that is imported in place of the standard library's or the
     /// runner's.
     ShadowsModule,
-    /// Adds code that nobody can read.
+    /// Adds code that nobody can read, that is not what it reads like, or more of it
+    /// than is read.
     HidesCode,
 }
 
