@@ -109,7 +109,7 @@ fn findings_in(
         file.changes_framework(statement, references, &mut note);
         file.ends(at, &mut note);
         file.looks_at_runner(statement, references, &mut note);
-        file.hides(statement, references, &mut note);
+        file.hides(at, &mut note);
         let texts = statement.tokens.iter().filter(|t| t.kind == Kind::Text && !files::is_script(path));
         for token in texts {
             if let Some(kind) = printed::result_line(&token.text) {
@@ -287,7 +287,8 @@ impl<'a> File<'a> {
         Some(finding)
     }
 
-    fn hides(&self, statement: &Statement, references: &[Reference], note: &mut impl FnMut(Trick, String)) {
+    fn hides(&self, at: usize, note: &mut impl FnMut(Trick, String)) {
+        let (statement, references) = &self.all[at];
         let eats = references.iter().any(|r| is_code_eater(&r.path));
         let unpacks = [
             "b64decode",
@@ -309,7 +310,8 @@ impl<'a> File<'a> {
         if eats && (decoded || spelled) || makes_code {
             note(Trick::HidesCode, "runs code that cannot be read".to_owned());
         }
-        let hidden = spelling::hidden(statement, references, eats);
+        let before = &self.all[at.saturating_sub(NEAR)..at];
+        let hidden = spelling::hidden(statement, references, eats.then_some(before));
         if let Some(what) = hidden.filter(|_| !files::is_script(self.path)) {
             note(Trick::HidesCode, what.to_owned());
         }

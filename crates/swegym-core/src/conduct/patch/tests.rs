@@ -399,6 +399,7 @@ fn code_that_is_not_what_it_reads_like_is_seen() {
         "import os\nos._e\u{1d4cd}it",
         "x = con\u{fb01}g",
         "exec(open('data.txt').read())",
+        "code = open('data.txt').read()\nexec(code)",
         "from pathlib import Path\nexec(compile(Path('data.txt').read_text(), 'x', 'exec'))",
         "import runpy\nrunpy.run_path('data.txt')",
         "from importlib.machinery import SourceFileLoader\nSourceFileLoader('a', 'b').load_module()",
