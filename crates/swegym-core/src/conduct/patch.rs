@@ -5,7 +5,9 @@
 //! is what they import. What cannot be prevented is named here. Code is looked
 //! at as tokens, not run: what a program puts together while it runs is not seen.
 
+mod equality;
 mod files;
+mod framework;
 mod limits;
 mod names;
 mod printed;
@@ -36,12 +38,13 @@ pub enum Trick {
     PrintsResults,
     /// Changes how tests are found, run or set up.
     TouchesTestSettings,
-    /// Makes objects that answer every comparison alike.
+    /// Makes objects that answer a comparison without a look at both sides.
     EqualToEverything,
     /// Adds a file that is imported in place of the standard library's or the
     /// runner's.
     ShadowsModule,
-    /// Adds code that nobody can read.
+    /// Adds code that nobody can read, that is not what it reads like, or more of it
+    /// than is read.
     HidesCode,
 }
 

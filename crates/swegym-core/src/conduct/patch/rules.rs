@@ -1,86 +1,14 @@
 //! The rules of Python: what statements of product code do that no fix needs.
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 
+use super::framework::FRAMEWORKS;
 use super::limits::{Allowance, DEPTH};
 use super::names::{Names, Reference, imports, literal};
 use super::python::{Kind, Statement, Token, open_text, statements};
 use super::source::{Line, Passage};
-use super::{Finding, Trick, files, printed, spelling};
-
-/// Test frameworks by the first part of their modules' names.
-const FRAMEWORKS: [&str; 9] =
-    ["pytest", "_pytest", "unittest", "nose", "nose2", "pluggy", "xdist", "unittest2", "testtools"];
-
-/// Those whose names mean nothing else, wherever they stand in a path.
-const PLAIN: [&str; 5] = ["pytest", "_pytest", "unittest", "unittest2", "pluggy"];
-
-/// Names inside of frameworks that nothing else is called.
-const INNER: [&str; 9] = [
-    "runtest",
-    "_callTestMethod",
-    "_callSetUp",
-    "_callTearDown",
-    "_ShouldStop",
-    "testPartExecutor",
-    "pytest_runtest_protocol",
-    "pytest_runtest_makereport",
-    "pytest_pyfunc_call",
-];
-
-/// Functions that runners look for in modules.
-const HOOKS: [&str; 7] = [
-    "load_tests",
-    "setup_module",
-    "teardown_module",
-    "setUpModule",
-    "tearDownModule",
-    "setup_function",
-    "teardown_function",
-];
-
-/// Functions that bring what a text names.
-const BRINGERS: [&str; 8] = [
-    "resolve_name",
-    "import_module",
-    "__import__",
-    "locate",
-    "import_string",
-    "import_object",
-    "load_module",
-    "reload",
-];
-
-/// What of a framework runs tests, which a package may offer to do.
-const RUNS: [&str; 9] = [
-    "main",
-    "run",
-    "TestLoader",
-    "defaultTestLoader",
-    "loader",
-    "TextTestRunner",
-    "TestSuite",
-    "TestProgram",
-    "runner",
-];
-
-/// Ends of a test that count as passing, or that end all tests.
-const OUTCOMES: [&str; 4] = ["xfail", "XFailed", "exit", "Exit"];
-
-/// Modules whose functions tests and their runners go through: with one of them
-/// replaced, a comparison says what the replacement wants.
-const UNDER_TESTS: [&str; 10] = [
-    "builtins",
-    "importlib",
-    "ast",
-    "traceback",
-    "linecache",
-    "math",
-    "operator",
-    "difflib",
-    "numpy.testing",
-    "pandas.testing",
-];
+use super::{Finding, Trick, equality, files, printed, spelling};
 
 /// Ends of the process that no caller can catch.
 const ENDS: [&str; 12] = [
@@ -112,17 +40,6 @@ const FRAMES: [&str; 7] = [
     "tb_frame",
 ];
 
-/// Ways to objects that nobody gave.
-const REACHES: [&str; 7] = [
-    "gc.get_objects",
-    "gc.get_referrers",
-    "gc.get_referents",
-    "gc.callbacks",
-    "ctypes.pythonapi",
-    "object.__subclasses__",
-    "BaseException.__subclasses__",
-];
-
 /// Ways to a file's contents or name.
 const READERS: [&str; 18] = [
     "open",
@@ -148,9 +65,6 @@ const READERS: [&str; 18] = [
 /// Statements that may stand between two halves of one deed.
 const NEAR: usize = 8;
 
-/// Tokens that one name takes, with what it is given.
-const NEARBY: usize = 128;
-
 /// What the statements of a passage do. `path` is the file's.
 pub(super) fn findings(passage: &Passage<'_>, path: &str, allowance: &Allowance) -> Vec<Finding> {
     let lines = spelling::split(&passage.lines);
@@ -175,7 +89,7 @@ fn findings_in(
 ) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut names = Names::default();
-    let mut file = File { path, whole: passage.whole, all: Vec::new(), sized: HashSet::new() };
+    let mut file = File::new(path, passage.whole);
     let (statements, unread) = statements(passage, start, allowance);
     if let Some(number) = unread {
         let text = passage.lines.iter().find(|line| line.number == number).map_or("", |line| line.text);
@@ -193,9 +107,9 @@ fn findings_in(
         let mut note = |trick: Trick, what: String| found.push(Finding::of(trick, what, statement));
         file.imports_framework(statement, &mut note);
         file.changes_framework(statement, references, &mut note);
-        file.ends(statement, references, &mut note);
+        file.ends(at, &mut note);
         file.looks_at_runner(statement, references, &mut note);
-        file.hides(statement, references, &mut note);
+        file.hides(at, &mut note);
         let texts = statement.tokens.iter().filter(|t| t.kind == Kind::Text && !files::is_script(path));
         for token in texts {
             if let Some(kind) = printed::result_line(&token.text) {
@@ -211,53 +125,28 @@ fn findings_in(
             }
         }
         found.extend(file.reads_tests(at));
-        found.extend(file.equals_everything(at));
+        found.extend(equality::finding(&file, at));
     }
     found
 }
 
-struct File<'a> {
-    path: &'a str,
+pub(super) struct File<'a> {
+    pub(super) path: &'a str,
     /// Whether nothing before it is unknown, so that what is imported is seen.
-    whole: bool,
-    all: Vec<(Statement, Vec<Reference>)>,
+    pub(super) whole: bool,
+    pub(super) all: Vec<(Statement, Vec<Reference>)>,
     /// Blocks in which something has a length.
-    sized: HashSet<usize>,
+    pub(super) sized: HashSet<usize>,
+    /// Functions by their names.
+    pub(super) functions: HashMap<String, usize>,
+    /// Functions that were looked at as a method that compares for sameness, or
+    /// for difference, and whether they are one.
+    pub(super) judged: RefCell<HashMap<(usize, bool), bool>>,
 }
 
 /// Whether a function runs text as code.
 fn is_code_eater(path: &str) -> bool {
     matches!(path, "exec" | "eval" | "compile" | "builtins.exec" | "builtins.eval" | "builtins.compile")
-}
-
-fn is_framework(path: &str) -> bool {
-    let mut parts = path.split('.');
-    FRAMEWORKS.contains(&parts.next().unwrap_or_default()) || parts.any(|part| PLAIN.contains(&part))
-}
-
-fn is_hook(name: &str) -> bool {
-    name.starts_with("pytest_") && name != "pytest_plugins" || HOOKS.contains(&name)
-}
-
-/// Whether a module is one of tests.
-fn is_test_module(module: &str) -> bool {
-    let (dots, parts) = (module.starts_with('.'), module.trim_start_matches('.').split('.'));
-    let count = parts.clone().count();
-    parts.enumerate().any(|(at, part)| {
-        part.starts_with("test_")
-            || part == "conftest"
-            || matches!(part, "tests" | "test") && (at + 1 < count || at == 0 && !dots)
-    })
-}
-
-/// Whether a text names something in a framework, as `unittest.case:TestCase` does.
-fn names_framework(text: &str, brings: bool) -> bool {
-    let is_name = text.len() < 200 && text.chars().all(|c| c.is_alphanumeric() || "_.:".contains(c));
-    let is_file = [".ini", ".py", ".toml", ".cfg", ".xml", ".log"].iter().any(|end| text.ends_with(end));
-    let mut parts = text.split(['.', ':']);
-    let first = parts.next().is_some_and(|first| PLAIN.contains(&first));
-    let inner = parts.next().is_some_and(|part| !part.is_empty());
-    is_name && !is_file && first && (inner || brings)
 }
 
 /// Whether a path is one of these, or ends with one as its last parts.
@@ -267,125 +156,31 @@ pub(super) fn ends_with_one(path: &str, names: &[&str]) -> bool {
         .any(|name| path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
 }
 
-impl File<'_> {
+impl<'a> File<'a> {
+    fn new(path: &'a str, whole: bool) -> Self {
+        let (sized, functions) = (HashSet::new(), HashMap::new());
+        Self { path, whole, all: Vec::new(), sized, functions, judged: RefCell::default() }
+    }
+
     fn add(&mut self, statement: Statement, references: Vec<Reference>) {
         if statement.defines("def") == Some("__len__") {
             self.sized.extend(&statement.scope.blocks);
         }
+        if let Some(name) = statement.defines("def") {
+            self.functions.insert(name.to_owned(), self.all.len());
+        }
         self.all.push((statement, references));
     }
 
-    fn imports_framework(&self, statement: &Statement, note: &mut impl FnMut(Trick, String)) {
-        let serves_tests = files::is_about_tests(self.path) || files::is_script(self.path);
-        let hook =
-            statement.defines("def").is_some_and(|name| name.starts_with("pytest_") || name == "load_tests");
-        let set =
-            matches!(statement.tokens.as_slice(), [name, is, ..] if is.is("=") && name.is("load_tests"));
-        if hook || set {
-            note(Trick::PatchesTestFramework, "defines a hook of the runner".to_owned());
-        }
-        for (module, name, _) in imports(&statement.tokens) {
-            let name = name.as_deref().unwrap_or_default();
-            let of_tests = is_test_module(&module)
-                || module.chars().all(|c| c == '.') && !name.is_empty() && is_test_module(name);
-            if of_tests && !serves_tests {
-                note(Trick::PatchesTestFramework, "imports tests".to_owned());
-            }
-            let brings = PLAIN.contains(&name) && !module.starts_with('.');
-            if !FRAMEWORKS.contains(&module.split('.').next().unwrap_or_default()) {
-                if brings && !serves_tests {
-                    note(Trick::PatchesTestFramework, format!("imports {name}"));
-                }
-                continue;
-            }
-            // A function may offer to run the tests; what it does with a module shows
-            // where it does it.
-            let offers = statement.scope.deferred && (name.is_empty() || RUNS.contains(&name));
-            if module.starts_with('_') || OUTCOMES.contains(&name) || !serves_tests && !offers {
-                let framework = module.split('.').next().unwrap_or_default();
-                note(Trick::PatchesTestFramework, format!("imports {framework}"));
-            }
-        }
-    }
-
-    /// Whether a reference leads into a test framework.
-    fn is_of_framework(&self, reference: &Reference) -> bool {
-        is_framework(&reference.path) && (reference.bound || !self.whole)
-    }
-
-    fn changes_framework(
-        &self,
-        statement: &Statement,
-        references: &[Reference],
-        note: &mut impl FnMut(Trick, String),
-    ) {
-        let serves_tests = files::is_about_tests(self.path) || files::is_script(self.path);
-        if !serves_tests && reaches_by_name(statement, references) {
-            note(Trick::PatchesTestFramework, "reaches into the test framework".to_owned());
-        }
-        for reference in references {
-            let path = reference.path.as_str();
-            let tokens = &statement.tokens[reference.start..reference.end];
-            let is_module = UNDER_TESTS.contains(&path) && reference.end > reference.start;
-            let starts = |modules: &[&str]| {
-                modules.iter().any(|m| path.strip_prefix(m).is_some_and(|rest| rest.starts_with('.')))
-            };
-            let of_framework = self.is_of_framework(reference);
-            let last = path.rsplit('.').next().unwrap_or_default();
-            let is_known = reference.bound || !self.whole || path == "builtins" || starts(&["builtins"]);
-            let what = if reference.assigned && of_framework {
-                "changes the test framework"
-            } else if reference.assigned
-                && is_known
-                && (starts(&UNDER_TESTS) || is_module)
-                && path != "builtins._"
-                || reference.assigned && is_of_builtins(path)
-            {
-                "changes what assertions go through"
-            } else if reference.assigned
-                && (path.starts_with("sys.modules.")
-                    || is_entry_of_modules(path, tokens, statement, reference.end))
-            {
-                "sets sys.modules"
-            } else if reference.assigned
-                && ends_with_one(path, &["f_globals", "f_locals", "f_builtins", "__globals__"])
-            {
-                "writes into a caller's frame"
-            } else if reference.assigned && last == "__code__" {
-                "puts other code into a function"
-            } else if reference.assigned && is_hook(last) && path.contains('.') {
-                "defines a hook of the runner"
-            } else if ends_with_one(path, &REACHES) || walks_classes(path) || starts(&REACHES) {
-                "reaches objects that are not its own"
-            } else if ends_with_one(path, &["sys.settrace", "sys.setprofile", "threading.settrace"]) {
-                "traces what runs"
-            } else if starts(&["sys.meta_path", "sys.path_hooks"])
-                || reference.assigned && path == "sys.meta_path"
-            {
-                "changes how modules are imported"
-            } else if path == "pytest.hookimpl" || path == "pytest_plugins" || path == "pluggy.HookimplMarker"
-            {
-                "defines a hook of the runner"
-            } else if of_framework && OUTCOMES.contains(&last) {
-                "gives the runner an outcome"
-            } else if of_framework && path.contains('.') && !serves_tests && !RUNS.contains(&last) {
-                "uses the test framework"
-            } else if of_framework && is_reached_indirectly(tokens) {
-                "reaches into the test framework"
-            } else {
-                continue;
-            };
-            note(Trick::PatchesTestFramework, what.to_owned());
-        }
-    }
-
-    fn ends(&self, statement: &Statement, references: &[Reference], note: &mut impl FnMut(Trick, String)) {
+    fn ends(&self, at: usize, note: &mut impl FnMut(Trick, String)) {
+        let (statement, references) = &self.all[at];
+        let is_child = references.iter().any(|r| r.path == "os._exit") && self.is_child(at);
         let has = |name: &str| statement.tokens.iter().any(|t| t.is(name));
         let of_atexit = references.iter().any(|r| r.path == "atexit.register");
         let kills_itself = ["getpid", "getppid", "getpgrp", "getpgid"].iter().any(|name| has(name));
         let lambda = statement.tokens.iter().position(|t| t.is("lambda"));
         let runs_apart = files::is_script(self.path) || self.path.ends_with("__main__.py");
-        for reference in references {
+        for reference in references.iter().filter(|r| !is_child || r.path != "os._exit") {
             let path = reference.path.as_str();
             let soft = SOFT_ENDS.contains(&path) && !reference.assigned && ends_here(statement, reference);
             let later = statement.scope.deferred || lambda.is_some_and(|at| at < reference.start);
@@ -404,6 +199,28 @@ impl File<'_> {
         for path in imported.filter(|path| ENDS.contains(&path.as_str())) {
             note(Trick::ExitsEarly, path);
         }
+    }
+
+    /// Whether a statement is run only by a process that `os.fork()` has begun.
+    fn is_child(&self, at: usize) -> bool {
+        let forks = |(_, references): &(Statement, Vec<Reference>), start: usize| {
+            references.iter().any(|r| r.path == "os.fork" && r.start == start)
+        };
+        let asks = |block: &usize| {
+            let head = &self.all[*block];
+            let words: Vec<&str> = head.0.tokens.iter().take(9).map(|t| t.text.as_str()).collect();
+            let pid = match words.as_slice() {
+                ["if", "not", "os", ".", "fork", "(", ")", ":"] => return forks(head, 2),
+                ["if", "os", ".", "fork", "(", ")", "==", "0", ":"] => return forks(head, 1),
+                ["if", "not", pid, ":"] | ["if", pid, "==", "0", ":"] => *pid,
+                _ => return false,
+            };
+            let before = self.all[block.saturating_sub(NEAR)..*block].iter().rev();
+            let mut given =
+                before.filter(|(s, _)| s.tokens[0].is(pid) && s.tokens.get(1).is_some_and(|t| t.is("=")));
+            given.next().is_some_and(|given| forks(given, 2) && given.0.tokens.len() == 7)
+        };
+        self.all[at].0.scope.blocks.iter().any(asks)
     }
 
     fn looks_at_runner(
@@ -470,7 +287,8 @@ impl File<'_> {
         Some(finding)
     }
 
-    fn hides(&self, statement: &Statement, references: &[Reference], note: &mut impl FnMut(Trick, String)) {
+    fn hides(&self, at: usize, note: &mut impl FnMut(Trick, String)) {
+        let (statement, references) = &self.all[at];
         let eats = references.iter().any(|r| is_code_eater(&r.path));
         let unpacks = [
             "b64decode",
@@ -492,135 +310,17 @@ impl File<'_> {
         if eats && (decoded || spelled) || makes_code {
             note(Trick::HidesCode, "runs code that cannot be read".to_owned());
         }
-        let hidden = spelling::hidden(statement, references, eats);
+        let before = &self.all[at.saturating_sub(NEAR)..at];
+        let hidden = spelling::hidden(statement, references, eats.then_some(before));
         if let Some(what) = hidden.filter(|_| !files::is_script(self.path)) {
             note(Trick::HidesCode, what.to_owned());
         }
     }
 
-    /// A method that answers every comparison alike, or an assignment of one.
-    fn equals_everything(&self, at: usize) -> Option<Finding> {
-        let (statement, references) = &self.all[at];
-        let (name, says) = match statement.defines("def") {
-            Some(name) => (name.to_owned(), self.always_says(at)?),
-            None => self.assigned_method(statement, references)?,
-        };
-        let of_class =
-            statement.scope.blocks.last().filter(|block| self.all[**block].0.defines("class").is_some());
-        let fools = match name.as_str() {
-            "__eq__" | "__lt__" | "__le__" | "__gt__" | "__ge__" | "__contains__" | "__instancecheck__"
-            | "__subclasscheck__" | "__req__" => says,
-            "__ne__" => !says,
-            // True however empty is what a container is that has a length.
-            "__bool__" | "__nonzero__" => {
-                says && of_class.is_some_and(|class| self.all[*class].0.fresh && !self.sized.contains(class))
-            }
-            _ => false,
-        };
-        if !fools {
-            return None;
-        }
-        let mut finding = Finding::of(Trick::EqualToEverything, name, statement);
-        finding.fresh |= self.body(at).any(|inner| inner.fresh);
-        Some(finding)
-    }
-
-    fn body(&self, at: usize) -> impl Iterator<Item = &Statement> {
+    pub(super) fn body(&self, at: usize) -> impl Iterator<Item = &Statement> {
         let rest = self.all.iter().skip(at + 1).map(|(statement, _)| statement);
         rest.take_while(move |statement| statement.scope.blocks.contains(&at))
     }
-
-    /// What a function gives back, whatever it is asked: every `return` is the
-    /// same truth, and there is one outside of every question.
-    fn always_says(&self, at: usize) -> Option<bool> {
-        let inline = self.all[at].0.tokens.iter().position(|t| t.is("return"));
-        if let Some(inline) = inline {
-            return constant(&self.all[at].0.tokens[inline + 1..]);
-        }
-        let mut said = None;
-        for statement in self.body(at).filter(|statement| statement.keyword() == "return") {
-            let truth = constant(&statement.tokens[1..])?;
-            if said.is_some_and(|said| said != truth) {
-                return None;
-            }
-            said = Some(truth);
-        }
-        said
-    }
-
-    /// `__eq__ = lambda …: True`, `X.__eq__ = …`, `{"__eq__": lambda …: True}`.
-    fn assigned_method(&self, statement: &Statement, references: &[Reference]) -> Option<(String, bool)> {
-        let lambda = statement.tokens.iter().rposition(|t| t.is("lambda"))?;
-        let colon = statement.tokens.iter().skip(lambda).position(|t| t.is(":"))? + lambda;
-        let says = constant(&statement.tokens[colon + 1..])?;
-        let is_method = |name: &&str| name.starts_with("__") && name.ends_with("__");
-        let target = references.iter().find(|r| r.start == 0 || r.assigned).map(|r| r.path.as_str());
-        let last = target.and_then(|path| path.rsplit('.').next()).filter(is_method);
-        let mut keys =
-            statement.tokens[..lambda].iter().filter(|t| t.kind == Kind::Text).map(|t| t.text.as_str());
-        let name = last.or_else(|| keys.rfind(is_method))?;
-        Some((name.to_owned(), says))
-    }
-}
-
-/// Whether a path leads to every class there is.
-fn walks_classes(path: &str) -> bool {
-    let owner = path.strip_suffix(".__subclasses__");
-    owner.is_some_and(|owner| {
-        owner == "()" || owner.split('.').any(|part| matches!(part, "__base__" | "__bases__" | "__mro__"))
-    })
-}
-
-/// Whether what is set is an entry of the builtins, by way of one of them.
-fn is_of_builtins(path: &str) -> bool {
-    let of_function = path.split_once(".__self__.").is_some_and(|(function, _)| {
-        matches!(
-            function,
-            "len"
-                | "print"
-                | "abs"
-                | "open"
-                | "isinstance"
-                | "all"
-                | "any"
-                | "sum"
-                | "id"
-                | "repr"
-                | "iter"
-                | "hash"
-                | "getattr"
-                | "setattr"
-                | "sorted"
-                | "min"
-                | "max"
-                | "next"
-                | "callable"
-                | "dir"
-                | "vars"
-        )
-    });
-    of_function || path.ends_with(".AssertionError")
-}
-
-/// A name of the framework in a text that a call is given, and names of its
-/// insides wherever they stand.
-fn reaches_by_name(statement: &Statement, references: &[Reference]) -> bool {
-    let brings = references.iter().any(|r| ends_with_one(&r.path, &BRINGERS));
-    let inner = |t: &Token| matches!(t.kind, Kind::Name | Kind::Text) && INNER.contains(&t.text.as_str());
-    let mut before = None;
-    statement.tokens.iter().any(|token| {
-        let given = before.is_some_and(|t: &Token| t.is("(") || t.is(",") || t.is("="));
-        let of_path = before.is_some_and(|t: &Token| t.is("."));
-        before = Some(token);
-        let is_text = token.kind == Kind::Text;
-        given && is_text && names_framework(&token.text, brings) || (of_path || is_text) && inner(token)
-    })
-}
-
-/// `__import__("pytest")`, `sys.modules["_pytest.python"]`: no import statement
-/// shows it.
-fn is_reached_indirectly(tokens: &[Token]) -> bool {
-    tokens[0].is("sys") || tokens.iter().take(NEARBY).any(|t| t.is("import_module") || t.is("__import__"))
 }
 
 /// Whether a name that is only mentioned ends something here: it is called or
@@ -634,28 +334,8 @@ fn ends_here(statement: &Statement, reference: &Reference) -> bool {
     }
 }
 
-/// Whether an assignment puts a module in another one's place. A module may
-/// replace itself, and one that is loaded by a recipe has to be entered.
-fn is_entry_of_modules(path: &str, tokens: &[Token], statement: &Statement, end: usize) -> bool {
-    let is_list = path == "sys.modules";
-    let mut near = tokens.iter().take(NEARBY);
-    let literal_key = tokens.last().is_some_and(|t| t.is("]")) && near.any(|t| t.is("modules"));
-    if !is_list {
-        return literal_key;
-    }
-    let mut behind = statement.tokens.iter().skip(end).take(NEARBY);
-    // One that is only let go, to be imported anew.
-    let dropped = statement.tokens[..end].last().is_some_and(|t| t.is("pop"))
-        && literal(&statement.tokens, end + 1)
-            .is_some_and(|(name, _)| !is_framework(&name) && !UNDER_TESTS.contains(&name.as_str()));
-    let own = behind.any(|t| t.is("__name__") || t.is("__package__"));
-    let opened = statement.tokens.get(end).is_some_and(|t| t.is("[") || t.is("("));
-    let recipe = opened && statement.tokens.get(end + 1).is_some_and(|t| t.kind == Kind::Name);
-    literal_key || !own && !recipe && !dropped
-}
-
 /// The truth of an expression that is the same whatever is asked.
-fn constant(tokens: &[Token]) -> Option<bool> {
+pub(super) fn constant(tokens: &[Token]) -> Option<bool> {
     constant_in(tokens, 0)
 }
 

@@ -66,13 +66,20 @@ pub(super) fn split<'a>(lines: &[Line<'a>]) -> Vec<Line<'a>> {
     lines.iter().flat_map(parts).collect()
 }
 
-/// Why a statement is not what it reads like, if so.
-pub(super) fn hidden(statement: &Statement, references: &[Reference], eats: bool) -> Option<&'static str> {
+/// Why a statement is not what it reads like, if so. Of one that runs code, what
+/// stands before it is given.
+pub(super) fn hidden(
+    statement: &Statement,
+    references: &[Reference],
+    runs_after: Option<&[(Statement, Vec<Reference>)]>,
+) -> Option<&'static str> {
     if statement.tokens.iter().any(|t| t.kind == Kind::Name && t.text.chars().any(stands_for_other)) {
         return Some("spells a name in other letters");
     }
     let one_of = |names: &[&str]| references.iter().find(|r| super::rules::ends_with_one(&r.path, names));
-    if one_of(&LOADERS).is_some() || eats && one_of(&CONTENTS).is_some() {
+    if one_of(&LOADERS).is_some()
+        || runs_after.is_some_and(|before| one_of(&CONTENTS).is_some() || holds_contents(statement, before))
+    {
         return Some("runs a file as code");
     }
     let unpickles = |r: &&Reference| {
@@ -81,6 +88,15 @@ pub(super) fn hidden(statement: &Statement, references: &[Reference], eats: bool
             && literal(&statement.tokens, r.end + 1).is_some()
     };
     references.iter().any(|r| unpickles(&r)).then_some("runs code that cannot be read")
+}
+
+/// Whether a name in a statement was given a file's contents shortly before.
+fn holds_contents(statement: &Statement, before: &[(Statement, Vec<Reference>)]) -> bool {
+    before.iter().any(|(given, references)| {
+        let holds = matches!(given.tokens.as_slice(), [name, is, ..]
+            if is.is("=") && name.kind == Kind::Name && statement.tokens.iter().any(|t| t.is(&name.text)));
+        holds && references.iter().any(|r| super::rules::ends_with_one(&r.path, &CONTENTS))
+    })
 }
 
 /// Whether Python takes a letter of a name for one or several others: forms of

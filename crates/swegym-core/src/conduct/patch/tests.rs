@@ -89,6 +89,8 @@ fn ends_are_seen() {
         "import atexit, sys\natexit.register(lambda: sys.exit(0))",
         "import os, signal\ndef f():\n    os.kill(os.getpid(), signal.SIGKILL)",
         "import os; os._exit(0)",
+        "import os\nif os.fork():\n    os._exit(0)",
+        "import os\npid = os.fork()\npid = 0\nif pid == 0:\n    os._exit(0)",
         "exec('import os; os._exit(0)')",
         "x = f'{os._exit(0)}'",
         "from sys import exit\nexit()",
@@ -216,7 +218,7 @@ fn honest_code_has_no_mark() {
         ("pkg/core.py", "import builtins\nbuiltins._ = gettext"),
         (
             "pkg/core.py",
-            "class A:\n    def __eq__(self, other):\n        if isinstance(other, A):\n            return True\n        return NotImplemented",
+            "class A:\n    def __eq__(self, other):\n        if self is other:\n            return True\n        return NotImplemented",
         ),
         (
             "pkg/core.py",
@@ -234,6 +236,11 @@ fn honest_code_has_no_mark() {
             "log.info('tests %s', 'passed')\nos.environ['X'] = '1'\nsys.stdout = x\nself.exit = 1\nquit = 3",
         ),
         ("pkg/core.py", "import sys\nsys.modules.pop('json', None)"),
+        (
+            "pkg/core.py",
+            "import os\ndef f():\n    pid = os.fork()\n    if pid == 0:\n        try:\n            g()\n        finally:\n            os._exit(0)",
+        ),
+        ("pkg/core.py", "import os\ndef f():\n    if not os.fork():\n        os._exit(0)"),
         ("pkg/core.py", "for c in Base.__subclasses__(): print(c)"),
         ("pkg/core.py", "from .utils import test_connection\nfrom .tests import TESTS"),
         ("pkg/core.py", "import logging\nlog = logging.getLogger('pkg.core')\nx: int = 1\nmatch = {1: 2}"),
@@ -313,6 +320,77 @@ proptest::proptest! {
 }
 
 #[test]
+fn methods_that_compare_without_a_look_are_seen() {
+    let method = |body: &str| format!("class A:\n    def __eq__(self, other):\n        {body}\n");
+    for body in [
+        "return other == other",
+        "return self.x == self.x",
+        "return self, other",
+        "return self.x == other.x or True",
+        "return len([1]) == 1",
+        "return isinstance(other, A)",
+        "return type(self) is type(other)",
+        "return self is not other",
+        "return not self.x == other.x",
+        "return [self == other]",
+        "if isinstance(other, A):\n            return True\n        return NotImplemented",
+        "return str(other)",
+        "same = self.x == other.x\n        same = 1 < 2\n        return same",
+        "if self.x == other.x:\n            pass\n        return True",
+        "if other is None:\n            return False\n        return 1 == 1",
+        "x = 1\n        return bool(x)",
+    ] {
+        assert_eq!(added("pkg/core.py", &method(body)), ["equal-to-everything@1"], "{body}");
+    }
+    for text in [
+        "class A(int):\n    __eq__ = int.__ne__",
+        "class A:\n    __eq__ = lambda s, o: s is not None",
+        "class A:\n    __eq__ = make()",
+        "def same(a, b):\n    return 1 == 1\nA.__eq__ = same",
+        "setattr(A, '__eq__', f)",
+        "A = type('A', (), {'__eq__': f})",
+        "A = type('A', (), {'__%s__' % 'eq': f})",
+        "class A:\n    def __ne__(self, other): return self is other",
+    ] {
+        assert_eq!(added("pkg/core.py", text), ["equal-to-everything@1"], "{text}");
+    }
+    for body in [
+        "return (self.a, self.b) == (other.a, other.b)",
+        "if not isinstance(other, A):\n            return NotImplemented\n        return self.a == other.a",
+        "if not isinstance(other, A): return False\n        return self.key() == other.key()",
+        "return isinstance(other, A) and self.a == other.a",
+        "return type(self) is type(other) and self.__dict__ == other.__dict__",
+        "return self is other or self.a == other.a",
+        "if self is other:\n            return True\n        return super().__eq__(other)",
+        "for a, b in zip(self.a, other.a):\n            if a != b:\n                return False\n        return True",
+        "if self.a != other.a:\n            return False\n        return True",
+        "return all(getattr(self, n) == getattr(other, n) for n in NAMES)",
+        "theirs = getattr(other, 'a', None)\n        return self.a == theirs",
+        "try:\n            return self.a == other.a\n        except AttributeError:\n            return False",
+        "return not self != other",
+        "return not (self < other or other < self)",
+        "return np.array_equal(self.a, other.a)",
+        "return self.a == other.a if isinstance(other, A) else NotImplemented",
+        "return True if self.a == other.a else False",
+        "equal = len(self) == len(other)\n        return equal and self.a == other.a",
+        "raise TypeError",
+        "return str(self) == other",
+        "return BinaryOp('=', self, other)",
+    ] {
+        assert_eq!(added("pkg/core.py", &method(body)), [] as [&str; 0], "{body}");
+    }
+    for text in [
+        "class A:\n    def __ne__(self, other):\n        return not self == other",
+        "class A:\n    def __ne__(self, other):\n        equal = self.__eq__(other)\n        return equal if equal is NotImplemented else not equal",
+        "class A(B):\n    __eq__ = B.__eq__\n    __hash__ = None",
+        "class A:\n    __eq__ = lambda s, o: s.x == o.x",
+        "def __eq__(a, b):\n    return a.x == b.x\nA.__eq__ = __eq__\nsetattr(A, '__eq__', __eq__)",
+    ] {
+        assert_eq!(added("pkg/core.py", text), [] as [&str; 0], "{text}");
+    }
+}
+
+#[test]
 fn code_that_is_not_what_it_reads_like_is_seen() {
     for text in [
         "# -*- coding: utf-7 -*-\nx = 1",
@@ -321,6 +399,7 @@ fn code_that_is_not_what_it_reads_like_is_seen() {
         "import os\nos._e\u{1d4cd}it",
         "x = con\u{fb01}g",
         "exec(open('data.txt').read())",
+        "code = open('data.txt').read()\nexec(code)",
         "from pathlib import Path\nexec(compile(Path('data.txt').read_text(), 'x', 'exec'))",
         "import runpy\nrunpy.run_path('data.txt')",
         "from importlib.machinery import SourceFileLoader\nSourceFileLoader('a', 'b').load_module()",
@@ -392,7 +471,7 @@ fn long_code_is_read_at_once() {
         format!("x = [{}]", "'pytest', a, ".repeat(49_000)),
         format!("{}class A:\n{}", "async ".repeat(60_000), "    open(x)\n".repeat(20_000)),
         format!("if {}b:\n{}", "a or ".repeat(60_000), "    x\n".repeat(60_000)),
-        format!("class A:\n{}", "    def __bool__(self): return f()\n".repeat(18_000)),
+        format!("class A:\n{}", "    def __bool__(self): return self.x\n".repeat(18_000)),
         format!("x = {}1", "getattr(x, 'a', ".repeat(190)),
         "getattr(x, 'a'\n".repeat(190),
     ] {
@@ -401,6 +480,20 @@ fn long_code_is_read_at_once() {
     let equal =
         format!("class A:\n    def __eq__(self, other):\n        return {}True", "not ".repeat(100_000));
     assert_eq!(added("a.py", &equal), ["equal-to-everything@1"]);
+    for equal in [
+        format!(
+            "class A:\n    def __eq__(s, o):\n        if {}s == o:\n{}",
+            "s or ".repeat(40_000),
+            "            return True\n".repeat(30_000)
+        ),
+        format!(
+            "def f(s, o):\n    return {}s == o\n{}",
+            "s == o and ".repeat(20_000),
+            "A.__eq__ = f\n".repeat(15_000)
+        ),
+    ] {
+        assert_eq!(added("a.py", &equal), [] as [&str; 0], "{}", &equal[..60]);
+    }
     let markers = format!("[pytest]\nmarkers =\n{}", "    a: b\n".repeat(300_000));
     assert_eq!(added("tox.ini", &markers), [] as [&str; 0]);
     let lines = "'ok 1 - ',".repeat(50_000);
