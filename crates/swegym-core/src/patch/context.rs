@@ -39,6 +39,9 @@ pub(super) fn read_hunks(rest: &[&str]) -> Result<(Vec<Hunk>, usize), (usize, &'
         if (count('+'), count('-')) != (old.1, new.1) {
             return Err((new_at, "the hunk has other lines than its header says"));
         }
+        if lines.is_empty() {
+            return Err((new_at, "a hunk has no lines"));
+        }
         hunks.push(Hunk { old_start: old.0, new_start: new.0, heading: String::new(), lines });
     }
     Ok((hunks, at))
@@ -130,6 +133,8 @@ mod tests {
         assert_eq!(Patch::parse(text).unwrap_err().code(), "patch_git_directory");
         let short = text.replace(".git/config", "x").replace("! b\n", "");
         assert_eq!(Patch::parse(&short).unwrap_err().code(), "patch_malformed");
+        let nothing = "*** x\n--- x\n***************\n*** 0 ****\n--- 0 ----\n";
+        assert_eq!(Patch::parse(nothing).unwrap_err().code(), "patch_malformed");
     }
 
     proptest::proptest! {
