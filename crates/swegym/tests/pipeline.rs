@@ -185,9 +185,9 @@ fn the_keeper_may_die(gym: &Gym, verb: &[&str]) {
     let journal = gym.path("valid-orphaned/events.jsonl");
     let started = || std::fs::read_to_string(&journal).is_ok_and(|t| t.contains("job_started"));
     wait_until("a job", started);
-    let home = gym.path("home").to_string_lossy().into_owned();
-    let keepers = processes_with(&["__keeper", &home]);
-    assert!(!keepers.is_empty());
+    // Before the first box, its death would cost no job a second try.
+    wait_until("a box", || keepers_of(gym).iter().any(|keeper| has_children(*keeper)));
+    let keepers = keepers_of(gym);
     // What is listed may be children of the keeper, which die with it.
     let kill = |keeper: &u32| {
         swegym_sandbox::tool::run("kill", ["-9", &keeper.to_string()], Duration::from_secs(5)).is_ok()
@@ -216,15 +216,21 @@ fn memory_admits(gym: &Gym, verb: &[&str]) {
     }
 }
 
-/// Processes whose command line has all these parts.
-fn processes_with(parts: &[&str]) -> Vec<u32> {
+/// Keepers of this home folder, in which they work, and what they just forked.
+fn keepers_of(gym: &Gym) -> Vec<u32> {
+    let home = std::fs::canonicalize(gym.path("home")).unwrap();
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let has = |p: &std::fs::DirEntry| {
+    let is_one = |p: &std::fs::DirEntry| {
         let line = std::fs::read(p.path().join("cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line).into_owned();
-        parts.iter().all(|part| line.contains(part))
+        String::from_utf8_lossy(&line).contains("__keeper")
+            && std::fs::read_link(p.path().join("cwd")).is_ok_and(|cwd| cwd == home)
     };
-    processes.filter(has).filter_map(|p| p.file_name().to_str()?.parse().ok()).collect()
+    processes.filter(is_one).filter_map(|p| p.file_name().to_str()?.parse().ok()).collect()
+}
+
+fn has_children(process: u32) -> bool {
+    let children = format!("/proc/{process}/task/{process}/children");
+    std::fs::read_to_string(children).is_ok_and(|children| !children.trim().is_empty())
 }
 
 fn wait_until(what: &str, done: impl Fn() -> bool) {
@@ -252,7 +258,7 @@ fn check_statement(instance: &serde_json::Value, bugs: &[serde_json::Value]) {
 /// Keepers of killed runs clean up by themselves, shortly after.
 fn no_box_is_left(gym: &Gym) {
     let home = gym.path("home").to_string_lossy().into_owned();
-    wait_until("keepers to go", || processes_with(&[&home]).is_empty());
+    wait_until("keepers to go", || keepers_of(&gym).is_empty());
 }
 
 /// `grade` judges a run's evidence as `evaluate` did.
