@@ -257,8 +257,7 @@ fn check_statement(instance: &serde_json::Value, bugs: &[serde_json::Value]) {
 
 /// Keepers of killed runs clean up by themselves, shortly after.
 fn no_box_is_left(gym: &Gym) {
-    let home = gym.path("home").to_string_lossy().into_owned();
-    wait_until("keepers to go", || keepers_of(&gym).is_empty());
+    wait_until("keepers to go", || keepers_of(gym).is_empty());
 }
 
 /// `grade` judges a run's evidence as `evaluate` did.
