@@ -71,7 +71,7 @@ async fn the_machine_is_not_described() {
     for empty in
         ["kallsyms", "keys", "key-users", "modules", "config.gz", "timer_list", "iomem", "interrupts"]
     {
-        let line = format!("test ! -e /proc/{empty} || wc -c < /proc/{empty}");
+        let line = format!("test ! -r /proc/{empty} || head -c 99 /proc/{empty} 2>/dev/null | wc -c");
         assert!(matches!(&*out(&sandbox, &line).await, "" | "0\n"), "{empty}");
     }
     let command = out(&sandbox, "tr '\\0' ' ' < /proc/1/cmdline").await;
