@@ -69,10 +69,11 @@ impl Watchdog {
     }
 
     /// Whether a command used what one process may. The kernel acts on ticks of
-    /// its clock, which on a busy machine count up to a quarter more than the exact
-    /// count that this is.
+    /// its clock, which on a busy machine count more than the exact count that this
+    /// is: up to a quarter of a short limit, and never more than a second.
     pub(super) fn is_over_time(&self, cpu_us: u64) -> bool {
-        Duration::from_micros(cpu_us) + EVERY.max(self.limits.cpu_time / 4) >= self.limits.cpu_time
+        let slack = (self.limits.cpu_time / 4).clamp(EVERY, Duration::from_secs(1));
+        Duration::from_micros(cpu_us) + slack >= self.limits.cpu_time
     }
 
     /// What the command that just ended ran into.
