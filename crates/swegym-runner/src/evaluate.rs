@@ -10,11 +10,12 @@ use swegym_core::{Boundary, Fault, Instance, Prediction, Report};
 use swegym_grade::evidence::{Evidence, PatchOutcome, RunEnd, Structured};
 use swegym_grade::{LogParser, Reading, Semantics};
 use swegym_sandbox::store::write_whole;
-use swegym_sandbox::{Image, SandboxError};
+use swegym_sandbox::{EmbeddedSandbox, Image, SandboxError};
 
 use crate::answer::{self, Laid, Notes};
 use crate::conduct;
 use crate::context::Context;
+use crate::counter::{self, Counter};
 use crate::job::JobResult;
 use crate::testing::{TestPlan, TestRun, run_tests, start, stop};
 
@@ -31,10 +32,11 @@ pub async fn evaluate(
 ) -> Result<JobResult, Fault> {
     let image = image_of(context, instance)?;
     let plan = TestPlan::of_image(&image)?;
-    let Tested { report, evidence, notes, run } = test(context, instance, prediction, &image, &plan).await?;
+    let Tested { report, evidence, notes, run, counter } =
+        test(context, instance, prediction, &image, &plan).await?;
     let folder = context.run_folder.join("evaluations").join(instance.instance_id.as_str());
     let folder = folder.join(attempt.to_string());
-    save(&folder, prediction, run.as_ref(), &evidence, &notes, &report).map_err(|e| {
+    save(&folder, prediction, run.as_ref(), &evidence, &notes, counter.as_ref(), &report).map_err(|e| {
         Fault::new(
             Boundary::Sandbox,
             "store",
@@ -55,6 +57,7 @@ pub(crate) struct Tested {
     evidence: Evidence,
     notes: Notes,
     run: Option<TestRun>,
+    counter: Option<Counter>,
 }
 
 /// Tests an answer in a fresh box: the verdict, and what it rests on.
@@ -68,7 +71,7 @@ pub(crate) async fn test(
     image: &Image,
     plan: &TestPlan,
 ) -> Result<Tested, Fault> {
-    let Tried { patch, notes, run } = collect(context, instance, prediction, image, plan).await?;
+    let Tried { patch, notes, run, sandbox } = collect(context, instance, prediction, image, plan).await?;
     let parser = LogParser::of(instance).ok().flatten().unwrap_or(plan.parser);
     let evidence = Evidence {
         patch,
@@ -79,7 +82,21 @@ pub(crate) async fn test(
     };
     let mut report = Semantics::V5.grade(instance, prediction.model_patch.is_none(), &evidence);
     report.conduct = conduct::marks(context, instance, image, prediction);
-    Ok(Tested { report, evidence, notes, run })
+    let mut counter = None;
+    if let Some(sandbox) = sandbox {
+        let asks = report.resolved() && report.conduct.is_empty();
+        if asks && counter::is_called_for(context, instance, image, prediction) {
+            counter = Some(counter::ask(context, &sandbox, instance, plan).await?);
+        }
+        stop(sandbox).await?;
+    }
+    if let Some(found) = counter.take() {
+        let found =
+            if found.is_clean() { found } else { found.without_gold(context, instance, image, plan).await? };
+        report.conduct.extend(found.marks());
+        counter = Some(found);
+    }
+    Ok(Tested { report, evidence, notes, run, counter })
 }
 
 /// One word for counts and tables.
@@ -107,16 +124,18 @@ pub fn image_of(context: &Context, instance: &Instance) -> Result<Image, Fault> 
     context.host.store().load_image(digest).map_err(|e| SandboxError::from(e).to_fault())
 }
 
-/// What is left of an answer: whether it went on, what of it counted, and the tests' run.
+/// What is left of an answer: whether it went on, what of it counted, the tests' run,
+/// and the box that they ran in.
 struct Tried {
     patch: PatchOutcome,
     notes: Notes,
     run: Option<TestRun>,
+    sandbox: Option<EmbeddedSandbox>,
 }
 
 impl Tried {
     fn without_run(patch: PatchOutcome) -> Self {
-        Self { patch, notes: Notes::default(), run: None }
+        Self { patch, notes: Notes::default(), run: None, sandbox: None }
     }
 }
 
@@ -142,9 +161,8 @@ async fn collect(
         }
     };
     let run = run_tests(context, &sandbox, plan).await?;
-    stop(sandbox).await?;
     let patch = if answer.is_some() { PatchOutcome::Applied } else { PatchOutcome::Absent };
-    Ok(Tried { patch, notes, run: Some(run) })
+    Ok(Tried { patch, notes, run: Some(run), sandbox: Some(sandbox) })
 }
 
 fn save(
@@ -153,6 +171,7 @@ fn save(
     run: Option<&TestRun>,
     evidence: &Evidence,
     notes: &Notes,
+    counter: Option<&Counter>,
     report: &Report,
 ) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
@@ -181,6 +200,7 @@ fn save(
         "end": end,
         "structured": structured,
         "limit_hit": evidence.limit_hit,
+        "counter_tests": counter.map(Counter::to_json),
         "semantics": Semantics::V5.name(),
         "usage": run.map(|r| r.usage.clone()),
     });

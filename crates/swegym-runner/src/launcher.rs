@@ -24,12 +24,14 @@ const LAUNCHER: &str = include_str!("launcher/launcher.py");
 const LIST_BASE: &str = "git ls-tree -r -z --name-only --full-tree HEAD";
 
 /// A module that looks on while tests run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Watcher {
     /// Its name.
     pub module: &'static str,
     /// Its text.
     pub source: &'static str,
+    /// What it reads from a file beside it, of its name and `.json`.
+    pub data: Option<String>,
 }
 
 /// One start of the tests: made for one run, and never used again.
@@ -43,7 +45,7 @@ impl Launch {
     ///
     /// # Errors
     /// When the box breaks, or its repository has no commit.
-    pub(crate) async fn prepare(sandbox: &dyn Sandbox, watcher: Option<Watcher>) -> Result<Self, Fault> {
+    pub(crate) async fn prepare(sandbox: &dyn Sandbox, watcher: Option<&Watcher>) -> Result<Self, Fault> {
         let launch = Self { folder: format!("/tmp/swegym-run-{}", random()), secret: random() + &random() };
         let listing = must_run(sandbox, LIST_BASE, "listing the base commit").await?;
         let base = [WORKDIR.to_owned()].into_iter().chain(modules(&listing)).collect::<Vec<_>>().join("\0");
@@ -52,7 +54,10 @@ impl Launch {
             ("sitecustomize.py".to_owned(), GUARD),
             ("launcher.py".to_owned(), LAUNCHER),
         ];
-        files.extend(watcher.map(|w| (format!("{}.py", w.module), w.source)));
+        if let Some(watcher) = watcher {
+            files.push((format!("{}.py", watcher.module), watcher.source));
+            files.extend(watcher.data.as_deref().map(|data| (format!("{}.json", watcher.module), data)));
+        }
         for (name, text) in files {
             let path = format!("{}/{name}", launch.folder);
             sandbox.write(&path, text.as_bytes(), Some(0o444)).await.map_err(|e| e.to_fault())?;
@@ -61,7 +66,7 @@ impl Launch {
     }
 
     /// The command that runs a plan's tests.
-    pub(crate) fn command(&self, plan: &TestPlan, watcher: Option<Watcher>, timeout: Duration) -> Command {
+    pub(crate) fn command(&self, plan: &TestPlan, watcher: Option<&Watcher>, timeout: Duration) -> Command {
         let runner = match plan.runner {
             TestRunner::Pytest => "pytest",
             TestRunner::Unittest => "unittest",

@@ -1,13 +1,44 @@
 //! What the launcher told through its descriptor, line by line, as a second
 //! witness: complete and by nobody else, or none at all.
 
+use serde::Deserialize;
 use swegym_grade::evidence::{RunEnd, Structured};
 use swegym_grade::junit;
 use swegym_sandbox::Results;
 
-/// The witness, and the JUnit XML that is kept of it: of what cannot be read, nothing is.
-pub(crate) fn read(results: &Results, secret: &str, end: RunEnd) -> (Option<Vec<u8>>, Structured) {
-    let missing = |why: String| (None, Structured::Missing(why));
+/// What a run told.
+pub(crate) struct Read {
+    /// The JUnit XML that is kept: of what cannot be read, nothing is.
+    pub(crate) junit: Option<Vec<u8>>,
+    /// The witness.
+    pub(crate) structured: Structured,
+    /// What tests asked for, in the order of asking.
+    pub(crate) sites: Vec<Site>,
+    /// Files whose tests end in a failure, whatever they do.
+    pub(crate) changed: Vec<String>,
+}
+
+/// A place in a test file that asks for something, as `swegym_counter.py` tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Site {
+    /// The file, from the repository's root.
+    pub(crate) file: String,
+    /// Its line, from 1.
+    pub(crate) line: usize,
+    /// The line's text, before it was changed.
+    pub(crate) text: String,
+    /// Whether it got what it asked for.
+    pub(crate) held: bool,
+}
+
+/// Reads what came through the descriptor.
+pub(crate) fn read(results: &Results, secret: &str, end: RunEnd) -> Read {
+    let missing = |why: String| Read {
+        junit: None,
+        structured: Structured::Missing(why),
+        sites: Vec::new(),
+        changed: Vec::new(),
+    };
     let bytes = match results {
         Results::Whole(bytes) => bytes,
         Results::TooLarge(limit) => return missing(format!("the results are larger than {limit} bytes")),
@@ -30,7 +61,7 @@ pub(crate) fn read(results: &Results, secret: &str, end: RunEnd) -> (Option<Vec<
         }
         (Some(_), _) => Structured::Cases(cases),
     };
-    (Some(told.document.into_bytes()), structured)
+    Read { junit: Some(told.document.into_bytes()), structured, sites: told.sites, changed: told.changed }
 }
 
 /// The lines, taken apart.
@@ -39,6 +70,8 @@ struct Told {
     document: String,
     /// The runner's own status, where it came to its end.
     status: Option<i32>,
+    sites: Vec<Site>,
+    changed: Vec<String>,
 }
 
 impl Told {
@@ -48,6 +81,7 @@ impl Told {
             "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<testsuites><testsuite name=\"swegym\">\n",
         );
         let mut status = None;
+        let (mut sites, mut changed) = (Vec::new(), Vec::new());
         for line in text.lines() {
             let line = line.strip_prefix(secret).and_then(|l| l.strip_prefix(' ')).ok_or(FOREIGN)?;
             if status.is_some() {
@@ -58,12 +92,14 @@ impl Told {
                     document.push_str(case);
                     document.push('\n');
                 }
+                Some(("site", site)) => sites.push(serde_json::from_str(site).map_err(|_| FOREIGN)?),
+                Some(("changed", file)) => changed.push(file.to_owned()),
                 Some(("end", code)) => status = Some(code.parse().map_err(|_| FOREIGN)?),
                 _ => return Err(FOREIGN),
             }
         }
         document.push_str("</testsuite></testsuites>\n");
-        Ok(Self { document, status })
+        Ok(Self { document, status, sites, changed })
     }
 }
 
@@ -72,7 +108,7 @@ mod tests {
     use super::*;
 
     fn word(text: &str, end: RunEnd) -> String {
-        let (junit, structured) = read(&Results::Whole(text.as_bytes().to_vec()), "s3", end);
+        let Read { junit, structured, .. } = read(&Results::Whole(text.as_bytes().to_vec()), "s3", end);
         match structured {
             Structured::Cases(cases) => format!("{} cases", cases.len()),
             Structured::Missing(why) => {
@@ -100,8 +136,8 @@ mod tests {
         assert_eq!(word(&format!("s3 end 0\n{CASE}"), done), after);
         let cut = word("s3 case <testcase\ns3 end 0\n", done);
         assert!(cut.ends_with("not kept") && !cut.contains("cases"), "{cut}");
-        let (junit, structured) = read(&Results::TooLarge(5), "s3", done);
-        assert_eq!(junit, None);
-        assert_eq!(structured, Structured::Missing("the results are larger than 5 bytes".into()));
+        let read = read(&Results::TooLarge(5), "s3", done);
+        assert_eq!(read.junit, None);
+        assert_eq!(read.structured, Structured::Missing("the results are larger than 5 bytes".into()));
     }
 }

@@ -10,7 +10,7 @@ use swegym_tasks::recipe::TestRunner;
 
 use crate::context::Context;
 use crate::launcher::{Launch, Watcher};
-use crate::results;
+use crate::results::{self, Read, Site};
 
 /// The repository inside every image.
 pub const WORKDIR: &str = "/testbed";
@@ -37,6 +37,10 @@ pub struct TestRun {
     pub structured: Structured,
     /// The bytes of the second witness, for the run directory.
     pub junit: Option<Vec<u8>>,
+    /// What tests asked for, where somebody looked on who changed it.
+    pub(crate) sites: Vec<Site>,
+    /// The files in which it was changed.
+    pub(crate) changed: Vec<String>,
     /// A limit of the box that was hit.
     pub limit_hit: Option<String>,
     /// Milliseconds of processor and wall time, and bytes: for evidence files only.
@@ -110,7 +114,7 @@ pub(crate) async fn run_watched(
     context: &Context,
     sandbox: &dyn Sandbox,
     plan: &TestPlan,
-    watcher: Option<Watcher>,
+    watcher: Option<&Watcher>,
 ) -> Result<TestRun, Fault> {
     let launch = Launch::prepare(sandbox, watcher).await?;
     let keep = Keep { head: 24 << 20, tail: 8 << 20, kill_after: 256 << 20 };
@@ -122,12 +126,14 @@ pub(crate) async fn run_watched(
         End::Signalled(signal) => RunEnd::Signalled(signal),
         End::TimedOut(_) => RunEnd::TimedOut,
     };
-    let (junit, structured) = results::read(&results, launch.secret(), end);
+    let Read { junit, structured, sites, changed } = results::read(&results, launch.secret(), end);
     Ok(TestRun {
         log: output.combined_text(),
         end,
         structured,
         junit,
+        sites,
+        changed,
         limit_hit: limit_hit.map(|l| l.as_str().to_owned()),
         usage: json!({
             "cpu_time_ms": cpu_time.as_millis() as u64,

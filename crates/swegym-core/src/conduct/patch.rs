@@ -10,12 +10,15 @@ mod files;
 mod framework;
 mod limits;
 mod names;
+mod plain;
 mod printed;
 mod programs;
 mod python;
 mod rules;
 mod source;
 mod spelling;
+
+pub use plain::is_plain;
 
 use limits::{Allowance, UNREAD};
 use python::Statement;

@@ -52,6 +52,11 @@ class Source(machinery.SourceFileLoader):
             raise OSError("bytecode that is not checked against its source")
         return data
 
+    def source_to_code(self, data, path, **more):
+        if guard.change is not None:
+            data = guard.change(data, path)
+        return super().source_to_code(data, path, **more)
+
 
 class Finder(machinery.FileFinder):
     """The modules of one folder of the project."""
@@ -82,6 +87,8 @@ def guard(path):
 guard.is_inside = is_inside
 # While the runner itself is imported, nothing new of the project is.
 guard.is_open = False
+# What makes another module of a source, where something does.
+guard.change = None
 sys.path_hooks.insert(0, guard)
 sys.path_importer_cache.clear()
 

@@ -76,6 +76,12 @@ def imitate_module(name):
     sys.argv[:] = [spec.origin] + sys.argv[3:]
 
 
+def begin_watching(watcher, runner, results, guard):
+    begin = getattr(watcher, "watch_" + runner, None)
+    if begin is not None:
+        begin(results, guard)
+
+
 class Results:
     """The other end of the descriptor is the supervisor's alone."""
 
@@ -160,6 +166,7 @@ def run_pytest(arguments, results, watcher, guard):
     # The bytecode of rewritten tests is checked by time alone: what is there is not found.
     rewrite.PYC_TAIL = "." + os.urandom(8).hex() + rewrite.PYC_TAIL
     blocked = [word for name in planted_plugins(guard) for word in ("-p", "no:" + name)]
+    begin_watching(watcher, "pytest", results, guard)
     guard.is_open = True
     watch = PytestWatch(results)
     plugins = [watch] if watcher is None else [watch, watcher]
@@ -250,9 +257,8 @@ def run_unittest(arguments, results, watcher, guard):
     import unittest
 
     imitate_module("unittest")
+    begin_watching(watcher, "unittest", results, guard)
     guard.is_open = True
-    if watcher is not None:
-        watcher.watch_unittest()
 
     class Result(unittest.TextTestResult):
         """Tells each test when it is over."""
@@ -315,7 +321,7 @@ def run_unittest(arguments, results, watcher, guard):
 
     sys.argv[0] = os.path.basename(sys.executable) + " -m unittest"
     program = unittest.main(module=None, testRunner=Runner, exit=False)
-    if watcher is not None:
+    if hasattr(watcher, "write"):
         watcher.write()
     result = program.result
     if result.testsRun == 0 and not result.skipped:

@@ -216,7 +216,7 @@ def _is_plain(value):
     return False
 
 
-def watch_unittest():
+def watch_unittest(results, guard):
     """From now on failures are noted; at the end somebody calls `write`."""
     import unittest
 

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "each test file uses a part of this")]
 
 pub mod index;
+pub mod projects;
 pub mod toy;
 pub mod wheel;
 
