@@ -20,6 +20,7 @@ use std::time::Duration;
 use crate::sys::{self, Cores};
 use crate::wire::{BoxSpec, Get, Put};
 use cgroup::{Cgroup, CgroupRoot};
+use namespace::Sights;
 use users::{User, Users};
 
 pub(crate) use cgroup::Witnesses;
@@ -57,6 +58,8 @@ struct Held {
 struct Spare {
     pid: libc::pid_t,
     channel: OwnedFd,
+    /// What it hears once its namespaces stand; `None` after that.
+    untold: Option<Vec<u8>>,
     /// Its root stands and is this box's: no other may have it.
     settled_for: Option<BoxSpec>,
 }
@@ -66,6 +69,7 @@ struct Keeper {
     boxes: HashMap<libc::pid_t, Held>,
     cgroups: Option<CgroupRoot>,
     users: Users,
+    sights: Sights,
     /// Where this may run, if the kernel says so.
     cores: Option<Cores>,
     /// Oldest first.
@@ -102,6 +106,7 @@ pub fn run() -> io::Result<()> {
         cgroups,
         cores: Cores::allowed().ok(),
         users: Users::find(),
+        sights: Sights::find(),
         spares: VecDeque::new(),
         last: None,
         steady: false,
@@ -116,7 +121,9 @@ pub fn run() -> io::Result<()> {
 impl Keeper {
     fn serve(&mut self, signals: RawFd) -> io::Result<()> {
         loop {
-            let mut fds = [sys::pollfd(self.control, libc::POLLIN), sys::pollfd(signals, libc::POLLIN)];
+            let mut fds = vec![sys::pollfd(self.control, libc::POLLIN), sys::pollfd(signals, libc::POLLIN)];
+            let untold = self.spares.iter().filter(|spare| spare.untold.is_some());
+            fds.extend(untold.map(|spare| sys::pollfd(spare.channel.as_raw_fd(), libc::POLLIN)));
             // Only after the first box: a run that needs none makes none.
             let idle = self.last.is_some() && self.spares.len() < SPARES;
             sys::poll(&mut fds, idle.then_some(Duration::ZERO))?;
@@ -131,6 +138,8 @@ impl Keeper {
                 message.truncate(n);
                 message.shrink_to_fit();
                 self.answer(&message, fd)?;
+            } else if fds[2..].iter().any(|fd| fd.revents != 0) {
+                self.tell_newborn(&fds[2..]);
             } else if idle {
                 // Nobody waits just now. A refusal will be told to whoever asks next.
                 match self.make_spare_aside() {
@@ -171,10 +180,13 @@ impl Keeper {
         let fits = |s: &Spare| s.settled_for.as_ref().is_none_or(|other| other.has_same_root(spec));
         // A spare that does not fit ends when its channel does.
         self.spares.retain(fits);
-        let spare = match self.spares.pop_front() {
+        let mut spare = match self.spares.pop_front() {
             Some(spare) => spare,
             None => self.make_spare(None)?,
         };
+        if spare.untold.is_some() {
+            self.map_and_tell(&mut spare)?;
+        }
         self.steady = self.last.as_ref().is_some_and(|last| last.has_same_root(spec));
         self.last = Some(spec.clone());
         let Some(held) = self.boxes.get_mut(&spare.pid) else {
@@ -219,8 +231,6 @@ impl Keeper {
         if settled_for.is_some() {
             message[0] = namespace::CERTAIN;
         }
-        let mut flags = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-        flags |= libc::CLONE_NEWUSER | libc::CLONE_NEWNET;
         let user = match self.users.take() {
             Ok(user) => user,
             Err(refused) => {
@@ -229,42 +239,65 @@ impl Keeper {
             }
         };
         let child = user.as_ref().map_or(Ok(None), User::layers).and_then(|layers| {
+            let doors = cgroup.as_ref().map(Cgroup::doors).transpose();
+            let doors = doors.map_err(|e| ("opening a control group", e))?;
             // SAFETY: the keeper has one thread.
-            let child = unsafe { clone_for(user.as_ref(), flags) };
-            Ok((layers, child.map_err(|e| ("making namespaces", e))?))
+            let child = unsafe { clone_for(user.as_ref(), namespace::FIRST) };
+            Ok((layers, doors, child.map_err(|e| (namespace::MAKING, e))?))
         });
         let pid = match child {
-            Ok((_, Some(pid))) => pid,
-            Ok((layers, None)) => {
+            Ok((_, _, Some(pid))) => pid,
+            Ok((layers, doors, None)) => {
                 drop(channel);
                 // The other boxes are none of this one's business, nor its memory's.
                 self.boxes = HashMap::new();
                 if let Some(cores) = &self.cores {
                     let _ = cores.use_them();
                 }
-                let witnesses = cgroup.map(Cgroup::witnesses);
-                namespace::enter(theirs, layers, witnesses)
+                let group = doors.zip(cgroup.map(Cgroup::witnesses));
+                namespace::enter(theirs, layers, group, &self.sights)
             }
             Err(refused) => {
                 self.release(cgroup.take(), user);
                 return Err(refused);
             }
         };
-        let ready = map_user(pid, user.as_ref().map(|user| user.id))
-            .map_err(|e| ("mapping the user", e))
+        self.boxes.insert(pid, Held { id: None, cgroup, user });
+        Ok(Spare { pid, channel, untold: Some(message), settled_for })
+    }
+
+    /// Some spare's namespaces stand, or will not.
+    fn tell_newborn(&mut self, polled: &[libc::pollfd]) {
+        let mut spares = std::mem::take(&mut self.spares);
+        spares.retain_mut(|spare| {
+            let is_told =
+                !sys::is_ready(polled, spare.channel.as_raw_fd()) || self.map_and_tell(spare).is_ok();
+            if !is_told {
+                // Whoever asks next will be told.
+                self.last = None;
+            }
+            is_told
+        });
+        self.spares = spares;
+    }
+
+    /// Waits for a spare's namespaces and gives it its user, not before: files that
+    /// describe a network belong to its user if there is one when it is made, and
+    /// some of them describe the machine.
+    fn map_and_tell(&self, spare: &mut Spare) -> Result<(), Refused> {
+        let user = self.boxes.get(&spare.pid).and_then(|held| held.user.as_ref()).map(|user| user.id);
+        let told = namespace::await_namespaces(&spare.channel)
+            .map_err(|e| (namespace::MAKING, e))
+            .and_then(|()| map_user(spare.pid, user).map_err(|e| ("mapping the user", e)))
             .and_then(|()| {
-                if let Some(cgroup) = &cgroup {
-                    cgroup.add(pid).map_err(|e| ("joining a control group", e))?;
-                }
-                sys::send_with_fd(channel.as_raw_fd(), &message, None)
+                let message = spare.untold.take().unwrap_or_default();
+                sys::send_with_fd(spare.channel.as_raw_fd(), &message, None)
                     .map_err(|e| ("starting the supervisor", e))
             });
-        self.boxes.insert(pid, Held { id: None, cgroup, user });
-        if let Err(refused) = ready {
-            sys::kill(pid, libc::SIGKILL);
-            return Err(refused);
+        if told.is_err() {
+            sys::kill(spare.pid, libc::SIGKILL);
         }
-        Ok(Spare { pid, channel, settled_for })
+        told
     }
 
     fn bury_the_dead(&mut self) {

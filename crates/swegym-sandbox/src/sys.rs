@@ -121,10 +121,10 @@ pub(crate) fn change_folder(folder: &OwnedFd) -> io::Result<()> {
     unsafe { check(libc::fchdir(folder.as_raw_fd())).map(drop) }
 }
 
-/// Makes this process's control groups the top of those that it sees.
-pub(crate) fn hide_control_group() -> io::Result<()> {
+/// Moves this process to new namespaces.
+pub(crate) fn make_namespaces(flags: c_int) -> io::Result<()> {
     // SAFETY: a plain system call.
-    unsafe { check(libc::unshare(libc::CLONE_NEWCGROUP)).map(drop) }
+    unsafe { check(libc::unshare(flags)).map(drop) }
 }
 
 /// `prctl(2)` with one argument.

@@ -3,7 +3,7 @@
 //! and the supervisor's watchdog stand in; reference/sandbox.md, section 2).
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,11 @@ pub(super) struct Cgroup {
     /// What is set, if known: most boxes of a run have the same limits.
     limits: Option<Limits>,
 }
+
+/// Files that let in who writes to them: the kernel asks who opened them. Joining
+/// waits until every core has noticed, and that is for the box to do, not for the
+/// keeper, whom all boxes wait for.
+pub(super) struct Doors(Vec<fs::File>);
 
 /// Counters the supervisor reads to tell a limit from a failure.
 pub(crate) struct Witnesses {
@@ -185,11 +190,10 @@ impl Cgroup {
         Ok(())
     }
 
-    pub(super) fn add(&self, pid: libc::pid_t) -> io::Result<()> {
-        for (_, folder) in &self.folders {
-            fs::write(folder.join("cgroup.procs"), pid.to_string())?;
-        }
-        Ok(())
+    /// What a process of another user can join it by.
+    pub(super) fn doors(&self) -> io::Result<Doors> {
+        let open = |folder: &PathBuf| fs::OpenOptions::new().write(true).open(folder.join("cgroup.procs"));
+        self.folders.iter().map(|(_, folder)| open(folder)).collect::<Result<_, _>>().map(Doors)
     }
 
     /// Opens the counters, in the child, before it loses sight of them.
@@ -203,6 +207,13 @@ impl Cgroup {
             memory: open("memory", "memory.oom_control", "memory.events"),
             processes: open("pids", "pids.events", "pids.events"),
         }
+    }
+}
+
+impl Doors {
+    /// Moves this process.
+    pub(super) fn enter(self) -> io::Result<()> {
+        self.0.into_iter().try_for_each(|mut door| door.write_all(b"0"))
     }
 }
 

@@ -13,7 +13,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use super::cgroup::Witnesses;
+use super::cgroup::{Doors, Witnesses};
 use super::seccomp::{self, Memory};
 use super::users::LAYERS;
 use crate::supervisor;
@@ -21,6 +21,16 @@ use crate::sys;
 use crate::wire::{BoxSpec, Reply};
 
 type Step<T> = Result<T, (&'static str, io::Error)>;
+
+/// Namespaces that a box is born in.
+pub(super) const FIRST: libc::c_int = libc::CLONE_NEWUSER | libc::CLONE_NEWPID | libc::CLONE_NEWNS;
+
+/// Those that it makes itself: a network takes longer than all the others, and the
+/// keeper has other boxes to see to.
+const SECOND: libc::c_int = libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+
+/// The step in which either is refused.
+pub(super) const MAKING: &str = "making namespaces";
 
 /// First byte of a guess that will come true: the keeper asks nothing else.
 pub(super) const CERTAIN: u8 = 2;
@@ -102,18 +112,29 @@ const SHARED_PAGES: &str = "16384";
 /// reaches mounts, the network's set-up, other processes or the kernel.
 const KEPT_CAPABILITIES: [u32; 8] = [0, 1, 3, 4, 5, 6, 7, 10];
 
-/// Waits for what the box is to be, sets it up and becomes its supervisor.
-/// Never returns. `channel` says once that the user map and the control groups
-/// stand, with a guess at what the box will be, and later brings the
-/// specification with the socket to the host.
-pub(super) fn enter(channel: OwnedFd, layers: Option<OwnedFd>, witnesses: Option<Witnesses>) -> ! {
+/// Makes the other namespaces, waits for what the box is to be, sets it up and
+/// becomes its supervisor. Never returns. `channel` hears that the namespaces stand,
+/// says that the user map does, with a guess at what the box will be, and later
+/// brings the specification with the socket to the host.
+pub(super) fn enter(
+    channel: OwnedFd,
+    layers: Option<OwnedFd>,
+    group: Option<(Doors, Witnesses)>,
+    sights: &Sights,
+) -> ! {
+    let made = sys::make_namespaces(SECOND);
+    let errno = made.map_or_else(|e| e.raw_os_error().unwrap_or(libc::EIO), |()| 0);
+    if sys::send_with_fd(channel.as_raw_fd(), &errno.to_ne_bytes(), None).is_err() || errno != 0 {
+        sys::exit_now(1);
+    }
     let mut message = vec![0; 256 << 10];
     let Ok((n @ 1.., _)) = sys::receive_with_fd(channel.as_raw_fd(), &mut message) else { sys::exit_now(1) };
     let guess = BoxSpec::decode(&message[..n]).ok();
     let certain = message[0] == CERTAIN;
     let Ok(home) = fs::File::open(".").map(OwnedFd::from) else { sys::exit_now(1) };
-    let prepared = prepare(layers, witnesses.is_some());
-    let filter = &seccomp::filter(prepared.as_ref().map_or(Memory::Counted, |memory| *memory));
+    let (doors, witnesses) = group.unzip();
+    let prepared = prepare(layers, doors, sights);
+    let filter = &seccomp::filter(prepared.as_ref().map_or(Memory::Counted, |common| common.memory));
     // Boxes of a run resemble each other: most of this one may stand before it
     // is asked for. A guess that cannot be staged is no harm.
     let ahead = match guess.filter(|_| prepared.is_ok()).map(Root::stage) {
@@ -129,7 +150,7 @@ pub(super) fn enter(channel: OwnedFd, layers: Option<OwnedFd>, witnesses: Option
     let _ = sys::set_time_slice(None);
     let Ok(spec) = BoxSpec::decode(&message[..n]) else { sys::exit_now(1) };
     drop((channel, message));
-    let stands = prepared.and_then(|_| set_up(&spec, ahead, &home, witnesses.is_some(), filter));
+    let stands = prepared.and_then(|common| set_up(&spec, ahead, &home, &common, filter));
     match stands.and_then(|upper| Ok((upper, listen(spec.port)?))) {
         Ok((upper, listener)) => {
             drop(home);
@@ -147,6 +168,16 @@ pub(super) fn enter(channel: OwnedFd, layers: Option<OwnedFd>, witnesses: Option
             let _ = sys::send_with_fd(socket.as_raw_fd(), &failed, None);
             sys::exit_now(1)
         }
+    }
+}
+
+/// The keeper's side of a box's first word.
+pub(super) fn await_namespaces(channel: &OwnedFd) -> io::Result<()> {
+    let mut errno = [0; 4];
+    match sys::receive_with_fd(channel.as_raw_fd(), &mut errno)? {
+        (4, _) if errno == [0; 4] => Ok(()),
+        (4, _) => Err(io::Error::from_raw_os_error(i32::from_ne_bytes(errno))),
+        _ => Err(io::Error::from_raw_os_error(libc::ECHILD)),
     }
 }
 
@@ -174,14 +205,25 @@ enum Ahead {
     Settled(OwnedFd),
 }
 
-/// What is the same for every box; gives how its memory is held.
-fn prepare(layers: Option<OwnedFd>, has_cgroup: bool) -> Step<Memory> {
+/// What is the same for every box.
+struct Common {
+    /// How its memory is held.
+    memory: Memory,
+    /// How many files the machine can have open.
+    files: u64,
+}
+
+/// All that can stand before anything is known of the box.
+fn prepare(layers: Option<OwnedFd>, doors: Option<Doors>, sights: &Sights) -> Step<Common> {
     let shares_user = layers.is_none();
+    let has_cgroup = doors.is_some();
+    let files = at("setting limits", fs::read_to_string("/proc/sys/fs/file-max"))?;
     at("becoming the box's user", become_the_box_user())?;
     // After the change of user, which clears it.
     at("tying the box to its keeper", sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as c_ulong))?;
-    // The control group that it has joined by now is the top of what it sees.
-    at("naming the control group", sys::hide_control_group())?;
+    at("joining a control group", doors.map_or(Ok(()), Doors::enter))?;
+    // That group is the top of what it sees.
+    at("naming the control group", sys::make_namespaces(libc::CLONE_NEWCGROUP))?;
     at("making mounts private", sys::mount("", "/", "", libc::MS_REC | libc::MS_PRIVATE, ""))?;
     if let Some(layers) = layers {
         at("showing the layers as the box's own", sys::attach_mount(&layers, LAYERS))?;
@@ -211,31 +253,56 @@ fn prepare(layers: Option<OwnedFd>, has_cgroup: bool) -> Step<Memory> {
         false if fs::write("mnt/p/sys/kernel/shmall", SHARED_PAGES).is_ok() => Memory::Watched,
         false => Memory::WatchedWithoutShared,
     };
-    at("hiding parts of /proc", hide_the_machine())?;
+    at("hiding parts of /proc", sights.hide())?;
     at("setting limits", set_common_limits(shares_user))?;
     drop_unwanted_capabilities();
     at("refusing new privileges", sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1))?;
-    Ok(memory)
+    Ok(Common { memory, files: files.trim().parse().unwrap_or(u64::MAX) })
 }
 
-/// Puts nothing in the place of what is not the box's business, and keeps the
-/// kernel's settings as they are.
-fn hide_the_machine() -> io::Result<()> {
-    for name in HIDDEN {
-        let target = format!("mnt/p/{name}");
-        let Ok(kind) = fs::symlink_metadata(&target) else { continue };
-        // What only the host's root may read is out of reach without our help.
-        if kind.permissions().mode() & 0o004 == 0 {
-            continue;
-        }
-        let nothing = if kind.is_dir() { "mnt/e" } else { "mnt/d/null" };
-        sys::mount(nothing, &target, "", libc::MS_BIND, "")?;
-        if kind.is_dir() {
-            sys::make_read_only(&target)?;
-        }
+/// What of [`HIDDEN`] this machine has.
+pub(super) struct Sights(Vec<(&'static str, bool)>);
+
+impl Sights {
+    /// Each with whether it is a folder. What only the host's root may read is out of
+    /// reach without our help.
+    pub(super) fn find() -> Self {
+        Self(
+            HIDDEN
+                .into_iter()
+                .filter_map(|name| Some((name, is_folder_in_sight(Path::new("/proc"), name)?)))
+                .collect(),
+        )
     }
-    sys::mount("mnt/p/sys", "mnt/p/sys", "", libc::MS_BIND, "")?;
-    sys::make_read_only("mnt/p/sys")
+
+    /// Puts nothing in the place of what is not the box's business, and keeps the
+    /// kernel's settings as they are.
+    fn hide(&self) -> io::Result<()> {
+        let proc = Path::new("mnt/p");
+        // Read-only once, and so is every mount of it.
+        sys::mount("mnt/e", "mnt/e", "", libc::MS_BIND, "")?;
+        sys::make_read_only("mnt/e")?;
+        for name in HIDDEN {
+            let hide = |is_folder| {
+                let nothing = if is_folder { "mnt/e" } else { "mnt/d/null" };
+                sys::mount(nothing, &format!("mnt/p/{name}"), "", libc::MS_BIND, "")
+            };
+            // A look costs as much as a mount, and seldom tells anything new.
+            let known = self.0.iter().find(|(known, _)| *known == name);
+            if known.is_some_and(|(_, is_folder)| hide(*is_folder).is_ok()) {
+                continue;
+            }
+            is_folder_in_sight(proc, name).map_or(Ok(()), hide)?;
+        }
+        sys::mount("mnt/p/sys", "mnt/p/sys", "", libc::MS_BIND, "")?;
+        sys::make_read_only("mnt/p/sys")
+    }
+}
+
+/// `None` for what is not there or not in sight.
+fn is_folder_in_sight(proc: &Path, name: &str) -> Option<bool> {
+    let kind = fs::symlink_metadata(proc.join(name)).ok()?;
+    (kind.permissions().mode() & 0o004 != 0).then_some(kind.is_dir())
 }
 
 /// `/dev`, put together where it can be moved from in one piece.
@@ -266,7 +333,7 @@ fn set_up(
     spec: &BoxSpec,
     ahead: Ahead,
     home: &OwnedFd,
-    has_cgroup: bool,
+    common: &Common,
     filter: &[libc::sock_filter],
 ) -> Step<OwnedFd> {
     let upper = match ahead {
@@ -278,7 +345,7 @@ fn set_up(
         }
         Ahead::Nothing => Root::stage(spec.clone())?.settle(filter)?,
     };
-    at("setting limits", set_limits(spec, has_cgroup))?;
+    at("setting limits", set_limits(spec, common))?;
     at("hiding the supervisor", sys::prctl(libc::PR_SET_DUMPABLE, 0))?;
     Ok(upper)
 }
@@ -390,7 +457,7 @@ fn set_common_limits(shares_user: bool) -> io::Result<()> {
     sys::set_limit(libc::RLIMIT_MEMLOCK, 8 << 20)
 }
 
-fn set_limits(spec: &BoxSpec, has_cgroup: bool) -> io::Result<()> {
+fn set_limits(spec: &BoxSpec, common: &Common) -> io::Result<()> {
     let limits = &spec.limits;
     // A little above the disk, so that a full disk is ENOSPC and not a signal;
     // it also bounds files in memory that no folder shows.
@@ -398,13 +465,12 @@ fn set_limits(spec: &BoxSpec, has_cgroup: bool) -> io::Result<()> {
     // The kernel holds descriptors on their way against this limit of whoever sends
     // some: below that of the host and the keeper, a box cannot stop these.
     let most = (sys::hard_limit(libc::RLIMIT_NOFILE)? / 2).min(65_536);
-    let machine = fs::read_to_string("/proc/sys/fs/file-max")?.trim().parse().unwrap_or(u64::MAX);
-    let share = (machine / SHARE_OF_FILES / limits.processes.max(1)).max(FEWEST_FILES);
+    let share = (common.files / SHARE_OF_FILES / limits.processes.max(1)).max(FEWEST_FILES);
     sys::set_limit(libc::RLIMIT_NOFILE, most.min(share))?;
     // A signal that names the limit first, then one that cannot be caught.
     let seconds = limits.cpu_time.as_secs().max(1);
     sys::set_limits(libc::RLIMIT_CPU, seconds, seconds + 5)?;
-    if !has_cgroup {
+    if common.memory != Memory::Counted {
         // Counted in this user namespace, so that boxes do not use up each other's share.
         sys::set_limit(libc::RLIMIT_NPROC, limits.processes)?;
         // One process can allocate faster than the watchdog looks.
