@@ -16,7 +16,7 @@ use crate::answer::{self, Laid, Notes};
 use crate::conduct;
 use crate::context::Context;
 use crate::job::JobResult;
-use crate::testing::{TestPlan, TestRun, run_tests, start, stop};
+use crate::testing::{TestPlan, TestRun, run_launched, start, stop};
 
 /// Evaluates a prediction and writes its evidence into the run's folder, under
 /// the number of the attempt.
@@ -133,15 +133,15 @@ async fn collect(
         Err(refused) => return Ok(Tried::without_run(refused)),
     };
     let sandbox = start(context, image).await?;
-    let notes = match answer::lay_out(&sandbox, instance, plan, answer.as_ref()).await? {
-        Laid::Out(notes) => notes,
+    let (notes, launch) = match answer::lay_out(context, &sandbox, instance, plan, answer.as_ref()).await? {
+        Laid::Out(notes, launch) => (notes, launch),
         Laid::Failed(outcome) => return Ok(Tried::without_run(outcome)),
         Laid::TestsFailed(words) => {
             let message = format!("the test patch does not apply: {words}");
             return Err(Fault::new(Boundary::Task, "test_patch_does_not_apply", message));
         }
     };
-    let run = run_tests(context, &sandbox, plan).await?;
+    let run = run_launched(context, &sandbox, &notes.plan(plan), &launch, None).await?;
     stop(sandbox).await?;
     let patch = if answer.is_some() { PatchOutcome::Applied } else { PatchOutcome::Absent };
     Ok(Tried { patch, notes, run: Some(run) })

@@ -13,7 +13,7 @@ use swegym_grade::junit;
 use swegym_sandbox::{Command, Sandbox};
 use swegym_tasks::recipe::TestRunner;
 
-use crate::testing::{TestPlan, WORKDIR, must_run};
+use crate::testing::{TestPlan, WORKDIR, must_run, write};
 
 /// Python takes it for its `sitecustomize`.
 const GUARD: &str = include_str!("launcher/guard.py");
@@ -39,13 +39,21 @@ pub(crate) struct Launch {
 }
 
 impl Launch {
-    /// Puts the launcher into a box, outside the repository.
+    /// Puts the launcher into a box, outside the repository; `listing` are the paths
+    /// of the base commit, where they are known.
     ///
     /// # Errors
     /// When the box breaks, or its repository has no commit.
-    pub(crate) async fn prepare(sandbox: &dyn Sandbox, watcher: Option<Watcher>) -> Result<Self, Fault> {
+    pub(crate) async fn prepare(
+        sandbox: &dyn Sandbox,
+        watcher: Option<Watcher>,
+        listing: Option<String>,
+    ) -> Result<Self, Fault> {
         let launch = Self { folder: format!("/tmp/swegym-run-{}", random()), secret: random() + &random() };
-        let listing = must_run(sandbox, LIST_BASE, "listing the base commit").await?;
+        let listing = match listing {
+            Some(listing) => listing,
+            None => must_run(sandbox, LIST_BASE, "listing the base commit").await?,
+        };
         let base = [WORKDIR.to_owned()].into_iter().chain(modules(&listing)).collect::<Vec<_>>().join("\0");
         let mut files = vec![
             ("base".to_owned(), base.as_str()),
@@ -55,7 +63,7 @@ impl Launch {
         files.extend(watcher.map(|w| (format!("{}.py", w.module), w.source)));
         for (name, text) in files {
             let path = format!("{}/{name}", launch.folder);
-            sandbox.write(&path, text.as_bytes(), Some(0o444)).await.map_err(|e| e.to_fault())?;
+            write(sandbox, &path, text.as_bytes(), 0o444).await?;
         }
         Ok(launch)
     }
