@@ -365,6 +365,54 @@ fn an_answer_that_cannot_be_laid_out_is_a_report() {
 }
 
 #[test]
+fn an_answer_that_leaves_no_room_is_a_report() {
+    let gym = Gym::new();
+    let instance = instance(&gym);
+    let gold = instance["patch"].as_str().unwrap().to_owned();
+    let disk = 16 << 20;
+    // Nothing packs these: they take room as text, as an object and as a file.
+    let noise = |bytes: usize| {
+        let change = format!(
+            "python3 -c 'import random; random.seed(1); open(\"noise.bin\", \"wb\").write(b\"\\0\" + random.randbytes({bytes}))'"
+        );
+        gold.clone() + &git_diff(&gym, &change, "--binary")
+    };
+    // These are small but as a file; of zeros git would make a hole.
+    let ones = |bytes: usize| {
+        let change =
+            format!("head -c {bytes} /dev/zero | tr '\\0' '\\1' > ones.bin && printf '\\0' >> ones.bin");
+        gold.clone() + &git_diff(&gym, &change, "--binary")
+    };
+    let files =
+        |count: usize| gold.clone() + &(0..count).map(|n| adds(&format!("many/{n}"), "")).collect::<String>();
+    let mut answers = vec![("fits".to_owned(), gold.clone())];
+    for left in [256 << 10, 48 << 10, 12 << 10, 4 << 10, 0] {
+        answers.push((format!("ones but for {left}"), ones(disk - left)));
+    }
+    for part in [3, 5, 7] {
+        answers.push((format!("noise, {part} MiB"), noise(part << 20)));
+    }
+    // The box has an inode for every four kibibytes, and a thousand more.
+    let inodes = (disk >> 12) + 1024;
+    for left in [500, 80, 40, 10, 0] {
+        answers.push((format!("files but for {left}"), files(inodes - left)));
+    }
+    answers.push(("fits again".to_owned(), gold.clone()));
+    let named: Vec<(&str, String)> = answers.iter().map(|(what, patch)| (&**what, patch.clone())).collect();
+    let reports = verdicts_with(&gym, "full", &instance, &named, &["--box-disk", "16"]);
+    for ((what, _), report) in answers.iter().zip(&reports) {
+        assert!(!what.starts_with("fits") || report["resolved"] == true, "{what}\n{report:#}");
+        let reason = &report["reason"];
+        assert!(reason.is_null() || reason["boundary"] == "agent", "{what}\n{report:#}");
+    }
+    let codes: Vec<_> = reports.iter().map(|report| report["reason"]["code"].clone()).collect();
+    let count = |code: Value| codes.iter().filter(|c| **c == code).count();
+    assert!(count(json!("patch_cannot_be_laid_out")) > 2 && count(Value::Null) > 2, "{codes:?}");
+    let report: Value = serde_json::from_str(&gym.read("full/report.json")).unwrap();
+    assert_eq!(report["infra_failure_instances"], 0, "{report:#}");
+}
+
+#[test]
 fn where_the_gold_patch_changes_settings_the_answers_count() {
     let gym = Gym::new();
     let mut instance = instance(&gym);

@@ -74,6 +74,9 @@ git checkout-index -f -a; rm -rf \"$AT\"";
 const NO_ROOM: [&str; 5] =
     ["No space left", "quota exceeded", "annot allocate memory", "ut of memory", "File too large"];
 
+/// Bytes that a command's input holds; more than that is written to a file first.
+const MOST_INPUT: usize = 1 << 20;
+
 pub(super) struct Repository<'a> {
     sandbox: &'a dyn Sandbox,
     commit: &'a str,
@@ -125,13 +128,13 @@ impl<'a> Repository<'a> {
             repository.write("tests", tests.to_text().as_bytes()).await?;
             script += TESTS;
         }
-        let mut text = String::new();
-        if let Some(answer) = answer {
+        let text = answer.map(Patch::to_text).unwrap_or_default();
+        let (short, long) = if text.len() <= MOST_INPUT { (text, None) } else { (String::new(), Some(text)) };
+        if answer.is_some() && long.is_none() {
             script += ANSWER;
-            text = answer.to_text();
         }
         script += "true";
-        let done = repository.run(&script, text).await?;
+        let done = repository.run(&script, short).await?;
         let mut listings = Tree::read_named(&done.output.stream(Stream::Stdout));
         let is_ready = listings.remove(READY).is_some();
         let mut exact = Exact {
@@ -152,7 +155,25 @@ impl<'a> Repository<'a> {
             (_, Some(fault)) => return Err(fault),
             (None, None) => return Err(failed(&done, "listing the base commit")),
         }
+        if let Some(text) = long {
+            match repository.apply_long(&text).await {
+                Ok(tree) => exact.answer = tree,
+                Err(fault) => exact.stopped = Some(fault),
+            }
+        }
         Ok((repository, exact))
+    }
+
+    /// The same for an answer that is too long for a command's input.
+    async fn apply_long(&self, text: &str) -> Result<Option<Tree>, Fault> {
+        self.write(Which::Answer.name(), text.as_bytes()).await?;
+        let script = ["cd \"$AT/files\"\n", BEGIN, EXACT, "exact answer; true"].concat();
+        let done = self.run(&script, "").await?;
+        let tree = Tree::read_named(&done.output.stream(Stream::Stdout)).remove(Which::Answer.name());
+        if tree.is_none() && (!done.succeeded() || done.limit_hit.is_some()) {
+            return Err(failed(&done, "applying the answer"));
+        }
+        Ok(tree)
     }
 
     /// The tree of the base commit.
@@ -246,8 +267,14 @@ impl<'a> Repository<'a> {
             self.write("emptied", &zero_ended(emptied)).await?;
             script += REMOVE;
         }
+        let mut input = to.to_index_info(changed);
+        if input.len() > MOST_INPUT {
+            self.write("input", &input).await?;
+            script += "exec < \"$AT/input\"\n";
+            input.clear();
+        }
         script += WRITE;
-        let done = self.git(&script, to.to_index_info(changed), WORKDIR, self.commit).await?;
+        let done = self.git(&script, input, WORKDIR, self.commit).await?;
         succeed(&done, "laying out the answer").map(drop)
     }
 
