@@ -379,8 +379,7 @@ fn an_answer_that_leaves_no_room_is_a_report() {
     };
     // These are small but as a file; of zeros git would make a hole.
     let ones = |bytes: usize| {
-        let change =
-            format!("head -c {bytes} /dev/zero | tr '\\0' '\\1' > ones.bin && printf '\\0' >> ones.bin");
+        let change = format!("{{ printf '\\0'; head -c {bytes} /dev/zero | tr '\\0' '\\1'; }} > ones.bin");
         gold.clone() + &git_diff(&gym, &change, "--binary")
     };
     let files =
