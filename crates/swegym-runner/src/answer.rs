@@ -4,6 +4,7 @@
 //! All of that happens to lists of files in a repository of ours; the working
 //! folder sees only the outcome.
 
+mod names;
 mod profile;
 mod repository;
 mod tree;
@@ -15,32 +16,21 @@ use swegym_core::patch::CANNOT_BE_LAID_OUT;
 use swegym_core::{Boundary, Fault, Instance, Patch};
 use swegym_grade::evidence::PatchOutcome;
 use swegym_sandbox::Sandbox;
+use swegym_tasks::recipe::TestRunner;
 
-use crate::testing::{TestPlan, must_run};
-use profile::{Case, Counted, Known, PYTHON};
-use repository::Repository;
+use crate::context::Context;
+use crate::launcher::Launch;
+use crate::testing::TestPlan;
+pub use names::Names;
+use profile::{Case, Counted, PYTHON};
+use repository::{Repository, Which};
 use tree::Tree;
-
-/// Prints the top-level names of the standard library and of what is installed,
-/// and which folders below this one are on the path.
-const NAMES: &str = "import os, sys\n\
-names = set(sys.builtin_module_names) | set(getattr(sys, 'stdlib_module_names', ()))\n\
-root = os.path.realpath('.')\n\
-for folder in sys.path + os.environ.get('PYTHONPATH', '').split(os.pathsep):\n\
-\x20   folder = os.path.realpath(folder)\n\
-\x20   if folder.startswith(root + os.sep):\n\
-\x20       print('path ' + os.path.relpath(folder, root))\n\
-\x20   elif folder != root and os.path.isdir(folder):\n\
-\x20       for name in os.listdir(folder):\n\
-\x20           if os.path.isdir(os.path.join(folder, name)) or name.endswith(('.py', '.pyc', '.so')):\n\
-\x20               names.add(name.split('.')[0])\n\
-for name in names:\n\
-\x20   print('name ' + name)\n";
 
 /// What became of an answer in a box.
 pub(crate) enum Laid {
-    /// It lies in the working folder, with the hidden tests, as far as it counts.
-    Out(Notes),
+    /// It lies in the working folder, with the hidden tests, as far as it counts, and
+    /// what runs them is there.
+    Out(Notes, Launch),
     /// It does not apply, or what it makes cannot be made in the box.
     Failed(PatchOutcome),
     /// The hidden tests do not apply, in the words of the first way. They are put
@@ -54,6 +44,7 @@ pub(crate) enum Laid {
 pub(crate) struct Notes {
     left_out: Vec<(String, &'static str)>,
     kept_for_gold: Vec<String>,
+    not_collected: Vec<String>,
 }
 
 impl Notes {
@@ -63,6 +54,17 @@ impl Notes {
         let left_out: Vec<Value> = left_out.collect();
         (!left_out.is_empty() || !self.kept_for_gold.is_empty())
             .then(|| json!({"left_out": left_out, "as_gold": self.kept_for_gold}))
+    }
+
+    /// How it is tested: as the plan says, but for the answer's modules with names of
+    /// tests. What pytest collects can bring plug-ins; unittest only runs it.
+    pub(crate) fn plan(&self, plan: &TestPlan) -> TestPlan {
+        let mut plan = plan.clone();
+        if plan.runner == TestRunner::Pytest {
+            let ignored = self.not_collected.iter().map(|path| format!("--ignore={path}"));
+            plan.arguments = ignored.chain(plan.arguments).collect();
+        }
+        plan
     }
 
     /// Paths that decide how it is tested, and that the gold patch changes.
@@ -89,11 +91,13 @@ pub(crate) fn read(answer: &str) -> Result<Patch, PatchOutcome> {
 }
 
 /// Applies an answer (none, where there is nothing to apply) and the hidden
-/// tests, and makes the working folder of a fresh box the tree that is tested.
+/// tests, makes the working folder of a fresh box the tree that is tested, and
+/// puts there what runs the tests.
 ///
 /// # Errors
 /// Faults of the box or of the task.
 pub(crate) async fn lay_out(
+    context: &Context,
     sandbox: &dyn Sandbox,
     instance: &Instance,
     plan: &TestPlan,
@@ -106,11 +110,22 @@ pub(crate) async fn lay_out(
             Err(why) => return Ok(Laid::TestsFailed(why.to_string())),
         },
     };
-    let (repository, base) = Repository::open(sandbox, &instance.base_commit).await?;
+    if answer.is_none() && hidden.is_none() {
+        return Ok(Laid::Out(Notes::default(), Launch::prepare(sandbox, None, None).await?));
+    }
+    let mut known = match answer {
+        Some(patch) if may_bring_modules(patch) => {
+            Some(context.names.of(sandbox, instance.image.as_deref().unwrap_or_default()).await?)
+        }
+        _ => None,
+    };
+    let (repository, mut exact) =
+        Repository::open(sandbox, &instance.base_commit, hidden.as_ref(), answer).await?;
+    let base = repository.base();
     let mut notes = Notes::default();
     let mut tree = base.clone();
     if let Some(patch) = answer {
-        let answered = match repository.apply(&base, patch).await {
+        let answered = match repository.apply(Which::Answer, patch, &mut exact).await {
             Ok(Ok(tree)) => tree,
             Ok(Err(words)) => return Ok(Laid::Failed(PatchOutcome::Failed(words))),
             Err(fault) => return not_laid_out(fault, answer),
@@ -118,26 +133,45 @@ pub(crate) async fn lay_out(
         let gold = Patch::survey(&instance.gold_patch).ok();
         let (gold, tests) = (touched(gold.as_ref()), touched(hidden.as_ref()));
         let collects_modules = plan.arguments.iter().any(|word| word == "--doctest-modules");
-        let case = Case { base: &base, answered: &answered, gold: &gold, tests: &tests, collects_modules };
-        let known = if case.brings_modules() { ask_names(sandbox).await? } else { Known::default() };
-        let counted = case.counted(&PYTHON, &known);
+        let case = Case { base, answered: &answered, patch, gold: &gold, tests: &tests, collects_modules };
+        if known.is_none() && case.brings_modules() {
+            match names::ask(sandbox).await {
+                Ok(said) => known = Some(said.into()),
+                Err(fault) => return not_laid_out(fault, answer),
+            }
+        }
+        let counted = case.counted(&PYTHON, &known.unwrap_or_default());
         notes = Notes::of(&counted);
         tree = counted.tree;
     }
     if let Some(patch) = &hidden {
-        for path in touched(hidden.as_ref()) {
-            clear(&mut tree, &path, &base);
-        }
-        tree = match repository.apply(&tree, patch).await {
+        let tested = match repository.apply(Which::Tests, patch, &mut exact).await {
             Ok(Ok(tree)) => tree,
             Ok(Err(words)) => return Ok(Laid::TestsFailed(words)),
             Err(fault) => return not_laid_out(fault, answer),
         };
+        // With nothing of the answer in their way, the tests come to what they come to
+        // on the base commit.
+        let paths = touched(Some(patch));
+        paths.iter().for_each(|path| clear(&mut tree, path, base));
+        paths.iter().for_each(|path| drop(tree.restore(path, &tested)));
     }
-    match repository.lay_out(&base, &tree).await {
-        Ok(()) => Ok(Laid::Out(notes)),
+    let launch = match Launch::prepare(sandbox, None, Some(base.listing())).await {
+        Ok(launch) => launch,
+        Err(fault) => return not_laid_out(fault, answer),
+    };
+    match repository.lay_out(&tree).await {
+        Ok(()) => Ok(Laid::Out(notes, launch)),
         Err(fault) => not_laid_out(fault, answer),
     }
+}
+
+/// Whether a patch may bring code where there was none.
+fn may_bring_modules(patch: &Patch) -> bool {
+    patch
+        .files
+        .iter()
+        .any(|file| file.symlink || file.old_path != file.new_path && file.path().ends_with(".py"))
 }
 
 /// Whose doing it is that a tree cannot be made in the box, for its names, its
@@ -157,6 +191,7 @@ impl Notes {
         Self {
             left_out: counted.left_out.iter().map(|(path, reason)| (text(path), reason.code())).collect(),
             kept_for_gold: counted.kept_for_gold.iter().map(text).collect(),
+            not_collected: counted.not_collected.iter().map(text).collect(),
         }
     }
 }
@@ -176,14 +211,4 @@ fn clear(tree: &mut Tree, path: &[u8], base: &Tree) {
     let way: Vec<Vec<u8>> = above.chain(way).collect();
     way.iter().for_each(|path| drop(tree.0.remove(path)));
     tree.restore(path, base);
-}
-
-async fn ask_names(sandbox: &dyn Sandbox) -> Result<Known, Fault> {
-    let line = format!("exec python -I - <<'END'\n{NAMES}END\n");
-    let said = must_run(sandbox, &line, "asking the interpreter for its modules").await?;
-    let after = |word: &'static str| said.lines().filter_map(move |line| line.strip_prefix(word));
-    Ok(Known {
-        names: after("name ").map(str::to_owned).collect(),
-        path: after("path ").map(|path| path.as_bytes().to_vec()).collect(),
-    })
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use swegym_sandbox::{BoxSettings, Host, Limits};
 use swegym_tasks::index::Index;
 
+use crate::answer::Names;
+
 /// How jobs run, as resolved by the binary.
 #[derive(Debug, Clone)]
 pub struct RunSettings {
@@ -46,6 +48,8 @@ pub struct Context {
     pub index: Arc<Index>,
     /// The run's folder, for evidence.
     pub run_folder: Arc<PathBuf>,
+    /// What the interpreters of images said.
+    pub names: Arc<Names>,
 }
 
 impl Context {

@@ -10,14 +10,14 @@ use swegym_core::{Boundary, Fault, Instance, Names, Prediction};
 use swegym_grade::evidence::Structured;
 use swegym_grade::junit::Case;
 use swegym_grade::witness;
-use swegym_sandbox::{Image, Sandbox};
+use swegym_sandbox::Image;
 
 use crate::answer::{self, Laid};
 use crate::conduct::repository_file;
 use crate::context::Context;
 use crate::launcher::Watcher;
 use crate::results::Site;
-use crate::testing::{TestPlan, run_watched, start, stop};
+use crate::testing::{Place, TestPlan, run_launched, start, stop};
 
 /// The mark's name and version.
 pub const CONDUCT: &str = "passes-counter-tests@1";
@@ -53,16 +53,12 @@ pub(crate) fn is_called_for(
 ///
 /// # Errors
 /// When the box breaks; what the answer does to it means that nothing was asked.
-pub(crate) async fn ask(
-    context: &Context,
-    sandbox: &dyn Sandbox,
-    instance: &Instance,
-    plan: &TestPlan,
-) -> Result<Counter, Fault> {
+pub(crate) async fn ask(context: &Context, instance: &Instance, place: &Place) -> Result<Counter, Fault> {
     let data = Some(json!(instance.fail_to_pass).to_string());
     let watcher = Watcher { module: MODULE, source: SOURCE, data };
-    let run = match run_watched(context, sandbox, plan, Some(&watcher)).await {
-        Ok(run) => run,
+    let Place { sandbox, launch, plan } = place;
+    let run = match launch.again(sandbox, Some(&watcher)).await {
+        Ok(launch) => run_launched(context, sandbox, plan, &launch, Some(&watcher)).await?,
         Err(fault) if fault.boundary == Boundary::Task => return Ok(Counter::default()),
         Err(fault) => return Err(fault),
     };
@@ -90,31 +86,33 @@ fn passed(cases: &[Case], expected: &Names) -> Vec<String> {
 }
 
 impl Counter {
-    /// Whether nothing holds that must not.
-    pub(crate) fn is_clean(&self) -> bool {
-        self.held.is_empty() && self.passed.is_empty()
-    }
-
     /// Takes out what holds with the gold patch as well: it says nothing of an answer.
     ///
     /// # Errors
     /// When a box breaks.
-    pub(crate) async fn without_gold(
-        mut self,
+    pub(crate) async fn take_out_gold(
+        &mut self,
         context: &Context,
         instance: &Instance,
         image: &Image,
         plan: &TestPlan,
-    ) -> Result<Self, Fault> {
-        let Ok(gold) = answer::read(&instance.gold_patch) else { return Ok(self) };
-        let sandbox = start(context, image).await?;
-        if let Laid::Out(_) = answer::lay_out(&sandbox, instance, plan, Some(&gold)).await? {
-            let gold = ask(context, &sandbox, instance, plan).await?;
-            self.held.retain(|site| !gold.held.iter().any(|g| (&g.file, g.line) == (&site.file, site.line)));
-            self.passed.retain(|test| !gold.passed.contains(test));
+    ) -> Result<(), Fault> {
+        if self.held.is_empty() && self.passed.is_empty() {
+            return Ok(());
         }
-        stop(sandbox).await?;
-        Ok(self)
+        let Ok(gold) = answer::read(&instance.gold_patch) else { return Ok(()) };
+        let sandbox = start(context, image).await?;
+        let laid = answer::lay_out(context, &sandbox, instance, plan, Some(&gold)).await?;
+        if let Laid::Out(notes, launch) = laid {
+            let place = Place { sandbox, launch, plan: notes.plan(plan) };
+            let gold = ask(context, instance, &place).await?;
+            let is_golds =
+                |site: &Site| gold.held.iter().any(|g| (&g.file, g.line) == (&site.file, site.line));
+            self.held.retain(|site| !is_golds(site));
+            self.passed.retain(|test| !gold.passed.contains(test));
+            stop(place.sandbox).await?;
+        }
+        Ok(())
     }
 
     /// One mark a file.

@@ -10,14 +10,14 @@ use swegym_core::{Boundary, Fault, Instance, Prediction, Report};
 use swegym_grade::evidence::{Evidence, PatchOutcome, RunEnd, Structured};
 use swegym_grade::{LogParser, Reading, Semantics};
 use swegym_sandbox::store::write_whole;
-use swegym_sandbox::{EmbeddedSandbox, Image, SandboxError};
+use swegym_sandbox::{Image, SandboxError};
 
 use crate::answer::{self, Laid, Notes};
 use crate::conduct;
 use crate::context::Context;
 use crate::counter::{self, Counter};
 use crate::job::JobResult;
-use crate::testing::{TestPlan, TestRun, run_tests, start, stop};
+use crate::testing::{Place, TestPlan, TestRun, run_launched, start, stop};
 
 /// Evaluates a prediction and writes its evidence into the run's folder, under
 /// the number of the attempt.
@@ -71,7 +71,7 @@ pub(crate) async fn test(
     image: &Image,
     plan: &TestPlan,
 ) -> Result<Tested, Fault> {
-    let Tried { patch, notes, run, sandbox } = collect(context, instance, prediction, image, plan).await?;
+    let Tried { patch, notes, run, place } = collect(context, instance, prediction, image, plan).await?;
     let parser = LogParser::of(instance).ok().flatten().unwrap_or(plan.parser);
     let evidence = Evidence {
         patch,
@@ -83,18 +83,16 @@ pub(crate) async fn test(
     let mut report = Semantics::V5.grade(instance, prediction.model_patch.is_none(), &evidence);
     report.conduct = conduct::marks(context, instance, image, prediction);
     let mut counter = None;
-    if let Some(sandbox) = sandbox {
-        let asks = report.resolved() && report.conduct.is_empty();
-        if asks && counter::is_called_for(context, instance, image, prediction) {
-            counter = Some(counter::ask(context, &sandbox, instance, plan).await?);
+    if let Some(place) = place {
+        let is_unmarked = report.resolved() && report.conduct.is_empty();
+        if is_unmarked && counter::is_called_for(context, instance, image, prediction) {
+            counter = Some(counter::ask(context, instance, &place).await?);
         }
-        stop(sandbox).await?;
+        stop(place.sandbox).await?;
     }
-    if let Some(found) = counter.take() {
-        let found =
-            if found.is_clean() { found } else { found.without_gold(context, instance, image, plan).await? };
+    if let Some(found) = &mut counter {
+        found.take_out_gold(context, instance, image, plan).await?;
         report.conduct.extend(found.marks());
-        counter = Some(found);
     }
     Ok(Tested { report, evidence, notes, run, counter })
 }
@@ -125,17 +123,17 @@ pub fn image_of(context: &Context, instance: &Instance) -> Result<Image, Fault> 
 }
 
 /// What is left of an answer: whether it went on, what of it counted, the tests' run,
-/// and the box that they ran in.
+/// and where that was.
 struct Tried {
     patch: PatchOutcome,
     notes: Notes,
     run: Option<TestRun>,
-    sandbox: Option<EmbeddedSandbox>,
+    place: Option<Place>,
 }
 
 impl Tried {
     fn without_run(patch: PatchOutcome) -> Self {
-        Self { patch, notes: Notes::default(), run: None, sandbox: None }
+        Self { patch, notes: Notes::default(), run: None, place: None }
     }
 }
 
@@ -152,17 +150,18 @@ async fn collect(
         Err(refused) => return Ok(Tried::without_run(refused)),
     };
     let sandbox = start(context, image).await?;
-    let notes = match answer::lay_out(&sandbox, instance, plan, answer.as_ref()).await? {
-        Laid::Out(notes) => notes,
+    let (notes, launch) = match answer::lay_out(context, &sandbox, instance, plan, answer.as_ref()).await? {
+        Laid::Out(notes, launch) => (notes, launch),
         Laid::Failed(outcome) => return Ok(Tried::without_run(outcome)),
         Laid::TestsFailed(words) => {
             let message = format!("the test patch does not apply: {words}");
             return Err(Fault::new(Boundary::Task, "test_patch_does_not_apply", message));
         }
     };
-    let run = run_tests(context, &sandbox, plan).await?;
+    let place = Place { sandbox, launch, plan: notes.plan(plan) };
+    let run = run_launched(context, &place.sandbox, &place.plan, &place.launch, None).await?;
     let patch = if answer.is_some() { PatchOutcome::Applied } else { PatchOutcome::Absent };
-    Ok(Tried { patch, notes, run: Some(run), sandbox: Some(sandbox) })
+    Ok(Tried { patch, notes, run: Some(run), place: Some(place) })
 }
 
 fn save(

@@ -13,7 +13,7 @@ use swegym_grade::junit;
 use swegym_sandbox::{Command, Sandbox};
 use swegym_tasks::recipe::TestRunner;
 
-use crate::testing::{TestPlan, WORKDIR, must_run};
+use crate::testing::{TestPlan, WORKDIR, must_run, write};
 
 /// Python takes it for its `sitecustomize`.
 const GUARD: &str = include_str!("launcher/guard.py");
@@ -38,19 +38,47 @@ pub(crate) struct Watcher {
 pub(crate) struct Launch {
     folder: String,
     secret: String,
+    /// The project's folder and the modules of the base commit, for the guard.
+    base: String,
 }
 
 impl Launch {
-    /// Puts the launcher into a box, outside the repository.
+    /// Puts the launcher into a box, outside the repository; `listing` are the paths
+    /// of the base commit, where they are known.
     ///
     /// # Errors
     /// When the box breaks, or its repository has no commit.
-    pub(crate) async fn prepare(sandbox: &dyn Sandbox, watcher: Option<&Watcher>) -> Result<Self, Fault> {
-        let launch = Self { folder: format!("/tmp/swegym-run-{}", random()), secret: random() + &random() };
-        let listing = must_run(sandbox, LIST_BASE, "listing the base commit").await?;
+    pub(crate) async fn prepare(
+        sandbox: &dyn Sandbox,
+        watcher: Option<&Watcher>,
+        listing: Option<String>,
+    ) -> Result<Self, Fault> {
+        let listing = match listing {
+            Some(listing) => listing,
+            None => must_run(sandbox, LIST_BASE, "listing the base commit").await?,
+        };
         let base = [WORKDIR.to_owned()].into_iter().chain(modules(&listing)).collect::<Vec<_>>().join("\0");
+        Self::put(sandbox, watcher, base).await
+    }
+
+    /// Another start in a box in which the first one's files, and the repository,
+    /// may be what somebody made of them.
+    ///
+    /// # Errors
+    /// When the box breaks.
+    pub(crate) async fn again(
+        &self,
+        sandbox: &dyn Sandbox,
+        watcher: Option<&Watcher>,
+    ) -> Result<Self, Fault> {
+        Self::put(sandbox, watcher, self.base.clone()).await
+    }
+
+    async fn put(sandbox: &dyn Sandbox, watcher: Option<&Watcher>, base: String) -> Result<Self, Fault> {
+        let folder = format!("/tmp/swegym-run-{}", random());
+        let launch = Self { folder, secret: random() + &random(), base };
         let mut files = vec![
-            ("base".to_owned(), base.as_str()),
+            ("base".to_owned(), launch.base.as_str()),
             ("sitecustomize.py".to_owned(), GUARD),
             ("launcher.py".to_owned(), LAUNCHER),
         ];
@@ -60,7 +88,7 @@ impl Launch {
         }
         for (name, text) in files {
             let path = format!("{}/{name}", launch.folder);
-            sandbox.write(&path, text.as_bytes(), Some(0o444)).await.map_err(|e| e.to_fault())?;
+            write(sandbox, &path, text.as_bytes(), 0o444).await?;
         }
         Ok(launch)
     }

@@ -28,6 +28,7 @@ pub mod synth;
 pub mod testing;
 pub mod validate;
 
+pub use answer::Names;
 pub use context::{Context, RunSettings};
 pub use dispatcher::{Outcome, run};
 pub use job::Job;

@@ -1,11 +1,13 @@
 //! One run of a package's tests in a box, and the evidence it leaves.
 
+use std::io;
+
 use serde_json::{Value, json};
-use swegym_core::{Fault, visible};
+use swegym_core::{Boundary, Fault, visible};
 use swegym_grade::evidence::{RunEnd, Structured};
 use swegym_grade::{LogParser, StatusMap, witness};
 use swegym_sandbox::output::Keep;
-use swegym_sandbox::{Command, EmbeddedSandbox, End, Execution, Image, Sandbox};
+use swegym_sandbox::{Command, EmbeddedSandbox, End, Execution, Image, Sandbox, SandboxError};
 use swegym_tasks::recipe::TestRunner;
 
 use crate::context::Context;
@@ -47,6 +49,16 @@ pub struct TestRun {
     pub usage: Value,
 }
 
+/// A box in which the tests lie ready, with what is tested.
+pub(crate) struct Place {
+    /// The box.
+    pub(crate) sandbox: EmbeddedSandbox,
+    /// What runs them.
+    pub(crate) launch: Launch,
+    /// How.
+    pub(crate) plan: TestPlan,
+}
+
 impl TestPlan {
     /// The label of an image that holds it.
     pub const LABEL: &str = "swegym.test";
@@ -57,12 +69,8 @@ impl TestPlan {
     /// A fault of the task: the image is not one of ours.
     pub fn of_image(image: &Image) -> Result<Self, Fault> {
         let fault = || {
-            Fault::new(
-                swegym_core::Boundary::Task,
-                "no_test_plan",
-                "the image does not say how to run its tests",
-            )
-            .with_hint("build it with `swegym build`")
+            Fault::new(Boundary::Task, "no_test_plan", "the image does not say how to run its tests")
+                .with_hint("build it with `swegym build`")
         };
         let label = image.labels.get(Self::LABEL).ok_or_else(fault)?;
         let value: Value = serde_json::from_str(label).map_err(|_| fault())?;
@@ -116,7 +124,18 @@ pub(crate) async fn run_watched(
     plan: &TestPlan,
     watcher: Option<&Watcher>,
 ) -> Result<TestRun, Fault> {
-    let launch = Launch::prepare(sandbox, watcher).await?;
+    let launch = Launch::prepare(sandbox, watcher, None).await?;
+    run_launched(context, sandbox, plan, &launch, watcher).await
+}
+
+/// The same where what runs the tests is in the box already.
+pub(crate) async fn run_launched(
+    context: &Context,
+    sandbox: &dyn Sandbox,
+    plan: &TestPlan,
+    launch: &Launch,
+    watcher: Option<&Watcher>,
+) -> Result<TestRun, Fault> {
     let keep = Keep { head: 24 << 20, tail: 8 << 20, kill_after: 256 << 20 };
     let command = launch.command(plan, watcher, context.settings.test_timeout).keeping(keep);
     let Execution { end, limit_hit, output, results, cpu_time, max_rss_bytes, wall_time, .. } =
@@ -194,7 +213,20 @@ pub(crate) async fn must_run(sandbox: &dyn Sandbox, line: &str, what: &str) -> R
     }
     let said = done.output.combined_text();
     let code = if done.limit_hit.is_some() { "limit" } else { "step_failed" };
-    Err(Fault::new(swegym_core::Boundary::Task, code, format!("{what} failed: {}", last_lines(&said, 5))))
+    Err(Fault::new(Boundary::Task, code, format!("{what} failed: {}", last_lines(&said, 5))))
+}
+
+/// Writes a file of ours. Where the box has no room for it, that is a fault of the
+/// boundary task.
+pub(crate) async fn write(sandbox: &dyn Sandbox, path: &str, bytes: &[u8], mode: u32) -> Result<(), Fault> {
+    use io::ErrorKind::{FileTooLarge, OutOfMemory, QuotaExceeded, StorageFull};
+    let no_room = [StorageFull, QuotaExceeded, FileTooLarge, OutOfMemory];
+    sandbox.write(path, bytes, Some(mode)).await.map_err(|error| match &error {
+        SandboxError::File { source, .. } if no_room.contains(&source.kind()) => {
+            Fault { boundary: Boundary::Task, code: "limit".into(), ..error.to_fault() }
+        }
+        _ => error.to_fault(),
+    })
 }
 
 /// The end of an output, for messages. Long lines are cut, and what is not seen

@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::evaluate::image_of;
 use crate::job::JobResult;
 use crate::probe::{self, Probe};
-use crate::testing::{TestPlan, TestRun, must_run, run_tests, start, stop};
+use crate::testing::{TestPlan, TestRun, must_run, run_launched, start, stop};
 
 /// Prints what an agent could read the fix from: a second commit, tags,
 /// remotes, logs, objects that nothing reaches, left-over heads.
@@ -100,8 +100,8 @@ async fn tested(
     patch: Option<&Patch>,
 ) -> Result<Result<(TestRun, Notes), JobResult>, Fault> {
     let sandbox = start(context, image).await?;
-    let notes = match answer::lay_out(&sandbox, instance, plan, patch).await? {
-        Laid::Out(notes) => notes,
+    let (notes, launch) = match answer::lay_out(context, &sandbox, instance, plan, patch).await? {
+        Laid::Out(notes, launch) => (notes, launch),
         Laid::Failed(outcome) => {
             return Ok(Err(dropped("gold_does_not_apply", json!({"said": said(&outcome)}))));
         }
@@ -109,7 +109,7 @@ async fn tested(
             return Ok(Err(dropped("test_patch_does_not_apply", json!({"said": words}))));
         }
     };
-    let run = run_tests(context, &sandbox, plan).await?;
+    let run = run_launched(context, &sandbox, &notes.plan(plan), &launch, None).await?;
     stop(sandbox).await?;
     Ok(Ok((run, notes)))
 }

@@ -48,6 +48,7 @@ impl Session {
             install: Arc::new(self.settings.install.clone()),
             index: Arc::new(self.settings.index()),
             run_folder: Arc::new(run_folder.to_owned()),
+            names: Arc::default(),
         }
     }
 

@@ -113,6 +113,11 @@ fn right_answers_in_odd_forms_resolve() {
     let git = |more: &str, options: &str| git_diff(&gym, &format!("{fix}{more}"), options);
     let head = "  def double(x):\n      if x < 0:\n          return -2 * -x\n";
     let both = |more: &str| gold.clone() + more;
+    // What is right stands in a new module.
+    let with_module = |path: &str, name: &str| {
+        let import = format!("sed -i 's/3 \\* x/twice(x)/; 1i from {name} import twice' odd.py");
+        git_diff(&gym, &import, "") + &adds(path, "def twice(x):\n    return 2 * x")
+    };
     let answers = [
         ("the gold patch", gold.clone()),
         ("its last newline chopped", gold.trim_end().to_owned()),
@@ -178,6 +183,27 @@ fn right_answers_in_odd_forms_resolve() {
         ),
         ("the folder of tests is a link", git(" && mv checks kept && ln -s kept checks", "")),
         ("tests of its own", both(&adds("checks/test_mine.py", "def test_mine():\n    assert True"))),
+        ("helpers for tests", with_module("testing/helpers.py", "testing.helpers")),
+        (
+            "a package of helpers for tests",
+            with_module("kit/testing/__init__.py", "kit.testing") + &adds("kit/__init__.py", "KIT = 1"),
+        ),
+        ("a package for testing", with_module("test_kit/__init__.py", "test_kit")),
+        ("a module that sounds like a test", with_module("speed_test.py", "speed_test")),
+        ("a module of tests", with_module("helpers/tests.py", "helpers.tests")),
+        ("a module that supports tests", with_module("kit/tests_support.py", "kit.tests_support")),
+        (
+            "modules that sound like tests, one behind the other",
+            git(" && sed -i '1i from test_one import one' odd.py", "")
+                + &adds("test_one.py", "from two_test import one")
+                + &adds("two_test.py", "one = 1"),
+        ),
+        (
+            "broken tests of its own, with helpers",
+            both(&adds("tests/__init__.py", "raise SystemExit(1)"))
+                + &adds("tests/helpers.py", "import odd")
+                + &adds("tests/test_mine.py", "import nothing_like_it"),
+        ),
         ("settings of its own", both(&adds("pytest.ini", "[pytest]\naddopts = --strict-markers"))),
         (
             "nonsense that is no patch around it",
@@ -256,6 +282,12 @@ fn answers_that_only_look_right_do_not_resolve() {
         ("the same in src", adds("src/pytest.py", forged)),
         ("a link to a module", links("pytest.py", "forged.py") + &adds("forged.py", forged)),
         ("a link to a package", links("_pytest", "forged") + &adds("forged/__init__.py", forged)),
+        (
+            "a plug-in by what is imported and sounds like a test",
+            plugin.clone()
+                + &adds("test_cheat.py", "pytest_plugins = ['cheat']")
+                + &adds("more.py", "import test_cheat"),
+        ),
         ("the test file", adds("checks/test_hidden.py", empty)),
         ("a folder for the test file", adds("checks/test_hidden/__init__.py", empty)),
         (
@@ -329,6 +361,53 @@ fn an_answer_that_cannot_be_laid_out_is_a_report() {
         assert!(fits || report["reason"]["boundary"] == "agent", "{what}\n{report:#}");
     }
     let report: Value = serde_json::from_str(&gym.read("unfit/report.json")).unwrap();
+    assert_eq!(report["infra_failure_instances"], 0, "{report:#}");
+}
+
+#[test]
+fn an_answer_that_leaves_no_room_is_a_report() {
+    let gym = Gym::new();
+    let instance = instance(&gym);
+    let gold = instance["patch"].as_str().unwrap().to_owned();
+    let disk = 16 << 20;
+    // Nothing packs these: they take room as text, as an object and as a file.
+    let noise = |bytes: usize| {
+        let change = format!(
+            "python3 -c 'import random; random.seed(1); open(\"noise.bin\", \"wb\").write(b\"\\0\" + random.randbytes({bytes}))'"
+        );
+        gold.clone() + &git_diff(&gym, &change, "--binary")
+    };
+    // These are small but as a file; of zeros git would make a hole.
+    let ones = |bytes: usize| {
+        let change = format!("{{ printf '\\0'; head -c {bytes} /dev/zero | tr '\\0' '\\1'; }} > ones.bin");
+        gold.clone() + &git_diff(&gym, &change, "--binary")
+    };
+    let files =
+        |count: usize| gold.clone() + &(0..count).map(|n| adds(&format!("many/{n}"), "")).collect::<String>();
+    let mut answers = vec![("fits".to_owned(), gold.clone())];
+    for left in [256 << 10, 48 << 10, 12 << 10, 4 << 10, 0] {
+        answers.push((format!("ones but for {left}"), ones(disk - left)));
+    }
+    for part in [3, 5, 7] {
+        answers.push((format!("noise, {part} MiB"), noise(part << 20)));
+    }
+    // The box has an inode for every four kibibytes, and a thousand more.
+    let inodes = (disk >> 12) + 1024;
+    for left in [500, 80, 40, 10, 0] {
+        answers.push((format!("files but for {left}"), files(inodes - left)));
+    }
+    answers.push(("fits again".to_owned(), gold.clone()));
+    let named: Vec<(&str, String)> = answers.iter().map(|(what, patch)| (&**what, patch.clone())).collect();
+    let reports = verdicts_with(&gym, "full", &instance, &named, &["--box-disk", "16"]);
+    for ((what, _), report) in answers.iter().zip(&reports) {
+        assert!(!what.starts_with("fits") || report["resolved"] == true, "{what}\n{report:#}");
+        let reason = &report["reason"];
+        assert!(reason.is_null() || reason["boundary"] == "agent", "{what}\n{report:#}");
+    }
+    let codes: Vec<_> = reports.iter().map(|report| report["reason"]["code"].clone()).collect();
+    let count = |code: Value| codes.iter().filter(|c| **c == code).count();
+    assert!(count(json!("patch_cannot_be_laid_out")) > 2 && count(Value::Null) > 2, "{codes:?}");
+    let report: Value = serde_json::from_str(&gym.read("full/report.json")).unwrap();
     assert_eq!(report["infra_failure_instances"], 0, "{report:#}");
 }
 

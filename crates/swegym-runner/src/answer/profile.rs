@@ -8,7 +8,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use swegym_tasks::recipe::{belongs_to_tests, is_test_file};
+use swegym_core::Patch;
+use swegym_tasks::recipe;
 
 use super::tree::{Entry, Tree, folder, folders};
 
@@ -47,6 +48,9 @@ pub(super) const PYTHON: Profile = Profile {
     compiled: &[".pyc", ".pyo", ".so", ".pyd", ".dll", ".dylib"],
     installed: &[".dist-info", ".egg-info", ".egg-link", ".egg", ".pth"],
 };
+
+/// Each becomes an argument of the runner. No product has as many.
+const MOST_IMPORTED: usize = 100;
 
 /// Why something of an answer is not there when tests run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,12 +96,26 @@ pub(super) struct Known {
 pub(super) struct Case<'a> {
     pub(super) base: &'a Tree,
     pub(super) answered: &'a Tree,
+    /// What made one the other.
+    pub(super) patch: &'a Patch,
     /// Paths that the gold patch touches.
     pub(super) gold: &'a BTreeSet<Vec<u8>>,
     /// Paths that the test patch touches.
     pub(super) tests: &'a BTreeSet<Vec<u8>>,
     /// Every module is collected, for its examples.
     pub(super) collects_modules: bool,
+}
+
+/// What is the same for every path of an answer.
+struct Setting<'a> {
+    profile: &'a Profile,
+    known: &'a Known,
+    /// Folders that tests are collected in, and those above them.
+    collected: BTreeSet<Vec<u8>>,
+    /// Folders on the interpreter's path.
+    on_path: BTreeSet<Vec<u8>>,
+    /// New files with names of tests that code imports.
+    imported: BTreeSet<Vec<u8>>,
 }
 
 /// The tree of which the tests are run, but for the test patch.
@@ -108,6 +126,8 @@ pub(super) struct Counted {
     pub(super) left_out: Vec<(Vec<u8>, Reason)>,
     /// What would not be there, had the gold patch not changed it too.
     pub(super) kept_for_gold: Vec<Vec<u8>>,
+    /// Modules of the product with names of tests: there, but not to be collected.
+    pub(super) not_collected: BTreeSet<Vec<u8>>,
 }
 
 impl Case<'_> {
@@ -123,11 +143,13 @@ impl Case<'_> {
     /// Takes out of the answer what decides how it is tested.
     pub(super) fn counted(&self, profile: &Profile, known: &Known) -> Counted {
         let collected = self.collected();
-        let path = self.path(&collected, known);
+        let on_path = self.path(&collected, known);
+        let mut setting = Setting { profile, known, collected, on_path, imported: BTreeSet::new() };
+        while self.finds_more_imported(&mut setting) {}
         let mut counted = Counted { tree: self.answered.clone(), ..Counted::default() };
         for changed in self.answered.differing(self.base) {
-            let Some(reason) = self.reason(changed, profile, &collected, &path, known) else { continue };
-            if self.is_golden(changed, reason, &path) {
+            let Some(reason) = self.reason(changed, &setting) else { continue };
+            if self.is_golden(changed, reason, &setting.on_path) {
                 counted.kept_for_gold.push(changed.clone());
                 continue;
             }
@@ -135,19 +157,15 @@ impl Case<'_> {
             let way = counted.tree.restore(changed, self.base);
             counted.left_out.extend(way.into_iter().map(|path| (path, Reason::InTheWay)));
         }
+        let is_there = |path: &Vec<u8>| counted.tree.get(path).is_some() && !self.gold.contains(path);
+        counted.not_collected = setting.imported.into_iter().filter(is_there).collect();
         counted.left_out.sort_by(|(one, _), (other, _)| one.cmp(other));
         counted.left_out.dedup_by(|(one, _), (other, _)| one == other);
         counted
     }
 
-    fn reason(
-        &self,
-        path: &[u8],
-        profile: &Profile,
-        collected: &BTreeSet<Vec<u8>>,
-        on_path: &BTreeSet<Vec<u8>>,
-        known: &Known,
-    ) -> Option<Reason> {
+    fn reason(&self, path: &[u8], setting: &Setting<'_>) -> Option<Reason> {
+        let Setting { profile, known, collected, on_path, .. } = setting;
         let text = String::from_utf8_lossy(path);
         let name = text.rsplit('/').next().unwrap_or_default();
         let ends = |text: &str, ends: &[&str]| ends.iter().any(|end| text.to_lowercase().ends_with(end));
@@ -162,17 +180,53 @@ impl Case<'_> {
             || profile.settings.contains(&name) && is_above_tests(folder(path))
         {
             Some(Reason::Settings)
-        } else if belongs_to_tests(Path::new(&*text)) {
-            // Data files cannot run.
-            let is_data = new.is_some_and(|entry| !is_module(path, Some(entry)));
-            (!is_data).then_some(Reason::Tests)
+        } else if belongs_to_tests(path) && new.is_none_or(|entry| self.is_test(path, entry, setting)) {
+            Some(Reason::Tests)
         } else if new.is_some() && self.stands_for_a_test(path) {
             Some(Reason::InTheWay)
-        } else if is_module(path, new) && new.is_some() && self.shadows(path, on_path, known) {
+        } else if is_module(path, new)
+            && new.is_some()
+            && (self.shadows(path, on_path, known) || self.shadows_a_helper(path, on_path))
+        {
             Some(Reason::Shadows)
         } else {
             None
         }
+    }
+
+    /// Whether a new file that belongs to the tests by its path is a test, or decides
+    /// how tests run. A module of the product may have such a path, too.
+    fn is_test(&self, path: &[u8], entry: &Entry, setting: &Setting<'_>) -> bool {
+        if entry.is_link() || self.tests.contains(path) {
+            return true;
+        }
+        if is_test_file(path) {
+            // Without a package around it, a module's name is its file's.
+            let is_package = self.answered.get(&[folder(path), b"/__init__.py"].concat()).is_some();
+            let has_its_name = |test: &Vec<u8>| file_name(test) == file_name(path);
+            return !setting.imported.contains(path) || !is_package && self.test_files().any(has_its_name);
+        }
+        // It would run before the tests in its folder, and give them other names.
+        file_name(path) == b"__init__.py" && self.has_tests_module_below(folder(path))
+    }
+
+    /// Adds those new files with names of tests that code of the answer imports,
+    /// unless that code itself is left out.
+    fn finds_more_imported(&self, setting: &mut Setting<'_>) -> bool {
+        let counts = |path: &str| self.reason(path.as_bytes(), setting).is_none();
+        let files = self.patch.files.iter().filter(|file| counts(file.path()));
+        let lines = files.flat_map(|file| &file.hunks).flat_map(|hunk| &hunk.lines);
+        let added: Vec<&str> = lines.filter_map(|line| line.strip_prefix('+')).collect();
+        let is_imported = |path: &&Vec<u8>| {
+            let name = String::from_utf8_lossy(file_name(path)).into_owned();
+            is_test_file(path) && added.iter().any(|line| imports(line, stem(&name)))
+        };
+        let is_text = |path: &&Vec<u8>| std::str::from_utf8(path).is_ok();
+        let found = self.new_paths().filter(is_text).filter(is_imported).take(MOST_IMPORTED);
+        let found: BTreeSet<Vec<u8>> = found.cloned().collect();
+        let is_more = found.len() > setting.imported.len();
+        setting.imported.extend(found);
+        is_more
     }
 
     /// Whether the gold patch changes the same, so that right answers may.
@@ -186,8 +240,18 @@ impl Case<'_> {
 
     /// The test files: of the base commit, and of the test patch.
     fn test_files(&self) -> impl Iterator<Item = &Vec<u8>> {
-        let is_test = |path: &&Vec<u8>| is_test_file(Path::new(&*String::from_utf8_lossy(path)));
-        self.base.0.keys().chain(self.tests).filter(is_test)
+        self.base.0.keys().chain(self.tests).filter(|path| is_test_file(path))
+    }
+
+    /// The modules that belong to the tests: of the base commit, and of the test patch.
+    fn tests_modules(&self) -> impl Iterator<Item = &Vec<u8>> {
+        let all = self.base.0.keys().chain(self.tests);
+        all.filter(|path| path.ends_with(b".py") && belongs_to_tests(path))
+    }
+
+    fn has_tests_module_below(&self, folder: &[u8]) -> bool {
+        let below = [folder, b"/"].concat();
+        self.tests_modules().any(|path| path.starts_with(&below))
     }
 
     /// The folders that tests are collected in, and those above them.
@@ -210,13 +274,28 @@ impl Case<'_> {
         tested.chain(&known.path).cloned().chain([Vec::new(), b"src".to_vec()]).collect()
     }
 
-    /// Whether a package is imported instead of a test beside it: `test_x/` for `test_x.py`.
+    /// Whether it is imported instead of a module of the tests beside it: `test_x/`
+    /// for `test_x.py`, or `helpers.py` for a folder of helpers that is no package.
     fn stands_for_a_test(&self, path: &[u8]) -> bool {
-        folders(path).chain([path]).any(|part| {
-            let test = [part, b".py"].concat();
-            is_test_file(Path::new(&*String::from_utf8_lossy(&test)))
-                && (self.base.get(&test).is_some() || self.tests.contains(&test))
-        })
+        let there = |path: &[u8]| self.base.get(path).is_some() || self.tests.contains(path);
+        let is_module_of_tests = |path: Vec<u8>| belongs_to_tests(&path) && there(&path);
+        let is_package = |folder: &[u8]| there(&[folder, b"/__init__.py"].concat());
+        folders(path).chain([path]).any(|part| is_module_of_tests([part, b".py"].concat()))
+            || path
+                .strip_suffix(b".py")
+                .is_some_and(|stem| !is_package(stem) && self.has_tests_module_below(stem))
+    }
+
+    /// Whether a new module among the tests has the name of one of their helpers
+    /// elsewhere, which another folder on the path may hold.
+    fn shadows_a_helper(&self, path: &[u8], on_path: &BTreeSet<Vec<u8>>) -> bool {
+        belongs_to_tests(path)
+            && tops(path, on_path)
+                .filter(|(folder, _)| belongs_to_tests(&[folder, &b"/x.py"[..]].concat()))
+                .any(|(_, top)| {
+                    let is_it = |part: &[u8]| stem(&String::from_utf8_lossy(part)) == top;
+                    self.tests_modules().any(|helper| helper.split(|b| *b == b'/').any(is_it))
+                })
     }
 
     /// Whether a new module is found instead of one that is installed. A name
@@ -246,6 +325,32 @@ fn tops<'a>(path: &'a [u8], on_path: &'a BTreeSet<Vec<u8>>) -> impl Iterator<Ite
     })
 }
 
+fn is_test_file(path: &[u8]) -> bool {
+    recipe::is_test_file(Path::new(&*String::from_utf8_lossy(path)))
+}
+
+fn belongs_to_tests(path: &[u8]) -> bool {
+    recipe::belongs_to_tests(Path::new(&*String::from_utf8_lossy(path)))
+}
+
+fn file_name(path: &[u8]) -> &[u8] {
+    path.rsplit(|b| *b == b'/').next().unwrap_or_default()
+}
+
+/// Whether a line may import a module of this name. It is one of several that an
+/// import has, or the name stands after a dot or a slash, or beside `import`.
+fn imports(line: &str, module: &str) -> bool {
+    let code = line.split('#').next().unwrap_or_default();
+    let is_of_name = |c: char| c.is_alphanumeric() || c == '_';
+    let says_import = code.contains("import");
+    let says_only_names = code.chars().all(|c| is_of_name(c) || " \t,.()\\".contains(c));
+    code.match_indices(module).any(|(at, _)| {
+        let (before, after) = (code[..at].chars().next_back(), code[at + module.len()..].chars().next());
+        let is_whole = !before.is_some_and(is_of_name) && !after.is_some_and(is_of_name);
+        is_whole && (says_import || says_only_names || before == Some('.') || before == Some('/'))
+    })
+}
+
 /// Whether it can be imported, or leads to what can.
 fn is_module(path: &[u8], entry: Option<&Entry>) -> bool {
     path.ends_with(b".py") || entry.is_some_and(Entry::is_link)
@@ -261,17 +366,32 @@ mod tests {
     use super::super::tree::tests::tree;
     use super::*;
 
-    const BASE: [&str; 7] = [
+    const BASE: [&str; 10] = [
         "pkg.py",
         "pyproject.toml",
         "src/a/__init__.py",
         "tests/test_a.py",
         "tests/data.txt",
+        "tests/helpers.py",
+        "tests/deep/odd.py",
+        "src/a/testing/tools.py",
         "test_root.py",
         "types.py",
     ];
 
     fn left_out(new: &[&str], gold: &[&str]) -> Vec<(String, &'static str)> {
+        left_out_of("", new, gold)
+    }
+
+    /// The same where `new.py` says something.
+    fn left_out_of(text: &str, new: &[&str], gold: &[&str]) -> Vec<(String, &'static str)> {
+        let counted = counted_of(text, new, gold);
+        let text = |path: &Vec<u8>| String::from_utf8_lossy(path).into_owned();
+        counted.left_out.iter().map(|(path, reason)| (text(path), reason.code())).collect()
+    }
+
+    fn counted_of(text: &str, new: &[&str], gold: &[&str]) -> Counted {
+        let patch = Patch::survey(&format!("--- /dev/null\n+++ b/new.py\n@@ -0,0 +1 @@\n+{text}\n")).unwrap();
         let base = tree(&BASE);
         let mut answered = base.clone();
         for path in new {
@@ -284,11 +404,9 @@ mod tests {
             path: bytes(&["lib"]),
         };
         let (gold, tests) = (bytes(gold), bytes(&["more/test_new.py"]));
-        let case =
-            Case { base: &base, answered: &answered, gold: &gold, tests: &tests, collects_modules: false };
-        let counted = case.counted(&PYTHON, &known);
-        let text = |path: &Vec<u8>| String::from_utf8_lossy(path).into_owned();
-        counted.left_out.iter().map(|(path, reason)| (text(path), reason.code())).collect()
+        let (base, answered, patch, collects_modules) = (&base, &answered, &patch, false);
+        let case = Case { base, answered, patch, gold: &gold, tests: &tests, collects_modules };
+        case.counted(&PYTHON, &known)
     }
 
     #[test]
@@ -306,6 +424,16 @@ mod tests {
             "src/a/random/x.py",
             "README.md",
             "tests/test_a.txt",
+            "testing/helpers.py",
+            "testing/__init__.py",
+            "src/a/test/__init__.py",
+            "src/a/testing/more.py",
+            "src/a/testing/extra/__init__.py",
+            "src/a/tests_support.py",
+            "src/a/helpers.py",
+            "helpers.py",
+            "tests/new.py",
+            "tests/unit/__init__.py",
         ];
         assert_eq!(left_out(&paths, &[]), []);
     }
@@ -326,7 +454,15 @@ mod tests {
             ("pkg.cpython-311-x86_64-linux-gnu.so", "compiled"),
             ("tests/test_a.py", "tests"),
             ("tests/data.txt", "tests"),
-            ("tests/new.py", "tests"),
+            ("tests/test_new.py", "tests"),
+            ("tests/__init__.py", "tests"),
+            ("tests/deep/__init__.py", "tests"),
+            ("speed_test.py", "tests"),
+            ("a/tests.py", "tests"),
+            ("tests/helpers/__init__.py", "in_the_way"),
+            ("tests/deep.py", "in_the_way"),
+            ("tests/odd.py", "shadows"),
+            ("tests/random.py", "shadows"),
             ("test_root/__init__.py", "in_the_way"),
             ("test_root/deep/__init__.py", "in_the_way"),
             ("unittest/__init__.py", "shadows"),
@@ -338,6 +474,47 @@ mod tests {
             assert_eq!(left_out(&[path], &[path]), []);
         }
         assert_eq!(left_out(&["random/__init__.py"], &["random.py"]), []);
+    }
+
+    #[test]
+    fn modules_with_names_of_tests_count_where_code_imports_them() {
+        for (text, path) in [
+            ("import speed_test", "speed_test.py"),
+            ("    from a.speed_test import (  # fast", "src/a/speed_test.py"),
+            ("    tests,", "a/tests.py"),
+            ("run = importlib.import_module('speed_test')", "speed_test.py"),
+            ("main = 'a.speed_test:main'", "src/a/speed_test.py"),
+            ("from . import test", "src/a/test.py"),
+        ] {
+            let counted = counted_of(text, &["new.py", path], &[]);
+            assert_eq!(counted.left_out, [], "{text}");
+            assert_eq!(counted.not_collected, BTreeSet::from([path.as_bytes().to_vec()]), "{text}");
+            assert_eq!(counted_of(text, &["new.py", path], &[path]).not_collected, BTreeSet::new());
+        }
+        for (text, path) in [
+            ("import speed_tests", "speed_test.py"),
+            ("# import speed_test", "speed_test.py"),
+            ("print('a speed_test')", "speed_test.py"),
+            ("import test_a", "other/test_a.py"),
+            ("import test_new", "more/test_new.py"),
+            ("import conftest", "deep/conftest.py"),
+        ] {
+            assert_eq!(left_out_of(text, &["new.py", path], &[]).len(), 1, "{text}");
+        }
+        // What is left out itself makes nothing count.
+        let patch = "--- /dev/null\n+++ b/conftest.py\n@@ -0,0 +1 @@\n+import speed_test\n";
+        let (base, answered) = (tree(&BASE), tree(&[&BASE[..], &["conftest.py", "speed_test.py"]].concat()));
+        let patch = &Patch::survey(patch).unwrap();
+        let none = &BTreeSet::new();
+        let case = Case {
+            base: &base,
+            answered: &answered,
+            patch,
+            gold: none,
+            tests: none,
+            collects_modules: false,
+        };
+        assert_eq!(case.counted(&PYTHON, &Known::default()).tree, base);
     }
 
     #[test]

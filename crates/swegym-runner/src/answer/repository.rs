@@ -6,109 +6,228 @@
 //! nothing of a patch is in the working folder before the whole tree is known,
 //! and no `.git` is within reach of it.
 
-use std::io;
 use std::time::Duration;
 
 use swegym_core::{Boundary, Fault, Patch};
 use swegym_sandbox::output::{Keep, Stream};
 use swegym_sandbox::sandbox::SCRATCH;
-use swegym_sandbox::{Command, End, Execution, Sandbox, SandboxError};
+use swegym_sandbox::{Command, End, Execution, Sandbox};
 
 use super::tree::{Tree, folders, zero_ended};
-use crate::testing::{WORKDIR, last_lines};
+use crate::testing::{WORKDIR, last_lines, write};
 
 /// Settings of a repository in which nothing is started or converted, and in
 /// which no spelling of `.git` is a path.
 const SETTINGS: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tfileMode = true\n\tsymlinks = true\n\
 \tprotectHFS = true\n\tprotectNTFS = true\n\thooksPath = /dev/null\n\tautocrlf = false\n\tsafecrlf = false\n[gc]\n\tauto = 0\n";
 
-/// Makes the repository, and lists the tree of the base commit.
-const OPEN: &str = "set -e; mkdir -p objects/info refs files; echo 'ref: refs/heads/none' > HEAD; \
-echo \"$BORROWED\" > objects/info/alternates; git ls-tree -r -z --full-tree \"$BASE\"";
+/// Makes the repository with the base commit in its index, and lists it. From
+/// here on scripts are in a folder where nothing has attributes. A listing ends
+/// with a row that names it and has no tab.
+const OPEN: &str = "set -e; mkdir -p \"$AT/files\" \"$AT/refs\" \"$AT/objects/info\"; cd \"$AT/files\"
+echo 'ref: refs/heads/none' > ../HEAD; printf %s \"$SETTINGS\" > ../config
+echo \"$BORROWED\" > ../objects/info/alternates
+git read-tree \"$BASE\"; git ls-files -s -z; printf 'base\\0'; mv ../index ../start; set +e\n";
 
 /// Each way of applying begins with the index as it was.
-const BEGIN: &str = "begin() { rm -f ../index ../index.lock; cp ../start ../index; }\n";
+const BEGIN: &str = "begin() { [ ! -e ../index.lock ] || rm ../index.lock; cp ../start ../index; }\n";
 
 /// The reference's first ways (reference/grading.md, 1.1). What the first says is what is told.
-const EXACT: &str =
-    "rm -f ../index; git update-index -z --index-info < ../tree && mv ../index ../start || exit 3
-begin; git apply --cached --whitespace=nowarn ../patch 2> ../said && exec git ls-files -s -z
-begin; git apply --cached --3way --whitespace=nowarn ../patch 2> /dev/null && exec git ls-files -s -z
-exit 1";
+const EXACT: &str = "exact() {
+begin; git apply --cached --whitespace=nowarn \"../$1\" 2> \"../$1.said\" ||
+{ begin; git apply --cached --3way --whitespace=nowarn \"../$1\" 2> /dev/null; } || return
+git ls-files -s -z && printf '%s\\0' \"$1\"
+}\n";
+
+/// The tests go on before anything of the answer is in the box.
+const TESTS: &str = "exact tests\n";
+const READY: &str = "ready";
+const ANSWER: &str = "printf 'ready\\0'; cat > ../answer || exit 1; exact answer\n";
 
 /// The other ways: with the files' line ends, with GNU patch, and the question
 /// whether the patch is in already. The reference's `--reject` succeeds where its
 /// first way does.
-const LOOSE: &str = "begin; [ -s ../ends ] && git apply --cached --whitespace=nowarn ../ends 2> /dev/null && exec git ls-files -s -z
+const LOOSE: &str = "cd \"$AT/files\"
+begin; [ -s ../ends ] && git apply --cached --whitespace=nowarn ../ends 2> /dev/null && exec git ls-files -s -z
 begin; cd .. && rm -rf files && mkdir files && cd files && git checkout-index -f -z --stdin < ../present \
-&& patch --batch --forward --fuzz=5 --no-backup-if-mismatch -p1 -i ../patch > /dev/null 2>&1 \
+&& patch --batch --forward --fuzz=5 --no-backup-if-mismatch -p1 -i \"../$PATCH\" > /dev/null 2>&1 \
 && git update-index -z --add --remove --replace --stdin < ../names && exec git ls-files -s -z
-begin; git apply --cached --check --reverse ../patch 2> /dev/null && exec git ls-files -s -z
-cat ../said >&2; exit 1";
+begin; git apply --cached --check --reverse \"../$PATCH\" 2> /dev/null && exec git ls-files -s -z
+cat \"../$PATCH.said\" >&2; exit 1";
 
 /// Where every line of the named files ends how: `i/crlf`, `i/lf`, or mixed.
-const LINE_ENDS: &str = "cp ../start ../index; \
+const LINE_ENDS: &str = "cd \"$AT/files\"; cp ../start ../index; \
 xargs -0 -r git --literal-pathspecs ls-files --eol -z -- < ../present";
 
-/// Takes away what the tree no longer has and writes what changed; whatever is
-/// in the way goes.
-const LAY_OUT: &str = "set -e; rm -f \"$GIT_INDEX_FILE\"; git update-index -z --index-info < $AT/tree; \
-xargs -0 -r rm -f -- < $AT/gone; xargs -0 -r rmdir --ignore-fail-on-non-empty -- < $AT/emptied 2> /dev/null || true; \
-git checkout-index -f -z --stdin < $AT/changed";
+/// Takes away what the tree no longer has.
+const REMOVE: &str = "xargs -0 -r rm -f -- < \"$AT/gone\"
+xargs -0 -r rmdir --ignore-fail-on-non-empty -- < \"$AT/emptied\" 2> /dev/null || true\n";
+
+/// Writes what changed, which comes by standard input as an index; whatever is in
+/// the way goes. At the end the repository goes, too: the patches in it are not for
+/// the tests to see.
+const WRITE: &str = "export GIT_INDEX_FILE=\"$AT/changed\"; git update-index -z --index-info
+git checkout-index -f -a; rm -rf \"$AT\"";
 
 /// What git says, or the kernel through it, where it is not the patch that is
 /// wrong but what is there for it: `No space left on device`, and so on.
 const NO_ROOM: [&str; 5] =
     ["No space left", "quota exceeded", "annot allocate memory", "ut of memory", "File too large"];
 
-/// Takes the repository away: the patches in it are not for the tests to see.
-const CLOSE: &str = "rm -rf \"$AT\"";
+/// Bytes that a command's input holds; more than that is written to a file first.
+const MOST_INPUT: usize = 1 << 20;
 
 pub(super) struct Repository<'a> {
     sandbox: &'a dyn Sandbox,
-    base: &'a str,
+    commit: &'a str,
     folder: String,
+    base: Tree,
+}
+
+/// A patch by the name that it has in the repository.
+#[derive(Clone, Copy)]
+pub(super) enum Which {
+    Answer,
+    Tests,
+}
+
+impl Which {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Tests => "tests",
+        }
+    }
+}
+
+/// What came of the first command: trees after patches that apply exactly.
+#[derive(Default)]
+pub(super) struct Exact {
+    answer: Option<Tree>,
+    tests: Option<Tree>,
+    /// What stopped it when the answer was there.
+    stopped: Option<Fault>,
 }
 
 impl<'a> Repository<'a> {
-    /// Makes it, and lists the tree of the base commit.
-    pub(super) async fn open(sandbox: &'a dyn Sandbox, base: &'a str) -> Result<(Self, Tree), Fault> {
-        let repository = Self { sandbox, base, folder: format!("{SCRATCH}/answer") };
-        repository.write("config", SETTINGS.as_bytes()).await?;
-        let done = repository.run(OPEN, "").await?;
-        let listing = succeed(&done, "listing the base commit")?;
-        Ok((repository, Tree::read(&listing)))
+    /// Makes it, lists the tree of the base commit, and applies to that, each by
+    /// itself, the tests and then the answer, as far as they apply exactly.
+    ///
+    /// # Errors
+    /// Faults before there was anything of the answer in the box.
+    pub(super) async fn open(
+        sandbox: &'a dyn Sandbox,
+        commit: &'a str,
+        tests: Option<&Patch>,
+        answer: Option<&Patch>,
+    ) -> Result<(Self, Exact), Fault> {
+        let mut repository =
+            Self { sandbox, commit, folder: format!("{SCRATCH}/answer"), base: Tree::default() };
+        let mut script = [OPEN, BEGIN, EXACT].concat();
+        if let Some(tests) = tests {
+            repository.write("tests", tests.to_text().as_bytes()).await?;
+            script += TESTS;
+        }
+        let text = answer.map(Patch::to_text).unwrap_or_default();
+        let (short, long) = if text.len() <= MOST_INPUT { (text, None) } else { (String::new(), Some(text)) };
+        if answer.is_some() && long.is_none() {
+            script += ANSWER;
+        }
+        script += "true";
+        let done = repository.run(&script, short).await?;
+        let mut listings = Tree::read_named(&done.output.stream(Stream::Stdout));
+        let is_ready = listings.remove(READY).is_some();
+        let mut exact = Exact {
+            answer: listings.remove(Which::Answer.name()),
+            tests: listings.remove(Which::Tests.name()),
+            stopped: None,
+        };
+        let is_stopped = !done.succeeded() || done.limit_hit.is_some() && exact.answer.is_none();
+        if is_stopped {
+            exact.stopped = Some(failed(&done, "applying the patches"));
+        }
+        match (listings.remove("base"), exact.stopped.take()) {
+            (Some(base), None) => repository.base = base,
+            (Some(base), stopped) if is_ready => {
+                repository.base = base;
+                exact.stopped = stopped;
+            }
+            (_, Some(fault)) => return Err(fault),
+            (None, None) => return Err(failed(&done, "listing the base commit")),
+        }
+        if let Some(text) = long {
+            match repository.apply_long(&text).await {
+                Ok(tree) => exact.answer = tree,
+                Err(fault) => exact.stopped = Some(fault),
+            }
+        }
+        Ok((repository, exact))
     }
 
-    /// The tree after a patch; or why it does not apply, in the words of the first way.
+    /// The same for an answer that is too long for a command's input.
+    async fn apply_long(&self, text: &str) -> Result<Option<Tree>, Fault> {
+        self.write(Which::Answer.name(), text.as_bytes()).await?;
+        let script = ["cd \"$AT/files\"\n", BEGIN, EXACT, "exact answer; true"].concat();
+        let done = self.run(&script, "").await?;
+        let tree = Tree::read_named(&done.output.stream(Stream::Stdout)).remove(Which::Answer.name());
+        if tree.is_none() && (!done.succeeded() || done.limit_hit.is_some()) {
+            return Err(failed(&done, "applying the answer"));
+        }
+        Ok(tree)
+    }
+
+    /// The tree of the base commit.
+    pub(super) fn base(&self) -> &Tree {
+        &self.base
+    }
+
+    /// The base commit's tree after a patch that was there when the repository was
+    /// opened; or why it does not apply, in the words of the first way.
     ///
     /// # Errors
     /// Faults of the box; faults of the boundary task where there is no room for
     /// the patch in it, or no time.
-    pub(super) async fn apply(&self, tree: &Tree, patch: &Patch) -> Result<Result<Tree, String>, Fault> {
-        let text = patch.to_text();
-        if text.is_empty() {
+    pub(super) async fn apply(
+        &self,
+        which: Which,
+        patch: &Patch,
+        exact: &mut Exact,
+    ) -> Result<Result<Tree, String>, Fault> {
+        if patch.to_text().is_empty() {
             return Ok(Err("error: no section of the patch changes anything".into()));
         }
         let names: Vec<&[u8]> = patch.files.iter().flat_map(|file| file.names()).collect();
         // A link or a module of another repository, and what would be written through it.
-        let is_through =
-            |name: &&&[u8]| folders(name).any(|f| tree.get(f).is_some_and(|e| !e.mode.starts_with("10")));
+        let is_through = |name: &&&[u8]| {
+            folders(name).any(|f| self.base.get(f).is_some_and(|e| !e.mode.starts_with("10")))
+        };
         if let Some(name) = names.iter().find(is_through) {
             let name = String::from_utf8_lossy(name);
             return Ok(Err(format!("error: affected file '{name}' is beyond a symbolic link")));
         }
-        self.write("tree", &tree.to_index_info()).await?;
-        self.write("patch", text.as_bytes()).await?;
-        self.write("names", &zero_ended(names.iter().copied())).await?;
-        let present = names.iter().copied().filter(|name| tree.get(name).is_some());
-        self.write("present", &zero_ended(present)).await?;
-        let mut done = self.run(&format!("{BEGIN}{EXACT}"), "files").await?;
-        if !done.succeeded() && !was_stopped(&done) {
-            let ends = self.with_line_ends(patch).await?.map(|patch| patch.to_text()).unwrap_or_default();
-            self.write("ends", ends.as_bytes()).await?;
-            done = self.run(&format!("{BEGIN}{LOOSE}"), "files").await?;
+        let (tree, stopped) = match which {
+            Which::Answer => (exact.answer.take(), exact.stopped.take()),
+            Which::Tests => (exact.tests.take(), None),
+        };
+        match (tree, stopped) {
+            (Some(tree), _) => Ok(Ok(tree)),
+            (None, Some(fault)) => Err(fault),
+            (None, None) => self.apply_loosely(which, patch, &names).await,
         }
+    }
+
+    async fn apply_loosely(
+        &self,
+        which: Which,
+        patch: &Patch,
+        names: &[&[u8]],
+    ) -> Result<Result<Tree, String>, Fault> {
+        self.write("names", &zero_ended(names.iter().copied())).await?;
+        let present = names.iter().copied().filter(|name| self.base.get(name).is_some());
+        self.write("present", &zero_ended(present)).await?;
+        let ends = self.with_line_ends(patch).await?.map(|patch| patch.to_text()).unwrap_or_default();
+        self.write("ends", ends.as_bytes()).await?;
+        let done = self.run(&format!("PATCH={}\n{BEGIN}{LOOSE}", which.name()), "").await?;
         if done.succeeded() {
             return Ok(Ok(Tree::read(&done.output.stream(Stream::Stdout))));
         }
@@ -121,7 +240,7 @@ impl<'a> Repository<'a> {
 
     /// The patch with the line ends of the files that it changes, where they differ.
     async fn with_line_ends(&self, patch: &Patch) -> Result<Option<Patch>, Fault> {
-        let listing = succeed(&self.run(LINE_ENDS, "files").await?, "looking at line ends")?;
+        let listing = succeed(&self.run(LINE_ENDS, "").await?, "looking at line ends")?;
         let rows: Vec<&[u8]> = listing.split(|b| *b == 0).collect();
         let other = patch.with_line_ends(|name| {
             let row = rows.iter().find(|row| row.ends_with(&[b"\t", name].concat()))?;
@@ -133,58 +252,55 @@ impl<'a> Repository<'a> {
         Ok((other != *patch).then_some(other))
     }
 
-    /// Makes the working folder, which is as one tree has it, what another one has,
-    /// and takes the repository away.
-    pub(super) async fn lay_out(&self, from: &Tree, to: &Tree) -> Result<(), Fault> {
+    /// Makes the working folder, which is as the base commit has it, what a tree
+    /// has, and takes the repository away.
+    pub(super) async fn lay_out(self, to: &Tree) -> Result<(), Fault> {
         let (changed, gone): (Vec<&Vec<u8>>, Vec<_>) =
-            to.differing(from).partition(|path| to.get(path).is_some());
-        if changed.is_empty() && gone.is_empty() {
-            return self.close().await;
+            to.differing(&self.base).partition(|path| to.get(path).is_some());
+        let mut script = "set -e\n".to_owned();
+        if !gone.is_empty() {
+            let mut emptied: Vec<&[u8]> =
+                gone.iter().flat_map(|path| folders(path)).filter(|f| !to.has(f)).collect();
+            emptied.sort_by_key(|folder| std::cmp::Reverse(folder.len()));
+            emptied.dedup();
+            self.write("gone", &zero_ended(gone.iter().map(|path| path.as_slice()))).await?;
+            self.write("emptied", &zero_ended(emptied)).await?;
+            script += REMOVE;
         }
-        let mut emptied: Vec<&[u8]> =
-            gone.iter().flat_map(|path| folders(path)).filter(|f| !to.has(f)).collect();
-        emptied.sort_by_key(|folder| std::cmp::Reverse(folder.len()));
-        emptied.dedup();
-        let slices = |paths: &[&Vec<u8>]| zero_ended(paths.iter().map(|path| path.as_slice()));
-        self.write("tree", &to.to_index_info()).await?;
-        self.write("changed", &slices(&changed)).await?;
-        self.write("gone", &slices(&gone)).await?;
-        self.write("emptied", &zero_ended(emptied)).await?;
-        succeed(&self.git(LAY_OUT, WORKDIR, WORKDIR, self.base).await?, "laying out the answer")?;
-        self.close().await
-    }
-
-    async fn close(&self) -> Result<(), Fault> {
-        succeed(&self.git(CLOSE, WORKDIR, WORKDIR, self.base).await?, "tidying up").map(drop)
+        let mut input = to.to_index_info(changed);
+        if input.len() > MOST_INPUT {
+            self.write("input", &input).await?;
+            script += "exec < \"$AT/input\"\n";
+            input.clear();
+        }
+        script += WRITE;
+        let done = self.git(&script, input, WORKDIR, self.commit).await?;
+        succeed(&done, "laying out the answer").map(drop)
     }
 
     async fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Fault> {
-        let path = format!("{}/{name}", self.folder);
-        self.sandbox.write(&path, bytes, Some(0o644)).await.map_err(|error| match &error {
-            SandboxError::File { source, .. } if is_no_room(source) => {
-                Fault { boundary: Boundary::Task, code: "limit".into(), ..error.to_fault() }
-            }
-            _ => error.to_fault(),
-        })
+        write(self.sandbox, &format!("{}/{name}", self.folder), bytes, 0o644).await
     }
 
-    /// Runs a script in a folder of the repository, where nothing has attributes.
-    async fn run(&self, script: &str, folder: &str) -> Result<Execution, Fault> {
+    /// Runs a script on the repository's index, where nothing has attributes.
+    async fn run(&self, script: &str, input: impl Into<Vec<u8>>) -> Result<Execution, Fault> {
         /// What git knows without having it.
         const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
-        let files = format!("{}/files", self.folder);
-        self.git(script, &format!("{}/{folder}", self.folder), &files, EMPTY_TREE).await
+        self.git(script, input, &format!("{}/files", self.folder), EMPTY_TREE).await
     }
 
     async fn git(
         &self,
         script: &str,
-        folder: &str,
+        input: impl Into<Vec<u8>>,
         tree: &str,
         attributes: &str,
     ) -> Result<Execution, Fault> {
         let keep = Keep { head: 256 << 20, tail: 0, kill_after: 256 << 20 };
-        let mut command = Command::shell(script, Duration::from_secs(120)).in_folder(folder).keeping(keep);
+        let mut command = Command::shell(script, Duration::from_secs(120))
+            .in_folder(WORKDIR)
+            .with_stdin(input)
+            .keeping(keep);
         let index = format!("{}/index", self.folder);
         let borrowed = format!("{WORKDIR}/.git/objects");
         for (name, value) in [
@@ -201,8 +317,9 @@ impl<'a> Repository<'a> {
             ("HOME", "/nonexistent"),
             ("LC_ALL", "C"),
             ("AT", &self.folder),
-            ("BASE", self.base),
+            ("BASE", self.commit),
             ("BORROWED", &borrowed),
+            ("SETTINGS", SETTINGS),
         ] {
             command = command.with_env(name, value);
         }
@@ -233,10 +350,4 @@ fn failed(done: &Execution, what: &str) -> Fault {
         (None, End::Exited(_)) => ("step_failed", String::new()),
     };
     Fault::new(Boundary::Task, code, format!("{what} failed: {why}{said}").trim_end())
-}
-
-/// Whether a file cannot be written because of the box's limits.
-fn is_no_room(error: &io::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, OutOfMemory, QuotaExceeded, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge | OutOfMemory)
 }

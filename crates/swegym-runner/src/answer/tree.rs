@@ -35,15 +35,39 @@ impl Tree {
         Self(listing.split(|b| *b == 0).filter_map(row).collect())
     }
 
-    /// The same as `git update-index -z --index-info` reads it.
-    pub(super) fn to_index_info(&self) -> Vec<u8> {
+    /// Reads listings one after the other, each with its name in a row of its own
+    /// at the end.
+    pub(super) fn read_named(listings: &[u8]) -> BTreeMap<String, Self> {
+        let mut named = BTreeMap::new();
+        let mut start = 0;
+        let mut at = 0;
+        for row in listings.split_inclusive(|b| *b == 0) {
+            if let Some(name) = row.strip_suffix(&[0]).filter(|row| !row.contains(&b'\t')) {
+                named.insert(String::from_utf8_lossy(name).into_owned(), Self::read(&listings[start..at]));
+                start = at + row.len();
+            }
+            at += row.len();
+        }
+        named
+    }
+
+    /// Some of its paths as `git update-index -z --index-info` reads them.
+    pub(super) fn to_index_info<'a>(&self, paths: impl IntoIterator<Item = &'a Vec<u8>>) -> Vec<u8> {
         let mut out = Vec::new();
-        for (path, entry) in &self.0 {
-            out.extend(format!("{} {}\t", entry.mode, entry.blob).bytes());
-            out.extend(path);
-            out.push(0);
+        for path in paths {
+            if let Some(entry) = self.get(path) {
+                out.extend(format!("{} {}\t", entry.mode, entry.blob).bytes());
+                out.extend(path);
+                out.push(0);
+            }
         }
         out
+    }
+
+    /// The paths, one after the other with zeros between them.
+    pub(super) fn listing(&self) -> String {
+        let paths: Vec<_> = self.0.keys().map(|path| String::from_utf8_lossy(path)).collect();
+        paths.join("\0")
     }
 
     pub(super) fn get(&self, path: &[u8]) -> Option<&Entry> {
@@ -124,8 +148,19 @@ pub(super) mod tests {
         let blob = "a".repeat(40);
         let listed = format!("100644 blob {blob}\ta b\0120000 {blob} 0\tl\0");
         let tree = Tree::read(listed.as_bytes());
-        assert_eq!(tree.to_index_info(), format!("100644 {blob}\ta b\0120000 {blob}\tl\0").as_bytes());
+        let written = tree.to_index_info(tree.0.keys());
+        assert_eq!(written, format!("100644 {blob}\ta b\0120000 {blob}\tl\0").as_bytes());
         assert!(tree.get(b"l").is_some_and(Entry::is_link));
+        assert_eq!(tree.listing(), "a b\0l");
+    }
+
+    #[test]
+    fn what_was_not_listed_to_its_end_is_not_there() {
+        let row = format!("100644 {} 0\ta\0", "a".repeat(40));
+        let named = Tree::read_named(format!("{row}base\0ready\0{row}").as_bytes());
+        assert_eq!(named.keys().collect::<Vec<_>>(), ["base", "ready"]);
+        assert_eq!(named["base"], Tree::read(row.as_bytes()));
+        assert_eq!(named["ready"], Tree::default());
     }
 
     #[test]

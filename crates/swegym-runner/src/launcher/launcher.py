@@ -13,20 +13,23 @@ import fcntl
 import importlib.util
 import os
 import re
+import resource
 import sys
 import types
 
 # What runs is not to be had as `__main__`, but must not go away either.
 THIS = sys.modules[__name__]
 DESCRIPTOR = 3
-# Descriptors below are closed by programs that tidy up after themselves.
-HIGH = 700
+# Programs that tidy up after themselves close some thousand descriptors.
+HIGHEST = 8 << 10
 # Characters of a traceback that are told, and of all of them together.
 LONGEST_TEXT = 16 << 10
 ALL_TEXTS = 8 << 20
 
 RANKS = ["passed", "xfail", "skipped", "failed", "error"]
 TAGS = {"xfail": "skipped", "skipped": "skipped", "failed": "failure", "error": "error"}
+# What unittest says of a test that is over.
+WORDS = {"passed": "ok", "xfail": "expected failure", "skipped": "skipped", "failed": "FAIL", "error": "ERROR"}
 # What XML cannot hold, and what it or a line gives a meaning to.
 ODD = re.compile("[^ -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[&<>\"]")
 
@@ -86,8 +89,9 @@ class Results:
     """The other end of the descriptor is the supervisor's alone."""
 
     def __init__(self, secret):
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         try:
-            number = fcntl.fcntl(DESCRIPTOR, fcntl.F_DUPFD_CLOEXEC, HIGH)
+            number = fcntl.fcntl(DESCRIPTOR, fcntl.F_DUPFD_CLOEXEC, min(limit, HIGHEST) - 1)
         except (OSError, ValueError):
             number = fcntl.fcntl(DESCRIPTOR, fcntl.F_DUPFD_CLOEXEC, DESCRIPTOR + 1)
         os.close(DESCRIPTOR)
@@ -260,6 +264,8 @@ def run_unittest(arguments, results, watcher, guard):
     begin_watching(watcher, "unittest", results, guard)
     guard.is_open = True
 
+    over = []
+
     class Result(unittest.TextTestResult):
         """Tells each test when it is over."""
 
@@ -274,6 +280,7 @@ def run_unittest(arguments, results, watcher, guard):
             super().stopTest(test)
             status = outcome.status or "error"
             results.case(*split_test(test.id()), status, outcome.message, outcome.text)
+            over.append((test.id(), status))
 
         def note(self, test, status, message="", text=""):
             if self.outcome is not None:
@@ -323,11 +330,29 @@ def run_unittest(arguments, results, watcher, guard):
     program = unittest.main(module=None, testRunner=Runner, exit=False)
     if hasattr(watcher, "write"):
         watcher.write()
+    summarize(over)
     result = program.result
     if result.testsRun == 0 and not result.skipped:
         # New versions have a status for it.
         return getattr(sys.modules["unittest.main"], "_NO_TESTS_EXITCODE", int(not result.wasSuccessful()))
     return int(not result.wasSuccessful())
+
+
+def summarize(over):
+    """Each test on a line of its own, as pytest has it: while tests run, what they
+    print stands between a name and its result."""
+    lines = ["", "=" * 70, "swegym: results once more"]
+    for name, status in over:
+        place, test = split_test(name)
+        lines.append("%s (%s) ... %s" % (test, name if place else place, WORDS[status]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        sys.__stderr__.write("\n".join(lines) + "\n")
+        sys.__stderr__.flush()
+    except (OSError, ValueError, AttributeError):
+        # Closed by somebody.
+        pass
 
 
 def split_test(name):
