@@ -197,7 +197,9 @@ def planted_plugins(guard):
         points = (point for found in metadata.distributions(path=path) for point in found.entry_points)
         return {(point.name, point.value) for point in points if point.group == "pytest11"}
 
-    return sorted(name for name, _ in named(True) - named(False))
+    planted = named(True)
+    # What is installed is only looked through where there is a reason.
+    return sorted(name for name, _ in planted - named(False)) if planted else []
 
 
 class PytestWatch:
