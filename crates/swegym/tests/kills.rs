@@ -60,7 +60,7 @@ struct Work {
 #[test]
 fn a_run_that_is_killed_at_any_moment_ends_as_one_that_was_not() {
     let (kills, seed) = (knob("SWEGYM_KILLS", 10), knob("SWEGYM_SEED", 1));
-    println!("SWEGYM_KILLS={kills} SWEGYM_SEED={seed}");
+    say(&format!("SWEGYM_KILLS={kills} SWEGYM_SEED={seed}"));
     let gym = school();
     for (number, work) in works(&gym).iter().enumerate() {
         let mut moments = ChaCha8Rng::seed_from_u64(seed);
@@ -80,6 +80,11 @@ fn what_was_cut_goes_on_and_what_was_torn_is_gone() {
     let words: Vec<&str> = words.iter().map(String::as_str).chain(["--out", OUT]).collect();
     gym.must(&words);
     let whole = held(&gym.path(OUT));
+    for word in ["submitted", "stuck_in_loop", "context_overflow"] {
+        let ended = format!("\"exit_status\": \"{word}\"");
+        let is_so = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).contains(&ended);
+        assert!(whole.values().any(is_so), "no attempt ended with {word}");
+    }
     for instance in fs::read_dir(gym.path("run/trajectories")).unwrap().flatten() {
         for attempt in 0..LOOP {
             cut_after_step(&instance.path().join(format!("{attempt}.jsonl")), attempt);
@@ -117,6 +122,11 @@ fn cut_after_step(record: &Path, step: usize) {
 fn forget_results(gym: &Gym, run: &str) {
     fs::remove_file(gym.path(run).join("events.jsonl")).unwrap();
     fs::remove_dir_all(gym.path(run).join("results")).unwrap();
+}
+
+#[expect(clippy::print_stdout, reason = "what it takes to do it again, and how it goes")]
+fn say(text: &str) {
+    println!("{text}");
 }
 
 #[expect(clippy::disallowed_methods, reason = "the two knobs of this test")]
@@ -218,8 +228,7 @@ fn be_killed(gym: &Gym, work: &Work, kills: usize, moments: &mut ChaCha8Rng) {
     while done < kills {
         let mut of_this = 0;
         let mut before = BTreeMap::new();
-        loop {
-            let Some(seen) = kill_at(gym, work, took.mul_f64(moments.random_range(0.0..1.0))) else { break };
+        while let Some(seen) = kill_at(gym, work, took.mul_f64(moments.random_range(0.0..1.0))) {
             before.extend(seen);
             (done, of_this) = (done + 1, of_this + 1);
             if done == kills || moments.random_bool(0.5) {
@@ -238,7 +247,7 @@ fn be_killed(gym: &Gym, work: &Work, kills: usize, moments: &mut ChaCha8Rng) {
         nothing_is_left(gym, &before);
         fs::remove_dir_all(gym.path(OUT)).unwrap();
     }
-    println!("{}: {done} kills in {runs} runs, {:.0?}", work.name, began.elapsed());
+    say(&format!("{}: {done} kills in {runs} runs, {:.0?}", work.name, began.elapsed()));
 }
 
 fn resumed<'a>(gym: &Gym, work: &'a Work) -> Vec<&'a str> {
