@@ -287,8 +287,10 @@ fn kill_at(gym: &Gym, work: &Work, moment: Duration) -> Option<BTreeMap<u32, Str
 
 /// Nothing that was lost, and nothing that is other than it was.
 fn same(name: &str, whole: &BTreeMap<String, Vec<u8>>, cut: &BTreeMap<String, Vec<u8>>) {
-    let differs: Vec<&String> =
+    let mut differs: Vec<&String> =
         whole.keys().chain(cut.keys()).filter(|file| whole.get(*file) != cut.get(*file)).collect();
+    differs.sort();
+    differs.dedup();
     let Some(first) = differs.first() else { return };
     let show = |of: &BTreeMap<String, Vec<u8>>| {
         of.get(*first).map_or("absent".into(), |bytes| String::from_utf8_lossy(bytes).into_owned())
