@@ -3,7 +3,8 @@
 //! Five verbs work on the micro gym, are killed at random moments and taken up
 //! again, and must end with what a run holds that nobody killed.
 //! `SWEGYM_KILLS=200 cargo test -p swegym --test kills` is the long form, spread
-//! over the verbs; `SWEGYM_SEED=7` draws other moments.
+//! over the verbs; `SWEGYM_SEED=7` draws other moments, `SWEGYM_KILLED=train,improve`
+//! kills some of the verbs alone, at the same moments.
 
 mod common;
 #[path = "kills/held.rs"]
@@ -59,10 +60,13 @@ struct Work {
 
 #[test]
 fn a_run_that_is_killed_at_any_moment_ends_as_one_that_was_not() {
-    let (kills, seed) = (knob("SWEGYM_KILLS", 10), knob("SWEGYM_SEED", 1));
+    let number = |name: &str, usual: &str| knob(name, usual).parse::<u64>().unwrap();
+    let (kills, seed) = (number("SWEGYM_KILLS", "10"), number("SWEGYM_SEED", "1"));
     say(&format!("SWEGYM_KILLS={kills} SWEGYM_SEED={seed}"));
     let gym = school();
-    for (number, work) in works(&gym).iter().enumerate() {
+    let chosen = knob("SWEGYM_KILLED", "");
+    let is_chosen = |work: &Work| chosen.is_empty() || chosen.split(',').any(|name| name == work.name);
+    for (number, work) in works(&gym).iter().enumerate().filter(|(_, work)| is_chosen(work)) {
         let mut moments = ChaCha8Rng::seed_from_u64(seed);
         moments.set_stream(number as u64);
         be_killed(&gym, work, (kills as usize * work.share).div_ceil(12), &mut moments);
@@ -129,9 +133,9 @@ fn say(text: &str) {
     println!("{text}");
 }
 
-#[expect(clippy::disallowed_methods, reason = "the two knobs of this test")]
-fn knob(name: &str, usual: u64) -> u64 {
-    std::env::var(name).map_or(usual, |text| text.parse().unwrap())
+#[expect(clippy::disallowed_methods, reason = "the knobs of this test")]
+fn knob(name: &str, usual: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| usual.to_owned())
 }
 
 /// Tasks to work on and to be measured with, a teacher's attempts, and a policy.
@@ -169,12 +173,7 @@ fn works(gym: &Gym) -> Vec<Work> {
             2,
             &format!("{LESSON} --held-out 0.4 --epochs 24 --measure-every 2 --save-every 3 --patience 4"),
         ),
-        work(
-            "train an adapter",
-            "training.json",
-            1,
-            &format!("{LESSON} --lora 4 --epochs 24 --save-every 4"),
-        ),
+        work("adapter", "training.json", 1, &format!("{LESSON} --lora 4 --epochs 24 --save-every 4")),
         Work { name: "improve", words: improve_words(), begun: "steps.jsonl", share: 2 },
     ]
 }
