@@ -399,7 +399,7 @@ impl Work<'_> {
             if done.submits {
                 return Ok(Some(StopReason::Submitted));
             }
-            self.context_tokens += done.observation.len() as u64 / 4;
+            self.context_tokens += observed_tokens(&done.observation);
             self.say(Message::answer(&call, done.observation))?;
         }
         Ok(self.watch_for_loops()?)
@@ -495,6 +495,11 @@ impl Work<'_> {
         }
         Ok(())
     }
+}
+
+/// About how many tokens of the next request an observation is: nobody has counted them yet.
+fn observed_tokens(observation: &str) -> u64 {
+    observation.len() as u64 / 4
 }
 
 /// A call with its checked arguments.

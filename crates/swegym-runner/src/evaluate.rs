@@ -173,6 +173,10 @@ fn save(
     counter: Option<&Counter>,
     report: &Report,
 ) -> std::io::Result<()> {
+    // What a killed run left here goes with what it was writing.
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
     fs::create_dir_all(folder)?;
     let patch = match &evidence.patch {
         PatchOutcome::Absent => json!({"outcome": "absent"}),

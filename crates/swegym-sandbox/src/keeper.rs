@@ -114,8 +114,12 @@ pub fn run() -> io::Result<()> {
     let limits_by = keeper.cgroups.as_ref().map(CgroupRoot::describe).unwrap_or_default();
     let hello =
         Put::default().u8(HELLO).bytes(limits_by.as_bytes()).bytes(keeper.users.describe().as_bytes());
-    sys::send_with_fd(keeper.control, &hello.0, None)?;
-    keeper.serve(signals.as_raw_fd())
+    let served =
+        sys::send_with_fd(keeper.control, &hello.0, None).and_then(|()| keeper.serve(signals.as_raw_fd()));
+    // However it came to its end: a parent that was killed may be gone before the
+    // first word, or in the middle of an answer.
+    keeper.end_all();
+    served
 }
 
 impl Keeper {
@@ -148,7 +152,6 @@ impl Keeper {
                 }
             }
         }
-        self.end_all();
         Ok(())
     }
 

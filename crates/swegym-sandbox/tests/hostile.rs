@@ -361,13 +361,29 @@ async fn dropping_the_host_leaves_no_process_mount_or_group() {
     wait_until(|| processes_named(&marker) == 0 && !Path::new(&format!("/proc/{keeper}")).exists()).await;
     assert!(!fs::read_to_string("/proc/self/mounts").unwrap().contains(home.to_str().unwrap()));
     assert_eq!(fs::read_dir(home.join("tmp")).unwrap().count(), 0);
-    let groups = swegym_sandbox::tool::run(
-        "find",
-        ["/sys/fs/cgroup", "-maxdepth", "5", "-name", &format!("swegym-{keeper}")],
-        5 * SECOND,
-    )
-    .unwrap_or_default();
-    assert_eq!(String::from_utf8_lossy(&groups), "");
+    assert_eq!(groups_of(keeper), "");
+}
+
+/// A host may be killed while its keeper begins.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the program that is tested")]
+fn a_keeper_that_finds_nobody_leaves_no_group() {
+    let home = tempfile::tempdir().unwrap();
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    drop(ours);
+    let mut keeper = std::process::Command::new(env!("CARGO_BIN_EXE_swegym-keeper"));
+    keeper.current_dir(home.path()).stdin(std::os::fd::OwnedFd::from(theirs));
+    let mut keeper = keeper.stderr(std::process::Stdio::null()).spawn().unwrap();
+    assert!(!keeper.wait().unwrap().success());
+    assert_eq!(groups_of(keeper.id()), "");
+}
+
+/// Control groups of a keeper.
+fn groups_of(keeper: u32) -> String {
+    let named = format!("swegym-{keeper}");
+    let find = ["/sys/fs/cgroup", "-maxdepth", "5", "-name", &named];
+    let found = swegym_sandbox::tool::run("find", find, 5 * SECOND).unwrap_or_default();
+    String::from_utf8_lossy(&found).into_owned()
 }
 
 fn processes_named(marker: &str) -> usize {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 pub use adapter::{ADAPTER_CONFIG, ADAPTER_MODEL, adopt, parse_adapter, read_adapter, write_adapter};
-pub use folder::{replace_folder, write_synced};
+pub use folder::{remove_drafts, replace_folder, write_synced};
 
 use crate::architecture::{Architecture, ArchitectureError};
 use crate::decoder::Decoder;

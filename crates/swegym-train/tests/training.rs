@@ -158,6 +158,11 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_one_before() {
     assert!(error.contains("No space left"), "{error}");
     assert!(checkpoint::read(&place, Held::Whole).is_ok());
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "no draft is left");
+    // A process that was killed could not remove its own.
+    std::fs::create_dir_all(folder.path().join(".draft-x/deep")).expect("a folder");
+    checkpoint::remove_drafts(folder.path()).expect("removed");
+    assert!(checkpoint::read(&place, Held::Whole).is_ok());
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
 }
 
 #[test]

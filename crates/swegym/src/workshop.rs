@@ -66,9 +66,17 @@ impl Workshop {
             ));
         }
         std::fs::create_dir_all(folder).map_err(|e| CommandError::file("make the folder", folder, &e))?;
-        let text = std::fs::read_to_string(folder.join(DONE)).unwrap_or_default();
-        // A line that was cut by a crash is a step that is not done.
-        let done = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let path = folder.join(DONE);
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        // A line that was cut by a crash is a step that is not done, and must not
+        // merge with the next one.
+        let whole = text.rfind('\n').map_or(0, |at| at + 1);
+        if whole < text.len() {
+            let file = std::fs::OpenOptions::new().write(true).open(&path);
+            let mended = file.and_then(|file| file.set_len(whole as u64));
+            mended.map_err(|e| CommandError::file("mend", &path, &e))?;
+        }
+        let done = text[..whole].lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         Ok(Self { session: session.inner(), folder: folder.to_owned(), done })
     }
 
@@ -141,7 +149,7 @@ impl Workshop {
         let path = self.folder.join(DONE);
         let failed = |e: std::io::Error| CommandError::file("write", &path, &e);
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
-        writeln!(file, "{line}").and_then(|()| file.sync_data()).map_err(failed)?;
+        file.write_all(format!("{line}\n").as_bytes()).and_then(|()| file.sync_data()).map_err(failed)?;
         self.done.push(line);
         Ok(place)
     }

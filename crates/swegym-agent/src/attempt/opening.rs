@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, json};
 use swegym_core::chat::{Message, Role};
 use swegym_core::record::{AttemptHead, RecordEvent, Standing};
+use swegym_core::trajectory::Step;
 use swegym_core::trajectory::stuck::Stuck;
 use swegym_core::{Boundary, Fault, Trajectory};
 use swegym_sandbox::Command;
 
-use super::{Attempt, Limits, Work};
+use super::{Attempt, Limits, Work, observed_tokens};
 use crate::changes::Changes;
 use crate::patch::{NoPatch, PatchTaker};
 use crate::recorder::Recorder;
@@ -168,12 +169,17 @@ impl Work<'_> {
         self.patch.clone_from(&past.patch);
         self.taker.go_on(&past.patch);
         self.layers.clone_from(&past.layers);
-        self.context_tokens = past.steps.last().map_or(0, |s| s.usage.tokens());
-        let is_plain =
-            |step: &&swegym_core::trajectory::Step| step.actions.is_empty() && step.problem.is_none();
+        let told =
+            |step: &Step| step.actions.iter().map(|action| observed_tokens(&action.observation)).sum::<u64>();
+        self.context_tokens = past.steps.last().map_or(0, |step| step.usage.tokens() + told(step));
+        let is_plain = |step: &&Step| step.actions.is_empty() && step.problem.is_none();
         self.plain_words = past.steps.iter().filter(is_plain).count() as u32;
         self.format_errors = past.steps.iter().rev().take_while(|s| s.problem.is_some()).count() as u32;
         self.nudges = past.steps.iter().map(|s| s.nudges.len() as u32).sum();
+        // Nobody looks for loops where an answer could not be carried out.
+        let watched = past.steps.iter().rev().find(|step| step.problem.is_none());
+        let last = watched.and_then(|step| step.nudges.last());
+        self.nudged = last.and_then(|name| Stuck::ALL.into_iter().find(|stuck| stuck.name() == name));
         let mut spent = 0;
         for step in &past.steps {
             spent += step.latency_ms;

@@ -8,6 +8,9 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::CheckpointError;
 
+/// How the names of drafts begin.
+const DRAFT: &str = ".draft-";
+
 /// Writes a file and waits until the disk has it.
 ///
 /// # Errors
@@ -33,7 +36,7 @@ pub fn replace_folder<E: From<CheckpointError>>(
     let parent = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(|e| CheckpointError::io("make the folder", parent, e))?;
     let draft = tempfile::Builder::new()
-        .prefix(".draft-")
+        .prefix(DRAFT)
         .tempdir_in(parent)
         .map_err(|e| CheckpointError::io("make a folder in", parent, e))?;
     fill(draft.path())?;
@@ -50,6 +53,22 @@ pub fn replace_folder<E: From<CheckpointError>>(
     }
     fs::rename(draft.keep(), folder).map_err(|e| CheckpointError::io("write", folder, e))?;
     Ok(sync_folder(parent)?)
+}
+
+/// Removes the drafts that a killed process left in a folder.
+///
+/// # Errors
+/// The folder cannot be read, or a draft not be removed.
+pub fn remove_drafts(folder: &Path) -> Result<(), CheckpointError> {
+    for entry in
+        fs::read_dir(folder).map_err(|e| CheckpointError::io("read the folder", folder, e))?.flatten()
+    {
+        if entry.file_name().to_string_lossy().starts_with(DRAFT) {
+            let path = entry.path();
+            fs::remove_dir_all(&path).map_err(|e| CheckpointError::io("remove", &path, e))?;
+        }
+    }
+    Ok(())
 }
 
 fn sync_folder(folder: &Path) -> Result<(), CheckpointError> {

@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use swegym_train::checkpoint::{self, Precision};
 use swegym_train::decoder::Decoder;
 use swegym_train::tokens::TokenRow;
-use swegym_train::trainer::{Measured, Settings, StepReport, Trainer};
+use swegym_train::trainer::{Settings, StepReport, Trainer};
 use tokio::sync::watch;
 
 use super::curves;
@@ -84,11 +85,61 @@ impl Outcome {
 struct Going {
     metrics: Metrics,
     bar: ProgressBar,
-    last: Option<Measured>,
-    best: Option<(f64, u64)>,
-    worse: u32,
+    past: Past,
     tokens: usize,
     begun: Instant,
+}
+
+/// What decides how a run ends, and is known from its metrics.
+#[derive(Debug, Default, PartialEq)]
+struct Past {
+    /// The last step's loss.
+    last: Option<f64>,
+    /// The best loss on what is held out, and its step.
+    best: Option<(f64, u64)>,
+    /// Measurements since then.
+    worse: u32,
+}
+
+impl Past {
+    /// Whether a loss on what is held out is the best so far.
+    fn judge(&mut self, step: u64, loss: f64) -> bool {
+        if self.best.is_some_and(|(best, _)| loss >= best) {
+            self.worse += 1;
+            return false;
+        }
+        (self.best, self.worse) = (Some((loss, step)), 0);
+        true
+    }
+
+    /// What a run had come to that wrote these lines.
+    fn read(metrics: &str) -> Self {
+        let mut past = Self::default();
+        for row in metrics.lines().filter_map(|line| serde_json::from_str::<Row<'_>>(line).ok()) {
+            if let Some(loss) = row.loss.and_then(exact) {
+                past.last = Some(loss);
+            }
+            if let Some(loss) = row.held_out_loss.and_then(exact) {
+                past.judge(row.step, loss);
+            }
+        }
+        past
+    }
+}
+
+/// Of a line of the metrics, what a run that goes on must know.
+#[derive(serde::Deserialize)]
+struct Row<'a> {
+    step: u64,
+    #[serde(borrow)]
+    loss: Option<&'a RawValue>,
+    #[serde(borrow)]
+    held_out_loss: Option<&'a RawValue>,
+}
+
+/// To the bit, which numbers of a [`Value`] need not be: equal losses must stay equal.
+fn exact(number: &RawValue) -> Option<f64> {
+    number.get().parse().ok()
 }
 
 /// What is measured, for people and programs.
@@ -99,7 +150,8 @@ struct Metrics {
 
 impl Metrics {
     fn add(&mut self, row: &Value) -> std::io::Result<()> {
-        writeln!(self.lines, "{row}")?;
+        // In one call: whatever moment the process dies at, lines are whole.
+        self.lines.write_all(format!("{row}\n").as_bytes())?;
         self.events.add(row)
     }
 }
@@ -114,7 +166,7 @@ impl Course<'_> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.cores).build();
         let pool = pool.map_err(|e| CommandError::from(std::io::Error::other(e)))?;
         let mut trainer = Trainer::new(decoder, self.settings.clone(), rows, pool)?;
-        let metrics = self.open(&mut trainer, rows.len(), held_out.len())?;
+        let (metrics, past) = self.open(&mut trainer, rows.len(), held_out.len())?;
         let fitted = trainer.fitted;
         if fitted.overlong + fitted.empty > 0 {
             self.printer.say(&format!(
@@ -128,9 +180,7 @@ impl Course<'_> {
         let mut going = Going {
             metrics,
             bar: bar(self.printer, trainer.steps()),
-            last: None,
-            best: None,
-            worse: 0,
+            past,
             tokens: 0,
             begun: Instant::now(),
         };
@@ -138,7 +188,7 @@ impl Course<'_> {
         going.bar.finish_and_clear();
         curves::write(self.out)?;
         let why = why?;
-        if let (Some((_, step)), Some(_)) = (going.best, self.pace.patience) {
+        if let (Some((_, step)), Some(_)) = (going.past.best, self.pace.patience) {
             trainer.restore(&self.checkpoint(step))?;
         }
         let model = self.out.join("model");
@@ -146,8 +196,8 @@ impl Course<'_> {
         let seconds = going.begun.elapsed().as_secs_f64();
         Ok(Outcome {
             steps: trainer.done(),
-            loss: going.last.map(|m| m.loss),
-            held_out: going.best.map(|(loss, _)| loss),
+            loss: going.past.last,
+            held_out: going.past.best.map(|(loss, _)| loss),
             per_second: going.tokens as f64 / seconds,
             why,
             model,
@@ -169,7 +219,7 @@ impl Course<'_> {
             (self.pace.measure.unwrap_or(epoch).max(1), self.pace.save.unwrap_or(epoch).max(1));
         while trainer.done() < trainer.steps() {
             if *self.stop.borrow() {
-                self.save(trainer)?;
+                self.save(trainer, &going.past)?;
                 return Ok("interrupted");
             }
             let report = trainer.step()?;
@@ -181,21 +231,15 @@ impl Course<'_> {
                     "step": step, "held_out_loss": found.loss, "held_out_accuracy": found.accuracy,
                 });
                 going.metrics.add(&line)?;
-                if going.best.is_none_or(|(best, _)| found.loss < best) {
-                    (going.best, going.worse) = (Some((found.loss, step)), 0);
-                    if self.pace.patience.is_some() {
-                        self.save(trainer)?;
-                    }
-                } else {
-                    going.worse += 1;
+                if going.past.judge(step, found.loss) && self.pace.patience.is_some() {
+                    self.save(trainer, &going.past)?;
                 }
-                if self.pace.patience.is_some_and(|patience| going.worse >= patience) {
+                if self.pace.patience.is_some_and(|patience| going.past.worse >= patience) {
                     return Ok("no better loss");
                 }
             }
             if step % save == 0 && !last {
-                self.save(trainer)?;
-                self.forget(going.best.map(|(_, step)| step));
+                self.save(trainer, &going.past)?;
             }
         }
         Ok("finished")
@@ -204,7 +248,7 @@ impl Course<'_> {
     fn note(&self, going: &mut Going, report: &StepReport) -> Result<(), CommandError> {
         let StepReport { step, epoch, measured, rate, norm } = report;
         going.tokens += measured.tokens;
-        going.last = Some(*measured);
+        going.past.last = Some(measured.loss);
         let per_second = going.tokens as f64 / going.begun.elapsed().as_secs_f64();
         let line = json!({
             "step": step, "epoch": epoch, "loss": measured.loss, "accuracy": measured.accuracy,
@@ -217,8 +261,14 @@ impl Course<'_> {
         Ok(())
     }
 
-    /// Makes the folder, or finds where to go on in it; gives its metrics.
-    fn open(&self, trainer: &mut Trainer, rows: usize, held_out: usize) -> Result<Metrics, CommandError> {
+    /// Makes the folder, or finds where to go on in it; gives its metrics, and
+    /// what they say of the steps before.
+    fn open(
+        &self,
+        trainer: &mut Trainer,
+        rows: usize,
+        held_out: usize,
+    ) -> Result<(Metrics, Past), CommandError> {
         let failed = |action: &'static str, path: &Path| {
             let path = path.to_owned();
             move |e: std::io::Error| CommandError::file(action, &path, &e)
@@ -239,21 +289,27 @@ impl Course<'_> {
         });
         checkpoint::write_synced(&about, format!("{value:#}\n").as_bytes())?;
         let mut kept = String::new();
+        let mut past = Past::default();
+        if self.resume {
+            for folder in [self.out, &self.out.join("checkpoints")] {
+                checkpoint::remove_drafts(folder)?;
+            }
+        }
         if let Some(step) = self.saved().last().copied().filter(|_| self.resume) {
             trainer.restore(&self.checkpoint(step))?;
             // What came after the checkpoint is done, and told, again.
             let text = fs::read_to_string(&metrics).unwrap_or_default();
-            let before = |line: &&str| {
-                let line: Value = serde_json::from_str(line).unwrap_or_default();
-                line["step"].as_u64().is_some_and(|s| s <= step)
-            };
-            text.lines().filter(before).for_each(|line| kept.extend([line, "\n"]));
+            kept = before(&text, step).to_owned();
+            past = Past::read(&kept);
+            self.forget(&past);
             self.printer.say(&format!("going on after step {step}"));
         }
-        checkpoint::write_synced(&metrics, kept.as_bytes())?;
-        let lines = File::options().append(true).open(&metrics).map_err(failed("write", &metrics))?;
+        // Cut, and not written anew: a kill in between would take what was kept.
+        let lines =
+            File::options().create(true).append(true).open(&metrics).map_err(failed("write", &metrics))?;
+        lines.set_len(kept.len() as u64).map_err(failed("write", &metrics))?;
         let events = Events::begin(self.out, &kept).map_err(failed("write", &self.out.join(events::FILE)))?;
-        Ok(Metrics { lines, events })
+        Ok((Metrics { lines, events }, past))
     }
 
     fn checkpoint(&self, step: u64) -> PathBuf {
@@ -269,14 +325,17 @@ impl Course<'_> {
         steps
     }
 
-    fn save(&self, trainer: &mut Trainer) -> Result<(), CommandError> {
+    /// Writes a checkpoint; beside it, only the best one stays.
+    fn save(&self, trainer: &mut Trainer, past: &Past) -> Result<(), CommandError> {
         let place = self.checkpoint(trainer.done());
-        Ok(checkpoint::replace_folder(&place, |draft| trainer.save(draft))?)
+        checkpoint::replace_folder(&place, |draft| trainer.save(draft))?;
+        self.forget(past);
+        Ok(())
     }
 
     /// Keeps the last checkpoint and the best.
-    fn forget(&self, best: Option<u64>) {
-        let saved = self.saved();
+    fn forget(&self, past: &Past) {
+        let (saved, best) = (self.saved(), past.best.map(|(_, step)| step));
         for step in saved.iter().rev().skip(1).filter(|step| Some(**step) != best) {
             // One that stays is only in the way.
             _ = fs::remove_dir_all(self.checkpoint(*step));
@@ -297,6 +356,13 @@ impl Course<'_> {
     }
 }
 
+/// The lines up to a step: steps are told in their order.
+fn before(metrics: &str, step: u64) -> &str {
+    let is_before = |line: &&str| serde_json::from_str::<Row<'_>>(line).is_ok_and(|row| row.step <= step);
+    let length = metrics.split_inclusive('\n').take_while(is_before).map(str::len).sum();
+    &metrics[..length]
+}
+
 fn bar(printer: Printer, steps: u64) -> ProgressBar {
     let bar = if printer.shows_progress() { ProgressBar::new(steps) } else { ProgressBar::hidden() };
     if let Ok(style) =
@@ -306,4 +372,29 @@ fn bar(printer: Printer, steps: u64) -> ProgressBar {
     }
     bar.set_prefix("train");
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_goes_on_knows_what_its_metrics_say() {
+        let mut lines = String::new();
+        let mut whole = Past::default();
+        // The loss that comes again is one that a JSON number need not give back to the bit.
+        for (step, loss) in [(2, 0.9), (4, 0.123_456_789_012_345_68), (6, 0.123_456_789_012_345_68), (8, 0.5)]
+        {
+            lines += &format!("{}\n", json!({"step": step, "epoch": 1.0, "loss": loss * 2.0}));
+            lines += &format!("{}\n", json!({"step": step, "held_out_loss": loss}));
+            whole.last = Some(loss * 2.0);
+            whole.judge(step, loss);
+        }
+        assert_eq!((whole.best.map(|(_, step)| step), whole.worse), (Some(4), 2));
+        let cut = lines.clone() + "{\"step\":9,\"loss\":0.";
+        assert_eq!(before(&cut, 9), lines);
+        assert_eq!(Past::read(before(&cut, 9)), whole);
+        assert_eq!(Past::read(before(&cut, 4)).worse, 0);
+        assert_eq!(before(&cut, 1), "");
+    }
 }
