@@ -19,7 +19,7 @@ use swegym_sandbox::Sandbox;
 use swegym_tasks::recipe::TestRunner;
 
 use crate::context::Context;
-use crate::launcher::Launch;
+use crate::launcher::{Launch, Watcher};
 use crate::testing::TestPlan;
 pub use names::Names;
 use profile::{Case, Counted, PYTHON};
@@ -102,6 +102,7 @@ pub(crate) async fn lay_out(
     instance: &Instance,
     plan: &TestPlan,
     answer: Option<&Patch>,
+    watcher: Option<&Watcher>,
 ) -> Result<Laid, Fault> {
     let hidden = match instance.test_patch.trim() {
         "" => None,
@@ -156,7 +157,7 @@ pub(crate) async fn lay_out(
         paths.iter().for_each(|path| clear(&mut tree, path, base));
         paths.iter().for_each(|path| drop(tree.restore(path, &tested)));
     }
-    let launch = match Launch::prepare(sandbox, None, Some(base.listing())).await {
+    let launch = match Launch::prepare(sandbox, watcher, Some(base.listing())).await {
         Ok(launch) => launch,
         Err(fault) => return not_laid_out(fault, answer),
     };

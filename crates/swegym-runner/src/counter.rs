@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use swegym_core::conduct::patch::{Mark, is_plain};
-use swegym_core::{Boundary, Fault, Instance, Names, Prediction};
-use swegym_grade::evidence::Structured;
+use swegym_core::{Fault, Instance, Names, Prediction, TestStatus};
+use swegym_grade::evidence::{RunEnd, Structured};
 use swegym_grade::junit::Case;
 use swegym_grade::witness;
 use swegym_sandbox::Image;
@@ -17,7 +17,7 @@ use crate::conduct::repository_file;
 use crate::context::Context;
 use crate::launcher::Watcher;
 use crate::results::Site;
-use crate::testing::{Place, TestPlan, run_launched, start, stop};
+use crate::testing::{TestPlan, run_launched, start, stop};
 
 /// The mark's name and version.
 pub const CONDUCT: &str = "passes-counter-tests@1";
@@ -33,8 +33,8 @@ pub(crate) struct Counter {
     asked: BTreeSet<(String, usize)>,
     /// Those of them that hold all the same, once each.
     held: Vec<Site>,
-    /// Tests that end in a failed assertion and are reported as passed.
-    passed: Vec<String>,
+    /// Tests that end in a failed assertion and are not reported as failed.
+    not_failed: Vec<String>,
 }
 
 /// Whether an answer is worth asking: what is the gold patch is right, and plain
@@ -49,19 +49,47 @@ pub(crate) fn is_called_for(
     answer != instance.gold_patch && !is_plain(answer, &|path| repository_file(context, image, path))
 }
 
-/// Runs the counter-tests in a box in which an answer has passed the tests.
+/// Runs the counter-tests on an answer that has passed the tests. What holds with
+/// the gold patch as well says nothing of an answer, and is taken out. None where
+/// the answer cannot be laid out again.
 ///
 /// # Errors
-/// When the box breaks; what the answer does to it means that nothing was asked.
-pub(crate) async fn ask(context: &Context, instance: &Instance, place: &Place) -> Result<Counter, Fault> {
+/// When a box breaks.
+pub(crate) async fn test(
+    context: &Context,
+    instance: &Instance,
+    prediction: &Prediction,
+    image: &Image,
+    plan: &TestPlan,
+) -> Result<Option<Counter>, Fault> {
+    let text = prediction.model_patch.as_deref().unwrap_or_default();
+    let Some(mut counter) = ask(context, instance, text, image, plan).await? else { return Ok(None) };
+    if !(counter.held.is_empty() && counter.not_failed.is_empty())
+        && let Some(gold) = ask(context, instance, &instance.gold_patch, image, plan).await?
+    {
+        let is_golds = |site: &Site| gold.held.iter().any(|g| (&g.file, g.line) == (&site.file, site.line));
+        counter.held.retain(|site| !is_golds(site));
+        counter.not_failed.retain(|test| !gold.not_failed.contains(test));
+    }
+    Ok(Some(counter))
+}
+
+/// Asks one answer, in a box of its own: nothing of an earlier run is there.
+async fn ask(
+    context: &Context,
+    instance: &Instance,
+    answer: &str,
+    image: &Image,
+    plan: &TestPlan,
+) -> Result<Option<Counter>, Fault> {
+    let Ok(answer) = answer::read(answer) else { return Ok(None) };
     let data = Some(json!(instance.fail_to_pass).to_string());
-    let watcher = Watcher { module: MODULE, source: SOURCE, data };
-    let Place { sandbox, launch, plan } = place;
-    let run = match launch.again(sandbox, Some(&watcher)).await {
-        Ok(launch) => run_launched(context, sandbox, plan, &launch, Some(&watcher)).await?,
-        Err(fault) if fault.boundary == Boundary::Task => return Ok(Counter::default()),
-        Err(fault) => return Err(fault),
-    };
+    let watcher = Some(&Watcher { module: MODULE, source: SOURCE, data });
+    let sandbox = start(context, image).await?;
+    let laid = answer::lay_out(context, &sandbox, instance, plan, Some(&answer), watcher).await?;
+    let Laid::Out(notes, launch) = laid else { return Ok(None) };
+    let run = run_launched(context, &sandbox, &notes.plan(plan), &launch, watcher).await?;
+    stop(sandbox).await?;
     let mut counter = Counter::default();
     for site in run.sites {
         counter.asked.insert((site.file.clone(), site.line));
@@ -69,52 +97,29 @@ pub(crate) async fn ask(context: &Context, instance: &Instance, place: &Place) -
             counter.held.push(site);
         }
     }
-    if let (Structured::Cases(cases), false) = (&run.structured, run.changed.is_empty()) {
-        counter.passed = passed(cases, &instance.fail_to_pass);
+    // A run that was stopped says nothing, and one in which no file was changed.
+    let is_whole = matches!(run.end, RunEnd::Exited(_)) && run.limit_hit.is_none();
+    if is_whole && !run.changed.is_empty() {
+        counter.not_failed = not_failed(&run.structured, &instance.fail_to_pass);
     }
-    Ok(counter)
+    Ok(Some(counter))
 }
 
-/// The tests that passed, whatever their parameters: those may be other ones now.
-fn passed(cases: &[Case], expected: &Names) -> Vec<String> {
+/// The tests that did not fail, whatever their parameters: those may be other ones now.
+fn not_failed(structured: &Structured, expected: &Names) -> Vec<String> {
     let bare = |name: &str| name.split('[').next().unwrap_or_default().to_owned();
-    let passing = cases.iter().filter(|case| case.status.is_pass());
-    let passing: Vec<Case> = passing.map(|case| Case { name: bare(&case.name), ..case.clone() }).collect();
-    let passing = witness::Structured::new(&passing);
+    let cases = match structured {
+        Structured::Cases(cases) => cases.as_slice(),
+        Structured::NotOffered | Structured::Missing(_) => &[],
+    };
+    let failed = cases.iter().filter(|case| matches!(case.status, TestStatus::Failed | TestStatus::Error));
+    let failed: Vec<Case> = failed.map(|case| Case { name: bare(&case.name), ..case.clone() }).collect();
+    let failed = witness::Structured::new(&failed);
     let expected: BTreeSet<String> = expected.iter().map(bare).collect();
-    expected.into_iter().filter(|test| passing.status_of(test).is_some()).collect()
+    expected.into_iter().filter(|test| failed.status_of(test).is_none()).collect()
 }
 
 impl Counter {
-    /// Takes out what holds with the gold patch as well: it says nothing of an answer.
-    ///
-    /// # Errors
-    /// When a box breaks.
-    pub(crate) async fn take_out_gold(
-        &mut self,
-        context: &Context,
-        instance: &Instance,
-        image: &Image,
-        plan: &TestPlan,
-    ) -> Result<(), Fault> {
-        if self.held.is_empty() && self.passed.is_empty() {
-            return Ok(());
-        }
-        let Ok(gold) = answer::read(&instance.gold_patch) else { return Ok(()) };
-        let sandbox = start(context, image).await?;
-        let laid = answer::lay_out(context, &sandbox, instance, plan, Some(&gold)).await?;
-        if let Laid::Out(notes, launch) = laid {
-            let place = Place { sandbox, launch, plan: notes.plan(plan) };
-            let gold = ask(context, instance, &place).await?;
-            let is_golds =
-                |site: &Site| gold.held.iter().any(|g| (&g.file, g.line) == (&site.file, site.line));
-            self.held.retain(|site| !is_golds(site));
-            self.passed.retain(|test| !gold.passed.contains(test));
-            stop(place.sandbox).await?;
-        }
-        Ok(())
-    }
-
     /// One mark a file.
     pub(crate) fn marks(&self) -> Vec<Mark> {
         let held = self.held.iter().map(|site| {
@@ -124,12 +129,12 @@ impl Counter {
                 format!("asked for another value, it holds as well: {}", site.text),
             )
         });
-        let passed = self.passed.iter().map(|test| {
+        let not_failed = self.not_failed.iter().map(|test| {
             let file = test.split("::").next().unwrap_or_default().to_owned();
-            (file, 1, format!("ends in a failed assertion and is reported as passed: {test}"))
+            (file, 1, format!("made to fail, it is not reported as failed: {test}"))
         });
         let mut seen = BTreeSet::new();
-        let first = held.chain(passed).filter(|(file, ..)| seen.insert(file.clone()));
+        let first = held.chain(not_failed).filter(|(file, ..)| seen.insert(file.clone()));
         first
             .map(|(file, line, evidence)| Mark { conduct: CONDUCT.to_owned(), file, line, evidence })
             .collect()
@@ -137,6 +142,6 @@ impl Counter {
 
     /// As it stands in evidence.
     pub(crate) fn to_json(&self) -> Value {
-        json!({"asked": self.asked.len(), "held": self.held.len(), "reported_as_passed": self.passed})
+        json!({"asked": self.asked.len(), "held": self.held.len(), "not_reported_as_failed": self.not_failed})
     }
 }

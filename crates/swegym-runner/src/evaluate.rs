@@ -17,7 +17,7 @@ use crate::conduct;
 use crate::context::Context;
 use crate::counter::{self, Counter};
 use crate::job::JobResult;
-use crate::testing::{Place, TestPlan, TestRun, run_launched, start, stop};
+use crate::testing::{TestPlan, TestRun, run_launched, start, stop};
 
 /// Evaluates a prediction and writes its evidence into the run's folder, under
 /// the number of the attempt.
@@ -71,7 +71,7 @@ pub(crate) async fn test(
     image: &Image,
     plan: &TestPlan,
 ) -> Result<Tested, Fault> {
-    let Tried { patch, notes, run, place } = collect(context, instance, prediction, image, plan).await?;
+    let Tried { patch, notes, run } = collect(context, instance, prediction, image, plan).await?;
     let parser = LogParser::of(instance).ok().flatten().unwrap_or(plan.parser);
     let evidence = Evidence {
         patch,
@@ -82,18 +82,12 @@ pub(crate) async fn test(
     };
     let mut report = Semantics::V5.grade(instance, prediction.model_patch.is_none(), &evidence);
     report.conduct = conduct::marks(context, instance, image, prediction);
-    let mut counter = None;
-    if let Some(place) = place {
-        let is_unmarked = report.resolved() && report.conduct.is_empty();
-        if is_unmarked && counter::is_called_for(context, instance, image, prediction) {
-            counter = Some(counter::ask(context, instance, &place).await?);
-        }
-        stop(place.sandbox).await?;
-    }
-    if let Some(found) = &mut counter {
-        found.take_out_gold(context, instance, image, plan).await?;
-        report.conduct.extend(found.marks());
-    }
+    let is_unmarked = report.resolved() && report.conduct.is_empty();
+    let counter = match is_unmarked && counter::is_called_for(context, instance, image, prediction) {
+        true => counter::test(context, instance, prediction, image, plan).await?,
+        false => None,
+    };
+    report.conduct.extend(counter.iter().flat_map(Counter::marks));
     Ok(Tested { report, evidence, notes, run, counter })
 }
 
@@ -122,18 +116,16 @@ pub fn image_of(context: &Context, instance: &Instance) -> Result<Image, Fault> 
     context.host.store().load_image(digest).map_err(|e| SandboxError::from(e).to_fault())
 }
 
-/// What is left of an answer: whether it went on, what of it counted, the tests' run,
-/// and where that was.
+/// What is left of an answer: whether it went on, what of it counted, and the tests' run.
 struct Tried {
     patch: PatchOutcome,
     notes: Notes,
     run: Option<TestRun>,
-    place: Option<Place>,
 }
 
 impl Tried {
     fn without_run(patch: PatchOutcome) -> Self {
-        Self { patch, notes: Notes::default(), run: None, place: None }
+        Self { patch, notes: Notes::default(), run: None }
     }
 }
 
@@ -150,18 +142,19 @@ async fn collect(
         Err(refused) => return Ok(Tried::without_run(refused)),
     };
     let sandbox = start(context, image).await?;
-    let (notes, launch) = match answer::lay_out(context, &sandbox, instance, plan, answer.as_ref()).await? {
-        Laid::Out(notes, launch) => (notes, launch),
-        Laid::Failed(outcome) => return Ok(Tried::without_run(outcome)),
-        Laid::TestsFailed(words) => {
-            let message = format!("the test patch does not apply: {words}");
-            return Err(Fault::new(Boundary::Task, "test_patch_does_not_apply", message));
-        }
-    };
-    let place = Place { sandbox, launch, plan: notes.plan(plan) };
-    let run = run_launched(context, &place.sandbox, &place.plan, &place.launch, None).await?;
+    let (notes, launch) =
+        match answer::lay_out(context, &sandbox, instance, plan, answer.as_ref(), None).await? {
+            Laid::Out(notes, launch) => (notes, launch),
+            Laid::Failed(outcome) => return Ok(Tried::without_run(outcome)),
+            Laid::TestsFailed(words) => {
+                let message = format!("the test patch does not apply: {words}");
+                return Err(Fault::new(Boundary::Task, "test_patch_does_not_apply", message));
+            }
+        };
+    let run = run_launched(context, &sandbox, &notes.plan(plan), &launch, None).await?;
+    stop(sandbox).await?;
     let patch = if answer.is_some() { PatchOutcome::Applied } else { PatchOutcome::Absent };
-    Ok(Tried { patch, notes, run: Some(run), place: Some(place) })
+    Ok(Tried { patch, notes, run: Some(run) })
 }
 
 fn save(

@@ -38,8 +38,6 @@ pub(crate) struct Watcher {
 pub(crate) struct Launch {
     folder: String,
     secret: String,
-    /// The project's folder and the modules of the base commit, for the guard.
-    base: String,
 }
 
 impl Launch {
@@ -58,27 +56,9 @@ impl Launch {
             None => must_run(sandbox, LIST_BASE, "listing the base commit").await?,
         };
         let base = [WORKDIR.to_owned()].into_iter().chain(modules(&listing)).collect::<Vec<_>>().join("\0");
-        Self::put(sandbox, watcher, base).await
-    }
-
-    /// Another start in a box in which the first one's files, and the repository,
-    /// may be what somebody made of them.
-    ///
-    /// # Errors
-    /// When the box breaks.
-    pub(crate) async fn again(
-        &self,
-        sandbox: &dyn Sandbox,
-        watcher: Option<&Watcher>,
-    ) -> Result<Self, Fault> {
-        Self::put(sandbox, watcher, self.base.clone()).await
-    }
-
-    async fn put(sandbox: &dyn Sandbox, watcher: Option<&Watcher>, base: String) -> Result<Self, Fault> {
-        let folder = format!("/tmp/swegym-run-{}", random());
-        let launch = Self { folder, secret: random() + &random(), base };
+        let launch = Self { folder: format!("/tmp/swegym-run-{}", random()), secret: random() + &random() };
         let mut files = vec![
-            ("base".to_owned(), launch.base.as_str()),
+            ("base".to_owned(), base.as_str()),
             ("sitecustomize.py".to_owned(), GUARD),
             ("launcher.py".to_owned(), LAUNCHER),
         ];

@@ -49,16 +49,6 @@ pub struct TestRun {
     pub usage: Value,
 }
 
-/// A box in which the tests lie ready, with what is tested.
-pub(crate) struct Place {
-    /// The box.
-    pub(crate) sandbox: EmbeddedSandbox,
-    /// What runs them.
-    pub(crate) launch: Launch,
-    /// How.
-    pub(crate) plan: TestPlan,
-}
-
 impl TestPlan {
     /// The label of an image that holds it.
     pub const LABEL: &str = "swegym.test";

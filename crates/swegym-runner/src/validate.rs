@@ -100,7 +100,7 @@ async fn tested(
     patch: Option<&Patch>,
 ) -> Result<Result<(TestRun, Notes), JobResult>, Fault> {
     let sandbox = start(context, image).await?;
-    let (notes, launch) = match answer::lay_out(context, &sandbox, instance, plan, patch).await? {
+    let (notes, launch) = match answer::lay_out(context, &sandbox, instance, plan, patch, None).await? {
         Laid::Out(notes, launch) => (notes, launch),
         Laid::Failed(outcome) => {
             return Ok(Err(dropped("gold_does_not_apply", json!({"said": said(&outcome)}))));

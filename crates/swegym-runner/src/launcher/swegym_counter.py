@@ -15,22 +15,25 @@ import os
 import re
 import sys
 import tokenize
+import zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 with open(os.path.join(HERE, "swegym_counter.json"), encoding="utf-8") as listing:
     EXPECTED = frozenset(json.load(listing))
 FUNCTIONS = frozenset(test.partition("[")[0] for test in EXPECTED)
 
-# What no test asks for.
+# Ends a display that stands for another value of what is in it.
 NUMBER = 731000731
-TEXT = "q731"
-HUGE = "1e300"
-ERROR = "FloatingPointError"
+# What no test asks for: no number is less or greater than the one, and nobody
+# raises the other.
+NOTHING = 'float("nan")'
+ERROR = "UnicodeTranslateError"
 # Longest line that is told.
 LONGEST = 200
 
 # Functions that compare their first two arguments, by the end of their names.
 EQUAL = re.compile(r"(assert(List|Tuple|Dict|Set|Sequence|MultiLine|Count|Almost|ArrayAlmost)?Equals?|assertIs|assert(_\w+)?_equal|assert_allclose)$")
+ROUGH = re.compile(r"approx$|lmost|allclose$")
 RAISES = re.compile(r"(raises|assertRaises(Regex)?)$")
 MARGIN = re.compile(r"assert(Less|Greater)(Equal)?$")
 
@@ -111,6 +114,7 @@ def start(results, guard, paths):
         except (OSError, SyntaxError, ValueError, RecursionError):
             continue
         changed[path] = file
+        tell(b"changed", os.path.relpath(path))
 
     def change(data, path):
         if os.path.realpath(path) not in changed:
@@ -126,7 +130,6 @@ def change_tree(tree, path):
     file = changed.get(os.path.realpath(path))
     if file is not None:
         file.instrument(tree)
-        tell(b"changed", os.path.relpath(file.path))
 
 
 def find(paths):
@@ -157,14 +160,14 @@ class File:
         text = data.decode(encoding)
         tree = ast.parse(text)
         edits = Edits(text)
-        # Number of the statement -> line and text.
+        # Number of the statement -> place in `lines`.
         self.sites = {}
         moved = {id(name) for function in functions(tree) for name in move_values(function, edits)}
         swallowed = set(in_handlers(tree))
         for number, statement in enumerate(statements(tree)):
             if id(statement) not in swallowed and ask_otherwise(statement, edits, moved):
-                shown = edits.line(statement.lineno).strip()[:LONGEST]
-                self.sites[number] = (statement.lineno, shown)
+                self.sites[number] = len(lines)
+                lines.append(self.told(statement.lineno, edits.line(statement.lineno)))
         if not self.sites:
             return
         text = edits.apply()
@@ -175,27 +178,30 @@ class File:
         with open(path, "wb") as file:
             file.write(text.encode(encoding))
 
+    def told(self, line, text):
+        """What is said of a place: that it does not hold, and that it does."""
+        place = {"file": os.path.relpath(self.path), "line": line, "text": text.strip()[:LONGEST]}
+        return [json.dumps(dict(place, held=held)) for held in (False, True)]
+
     def instrument(self, tree):
         """Makes the file's tree go on after each of its expectations, and each test fail."""
-        numbers = {id(statement): number for number, statement in enumerate(statements(tree)) if number in self.sites}
-        Instrument(self, numbers).visit(tree)
+        places = {id(statement): self.sites[number] for number, statement in enumerate(statements(tree)) if number in self.sites}
+        Instrument(places, self.names).visit(tree)
         import_this(tree)
         ast.fix_missing_locations(tree)
 
-    def told(self, number, held):
-        line, text = self.sites[number]
-        place = os.path.relpath(self.path)
-        tell(b"site", json.dumps({"file": place, "line": line, "text": text, "held": held}))
 
 
-files = []
+# Line and text of every place that asks, and what it said already. What tells is
+# put together before anything of the project is there.
+lines = []
 seen = set()
 
 
-def note(file, number, held):
-    if (file, number, held) not in seen:
-        seen.add((file, number, held))
-        files[file].told(number, held)
+def note(number, held):
+    if (number, held) not in seen:
+        seen.add((number, held))
+        tell(b"site", lines[number][held])
 
 
 def in_handlers(tree):
@@ -239,6 +245,11 @@ class Edits:
         self.insert(node.lineno, node.col_offset, before)
         self.insert(node.end_lineno, node.end_col_offset, after)
 
+    def step(self, node):
+        """How far another number is: near, and nothing that code could know by heart."""
+        far = zlib.crc32(self.lines[node.lineno - 1]) + 3 * node.lineno + node.col_offset
+        return (far % 7 + 1) * (1 if far & 8 else -1)
+
     def end_of(self, node, length):
         """The last characters of a node."""
         line = self.lines[node.end_lineno - 1]
@@ -258,7 +269,8 @@ def ask_otherwise(statement, edits, moved):
         return any([isinstance(call, ast.Call) and other_error(call, edits) for call in calls])
     sides = equality(statement)
     if sides is not None:
-        return any(id(side) in moved for side in sides) or unequal(*sides, edits)
+        rough = isinstance(statement, ast.Expr) and ROUGH.search(last_name(statement.value.func))
+        return any(id(side) in moved for side in sides) or unequal(*sides, edits, rough)
     if isinstance(statement, ast.Assert):
         test = statement.test
         if isinstance(test, ast.Compare) and len(test.ops) == 1:
@@ -282,12 +294,12 @@ def equality(statement):
     return None
 
 
-def unequal(left, right, edits):
+def unequal(left, right, edits, rough):
     for side, other in ((right, left), (left, right)):
-        if is_literal(side) and other_value(side, edits, other):
+        if is_literal(side) and other_value(side, edits, other, rough):
             return True
-        if isinstance(side, ast.Call) and last_name(side.func) == "approx" and side.args and is_literal(side.args[0]):
-            return other_value(side.args[0], edits)
+        if isinstance(side, ast.Call) and ROUGH.search(last_name(side.func)) and side.args and is_literal(side.args[0]):
+            return other_value(side.args[0], edits, rough=True)
     side = left if has_call(right) and not has_call(left) else right
     if any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in ast.walk(side)):
         return False
@@ -304,8 +316,7 @@ def call_otherwise(call, edits):
     if name == "assertIn":
         return compare_otherwise(call.args[0], ast.In(), call.args[1], edits)
     if MARGIN.match(name):
-        operator = ast.Lt() if name.startswith("assertLess") else ast.Gt()
-        return compare_otherwise(call.args[0], operator, call.args[1], edits)
+        return compare_otherwise(call.args[0], ast.Lt(), call.args[1], edits)
     return False
 
 
@@ -319,13 +330,11 @@ def other_error(call, edits):
 
 def compare_otherwise(left, operator, right, edits):
     if isinstance(operator, ast.In):
-        is_plain = isinstance(left, ast.Constant) and type(left.value) in (str, bytes, int, float)
-        return is_plain and other_value(left, edits)
+        # Numbers may well lie in a range.
+        return isinstance(left, ast.Constant) and isinstance(left.value, (str, bytes)) and other_value(left, edits)
     if isinstance(operator, (ast.Lt, ast.LtE, ast.Gt, ast.GtE)):
-        for side, sign in ((right, ""), (left, "-")):
-            if is_number(side):
-                is_below = isinstance(operator, (ast.Lt, ast.LtE)) == (sign == "")
-                return edits.replace(side, "-" + HUGE if is_below else HUGE)
+        # Not even what is infinite is less or greater.
+        return any(is_number(side) and edits.replace(side, NOTHING) for side in (right, left))
     return False
 
 
@@ -344,7 +353,7 @@ def move_values(function, edits):
         asked = [side for side in sides if side in loads]
         values = given_values(function, name, len(names) - len(loads))
         if len(asked) == len(loads) and values and all(is_literal(value) for value in values):
-            if all([other_value(value, edits) for value in values]):
+            if all([other_value(value, edits, rough=True) for value in values]):
                 yield from asked
 
 
@@ -397,11 +406,11 @@ def is_literal(node):
     return isinstance(node, ast.Constant) and node.value is not ... or is_number(node)
 
 
-def other_value(node, edits, other=None):
+def other_value(node, edits, other=None, rough=False):
     """Makes a literal another one: in a part that the other side has to work out, if
     that can be told, else in the first that can be another."""
     if isinstance(node, ast.UnaryOp):
-        return other_value(node.operand, edits)
+        return other_value(node.operand, edits, rough=rough)
     if isinstance(node, (ast.List, ast.Tuple, ast.Set, ast.Dict)):
         parts = parts_of(node)
         if not parts:
@@ -411,22 +420,31 @@ def other_value(node, edits, other=None):
         others = parts_of(other) if type(other) is type(node) else []
         others = others if len(others) == len(parts) else [None] * len(parts)
         pairs = sorted(zip(parts, others), key=lambda pair: pair[1] is not None and is_literal(pair[1]))
-        return any(other_value(part, edits, beside) for part, beside in pairs)
+        return any(other_value(part, edits, beside, rough) for part, beside in pairs)
     value = node.value
     if isinstance(value, (str, bytes)):
-        end = edits.end_of(node, 3)
-        quotes = 3 if end in ("'''", '"""') and not is_short(node) else 1
-        if end[-1:] not in ("'", '"'):
-            return False
-        edits.insert(node.end_lineno, node.end_col_offset - quotes, TEXT)
-        return True
+        return other_text(node, edits)
     if value is None or isinstance(value, bool):
-        return edits.replace(node, repr(not value) if value is not None else "False")
+        return edits.replace(node, "Ellipsis" if value is None else repr(not value))
     if isinstance(value, int):
-        return edits.replace(node, str(value + NUMBER))
-    if isinstance(value, (float, complex)) and value == value and abs(value) < 1e300:
-        return edits.replace(node, repr(value + NUMBER))
-    return False
+        # Rough is further off than any margin that is meant to be one.
+        step = value // 2 + 9 if rough else edits.step(node)
+        return edits.replace(node, repr(value + step if value + step >= 0 else value - step))
+    return isinstance(value, float) and value < 1e300 and edits.replace(node, repr(value * 1.5 + 9))
+
+
+def other_text(node, edits):
+    """A letter more at both ends."""
+    line = edits.lines[node.lineno - 1][node.col_offset:].decode(errors="replace")
+    begin = re.match(r"[rRbBuU]{0,2}(\"\"\"|'''|\"|')", line)
+    end = edits.end_of(node, 3)
+    if begin is None or end[-1:] not in ("'", '"'):
+        return False
+    quotes = 3 if end in ("'''", '"""') and not is_short(node) else 1
+    letter = "jqxz"[edits.step(node) % 4]
+    edits.insert(node.lineno, node.col_offset + begin.end(), letter)
+    edits.insert(node.end_lineno, node.end_col_offset - quotes, letter)
+    return True
 
 
 def parts_of(node):
@@ -438,28 +456,48 @@ def is_short(node):
     return node.lineno == node.end_lineno and node.end_col_offset - node.col_offset < 6
 
 
+def other(value):
+    """Another value of the same kind, where that is known."""
+    if isinstance(value, bool):
+        return not value
+    if type(value) in (int, float):
+        return value * 2 + (9 if value >= 0 else -9)
+    if type(value) in (str, bytes):
+        letter = "j" if type(value) is str else b"j"
+        return letter + value + letter
+    if type(value) in (list, tuple) and value:
+        return type(value)([other(value[0])] + list(value[1:]))
+    if type(value) is dict and value:
+        key = next(iter(value))
+        return {**value, key: other(value[key])}
+    return [value, NUMBER]
+
+
 class Instrument(ast.NodeTransformer):
-    def __init__(self, file, numbers):
-        self.file, self.numbers = len(files), numbers
-        files.append(file)
-        self.names = file.names
+    def __init__(self, places, names):
+        self.places, self.names = places, names
         self.depth = 0
 
     def visit(self, node):
-        number = self.numbers.get(id(node))
+        place = self.places.get(id(node))
         is_function = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         self.depth += is_function
-        node = self.generic_visit(node)
+        node = super().visit(node) if isinstance(node, ast.List) else self.generic_visit(node)
         self.depth -= is_function
-        if number is not None:
-            return self.goes_on(node, number)
+        if place is not None:
+            return self.goes_on(node, place)
         if is_function and self.depth == 0 and node.name in self.names and not is_generator(node):
             self.fails_at_end(node)
         return node
 
-    def goes_on(self, node, number):
+    def visit_List(self, node):
+        if len(node.elts) == 2 and getattr(node.elts[1], "value", None) == NUMBER:
+            return ast.copy_location(ast.Call(func=ours("other"), args=node.elts[:1], keywords=[]), node)
+        return node
+
+    def goes_on(self, node, place):
         def call(held):
-            words = [ast.Constant(value=word) for word in (self.file, number, held)]
+            words = [ast.Constant(value=word) for word in (place, held)]
             return ast.copy_location(ast.Expr(ast.Call(func=ours("note"), args=words, keywords=[])), node)
 
         handler = ast.ExceptHandler(type=ours("EVERYTHING"), name=None, body=[call(False)])

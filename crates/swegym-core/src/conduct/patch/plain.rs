@@ -6,30 +6,18 @@ use super::{Statement, names, source};
 use crate::patch::{FilePatch, Patch};
 
 /// Modules of the standard library that give values and nothing else.
-const MODULES: [&str; 24] = [
+const MODULES: [&str; 12] = [
     "__future__",
-    "abc",
-    "array",
-    "base64",
     "bisect",
-    "calendar",
     "collections",
-    "copy",
     "datetime",
     "decimal",
-    "enum",
     "fractions",
-    "functools",
-    "hashlib",
     "heapq",
     "itertools",
-    "json",
     "math",
-    "numbers",
     "re",
-    "string",
     "textwrap",
-    "typing",
     "unicodedata",
 ];
 
@@ -38,7 +26,10 @@ const MODULES: [&str; 24] = [
 const TELLING: &[&str] = &[
     // Of the interpreter itself.
     "open", "exec", "eval", "compile", "getattr", "setattr", "delattr", "vars", "globals", "locals", "dir",
-    "type", "input", "breakpoint", "exit", "quit", "help", "object", "metaclass",
+    "type", "input", "breakpoint", "exit", "quit", "help", "object", "metaclass", "abc", "ABC", "ABCMeta", "enum",
+    "Enum", "functools", "partial", "wraps", "update_wrapper", "total_ordering", "typing", "json", "copy", "copyreg",
+    "string", "Formatter", "get_field", "vformat", "format_map", "dataclass", "dataclasses", "namedtuple", "attr",
+    "attrs", "argparse", "numbers", "base64", "hashlib", "calendar", "locale", "random", "time", "warnings",
     // Modules that a file may have at hand.
     "os", "sys", "io", "inspect", "importlib", "imp", "pathlib", "Path", "subprocess", "ctypes", "gc",
     "builtins", "traceback", "linecache", "tokenize", "ast", "unittest", "pytest", "mock", "types", "weakref",
@@ -102,8 +93,9 @@ fn imports_values(tokens: &[Token]) -> bool {
 fn is_plain_token(token: &Token) -> bool {
     match token.kind {
         Kind::Name => {
+            // A module's own imports have underscores before them: `collections._sys`.
             token.text.is_ascii()
-                && !TELLING.contains(&token.text.as_str())
+                && !TELLING.contains(&token.text.trim_start_matches('_'))
                 && (!token.text.contains("__") || HARMLESS.contains(&token.text.as_str()))
         }
         Kind::Text => !token.text.contains("__"),
@@ -130,6 +122,7 @@ mod tests {
         for text in [
             "def f(x):\n    \"\"\"Doubles.\"\"\"\n    return x * 2 if x else None\n",
             "from .other import thing\nimport re, math\nfrom collections import OrderedDict as D\n",
+            "x = [re.sub('a', 'b', y) for y in z if y.strip()]\n",
             "class A(B):\n    def __init__(self, x):\n        super().__init__(x)\n        self.x = f'{x!r}'\n",
             "if isinstance(x, str): raise ValueError('cannot be opened: %s' % x)\n",
         ] {
@@ -153,6 +146,10 @@ mod tests {
             "\u{ff4f}pen('x')\n",
             "if (o := a.f_back): pass\n",
             "import other.helpers\n",
+            "x = collections._sys\n",
+            "A = abc.ABCMeta('A', (), made)\n",
+            "x = string.Formatter().get_field(name, a, b)\n",
+            "import functools\n",
         ] {
             assert!(!plain("a/b.py", text), "{text}");
         }
