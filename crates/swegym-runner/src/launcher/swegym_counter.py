@@ -460,7 +460,7 @@ def other(value):
     """Another value of the same kind, where that is known."""
     if isinstance(value, bool):
         return not value
-    if type(value) in (int, float):
+    if type(value) in (int, float) and abs(value) < 1e300:
         return value * 2 + (9 if value >= 0 else -9)
     if type(value) in (str, bytes):
         letter = "j" if type(value) is str else b"j"
@@ -509,8 +509,10 @@ class Instrument(ast.NodeTransformer):
         node.body = [ast.copy_location(whole, node)]
 
 
-def is_generator(function):
-    return any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in ast.walk(function))
+def is_generator(node):
+    """Whether a function yields itself, and not one within it."""
+    inner = [child for child in ast.iter_child_nodes(node) if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))]
+    return any(isinstance(child, (ast.Yield, ast.YieldFrom)) or is_generator(child) for child in inner)
 
 
 def ours(name):
