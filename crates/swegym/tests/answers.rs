@@ -369,7 +369,7 @@ fn an_answer_that_leaves_no_room_is_a_report() {
     let gym = Gym::new();
     let instance = instance(&gym);
     let gold = instance["patch"].as_str().unwrap().to_owned();
-    let disk = 16 << 20;
+    let disk = 8 << 20;
     // Nothing packs these: they take room as text, as an object and as a file.
     let noise = |bytes: usize| {
         let change = format!(
@@ -385,20 +385,20 @@ fn an_answer_that_leaves_no_room_is_a_report() {
     let files =
         |count: usize| gold.clone() + &(0..count).map(|n| adds(&format!("many/{n}"), "")).collect::<String>();
     let mut answers = vec![("fits".to_owned(), gold.clone())];
-    for left in [256 << 10, 48 << 10, 12 << 10, 4 << 10, 0] {
+    for left in [256 << 10, 48 << 10, 4 << 10, 0] {
         answers.push((format!("ones but for {left}"), ones(disk - left)));
     }
-    for part in [3, 5, 7] {
+    for part in [2, 3] {
         answers.push((format!("noise, {part} MiB"), noise(part << 20)));
     }
     // The box has an inode for every four kibibytes, and a thousand more.
     let inodes = (disk >> 12) + 1024;
-    for left in [500, 80, 40, 10, 0] {
+    for left in [500, 40, 10, 0] {
         answers.push((format!("files but for {left}"), files(inodes - left)));
     }
     answers.push(("fits again".to_owned(), gold.clone()));
     let named: Vec<(&str, String)> = answers.iter().map(|(what, patch)| (&**what, patch.clone())).collect();
-    let reports = verdicts_with(&gym, "full", &instance, &named, &["--box-disk", "16"]);
+    let reports = verdicts_with(&gym, "full", &instance, &named, &["--box-disk", "8"]);
     for ((what, _), report) in answers.iter().zip(&reports) {
         assert!(!what.starts_with("fits") || report["resolved"] == true, "{what}\n{report:#}");
         let reason = &report["reason"];
