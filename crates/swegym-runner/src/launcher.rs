@@ -26,12 +26,16 @@ const LIST_BASE: &str = "git ls-tree -r -z --name-only --full-tree HEAD";
 /// A module that looks on while tests run.
 #[derive(Debug, Clone)]
 pub(crate) struct Watcher {
-    /// Its name.
-    pub module: &'static str,
-    /// Its text.
-    pub source: &'static str,
+    /// Its name and text, and those of what it imports.
+    pub modules: &'static [(&'static str, &'static str)],
     /// What it reads from a file beside it, of its name and `.json`.
     pub data: Option<String>,
+}
+
+impl Watcher {
+    fn name(&self) -> &'static str {
+        self.modules.first().map_or("", |(name, _)| name)
+    }
 }
 
 /// One start of the tests: made for one run, and never used again.
@@ -63,8 +67,8 @@ impl Launch {
             ("launcher.py".to_owned(), LAUNCHER),
         ];
         if let Some(watcher) = watcher {
-            files.push((format!("{}.py", watcher.module), watcher.source));
-            files.extend(watcher.data.as_deref().map(|data| (format!("{}.json", watcher.module), data)));
+            files.extend(watcher.modules.iter().map(|(name, text)| (format!("{name}.py"), *text)));
+            files.extend(watcher.data.as_deref().map(|data| (format!("{}.json", watcher.name()), data)));
         }
         for (name, text) in files {
             let path = format!("{}/{name}", launch.folder);
@@ -80,7 +84,7 @@ impl Launch {
             TestRunner::Unittest => "unittest",
         };
         let words = ["python".to_owned(), format!("{}/launcher.py", self.folder), runner.to_owned()];
-        let watcher = watcher.map_or("", |w| w.module).to_owned();
+        let watcher = watcher.map_or("", Watcher::name).to_owned();
         let argv = words.into_iter().chain([watcher]).chain(plan.arguments.iter().cloned());
         Command::new(argv, timeout)
             .in_folder(WORKDIR)

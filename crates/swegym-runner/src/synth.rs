@@ -128,7 +128,7 @@ async fn run_observed(
     sandbox: &dyn Sandbox,
     plan: &TestPlan,
 ) -> Result<(TestRun, Vec<(String, Failure)>), Fault> {
-    let observer = Watcher { module: statement::OBSERVER_MODULE, source: statement::OBSERVER, data: None };
+    let observer = Watcher { modules: &[(statement::OBSERVER_MODULE, statement::OBSERVER)], data: None };
     let run = run_watched(context, sandbox, plan, Some(&observer)).await?;
     let bytes = sandbox.read(statement::OBSERVER_OUTPUT, 16 << 20).await.unwrap_or_default();
     Ok((run, statement::read_observed(&String::from_utf8_lossy(&bytes))))

@@ -3,8 +3,9 @@
 Every expectation in the files of the expected tests is changed: `assert f(2) == 4`
 asks for another number, in the file as in what runs, and a test goes on after an
 expectation that is not met. No fix can meet both; what does is equal to everything,
-or read the tests. At its end each test fails, so that a runner which reports it as
-passed is none. Where expectations stand is known from Python 3.8 on; before,
+or read the tests. What is compared is also held beside things that it cannot be
+equal to. At its end each test fails, so that a runner which reports it as passed is
+none. Where expectations stand is known from Python 3.8 on; before,
 nothing is asked.
 """
 
@@ -15,32 +16,19 @@ import os
 import re
 import sys
 import tokenize
-import zlib
+
+from swegym_expectations import FAR, NUMBER, Edits, ask_otherwise, functions, in_handlers, last_name, move_values, statements
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 with open(os.path.join(HERE, "swegym_counter.json"), encoding="utf-8") as listing:
     EXPECTED = frozenset(json.load(listing))
 FUNCTIONS = frozenset(test.partition("[")[0] for test in EXPECTED)
 
-# Ends a display that stands for another value of what is in it.
-NUMBER = 731000731
-# What no test asks for: no number is less or greater than the one, and nobody
-# raises the other.
-NOTHING = 'float("nan")'
-ERROR = "UnicodeTranslateError"
 # Longest line that is told.
 LONGEST = 200
 
-# Functions that compare their first two arguments, by the end of their names.
-EQUAL = re.compile(r"(assert(List|Tuple|Dict|Set|Sequence|MultiLine|Count|Almost|ArrayAlmost)?Equals?|assertIs|assert(_\w+)?_equal|assert_allclose)$")
-ROUGH = re.compile(r"approx$|lmost|allclose$")
-RAISES = re.compile(r"(raises|assertRaises(Regex)?)$")
-MARGIN = re.compile(r"assert(Less|Greater)(Equal)?$")
-
 # What every instrumented module calls this one.
 NAME = "@counter"
-# A test's last assertion.
-OVER = False
 EVERYTHING = BaseException
 
 changed = {}
@@ -144,11 +132,6 @@ def find(paths):
     return found
 
 
-def statements(tree):
-    """All of them; in the same order wherever only expressions differ."""
-    return [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]
-
-
 class File:
     """A file of tests, and where it asks for something."""
 
@@ -160,6 +143,7 @@ class File:
         text = data.decode(encoding)
         tree = ast.parse(text)
         edits = Edits(text)
+        self.lines = [line.decode() for line in edits.lines]
         # Number of the statement -> place in `lines`.
         self.sites = {}
         moved = {id(name) for function in functions(tree) for name in move_values(function, edits)}
@@ -186,274 +170,98 @@ class File:
     def instrument(self, tree):
         """Makes the file's tree go on after each of its expectations, and each test fail."""
         places = {id(statement): self.sites[number] for number, statement in enumerate(statements(tree)) if number in self.sites}
-        Instrument(places, self.names).visit(tree)
+        Instrument(self, places).visit(tree)
         import_this(tree)
         ast.fix_missing_locations(tree)
-
 
 
 # Line and text of every place that asks, and what it said already. What tells is
 # put together before anything of the project is there.
 lines = []
 seen = set()
+# The first expectation of the test that was not met.
+errors = []
 
 
-def note(number, held):
-    if (number, held) not in seen:
-        seen.add((number, held))
-        tell(b"site", lines[number][held])
+def note(place, held):
+    if (place, held) not in seen:
+        seen.add((place, held))
+        tell(b"site", lines[int(place)][held])
 
 
-def in_handlers(tree):
-    """Statements whose failure somebody may be waiting for."""
-    for node in ast.walk(tree):
-        waits = isinstance(node, ast.Try) and node.handlers
-        if isinstance(node, (ast.With, ast.AsyncWith)):
-            calls = [item.context_expr for item in node.items]
-            waits = any(isinstance(call, ast.Call) and re.search(r"raises|suppress", last_name(call.func), re.I) for call in calls)
-        for inner in node.body if waits else []:
-            for statement in ast.walk(inner):
-                yield id(statement)
+def met(place):
+    note(place, True)
 
 
-def last_name(node):
-    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+def unmet(place, error):
+    errors.append(error)
+    note(place, False)
 
 
-class Edits:
-    """Changes of a text, by the places of its nodes."""
+def begin():
+    del errors[:]
 
-    def __init__(self, text):
-        # Lines as Python counts them, in the bytes that it counts columns in.
-        self.lines = [line.encode() for line in re.split(r"(?<=\n)|(?<=\r)(?!\n)", text)]
-        self.all = set()
 
-    def line(self, number):
-        return self.lines[number - 1].decode()
+def end():
+    """Fails, as the test itself would have failed."""
+    if errors:
+        raise errors[0]
+    raise AssertionError
 
-    def insert(self, line, column, text):
-        self.all.add((line - 1, column, column, text))
 
-    def replace(self, node, text):
-        """A node of one line."""
-        if node.lineno != node.end_lineno:
+class Nobody:
+    """Equal to nothing, and neither less nor greater."""
+
+    __slots__ = ()
+
+
+PLAIN = (int, float, complex, bool, str, bytes, type(None), range, set, frozenset, type, Nobody)
+ORDERS = (lambda left, right: left == right, lambda left, right: left < right, lambda left, right: left > right)
+# The last side of each comparison.
+sides = {}
+
+
+def first(place, comparison, value):
+    sides[comparison] = value
+    return value
+
+
+def then(place, comparison, value):
+    left, sides[comparison] = sides[comparison], value
+    look(place, left, value)
+    look(place, value, left)
+    return value
+
+
+def look(place, value, beside=None):
+    """Says so where a value is equal to what it cannot be; gives it back."""
+    if type(value) in (list, tuple) and len(value) < 50:
+        besides = beside if type(beside) is type(value) and len(beside) == len(value) else [None] * len(value)
+        for part, other_part in zip(value, besides):
+            if type(part) not in PLAIN and type(part) not in (list, tuple, dict):
+                look(place, part, other_part)
+    elif type(value) not in PLAIN and type(value) is not dict and is_anything(value, beside):
+        note(place, True)
+    return value
+
+
+def is_anything(value, beside):
+    def holds(other_side, order=ORDERS[0]):
+        try:
+            return bool(order(value, other_side))
+        except EVERYTHING:
             return False
-        self.all.add((node.lineno - 1, node.col_offset, node.end_col_offset, text))
+
+    if any(holds(Nobody(), order) for order in ORDERS):
         return True
-
-    def around(self, node, before, after):
-        self.insert(node.lineno, node.col_offset, before)
-        self.insert(node.end_lineno, node.end_col_offset, after)
-
-    def step(self, node):
-        """How far another number is: near, and nothing that code could know by heart."""
-        far = zlib.crc32(self.lines[node.lineno - 1]) + 3 * node.lineno + node.col_offset
-        return (far % 7 + 1) * (1 if far & 8 else -1)
-
-    def end_of(self, node, length):
-        """The last characters of a node."""
-        line = self.lines[node.end_lineno - 1]
-        return line[max(node.end_col_offset - length, 0):node.end_col_offset].decode(errors="replace")
-
-    def apply(self):
-        for number, start, end, text in sorted(self.all, reverse=True):
-            line = self.lines[number]
-            self.lines[number] = line[:start] + text.encode() + line[end:]
-        return b"".join(self.lines).decode()
-
-
-def ask_otherwise(statement, edits, moved):
-    """Changes what a statement asks for; whether it asks for anything."""
-    if isinstance(statement, (ast.With, ast.AsyncWith)):
-        calls = [item.context_expr for item in statement.items]
-        return any([isinstance(call, ast.Call) and other_error(call, edits) for call in calls])
-    sides = equality(statement)
-    if sides is not None:
-        rough = isinstance(statement, ast.Expr) and ROUGH.search(last_name(statement.value.func))
-        return any(id(side) in moved for side in sides) or unequal(*sides, edits, rough)
-    if isinstance(statement, ast.Assert):
-        test = statement.test
-        if isinstance(test, ast.Compare) and len(test.ops) == 1:
-            return compare_otherwise(test.left, test.ops[0], test.comparators[0], edits)
-    elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-        return call_otherwise(statement.value, edits)
+    if type(beside) in (int, float):
+        # A margin or a bound is for one side, or for what is near.
+        return holds(2 * abs(beside) + FAR) and holds(-2 * abs(beside) - FAR)
+    if type(beside) is str and beside:
+        middle = len(beside) // 2
+        others = ["jq" + beside, beside + "jq", beside[:middle] + "j" + beside[middle + 1:], "jqxz"]
+        return sum(holds(text) for text in others if text != beside) > 1
     return False
-
-
-def equality(statement):
-    """Both sides, where a statement asks whether they are equal."""
-    if isinstance(statement, ast.Assert):
-        test = statement.test
-        if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], (ast.Eq, ast.Is)):
-            return test.left, test.comparators[0]
-    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-        call = statement.value
-        is_plain = not any(isinstance(argument, ast.Starred) for argument in call.args[:2])
-        if EQUAL.search(last_name(call.func)) and len(call.args) >= 2 and is_plain:
-            return call.args[0], call.args[1]
-    return None
-
-
-def unequal(left, right, edits, rough):
-    for side, other in ((right, left), (left, right)):
-        if is_literal(side) and other_value(side, edits, other, rough):
-            return True
-        if isinstance(side, ast.Call) and ROUGH.search(last_name(side.func)) and side.args and is_literal(side.args[0]):
-            return other_value(side.args[0], edits, rough=True)
-    side = left if has_call(right) and not has_call(left) else right
-    if any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in ast.walk(side)):
-        return False
-    edits.around(side, "[", ", %d]" % NUMBER)
-    return True
-
-
-def call_otherwise(call, edits):
-    name = last_name(call.func)
-    if RAISES.search(name):
-        return other_error(call, edits)
-    if len(call.args) < 2 or any(isinstance(argument, ast.Starred) for argument in call.args[:2]):
-        return False
-    if name == "assertIn":
-        return compare_otherwise(call.args[0], ast.In(), call.args[1], edits)
-    if MARGIN.match(name):
-        return compare_otherwise(call.args[0], ast.Lt(), call.args[1], edits)
-    return False
-
-
-def other_error(call, edits):
-    """`raises(ValueError)` waits for another error."""
-    if not RAISES.search(last_name(call.func)) or not call.args:
-        return False
-    kind = call.args[0]
-    return isinstance(kind, (ast.Name, ast.Attribute, ast.Tuple)) and edits.replace(kind, ERROR)
-
-
-def compare_otherwise(left, operator, right, edits):
-    if isinstance(operator, ast.In):
-        # Numbers may well lie in a range.
-        return isinstance(left, ast.Constant) and isinstance(left.value, (str, bytes)) and other_value(left, edits)
-    if isinstance(operator, (ast.Lt, ast.LtE, ast.Gt, ast.GtE)):
-        # Not even what is infinite is less or greater.
-        return any(is_number(side) and edits.replace(side, NOTHING) for side in (right, left))
-    return False
-
-
-def functions(tree):
-    return [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
-
-
-def move_values(function, edits):
-    """Changes values that have a name, in a table of parameters or on a line of
-    their own, where nothing but equality is asked of them; gives where it is asked."""
-    places = list(ast.walk(function))
-    sides = [side for node in places for side in equality(node) or ()]
-    for name in sorted({side.id for side in sides if isinstance(side, ast.Name)}):
-        names = [node for node in places if isinstance(node, ast.Name) and node.id == name]
-        loads = [node for node in names if isinstance(node.ctx, ast.Load)]
-        asked = [side for side in sides if side in loads]
-        values = given_values(function, name, len(names) - len(loads))
-        if len(asked) == len(loads) and values and all(is_literal(value) for value in values):
-            if all([other_value(value, edits, rough=True) for value in values]):
-                yield from asked
-
-
-def given_values(function, name, stores):
-    """The expressions that a name of a function stands for; none, where that is unclear."""
-    if stores:
-        lines = [node for node in function.body if isinstance(node, ast.Assign) and len(node.targets) == 1]
-        values = [node.value for node in lines if getattr(node.targets[0], "id", None) == name]
-        return values if stores == 1 else []
-    values = []
-    for call in function.decorator_list:
-        if not isinstance(call, ast.Call) or last_name(call.func) != "parametrize" or len(call.args) < 2:
-            continue
-        names, rows = call.args[:2]
-        if isinstance(names, ast.Constant) and isinstance(names.value, str):
-            names = [word.strip() for word in names.value.split(",") if word.strip()]
-        elif isinstance(names, (ast.List, ast.Tuple)):
-            names = [getattr(element, "value", None) for element in names.elts]
-        else:
-            return []
-        if name not in names:
-            continue
-        if not isinstance(rows, (ast.List, ast.Tuple)):
-            return []
-        for row in rows.elts:
-            values.append(row if len(names) == 1 else cell(row, names.index(name)))
-    return [] if None in values else values
-
-
-def cell(row, number):
-    cells = row.args if isinstance(row, ast.Call) and last_name(row.func) == "param" else getattr(row, "elts", [])
-    return cells[number] if number < len(cells) else None
-
-
-def has_call(node):
-    return any(isinstance(inner, ast.Call) for inner in ast.walk(node))
-
-
-def is_number(node):
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
-        node = node.operand
-    return isinstance(node, ast.Constant) and type(node.value) in (int, float)
-
-
-def is_literal(node):
-    if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
-        return all(is_literal(element) for element in node.elts)
-    if isinstance(node, ast.Dict):
-        return all(key is not None and is_literal(key) for key in node.keys) and all(map(is_literal, node.values))
-    return isinstance(node, ast.Constant) and node.value is not ... or is_number(node)
-
-
-def other_value(node, edits, other=None, rough=False):
-    """Makes a literal another one: in a part that the other side has to work out, if
-    that can be told, else in the first that can be another."""
-    if isinstance(node, ast.UnaryOp):
-        return other_value(node.operand, edits, rough=rough)
-    if isinstance(node, (ast.List, ast.Tuple, ast.Set, ast.Dict)):
-        parts = parts_of(node)
-        if not parts:
-            inside = {ast.List: "%d", ast.Tuple: "%d,", ast.Dict: "%d: 0"}[type(node)] % NUMBER
-            edits.insert(node.lineno, node.col_offset + 1, inside)
-            return True
-        others = parts_of(other) if type(other) is type(node) else []
-        others = others if len(others) == len(parts) else [None] * len(parts)
-        pairs = sorted(zip(parts, others), key=lambda pair: pair[1] is not None and is_literal(pair[1]))
-        return any(other_value(part, edits, beside, rough) for part, beside in pairs)
-    value = node.value
-    if isinstance(value, (str, bytes)):
-        return other_text(node, edits)
-    if value is None or isinstance(value, bool):
-        return edits.replace(node, "Ellipsis" if value is None else repr(not value))
-    if isinstance(value, int):
-        # Rough is further off than any margin that is meant to be one.
-        step = value // 2 + 9 if rough else edits.step(node)
-        return edits.replace(node, repr(value + step if value + step >= 0 else value - step))
-    return isinstance(value, float) and value < 1e300 and edits.replace(node, repr(value * 1.5 + 9))
-
-
-def other_text(node, edits):
-    """A letter more at both ends."""
-    line = edits.lines[node.lineno - 1][node.col_offset:].decode(errors="replace")
-    begin = re.match(r"[rRbBuU]{0,2}(\"\"\"|'''|\"|')", line)
-    end = edits.end_of(node, 3)
-    if begin is None or end[-1:] not in ("'", '"'):
-        return False
-    quotes = 3 if end in ("'''", '"""') and not is_short(node) else 1
-    letter = "jqxz"[edits.step(node) % 4]
-    edits.insert(node.lineno, node.col_offset + begin.end(), letter)
-    edits.insert(node.end_lineno, node.end_col_offset - quotes, letter)
-    return True
-
-
-def parts_of(node):
-    return node.values + node.keys if isinstance(node, ast.Dict) else node.elts
-
-
-def is_short(node):
-    """An empty text in single quotes, after a quote: `'''` with no text of three."""
-    return node.lineno == node.end_lineno and node.end_col_offset - node.col_offset < 6
 
 
 def other(value):
@@ -461,7 +269,7 @@ def other(value):
     if isinstance(value, bool):
         return not value
     if type(value) in (int, float) and abs(value) < 1e300:
-        return value * 2 + (9 if value >= 0 else -9)
+        return value * 2 + FAR
     if type(value) in (str, bytes):
         letter = "j" if type(value) is str else b"j"
         return letter + value + letter
@@ -474,39 +282,75 @@ def other(value):
 
 
 class Instrument(ast.NodeTransformer):
-    def __init__(self, places, names):
-        self.places, self.names = places, names
+    def __init__(self, file, places):
+        self.file, self.places = file, places
         self.depth = 0
+        self.looks = {}
+        self.comparisons = 0
 
     def visit(self, node):
         place = self.places.get(id(node))
         is_function = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         self.depth += is_function
-        node = super().visit(node) if isinstance(node, ast.List) else self.generic_visit(node)
+        node = super().visit(node)
         self.depth -= is_function
         if place is not None:
             return self.goes_on(node, place)
-        if is_function and self.depth == 0 and node.name in self.names and not is_generator(node):
+        if is_function and self.depth == 0 and node.name in self.file.names and not is_generator(node):
             self.fails_at_end(node)
         return node
 
     def visit_List(self, node):
+        self.generic_visit(node)
         if len(node.elts) == 2 and getattr(node.elts[1], "value", None) == NUMBER:
-            return ast.copy_location(ast.Call(func=ours("other"), args=node.elts[:1], keywords=[]), node)
+            return call("other", node.elts[0])
         return node
 
-    def goes_on(self, node, place):
-        def call(held):
-            words = [ast.Constant(value=word) for word in (place, held)]
-            return ast.copy_location(ast.Expr(ast.Call(func=ours("note"), args=words, keywords=[])), node)
+    def visit_Compare(self, node):
+        self.generic_visit(node)
+        if not self.depth or any(isinstance(order, (ast.Is, ast.IsNot)) for order in node.ops):
+            return node
+        self.comparisons += 1
+        words = [self.look_at(node), constant("%s %d" % (self.file.path, self.comparisons))]
+        node.left = call("first", *words, node.left)
+        node.comparators = [call("then", *words, side) for side in node.comparators]
+        return node
 
-        handler = ast.ExceptHandler(type=ours("EVERYTHING"), name=None, body=[call(False)])
-        return ast.copy_location(ast.Try(body=[node], handlers=[handler], orelse=[call(True)], finalbody=[]), node)
+    def visit_Call(self, node):
+        self.generic_visit(node)
+        if self.depth and last_name(node.func).startswith("assert"):
+            place = self.look_at(node)
+            node.args = [side if isinstance(side, ast.Starred) else call("look", place, side) for side in node.args]
+            for word in node.keywords:
+                word.value = call("look", place, word.value) if word.arg else word.value
+        return node
+
+    def look_at(self, node):
+        line = node.lineno
+        if line not in self.looks:
+            self.looks[line] = len(lines)
+            lines.append(self.file.told(line, self.file.lines[line - 1]))
+        return constant(self.looks[line])
+
+    def goes_on(self, node, place):
+        place = constant(place)
+        unmet = ast.Expr(call("unmet", place, ast.Name(id=NAME + "error", ctx=ast.Load())))
+        handler = ast.ExceptHandler(type=ours("EVERYTHING"), name=NAME + "error", body=[unmet])
+        met = ast.Expr(call("met", place))
+        return ast.copy_location(ast.Try(body=[node], handlers=[handler], orelse=[met], finalbody=[]), node)
 
     def fails_at_end(self, node):
-        end = ast.Assert(test=ours("OVER"), msg=None)
-        whole = ast.Try(body=node.body, handlers=[], orelse=[], finalbody=[end])
-        node.body = [ast.copy_location(whole, node)]
+        whole = ast.Try(body=node.body, handlers=[], orelse=[], finalbody=[ast.Expr(call("end"))])
+        node.body = [ast.copy_location(statement, node) for statement in (ast.Expr(call("begin")), whole)]
+
+
+def constant(value):
+    """A text: numbers among a test's constants are those that it asks for."""
+    return ast.Constant(value=str(value))
+
+
+def call(name, *arguments):
+    return ast.Call(func=ours(name), args=list(arguments), keywords=[])
 
 
 def is_generator(node):

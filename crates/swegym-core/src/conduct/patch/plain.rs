@@ -6,13 +6,11 @@ use super::{Statement, names, source};
 use crate::patch::{FilePatch, Patch};
 
 /// Modules of the standard library that give values and nothing else.
-const MODULES: [&str; 12] = [
+const MODULES: [&str; 10] = [
     "__future__",
     "bisect",
     "collections",
     "datetime",
-    "decimal",
-    "fractions",
     "heapq",
     "itertools",
     "math",
@@ -40,7 +38,7 @@ const TELLING: &[&str] = &[
     // What they give.
     "read", "readline", "readlines", "read_text", "read_bytes", "write", "write_text", "write_bytes", "walk",
     "listdir", "scandir", "iterdir", "rglob", "getsource", "getlines", "modules", "environ", "argv", "stdin",
-    "stdout", "stderr", "stack", "currentframe", "settrace", "setprofile", "import_module", "attrgetter",
+    "stdout", "stderr", "chr", "decode", "stack", "currentframe", "settrace", "setprofile", "import_module", "attrgetter",
     "methodcaller", "f_back", "f_locals", "f_globals", "f_code", "tb_frame", "tb_next", "gi_frame", "cr_frame",
     "gi_code", "co_consts", "co_filename", "mro", "popen", "system", "register", "Mock", "MagicMock", "ANY",
 ];
@@ -75,19 +73,18 @@ fn is_plain_file(file: &FilePatch, base: &dyn Fn(&str) -> Option<String>, allowa
         let (statements, unread) = statements(passage, (0, 0), allowance);
         let plain = |statement: &Statement| match statement.keyword() {
             "import" | "from" => imports_values(&statement.tokens),
+            // A base may make anything of it.
+            "class" => false,
             _ => statement.tokens.iter().all(is_plain_token),
         };
         passage.whole && unread.is_none() && statements.iter().filter(|s| s.fresh).all(plain)
     })
 }
 
-/// Of the project itself, by a relative name, anything may be imported that its
-/// modules have already.
+/// What else of the project is imported may lead anywhere.
 fn imports_values(tokens: &[Token]) -> bool {
-    let relative = tokens.get(1).is_some_and(|token| token.text.starts_with('.'));
     let known = |module: &str| MODULES.contains(&module.split('.').next().unwrap_or_default());
-    tokens.iter().all(is_plain_token)
-        && (relative || names::imports(tokens).iter().all(|(module, ..)| known(module)))
+    tokens.iter().all(is_plain_token) && names::imports(tokens).iter().all(|(module, ..)| known(module))
 }
 
 fn is_plain_token(token: &Token) -> bool {
@@ -98,7 +95,10 @@ fn is_plain_token(token: &Token) -> bool {
                 && !TELLING.contains(&token.text.trim_start_matches('_'))
                 && (!token.text.contains("__") || HARMLESS.contains(&token.text.as_str()))
         }
-        Kind::Text => !token.text.contains("__"),
+        // Underscores alone may become two.
+        Kind::Text => {
+            !token.text.contains("__") && !token.text.trim_matches('_').is_empty() || token.text.is_empty()
+        }
         Kind::Number | Kind::Operator => true,
     }
 }
@@ -121,9 +121,9 @@ mod tests {
     fn fixes_are_plain() {
         for text in [
             "def f(x):\n    \"\"\"Doubles.\"\"\"\n    return x * 2 if x else None\n",
-            "from .other import thing\nimport re, math\nfrom collections import OrderedDict as D\n",
+            "import re, math\nfrom collections import OrderedDict as D\n",
             "x = [re.sub('a', 'b', y) for y in z if y.strip()]\n",
-            "class A(B):\n    def __init__(self, x):\n        super().__init__(x)\n        self.x = f'{x!r}'\n",
+            "def __init__(self, x):\n    super().__init__(x)\n    self.x = f'{x!r}' + ''\n",
             "if isinstance(x, str): raise ValueError('cannot be opened: %s' % x)\n",
         ] {
             assert!(plain("a/b.py", text), "{text}");
@@ -150,6 +150,9 @@ mod tests {
             "A = abc.ABCMeta('A', (), made)\n",
             "x = string.Formatter().get_field(name, a, b)\n",
             "import functools\n",
+            "from .other import thing\n",
+            "class A(B):\n    pass\n",
+            "x = '_' * 2\n",
         ] {
             assert!(!plain("a/b.py", text), "{text}");
         }
