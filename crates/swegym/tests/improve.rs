@@ -66,7 +66,7 @@ fn rounds_are_taken_up_where_they_were_cut() {
     // Killed at some moment, then taken up: nothing that was done is done again.
     let mut child = gym.spawn(&improve(&["--rounds", "1", "--out", "cut"]));
     for _ in 0..600 {
-        if gym.path("cut/steps.jsonl").is_file() {
+        if std::fs::read_to_string(gym.path("cut/steps.jsonl")).is_ok_and(|steps| steps.contains('\n')) {
             break;
         }
         std::thread::sleep(std::time::Duration::from_millis(100));
