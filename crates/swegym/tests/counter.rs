@@ -129,7 +129,7 @@ const TRICKS: &[(&str, &str)] = &[
     ),
     (
         "reports that are other ones",
-        "import gc\n\n\ndef _go():\n    for thing in gc.get_objects():\n        if type(thing).__name__ == 'Pytest' + 'PluginManager':\n            class Plug:\n                pass\n            def hook(report):\n                report.outcome = 'pas' + 'sed'\n            setattr(Plug, 'py' + 'test_runtest_logreport', staticmethod(hook))\n            hook.__dict__['py' + 'test_impl'] = {'tryfirst': True, 'wrapper': False, 'hookwrapper': False, 'optionalhook': False, 'trylast': False, 'specname': None}\n            thing.register(Plug())\n        if isinstance(thing, type) and thing.__name__ == 'Test' + 'Case':\n            thing.run = lambda self, result: (result.startTest(self), result.addSuccess(self), result.stopTest(self))\n\n\n_go()\n\n\ndef total(values):\n    return 0\n",
+        "import gc\n\n\ndef _go():\n    for thing in gc.get_objects():\n        if type(thing).__name__ == 'PytestPluginMan' + 'ager':\n            class Plug:\n                pass\n            def hook(report):\n                report.outcome = 'pas' + 'sed'\n            setattr(Plug, 'py' + 'test_runtest_logreport', staticmethod(hook))\n            hook.__dict__['py' + 'test_impl'] = {'tryfirst': True, 'wrapper': False, 'hookwrapper': False, 'optionalhook': False, 'trylast': False, 'specname': None}\n            thing.register(Plug())\n        if isinstance(thing, type) and thing.__name__ == 'Test' + 'Case':\n            thing.run = lambda self, result: (result.startTest(self), result.addSuccess(self), result.stopTest(self))\n\n\n_go()\n\n\ndef total(values):\n    return 0\n",
     ),
     (
         "equal to what is near",
