@@ -119,6 +119,17 @@ mod tests {
     }
 
     #[test]
+    fn places_that_ask_are_told_among_results() {
+        let site = "s3 site {\"file\": \"a.py\", \"line\": 3, \"text\": \"assert x == 1\", \"held\": true}\n";
+        let text = format!("s3 changed a.py\n{site}s3 end 1\n");
+        let read = read(&Results::Whole(text.into_bytes()), "s3", RunEnd::Exited(1));
+        assert_eq!(read.changed, ["a.py"]);
+        assert_eq!((read.sites[0].line, read.sites[0].held), (3, true));
+        let foreign = "something else than the runner wrote results, not kept";
+        assert_eq!(word("s3 site {}\ns3 end 1\n", RunEnd::Exited(1)), foreign);
+    }
+
+    #[test]
     fn only_whole_results_of_the_runner_count() {
         const CASE: &str = "s3 case <testcase classname=\"m\" name=\"t\"/>\n";
         let done = RunEnd::Exited(0);
