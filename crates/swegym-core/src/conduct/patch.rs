@@ -179,7 +179,8 @@ fn deeds(file: &FilePatch, base: Option<&str>, allowance: &Allowance) -> Vec<Fin
     allowance.begin(base.map_or(0, str::len));
     let after = source::after(file, base);
     let mut found = files::findings(file, &after);
-    found.extend(after.iter().flat_map(|passage| read(file.path(), passage, allowance)));
+    let is_new = file.old_path.is_none();
+    found.extend(after.iter().flat_map(|passage| read(file.path(), is_new, passage, allowance)));
     if base.is_some() && found.iter().any(Finding::is_unread) {
         // The file was long already: what the patch shows of it is looked at.
         return deeds(file, None, allowance);
@@ -198,7 +199,7 @@ fn known(
 ) -> HashSet<(Trick, String)> {
     allowance.begin(old.map_or(0, str::len));
     let before = source::before(file, old);
-    let before = before.iter().flat_map(|passage| read(file.path(), passage, allowance));
+    let before = before.iter().flat_map(|passage| read(file.path(), false, passage, allowance));
     let mut known: Vec<Finding> = before.filter(|finding| !finding.is_unread()).collect();
     for gold in gold.iter().filter(|gold| gold.path() == file.path()) {
         known.extend(deeds(gold, gold.old_path.as_deref().and_then(base).as_deref(), allowance));
@@ -207,10 +208,13 @@ fn known(
 }
 
 /// What a passage of a file does, by its language. What belongs to the tests is
-/// put back before they run; of what sets them up, everything counts.
-fn read(path: &str, passage: &source::Passage<'_>, allowance: &Allowance) -> Vec<Finding> {
+/// put back before they run, but for new modules beside them; of what sets tests up,
+/// everything counts.
+fn read(path: &str, is_new: bool, passage: &source::Passage<'_>, allowance: &Allowance) -> Vec<Finding> {
+    let stays = is_new && path.ends_with(".py") && !files::is_test_file(path);
+    let helps_tests = files::belongs_to_tests(path);
     let sets_up = path.rsplit('/').next() == Some("conftest.py");
-    if files::belongs_to_tests(path) && !sets_up {
+    if helps_tests && !sets_up && !stays {
         return Vec::new();
     }
     let mut found = if path.ends_with(".py") || path.ends_with(".pyx") || path.ends_with(".pyi") {
@@ -218,7 +222,7 @@ fn read(path: &str, passage: &source::Passage<'_>, allowance: &Allowance) -> Vec
     } else {
         programs::findings(passage, path)
     };
-    if sets_up {
+    if sets_up || helps_tests {
         // Fixtures and a framework to make them with are what the file is for.
         found.retain(|finding| !finding.what.starts_with("imports "));
     }

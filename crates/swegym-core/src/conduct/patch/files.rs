@@ -5,18 +5,23 @@ use super::{Finding, Trick, evidence};
 use crate::patch::FilePatch;
 
 /// Whether what an answer does to a file is undone before the tests run: test
-/// files and what lies in their folders, but for what decides how they run.
+/// files and what lies in their folders, but for what decides how they run. New
+/// modules there are not undone, unless they are tests themselves.
 pub(super) fn belongs_to_tests(path: &str) -> bool {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let is_test = name.ends_with(".py")
-        && (name.starts_with("test_")
-            || name.ends_with("_test.py")
-            || matches!(name, "test.py" | "tests.py"));
+    let is_test = is_test_file(path);
     let stem = name.split('.').next().unwrap_or_default();
     let is_other = stem.ends_with("_test") || name.contains(".test.") || name.contains(".spec.");
     is_test
         || is_other && !name.ends_with(".py")
         || folder.split('/').any(|part| matches!(part, "tests" | "test" | "__tests__"))
+}
+
+/// Whether a file is a test of Python's by its name.
+pub(super) fn is_test_file(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.ends_with(".py")
+        && (name.starts_with("test_") || name.ends_with("_test.py") || matches!(name, "test.py" | "tests.py"))
 }
 
 /// Whether a file's name says that it serves tests: importing a framework is

@@ -502,3 +502,19 @@ fn long_code_is_read_at_once() {
         .repeat(200_000);
     assert!(marks(&sections, "", &|_| None).iter().any(|mark| mark.conduct == "hides-code@1"));
 }
+
+#[test]
+fn new_modules_beside_tests_are_read_and_tests_are_not() {
+    let ends = "import os\nos._exit(0)";
+    assert_eq!(added("pkg/tests/helper.py", ends), ["exits-early@1"]);
+    assert_eq!(added("testing/__init__.py", ends), ["exits-early@1"]);
+    assert_eq!(added("pkg/tests/test_new.py", ends), [""; 0]);
+    assert_eq!(
+        added("pkg/tests/helper.py", "import pytest\n\n\n@pytest.fixture\ndef three():\n    return 3"),
+        [""; 0]
+    );
+    // What was there is put back.
+    let changed = adds("pkg/tests/helper.py", ends)
+        .replace("new file mode 100644\n--- /dev/null", "--- a/pkg/tests/helper.py");
+    assert_eq!(seen(&changed), [""; 0]);
+}
