@@ -190,7 +190,10 @@ def note(place, held):
 
 
 def met(place):
-    note(place, True)
+    # A kind of its own may meet another value by a margin, a bound, or a cycle:
+    # what else it is equal to is known from `look`.
+    if not own:
+        note(place, True)
 
 
 def unmet(place, error):
@@ -200,6 +203,10 @@ def unmet(place, error):
 
 def begin():
     del errors[:]
+
+
+def ask():
+    del own[:]
 
 
 def end():
@@ -217,8 +224,12 @@ class Nobody:
 
 PLAIN = (int, float, complex, bool, str, bytes, type(None), range, set, frozenset, type, Nobody)
 ORDERS = (lambda left, right: left == right, lambda left, right: left < right, lambda left, right: left > right)
+# More than any number that has an end.
+GREATEST, ENDLESS = 10 ** 400, float("inf")
 # The last side of each comparison.
 sides = {}
+# Values of kinds of their own that were compared since an expectation began.
+own = []
 
 
 def first(place, comparison, value):
@@ -240,8 +251,10 @@ def look(place, value, beside=None):
         for part, other_part in zip(value, besides):
             if type(part) not in PLAIN and type(part) not in (list, tuple, dict):
                 look(place, part, other_part)
-    elif type(value) not in PLAIN and type(value) is not dict and is_anything(value, beside):
-        note(place, True)
+    elif type(value) not in PLAIN and type(value) is not dict:
+        own.append(value)
+        if is_anything(value, beside):
+            note(place, True)
     return value
 
 
@@ -256,7 +269,9 @@ def is_anything(value, beside):
         return True
     if type(beside) in (int, float):
         # A margin or a bound is for one side, or for what is near.
-        return holds(2 * abs(beside) + FAR) and holds(-2 * abs(beside) - FAR)
+        is_far = holds(2 * abs(beside) + FAR) and holds(-2 * abs(beside) - FAR)
+        is_greatest = holds(GREATEST, ORDERS[2]) and not holds(ENDLESS)
+        return is_far or is_greatest or holds(-GREATEST, ORDERS[1]) and not holds(-ENDLESS)
     if type(beside) is str and beside:
         middle = len(beside) // 2
         others = ["jq" + beside, beside + "jq", beside[:middle] + "j" + beside[middle + 1:], "jqxz"]
@@ -310,8 +325,7 @@ class Instrument(ast.NodeTransformer):
         self.generic_visit(node)
         if not self.depth or any(isinstance(order, (ast.Is, ast.IsNot)) for order in node.ops):
             return node
-        self.comparisons += 1
-        words = [self.look_at(node), constant("%s %d" % (self.file.path, self.comparisons))]
+        words = self.words(node)
         node.left = call("first", *words, node.left)
         node.comparators = [call("then", *words, side) for side in node.comparators]
         return node
@@ -321,9 +335,16 @@ class Instrument(ast.NodeTransformer):
         if self.depth and last_name(node.func).startswith("assert"):
             place = self.look_at(node)
             node.args = [side if isinstance(side, ast.Starred) else call("look", place, side) for side in node.args]
+            if len(node.args) > 1 and not any(isinstance(side, ast.Starred) for side in node.args[:2]):
+                words = self.words(node)
+                node.args[:2] = call("first", *words, node.args[0]), call("then", *words, node.args[1])
             for word in node.keywords:
                 word.value = call("look", place, word.value) if word.arg else word.value
         return node
+
+    def words(self, node):
+        self.comparisons += 1
+        return self.look_at(node), constant("%s %d" % (self.file.path, self.comparisons))
 
     def look_at(self, node):
         line = node.lineno
@@ -337,7 +358,8 @@ class Instrument(ast.NodeTransformer):
         unmet = ast.Expr(call("unmet", place, ast.Name(id=NAME + "error", ctx=ast.Load())))
         handler = ast.ExceptHandler(type=ours("EVERYTHING"), name=NAME + "error", body=[unmet])
         met = ast.Expr(call("met", place))
-        return ast.copy_location(ast.Try(body=[node], handlers=[handler], orelse=[met], finalbody=[]), node)
+        body = [ast.Expr(call("ask")), node]
+        return ast.copy_location(ast.Try(body=body, handlers=[handler], orelse=[met], finalbody=[]), node)
 
     def fails_at_end(self, node):
         whole = ast.Try(body=node.body, handlers=[], orelse=[], finalbody=[ast.Expr(call("end"))])

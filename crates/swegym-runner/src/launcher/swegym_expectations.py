@@ -11,15 +11,12 @@ import zlib
 NUMBER = 731000731
 # Further off than any margin that is meant to be one.
 FAR = 1000
-# What no test asks for: no number is less or greater than the one, and nobody
-# raises the other.
-NOTHING = 'float("nan")'
+# What nobody raises.
 ERROR = "UnicodeTranslateError"
 
 # Functions that compare their first two arguments, by the end of their names.
 EQUAL = re.compile(r"(assert(List|Tuple|Dict|Set|Sequence|MultiLine|Count|Almost|ArrayAlmost)?Equals?|assertIs|assert(_\w+)?_equal|assert_allclose)$")
 RAISES = re.compile(r"(raises|assertRaises(Regex)?)$")
-MARGIN = re.compile(r"assert(Less|Greater)(Equal)?$")
 
 
 def statements(tree):
@@ -136,8 +133,6 @@ def call_otherwise(call, edits):
         return False
     if name == "assertIn":
         return compare_otherwise(call.args[0], ast.In(), call.args[1], edits)
-    if MARGIN.match(name):
-        return compare_otherwise(call.args[0], ast.Lt(), call.args[1], edits)
     return False
 
 
@@ -153,9 +148,6 @@ def compare_otherwise(left, operator, right, edits):
     if isinstance(operator, ast.In):
         # Numbers may well lie in a range.
         return isinstance(left, ast.Constant) and isinstance(left.value, (str, bytes)) and other_value(left, edits)
-    if isinstance(operator, (ast.Lt, ast.LtE, ast.Gt, ast.GtE)):
-        # Not even what is infinite is less or greater.
-        return any(is_number(side) and edits.replace(side, NOTHING) for side in (right, left))
     return False
 
 
