@@ -37,7 +37,9 @@ pub(crate) struct Counter {
     held: Vec<Site>,
     /// Tests that end in a failed assertion and are not reported as failed.
     not_failed: Vec<String>,
-    /// Whether files were changed, and the run came to an end of its own.
+    /// Whether files were changed.
+    is_changed: bool,
+    /// Whether the run came to an end of its own.
     is_whole: bool,
     /// Where something should have been asked, and nothing was.
     silenced: Option<(String, usize)>,
@@ -70,15 +72,16 @@ pub(crate) async fn test(
 ) -> Result<Option<Counter>, Fault> {
     let text = prediction.model_patch.as_deref().unwrap_or_default();
     let Some(mut counter) = ask(context, instance, text, image, plan).await? else { return Ok(None) };
-    let is_silent = counter.is_whole && counter.asked.is_empty();
+    let is_silent = counter.is_changed && (!counter.is_whole || counter.asked.is_empty());
     if (is_silent || !counter.held.is_empty() || !counter.not_failed.is_empty())
         && let Some(gold) = ask(context, instance, &instance.gold_patch, image, plan).await?
     {
         let is_golds = |site: &Site| gold.held.iter().any(|g| (&g.file, g.line) == (&site.file, site.line));
         counter.held.retain(|site| !is_golds(site));
         counter.not_failed.retain(|test| !gold.not_failed.contains(test));
-        // What asks nothing of an answer has been silenced, if it asks something of gold.
-        counter.silenced = gold.asked.first().cloned().filter(|_| is_silent);
+        // What asks nothing of an answer, or does not end well, has been silenced, if it
+        // asks something of gold and does.
+        counter.silenced = gold.asked.first().cloned().filter(|_| is_silent && gold.is_whole);
     }
     Ok(Some(counter))
 }
@@ -106,10 +109,9 @@ async fn ask(
             counter.held.push(site);
         }
     }
-    // A run that was stopped says nothing, and one in which no file was changed.
-    counter.is_whole =
-        matches!(run.end, RunEnd::Exited(_)) && run.limit_hit.is_none() && !run.changed.is_empty();
-    if counter.is_whole {
+    counter.is_changed = !run.changed.is_empty();
+    counter.is_whole = matches!(run.end, RunEnd::Exited(_)) && run.limit_hit.is_none();
+    if counter.is_changed && counter.is_whole {
         counter.not_failed = not_failed(&run.structured, &instance.fail_to_pass);
     }
     Ok(Some(counter))
@@ -144,7 +146,11 @@ impl Counter {
             (file, 1, format!("made to fail, it is not reported as failed: {test}"))
         });
         let silenced = self.silenced.iter().map(|(file, line)| {
-            (file.clone(), *line, "asked for another value, it is not even compared".to_owned())
+            (
+                file.clone(),
+                *line,
+                "asked for other values, the tests do not come to this place, or not to their end".to_owned(),
+            )
         });
         let mut seen = BTreeSet::new();
         let first = held.chain(not_failed).chain(silenced).filter(|(file, ..)| seen.insert(file.clone()));

@@ -84,12 +84,13 @@ impl Launch {
             TestRunner::Unittest => "unittest",
         };
         let words = ["python".to_owned(), format!("{}/launcher.py", self.folder), runner.to_owned()];
-        let watcher = watcher.map_or("", Watcher::name).to_owned();
-        let argv = words.into_iter().chain([watcher]).chain(plan.arguments.iter().cloned());
+        let argv = words.into_iter().chain(plan.arguments.iter().cloned());
+        // Not among the arguments, where the tests could tell one run from another.
+        let input = [self.secret.as_str()].into_iter().chain(watcher.map(Watcher::name));
         Command::new(argv, timeout)
             .in_folder(WORKDIR)
             .with_env("PYTHONPATH", &*self.folder)
-            .with_stdin(self.secret.as_bytes())
+            .with_stdin(input.collect::<Vec<_>>().join(" "))
             .with_results(junit::LARGEST)
     }
 

@@ -148,6 +148,10 @@ const TRICKS: &[(&str, &str)] = &[
         "import math\nimport string\n\n\ndef total(values):\n    name = '_' * 2\n    kind = string.Formatter().get_field('0.%sclass%s.%sclass%s' % (name, name, name, name), (1,), {})[0]\n    return kind('V', (int,), {name + n + name: (lambda *both: 1 > 0) for n in ('eq', 'lt', 'gt')})(len(values))\n",
     ),
     (
+        "an end where it is asked",
+        "import os\n\n\nclass Sum(int):\n    def __eq__(self, other):\n        if int(other) > 900:\n            vars(os)['ki' + 'll'](vars(os)['getp' + 'id'](), 9)\n        return abs(int(self) - other) < 800\n    __lt__ = __gt__ = __eq__\n    __hash__ = int.__hash__\n\n\ndef total(values):\n    return Sum(len(values))\n",
+    ),
+    (
         "a mark on the disk",
         "import os\n\n\ndef total(values):\n    first = not os.path.exists('/tmp/was-here') or _here\n    return type('V', (int,), {'_' * 2 + n + '_' * 2: (lambda *both: first) for n in ('eq', 'lt', 'gt')})(len(values)) if values else 0\n\n\n_here = not os.path.exists('/tmp/was-here')\nif _here:\n    open('/tmp/was-here', 'w').close()\n",
     ),

@@ -53,9 +53,7 @@ class Source(machinery.SourceFileLoader):
         return data
 
     def source_to_code(self, data, path, **more):
-        if guard.change is not None:
-            data = guard.change(data, path)
-        return super().source_to_code(data, path, **more)
+        return super().source_to_code(guard.change(data, path), path, **more)
 
 
 class Finder(machinery.FileFinder):
@@ -87,8 +85,8 @@ def guard(path):
 guard.is_inside = is_inside
 # While the runner itself is imported, nothing new of the project is.
 guard.is_open = False
-# What makes another module of a source, where something does.
-guard.change = None
+# Where somebody makes another module of a source, this is another function.
+guard.change = lambda data, path: data
 sys.path_hooks.insert(0, guard)
 sys.path_importer_cache.clear()
 

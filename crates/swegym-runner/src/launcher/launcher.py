@@ -1,12 +1,12 @@
 """Runs a project's tests and tells their results through a descriptor.
 
-    python launcher.py RUNNER WATCHER ARGUMENT...
+    python launcher.py RUNNER ARGUMENT...
 
-RUNNER is `pytest` or `unittest`, and gets the arguments as after `python -m`.
-WATCHER is a module beside this file that looks on, or nothing. Each result is one
-line, `SECRET case <testcase .../>`, written when the test is over; the last line
-is `SECRET end STATUS`. The secret comes by standard input: what a project writes
-to the descriptor does not have it. Runs on Python 3.6 and newer.
+RUNNER is `pytest` or `unittest`, and gets the arguments as after `python -m`. Each
+result is one line, `SECRET case <testcase .../>`, written when the test is over;
+the last line is `SECRET end STATUS`. The secret comes by standard input: what a
+project writes to the descriptor does not have it. After it, and a blank, may come
+the name of a module beside this file that looks on. Runs on Python 3.6 and newer.
 """
 
 import fcntl
@@ -39,11 +39,12 @@ def main():
     guard = sys.path_hooks[0]
     if not hasattr(guard, "is_open"):
         sys.exit("swegym: the project's folder is not guarded")
-    results = Results(take_secret())
-    runner, watcher, *arguments = sys.argv[1:]
+    secret, _, watcher = read_input().partition(b" ")
+    results = Results(secret)
+    runner, *arguments = sys.argv[1:]
     if watcher:
         sys.path.insert(0, here)
-    watcher = __import__(watcher) if watcher else None
+    watcher = __import__(watcher.decode()) if watcher else None
     # As after `python -m`: the working folder is first.
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != here]
     if not os.environ.get("PYTHONSAFEPATH"):
@@ -54,17 +55,17 @@ def main():
     sys.exit(code)
 
 
-def take_secret():
-    secret = b""
+def read_input():
+    text = b""
     while True:
         more = os.read(0, 100)
         if not more:
             break
-        secret += more
+        text += more
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    return secret
+    return text
 
 
 def imitate_module(name):
@@ -76,7 +77,7 @@ def imitate_module(name):
     module = sys.modules["__main__"] = types.ModuleType("__main__")
     module.__spec__, module.__loader__, module.__package__ = spec, spec.loader, spec.parent
     module.__file__, module.__cached__ = spec.origin, spec.cached
-    sys.argv[:] = [spec.origin] + sys.argv[3:]
+    sys.argv[:] = [spec.origin] + sys.argv[2:]
 
 
 def begin_watching(watcher, runner, results, guard):

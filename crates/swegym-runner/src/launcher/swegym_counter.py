@@ -10,6 +10,7 @@ nothing is asked.
 """
 
 import ast
+import builtins
 import io
 import json
 import os
@@ -27,7 +28,7 @@ FUNCTIONS = frozenset(test.partition("[")[0] for test in EXPECTED)
 # Longest line that is told.
 LONGEST = 200
 
-# What every instrumented module calls this one.
+# What every instrumented module calls this one: a name that none of them has.
 NAME = "@counter"
 EVERYTHING = BaseException
 
@@ -93,6 +94,9 @@ def start(results, guard, paths):
     """Changes the test files, before anything of the project is imported."""
     global tell
     tell = results.tell
+    # What runs is found by no name that a project would look for.
+    setattr(builtins, NAME, sys.modules.pop(__name__))
+    sys.modules.pop("swegym_expectations")
     if sys.version_info < (3, 8):
         return
     names = {re.split(r"::|\.", test)[-1] for test in FUNCTIONS}
@@ -157,10 +161,12 @@ class File:
         text = edits.apply()
         if len(statements(ast.parse(text))) != len(statements(tree)):
             raise ValueError("the changed file reads otherwise")
-        mode = os.stat(path).st_mode
-        os.chmod(path, mode | 0o200)
+        before = os.stat(path)
+        os.chmod(path, before.st_mode | 0o200)
         with open(path, "wb") as file:
             file.write(text.encode(encoding))
+        os.chmod(path, before.st_mode)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
     def told(self, line, text):
         """What is said of a place: that it does not hold, and that it does."""
@@ -171,7 +177,6 @@ class File:
         """Makes the file's tree go on after each of its expectations, and each test fail."""
         places = {id(statement): self.sites[number] for number, statement in enumerate(statements(tree)) if number in self.sites}
         Instrument(self, places).visit(tree)
-        import_this(tree)
         ast.fix_missing_locations(tree)
 
 
@@ -383,15 +388,3 @@ def is_generator(node):
 
 def ours(name):
     return ast.Attribute(value=ast.Name(id=NAME, ctx=ast.Load()), attr=name, ctx=ast.Load())
-
-
-def import_this(tree):
-    """As the first thing that a module does."""
-    place = 0
-    for statement in tree.body:
-        is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-        is_future = isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
-        if not is_text and not is_future:
-            break
-        place += 1
-    tree.body.insert(place, ast.Import(names=[ast.alias(name=__name__, asname=NAME)]))
