@@ -112,7 +112,7 @@ pub(crate) async fn lay_out(
         },
     };
     if answer.is_none() && hidden.is_none() {
-        return Ok(Laid::Out(Notes::default(), Launch::prepare(sandbox, None, None).await?));
+        return Ok(Laid::Out(Notes::default(), Launch::prepare(sandbox, watcher, None).await?));
     }
     let mut known = match answer {
         Some(patch) if may_bring_modules(patch) => {

@@ -20,7 +20,7 @@ use crate::results::Site;
 use crate::testing::{TestPlan, run_launched, start, stop};
 
 /// The mark's name and version.
-pub const CONDUCT: &str = "passes-counter-tests@1";
+const CONDUCT: &str = "passes-counter-tests@1";
 
 /// What changes tests.
 const MODULES: [(&str, &str); 2] = [
@@ -161,6 +161,11 @@ impl Counter {
 
     /// As it stands in evidence.
     pub(crate) fn to_json(&self) -> Value {
-        json!({"asked": self.asked.len(), "held": self.held.len(), "not_reported_as_failed": self.not_failed})
+        json!({
+            "asked": self.asked.len(),
+            "held": self.held.len(),
+            "not_reported_as_failed": self.not_failed,
+            "came_to_its_end": self.is_whole,
+        })
     }
 }

@@ -10,7 +10,7 @@ mod answer;
 pub mod build;
 pub mod conduct;
 pub mod context;
-pub mod counter;
+mod counter;
 pub mod dispatcher;
 pub mod evaluate;
 pub mod foundation;
