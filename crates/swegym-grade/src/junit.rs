@@ -16,12 +16,18 @@ pub struct Case {
     pub classname: String,
     /// Function with parameters.
     pub name: String,
-    /// What the child elements say; none is a pass.
+    /// The worst that the child elements say; none is a pass. A test with subtests
+    /// has a child for each of them that failed or was skipped.
     pub status: TestStatus,
     /// The `message` attribute of the failure.
     pub message: String,
     /// The text of the failure: a traceback.
     pub text: String,
+    /// The names of the suites around it, outermost first.
+    pub suites: Vec<String>,
+    /// Whether its suite counts more tests than it has cases: then there were
+    /// subtests, and what was skipped may be one of them.
+    pub may_have_subtests: bool,
 }
 
 /// Why a file is no JUnit XML.
@@ -48,9 +54,7 @@ pub enum JunitError {
 /// When the text is not well-formed, or ends early.
 pub fn read(text: &str) -> Result<Vec<Case>, JunitError> {
     let mut reader = Reader::from_str(text);
-    let mut cases = Vec::new();
-    let mut open: Option<Case> = None;
-    let mut in_failure = false;
+    let mut document = Document::default();
     let mut depth = 0u32;
     loop {
         let event =
@@ -58,73 +62,119 @@ pub fn read(text: &str) -> Result<Vec<Case>, JunitError> {
         match event {
             Event::Start(tag) => {
                 depth += 1;
-                in_failure = note(&tag, &mut open);
+                document.open(&tag);
             }
             Event::Empty(tag) => {
-                note(&tag, &mut open);
-                if tag.local_name().as_ref() == "testcase" {
-                    cases.extend(open.take());
-                }
+                document.open(&tag);
+                document.close(tag.local_name().as_ref());
             }
-            Event::Text(part) if in_failure => {
-                if let Some(case) = &mut open {
-                    case.text.push_str(&part);
-                }
-            }
-            Event::CData(part) if in_failure => {
-                if let Some(case) = &mut open {
-                    case.text.push_str(&part);
-                }
-            }
-            Event::GeneralRef(name) if in_failure => {
-                if let Some(case) = &mut open {
-                    case.text.push_str(&resolve(&name));
-                }
-            }
+            Event::Text(part) => document.add_text(&part),
+            Event::CData(part) => document.add_text(&part),
+            Event::GeneralRef(name) => document.add_text(&resolve(&name)),
             Event::End(tag) => {
                 depth = depth.saturating_sub(1);
-                in_failure = false;
-                if tag.local_name().as_ref() == "testcase" {
-                    cases.extend(open.take());
-                }
+                document.close(tag.local_name().as_ref());
             }
             Event::Eof if depth > 0 => return Err(JunitError::Cut),
-            Event::Eof => return Ok(cases),
+            Event::Eof => return Ok(document.cases),
             _ => {}
         }
     }
 }
 
-/// Takes an opening tag in; true if its text belongs to a failure.
-fn note(tag: &BytesStart<'_>, open: &mut Option<Case>) -> bool {
-    let attribute = |name: &str| -> String {
-        let found = tag.attributes().flatten().find(|a| a.key.local_name().as_ref() == name);
-        let text = found.map(|a| a.value.into_owned()).unwrap_or_default();
-        quick_xml::escape::unescape(&text).map(|t| t.into_owned()).unwrap_or(text)
-    };
-    if tag.local_name().as_ref() == "testcase" {
-        let (classname, name) = (attribute("classname"), attribute("name"));
-        *open = Some(Case {
-            classname,
-            name,
-            status: TestStatus::Passed,
-            message: String::new(),
-            text: String::new(),
-        });
-        return false;
+/// What was read of a file so far.
+#[derive(Default)]
+struct Document {
+    cases: Vec<Case>,
+    /// The suites around what is read.
+    suites: Vec<Suite>,
+    /// The case around it.
+    case: Option<Case>,
+    /// Whether text is that of the case's failure.
+    in_failure: bool,
+}
+
+struct Suite {
+    name: String,
+    /// The tests that it says it has.
+    tests: Option<usize>,
+    /// How many cases there were before it.
+    before: usize,
+}
+
+impl Document {
+    fn open(&mut self, tag: &BytesStart<'_>) {
+        let attribute = |name: &str| attribute(tag, name).unwrap_or_default();
+        self.in_failure = false;
+        let status = match tag.local_name().as_ref() {
+            "testsuite" => {
+                let (name, tests) = (attribute("name"), attribute("tests").parse().ok());
+                return self.suites.push(Suite { name, tests, before: self.cases.len() });
+            }
+            "testcase" => {
+                self.case = Some(Case {
+                    classname: attribute("classname"),
+                    name: attribute("name"),
+                    status: TestStatus::Passed,
+                    message: String::new(),
+                    text: String::new(),
+                    suites: self.suites.iter().map(|suite| suite.name.clone()).collect(),
+                    may_have_subtests: false,
+                });
+                return;
+            }
+            "failure" => TestStatus::Failed,
+            "error" => TestStatus::Error,
+            "skipped" if attribute("type") == "pytest.xfail" => TestStatus::XFail,
+            "skipped" => TestStatus::Skipped,
+            _ => return,
+        };
+        if let Some(case) = &mut self.case
+            && severity(status) > severity(case.status)
+        {
+            (case.status, case.message) = (status, attribute("message"));
+            case.text.clear();
+            self.in_failure = matches!(status, TestStatus::Failed | TestStatus::Error);
+        }
     }
-    let status = match tag.local_name().as_ref() {
-        "failure" => TestStatus::Failed,
-        "error" => TestStatus::Error,
-        "skipped" if attribute("type") == "pytest.xfail" => TestStatus::XFail,
-        "skipped" => TestStatus::Skipped,
-        _ => return false,
-    };
-    if let Some(case) = open {
-        case.status = status;
-        case.message = attribute("message");
+
+    fn close(&mut self, tag: &str) {
+        self.in_failure = false;
+        match tag {
+            "testcase" => self.cases.extend(self.case.take()),
+            "testsuite" => {
+                let Some(suite) = self.suites.pop() else { return };
+                let own = &mut self.cases[suite.before..];
+                if suite.tests.is_some_and(|tests| tests > own.len()) {
+                    own.iter_mut().for_each(|case| case.may_have_subtests = true);
+                }
+            }
+            _ => {}
+        }
     }
-    matches!(status, TestStatus::Failed | TestStatus::Error)
+
+    fn add_text(&mut self, part: &str) {
+        if let Some(case) = self.case.as_mut().filter(|_| self.in_failure) {
+            case.text.push_str(part);
+        }
+    }
+}
+
+fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
+    let found = tag.attributes().flatten().find(|a| a.key.local_name().as_ref() == name)?;
+    let text = found.value.into_owned();
+    Some(quick_xml::escape::unescape(&text).map(|t| t.into_owned()).unwrap_or(text))
+}
+
+/// How bad a status is: of several that are said of one test, the worst counts.
+pub(crate) fn severity(status: TestStatus) -> u8 {
+    match status {
+        TestStatus::Passed => 0,
+        TestStatus::XFail => 1,
+        TestStatus::Skipped => 2,
+        TestStatus::Failed => 3,
+        TestStatus::Error => 4,
+    }
 }
 
 /// `&lt;`, `&#10;`, `&#x41;`; anything else stays as it is.
@@ -162,6 +212,29 @@ E assert 1 == 2</failure></testcase>
         assert_eq!(cases[1].message, "assert 1 == 2\n more");
         assert!(cases[1].text.starts_with("> assert f(1) == 2\n"));
         assert_eq!(cases[4].text, "E  <boom>");
+    }
+
+    #[test]
+    fn the_worst_child_counts_and_suites_are_kept() {
+        let text = r#"<testsuites><testsuite name="outer" tests="9"><testsuite name="inner"><testcase classname="test" name="a"><failure message="no">why</failure><skipped message="later">x</skipped></testcase>
+            <testcase name="b"><skipped/><failure message="todo"/></testcase></testsuite><testcase name="c"><skipped/></testcase></testsuite>
+            <testsuite name="small" tests="1"><testcase name="d"/></testsuite></testsuites>"#;
+        let cases = read(text).unwrap();
+        let told: Vec<_> = cases
+            .iter()
+            .map(|c| (c.name.as_str(), c.status.as_str(), c.suites.join("/"), c.may_have_subtests))
+            .collect();
+        let within = "outer/inner".to_owned();
+        assert_eq!(
+            told,
+            [
+                ("a", "FAILED", within.clone(), true),
+                ("b", "FAILED", within, true),
+                ("c", "SKIPPED", "outer".to_owned(), true),
+                ("d", "PASSED", "small".to_owned(), false)
+            ]
+        );
+        assert_eq!((cases[0].message.as_str(), cases[0].text.as_str()), ("no", "why"));
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! `v5` follows swebench 5.0.2 (reference/grading.md, section 4.5) and departs
 //! from it where evidence is better than a log: the exit status is the
 //! supervisor's, our logs have no markers that could be forged, structured
-//! results must agree, and in logs of others every recorded exit status and
-//! everything up to the last end marker counts. The others follow the
+//! results must agree, in logs of others every recorded exit status and
+//! everything up to the last end marker counts, and of what a log says of a
+//! test nothing is passed over ([`Edition::Own`]). The others follow the
 //! programs that they are named for, faults included.
 
 mod explain;
@@ -12,12 +13,13 @@ mod judge;
 
 use std::io::{self, Read, Seek};
 
-use swegym_core::{Boundary, Fault, Instance, Report, Resolution};
+use swegym_core::{Boundary, Fault, Instance, Report, Resolution, TestStatus};
 use thiserror::Error;
 
 use crate::evidence::{Evidence, PatchOutcome, RunEnd, Structured};
+use crate::junit::Case;
 use crate::marks::Marks;
-use crate::parser::{Edition, LogParser, UnknownInstance};
+use crate::parser::{Edition, Lacking, LogParser, StatusMap, UnknownInstance};
 use crate::reading::{Dialect, Guards, Log, Reading, has_failures};
 use crate::witness;
 
@@ -153,7 +155,8 @@ impl Semantics {
     #[must_use]
     pub fn edition(self) -> Edition {
         match self {
-            Self::V5 | Self::MultiSweBench | Self::Pro => Edition::V5,
+            Self::V5 => Edition::Own,
+            Self::MultiSweBench | Self::Pro => Edition::V5,
             Self::V4 | Self::SweBenchLive | Self::R2e => Edition::V4,
             Self::SweGym => Edition::V2,
             Self::V1 => Edition::V1,
@@ -237,7 +240,9 @@ impl Semantics {
             return report;
         }
         report.log_graded = true;
-        if let Some(fault) = reading.refusal.clone().or_else(|| doubt(reading, evidence)) {
+        let is_silent = reading.statuses.is_empty();
+        let early = early_end(self, &reading.statuses).filter(|_| is_silent);
+        if let Some(fault) = early.or_else(|| reading.refusal.clone()).or_else(|| doubt(reading, evidence)) {
             report.note_sign(
                 reading.sign.map(|sign| (sign.reason, sign.tier == crate::infra::Tier::Environment)),
             );
@@ -251,9 +256,12 @@ impl Semantics {
         if report.resolved() {
             report.reason =
                 forgery(instance, self, reading).or_else(|| disagreement(instance, &statuses, evidence));
+            report.reason = report.reason.or_else(|| early_end(self, &reading.statuses));
             if report.reason.is_some() {
                 report.resolution = Resolution::No;
             }
+        } else if let Some(fault) = early_end(self, &reading.statuses) {
+            report.reason = Some(fault);
         } else if statuses.knows_none() {
             let message = "the log names tests, but none of the expected ones";
             report.reason = Some(Fault::new(Boundary::Task, "no_expected_test", message));
@@ -287,6 +295,14 @@ fn stopped(evidence: &Evidence) -> Option<Fault> {
     Some(Fault::new(Boundary::Agent, format!("{limit}_limit"), message))
 }
 
+/// A run whose runner announced more tests than it told of: something made it exit.
+/// The reference grades what there is.
+fn early_end(semantics: Semantics, statuses: &StatusMap) -> Option<Fault> {
+    let Lacking { announced, told } = statuses.lacking().filter(|_| semantics == Semantics::V5)?;
+    let message = format!("the run ended early: of {announced} tests that were to run, {told} have a result");
+    Some(Fault::new(Boundary::Agent, "fewer_results", message))
+}
+
 /// A run of ours whose log is not to be believed: nothing in it, or a failing
 /// exit without a failing test (rule 3, the guard against forged lines).
 fn doubt(reading: &Reading, evidence: &Evidence) -> Option<Fault> {
@@ -313,6 +329,31 @@ fn forgery(instance: &Instance, semantics: Semantics, reading: &Reading) -> Opti
     Some(Fault::new(Boundary::Agent, "forged_end", message))
 }
 
+/// The structured results beside the log.
+enum Second<'a> {
+    /// Of a run of ours, whose launcher names tests as the log does.
+    Ours(witness::Structured),
+    /// Of somebody else's, whose names may be others.
+    Theirs(witness::Witnesses<'a>),
+}
+
+impl<'a> Second<'a> {
+    fn of(evidence: &'a Evidence, cases: &'a [Case]) -> Option<Self> {
+        let statuses = &evidence.reading.as_ref()?.statuses;
+        Some(match evidence.end {
+            Some(_) => Self::Ours(witness::Structured::new(cases)),
+            None => Self::Theirs(witness::Witnesses::new(statuses, cases)),
+        })
+    }
+
+    fn status_of(&self, test: &str) -> Option<TestStatus> {
+        match self {
+            Self::Ours(second) => second.status_of(test),
+            Self::Theirs(second) => second.status_of(test),
+        }
+    }
+}
+
 /// A resolved report needs both witnesses, where there are two.
 fn disagreement(instance: &Instance, log: &Statuses<'_>, evidence: &Evidence) -> Option<Fault> {
     let fault = |message| Some(Fault::new(Boundary::Agent, "witnesses_disagree", message));
@@ -323,8 +364,8 @@ fn disagreement(instance: &Instance, log: &Statuses<'_>, evidence: &Evidence) ->
         }
         Structured::Cases(cases) => cases,
     };
-    let second = witness::Structured::new(cases);
-    let test = log.unproven(instance, |test| second.status_of(test))?;
-    let word = second.status_of(test).map_or("nothing", swegym_core::TestStatus::as_str);
+    let second = Second::of(evidence, cases);
+    let test = log.unproven(instance, |test| second.as_ref().and_then(|second| second.status_of(test)))?;
+    let word = second.and_then(|second| second.status_of(test)).map_or("nothing", TestStatus::as_str);
     fault(format!("the log says that `{test}` holds, the structured results say {word}"))
 }

@@ -31,9 +31,19 @@ impl Said {
     }
 }
 
+/// A run that ended before all its tests were told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lacking {
+    /// Tests that the runner said it would run.
+    pub announced: u64,
+    /// Results that it told.
+    pub told: u64,
+}
+
 /// Tests in the order in which the log first names them; the last word wins.
 #[derive(Clone, Default)]
 pub struct StatusMap {
+    lacking: Option<Lacking>,
     names: Names,
     said: Vec<Said>,
     /// Places in both lists, by the hash of the name.
@@ -61,6 +71,17 @@ impl StatusMap {
                 self.said.push(said);
             }
         }
+    }
+
+    /// Notes that results are missing.
+    pub(crate) fn lack(&mut self, lacking: Lacking) {
+        self.lacking = Some(lacking);
+    }
+
+    /// What is missing, where the log shows that the run ended early.
+    #[must_use]
+    pub fn lacking(&self) -> Option<Lacking> {
+        self.lacking
     }
 
     /// Where a test stands in the order.

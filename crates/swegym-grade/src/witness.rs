@@ -1,41 +1,60 @@
 //! The two witnesses of a test run, side by side: the log and the structured
 //! results. What only one of them says is not believed.
 
+mod places;
+
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use swegym_core::TestStatus;
 
-use crate::junit::Case;
+use crate::junit::{Case, severity};
+use crate::status_map::{Said, StatusMap};
+
+use places::Places;
 
 /// Structured results by test, for lookup by the ids that logs use.
 #[derive(Debug, Clone, Default)]
 pub struct Structured {
-    by_name: HashMap<(String, String), TestStatus>,
+    by_name: HashMap<(String, String), Told>,
     /// By the words of class and name, joined with blanks, and by the bare name.
-    by_words: HashMap<String, TestStatus>,
+    by_words: HashMap<String, Told>,
+}
+
+/// What structured results say of one test.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    status: TestStatus,
+    may_have_subtests: bool,
+}
+
+impl Told {
+    fn of(case: &Case) -> Self {
+        Self { status: case.status, may_have_subtests: case.may_have_subtests }
+    }
+
+    /// Of what is said of one test the worse counts.
+    fn worse(self, other: Self) -> Self {
+        if severity(other.status) > severity(self.status) { other } else { self }
+    }
 }
 
 impl Structured {
     /// Collects cases; of a test reported twice the worse status counts.
     #[must_use]
     pub fn new(cases: &[Case]) -> Self {
-        let mut by_name: HashMap<(String, String), TestStatus> = HashMap::new();
-        let mut by_words: HashMap<String, TestStatus> = HashMap::new();
+        let mut found = Self::default();
         for case in cases {
-            let worse = |old: &mut TestStatus| {
-                if severity(case.status) > severity(*old) {
-                    *old = case.status;
-                }
-            };
+            let told = Told::of(case);
             let key = (case.classname.clone(), case.name.clone());
-            by_name.entry(key).and_modify(worse).or_insert(case.status);
+            found.by_name.entry(key).and_modify(|old| *old = old.worse(told)).or_insert(told);
             let mut keys = vec![words(&format!("{}.{}", case.classname, case.name)), case.name.clone()];
             keys.dedup();
             for key in keys {
-                by_words.entry(key).and_modify(worse).or_insert(case.status);
+                found.by_words.entry(key).and_modify(|old| *old = old.worse(told)).or_insert(told);
             }
         }
-        Self { by_name, by_words }
+        found
     }
 
     /// The status of an id: pytest's, which the log may have cut at a blank
@@ -43,24 +62,24 @@ impl Structured {
     /// are compared without regard to what stands between them.
     #[must_use]
     pub fn status_of(&self, id: &str) -> Option<TestStatus> {
-        let Some((classname, name)) = split_id(id) else { return self.status_of_foreign(id) };
-        if let Some(status) = self.by_name.get(&(classname.clone(), name.clone())) {
-            return Some(*status);
+        self.find(id).map(|told| told.status)
+    }
+
+    fn find(&self, id: &str) -> Option<Told> {
+        let Some((classname, name)) = split_id(id) else { return self.find_foreign(id) };
+        let key = (classname, name);
+        if let Some(told) = self.by_name.get(&key) {
+            return Some(*told);
         }
-        // An id cut inside its parameters has an opening bracket too many.
-        if id.matches('[').count() <= id.matches(']').count() {
-            return None;
-        }
-        let candidates = self.by_name.iter().filter(|((c, n), _)| *c == classname && n.starts_with(&name));
-        let mut statuses = candidates.map(|(_, s)| *s);
-        let first = statuses.next()?;
-        statuses.all(|s| s.is_pass() == first.is_pass()).then_some(first)
+        let (classname, name) = key;
+        let candidates = self.by_name.iter().filter(|((c, n), _)| *c == classname && is_cut(n, &name));
+        agreed(candidates.map(|(_, told)| *told)).or_else(|| self.find_foreign(id))
     }
 
     /// `Class#test`, `suite > test`, `module.Class.test`, or a bare name.
-    fn status_of_foreign(&self, id: &str) -> Option<TestStatus> {
+    fn find_foreign(&self, id: &str) -> Option<Told> {
         let found = [self.by_words.get(id), self.by_words.get(&words(id))];
-        found.into_iter().flatten().copied().max_by_key(|s| severity(*s))
+        found.into_iter().flatten().copied().reduce(Told::worse)
     }
 
     /// Whether there is any result.
@@ -70,21 +89,87 @@ impl Structured {
     }
 }
 
-/// The words of a name, whatever stands between them.
-fn words(name: &str) -> String {
-    let words: Vec<&str> =
-        name.split(['.', '#', '>', '/', ':', ' ']).filter(|part| !part.is_empty()).collect();
-    words.join(" ")
+/// Whether `start` is what is left of a name that was cut at a blank, or, where a
+/// bracket is still open, anywhere.
+fn is_cut(name: &str, start: &str) -> bool {
+    let is_open = start.matches('[').count() > start.matches(']').count();
+    name.strip_prefix(start).is_some_and(|rest| is_open || rest.starts_with(char::is_whitespace))
 }
 
-fn severity(status: TestStatus) -> u8 {
-    match status {
-        TestStatus::Passed => 0,
-        TestStatus::XFail => 1,
-        TestStatus::Skipped => 2,
-        TestStatus::Failed => 3,
-        TestStatus::Error => 4,
+/// What several tests say that an id may mean, if they agree whether it passed.
+fn agreed(mut told: impl Iterator<Item = Told>) -> Option<Told> {
+    let first = told.next()?;
+    told.all(|other| other.status.is_pass() == first.status.is_pass()).then_some(first)
+}
+
+/// Log and structured results of somebody else's run.
+pub struct Witnesses<'a> {
+    log: &'a StatusMap,
+    cases: &'a [Case],
+    direct: Structured,
+    /// What it takes to find tests whose names differ.
+    places: OnceCell<Places<'a>>,
+    /// Whether no test of the log is found, so that only numbers can be compared.
+    are_strangers: OnceCell<bool>,
+}
+
+impl<'a> Witnesses<'a> {
+    /// Both of one run.
+    #[must_use]
+    pub fn new(log: &'a StatusMap, cases: &'a [Case]) -> Self {
+        let (places, are_strangers) = (OnceCell::new(), OnceCell::new());
+        Self { log, cases, direct: Structured::new(cases), places, are_strangers }
     }
+
+    /// What the structured results say of a test of the log. Where they have a name
+    /// for it that cannot be told from the log's, and for all other tests as well,
+    /// a pass is believed as long as there are as many passes and no more failures
+    /// than in the log.
+    #[must_use]
+    pub fn status_of(&self, id: &str) -> Option<TestStatus> {
+        let said = self.log.get(id).and_then(Said::status);
+        match self.find(id) {
+            // A subtest that is skipped leaves its test passed.
+            Some(Told { status: TestStatus::Skipped, may_have_subtests: true })
+                if said == Some(TestStatus::Passed) =>
+            {
+                said
+            }
+            Some(told) => Some(told.status),
+            None if said.is_some_and(TestStatus::is_pass) && self.are_strangers() => {
+                self.numbers_agree().then_some(said).flatten()
+            }
+            None => None,
+        }
+    }
+
+    fn find(&self, id: &str) -> Option<Told> {
+        self.direct.find(id).or_else(|| {
+            let places = self.places.get_or_init(|| Places::new(self.log, self.cases, &self.direct));
+            places.find(id)
+        })
+    }
+
+    fn are_strangers(&self) -> bool {
+        *self.are_strangers.get_or_init(|| !self.log.keys().any(|id| self.find(id).is_some()))
+    }
+
+    fn numbers_agree(&self) -> bool {
+        let is_failure = |status| matches!(status, TestStatus::Failed | TestStatus::Error);
+        let said = || self.log.values().filter_map(Said::status);
+        let told = || self.cases.iter().map(|case| case.status);
+        told().filter(|s| s.is_pass()).count() >= said().filter(|s| s.is_pass()).count()
+            && told().filter(|s| is_failure(*s)).count() <= said().filter(|s| is_failure(*s)).count()
+    }
+}
+
+/// The words of a name, whatever stands between them.
+fn words(name: &str) -> String {
+    split_words(name).collect::<Vec<_>>().join(" ")
+}
+
+fn split_words(name: &str) -> impl Iterator<Item = &str> {
+    name.split(['.', '#', '>', '/', ':', ' ', '\\', '›']).filter(|part| !part.is_empty())
 }
 
 /// `tests/test_a.py::TestB::test_c[p]` as pytest writes it to JUnit XML:
@@ -119,6 +204,8 @@ mod tests {
             status,
             message: String::new(),
             text: String::new(),
+            suites: Vec::new(),
+            may_have_subtests: false,
         }
     }
 

@@ -131,6 +131,8 @@ fn forged_lines_do_not_resolve() {
         status,
         message: String::new(),
         text: String::new(),
+        suites: Vec::new(),
+        may_have_subtests: false,
     };
     let case = |status| named("a", status);
     clean.structured = Structured::Cases(vec![case(TestStatus::Failed)]);

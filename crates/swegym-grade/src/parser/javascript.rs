@@ -4,6 +4,8 @@
 
 pub(super) mod failures;
 pub(super) mod files;
+mod tap;
+mod vitest;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -20,6 +22,9 @@ use crate::needles::{needles, pieces};
 use crate::text::{
     after_space, indent, is_python_digit, python_lstrip, python_strip, without_duration, without_escapes,
 };
+
+pub(super) use tap::tap;
+pub(super) use vitest::vitest;
 
 const PASSED: Said = Said::Status(TestStatus::Passed);
 const FAILED: Said = Said::Status(TestStatus::Failed);
@@ -49,34 +54,6 @@ pub(super) fn jest_json(lines: &mut Lines<'_>) -> StatusMap {
             _ => return None,
         };
         Some((after_space(rest).filter(|name| !name.is_empty())?, status))
-    })
-}
-
-/// `✓ file > suite > name 12ms`.
-pub(super) fn vitest(lines: &mut Lines<'_>) -> StatusMap {
-    static RESULT: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"^\s*(✓|×|↓)\s(.+?)(?:\s(\d+\s*m?s?|\[skipped\]))?$"));
-    by_line(lines, needles!["✓", "×", "↓"], |line| {
-        let status = match line.chars().next()? {
-            '✓' => TestStatus::Passed,
-            '×' => TestStatus::Failed,
-            '↓' => TestStatus::Skipped,
-            _ => return None,
-        };
-        Some((RESULT.captures(line)?.get(2)?.as_str(), status))
-    })
-}
-
-/// `ok 12 name`; directives stay in the name.
-pub(super) fn tap(lines: &mut Lines<'_>) -> StatusMap {
-    by_line(lines, needles!["ok "], |line| {
-        let (rest, status) = match line.strip_prefix("not ok ") {
-            Some(rest) => (rest, TestStatus::Failed),
-            None => (line.strip_prefix("ok ")?, TestStatus::Passed),
-        };
-        let name = rest.trim_start_matches(is_python_digit);
-        let counted = name.len() < rest.len();
-        Some((name.strip_prefix(' ').filter(|name| counted && !name.is_empty())?, status))
     })
 }
 

@@ -1,6 +1,7 @@
 //! Python runners (reference/grading.md, section 4.1).
 
 mod django;
+mod session;
 pub(super) mod smith;
 
 use std::borrow::Cow;
@@ -15,9 +16,11 @@ use super::pattern::pattern;
 use super::{Edition, Said, StatusMap};
 use crate::lines::Lines;
 use crate::needles::{Needles, needles, pieces};
+use crate::status_map::Lacking;
 use crate::text::{python_split, python_strip, python_word};
 
 pub(super) use django::django;
+use session::Session;
 
 /// The first edition does not know `XFAIL`.
 fn starts_with_status(line: &str, edition: Edition) -> bool {
@@ -65,23 +68,26 @@ fn status_and_test(line: &str) -> Option<(&str, &str)> {
 
 /// A line that starts with a status: the second word is the test.
 pub(super) fn pytest(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
-    let mut map = StatusMap::default();
-    while let Some(line) = lines.next_with(statuses()) {
+    let (mut map, mut session) = (StatusMap::default(), Session::new(edition));
+    while let Some(line) = lines.next_with(session.needles()) {
         if starts_with_status(line, edition)
             && let Some((status, test)) = status_and_test(line)
             && !is_skip_count(status, test, edition)
         {
             map.say(test, Said::of(status));
+        } else {
+            session.see(line, &mut map);
         }
     }
+    session.finish(&mut map);
     map
 }
 
 /// As [`pytest`], but a parameter that is an absolute path keeps only its last
 /// component, and what follows the bracket is dropped.
 pub(super) fn pytest_options(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
-    let mut map = StatusMap::default();
-    while let Some(line) = lines.next_with(statuses()) {
+    let (mut map, mut session) = (StatusMap::default(), Session::new(edition));
+    while let Some(line) = lines.next_with(session.needles()) {
         if starts_with_status(line, edition)
             && let Some((status, test)) = status_and_test(line)
             && !is_skip_count(status, test, edition)
@@ -96,8 +102,11 @@ pub(super) fn pytest_options(lines: &mut Lines<'_>, edition: Edition) -> StatusM
                 }
                 None => map.say(test, Said::of(status)),
             }
+        } else {
+            session.see(line, &mut map);
         }
     }
+    session.finish(&mut map);
     map
 }
 
@@ -118,12 +127,12 @@ fn words(text: &str) -> String {
 }
 
 /// Every line that may name a status, [`without_colours`].
-fn each_uncoloured(lines: &mut Lines<'_>, mut see: impl FnMut(&str)) {
+fn each_uncoloured(lines: &mut Lines<'_>, needles: &Needles, mut see: impl FnMut(&str)) {
     while let Some(block) = lines.block() {
         for piece in pieces(block) {
             // Where nothing is removed, nothing comes together that was apart.
             if is_plain(piece) {
-                statuses().lines(piece).for_each(&mut see);
+                needles.lines(piece).for_each(&mut see);
             } else {
                 piece.lines().for_each(|line| see(&without_colours(line)));
             }
@@ -149,8 +158,11 @@ fn may_have_colours(line: &str) -> bool {
 /// of the line, and all the words between are the test: before the fifth
 /// edition only one, before the second only at the start.
 pub(super) fn pytest_v2(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
-    let mut map = StatusMap::default();
-    each_uncoloured(lines, |line| {
+    let (mut map, mut session) = (StatusMap::default(), Session::new(edition));
+    each_uncoloured(lines, session.needles(), |line| {
+        if session.see(line, &mut map) {
+            return;
+        }
         if edition < Edition::V5 {
             say_old_v2(&mut map, line, edition);
         } else if starts_with_status(line, edition) {
@@ -170,6 +182,7 @@ pub(super) fn pytest_v2(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
             map.say(test, Said::of(status));
         }
     });
+    session.finish(&mut map);
     map
 }
 
@@ -191,7 +204,9 @@ fn say_old_v2(map: &mut StatusMap, line: &str, edition: Edition) {
 pub(super) fn pytest_pydantic(lines: &mut Lines<'_>) -> StatusMap {
     static COUNTER: LazyLock<Regex> = LazyLock::new(|| pattern(r"FAILED\s*\[.*?\]"));
     let mut map = StatusMap::default();
-    each_uncoloured(lines, |line| say_old_v2(&mut map, &COUNTER.replace_all(line, "FAILED"), Edition::V2));
+    each_uncoloured(lines, statuses(), |line| {
+        say_old_v2(&mut map, &COUNTER.replace_all(line, "FAILED"), Edition::V2)
+    });
     map
 }
 
@@ -200,8 +215,8 @@ pub(super) fn matplotlib(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
     if edition < Edition::V2 {
         return pytest(lines, edition);
     }
-    let mut map = StatusMap::default();
-    while let Some(line) = lines.next_with(statuses()) {
+    let (mut map, mut session) = (StatusMap::default(), Session::new(edition));
+    while let Some(line) = lines.next_with(session.needles()) {
         // Neither name can bring forth a status at the start of a line.
         if starts_with_status(line, edition)
             && let Some((status, test)) = status_and_test(line)
@@ -210,8 +225,11 @@ pub(super) fn matplotlib(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
             let status = status.replace("MouseButton.LEFT", "1").replace("MouseButton.RIGHT", "3");
             let test = test.replace("MouseButton.LEFT", "1").replace("MouseButton.RIGHT", "3");
             map.say(test, Said::of(&status));
+        } else {
+            session.see(line, &mut map);
         }
     }
+    session.finish(&mut map);
     map
 }
 
@@ -299,16 +317,32 @@ pub(super) fn r2e(lines: &mut Lines<'_>) -> StatusMap {
 
 /// `test_x (module.Class.test_x) ... ok`, with the first line of a docstring
 /// possibly between name and dots; the blocks `FAIL: …` and `ERROR: …` at the
-/// end decide over a status line that other output tore apart.
+/// end decide over a status line that other output tore apart. Parts of a test
+/// have indented lines of their own: one that was skipped leaves its test passed.
 pub(super) fn unittest(lines: &mut Lines<'_>) -> StatusMap {
     static NAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(\w+) \(([\w.]+)\)"));
+    static PART: LazyLock<Regex> = LazyLock::new(|| pattern(r"^  (\w+) \(([\w.]+)\) .* \.\.\. (.*)$"));
     static BLOCK: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(FAIL|ERROR): (\w+) \(([\w.]+)\)"));
+    static END: LazyLock<Regex> = LazyLock::new(|| pattern(r"^Ran \d+ tests? in "));
     let mut map = StatusMap::default();
     let mut open: Option<String> = None;
+    let mut is_over = false;
     while let Some(line) = lines.next() {
+        is_over |= line.starts_with("Ran ") && END.is_match(line);
         if let Some(block) = BLOCK.captures(line) {
             let status = if &block[1] == "FAIL" { TestStatus::Failed } else { TestStatus::Error };
             map.say(unittest_id(&block[2], &block[3]), Said::Status(status));
+            continue;
+        }
+        if let Some(part) = PART.captures(line) {
+            let id = unittest_id(&part[1], &part[2]);
+            match unittest_status(&part[3]) {
+                Some(TestStatus::Skipped) if map.contains_key(&id) => {}
+                Some(TestStatus::Skipped) => map.say(id, Said::Status(TestStatus::Passed)),
+                Some(status) => map.say(id, Said::Status(status)),
+                None => {}
+            }
+            open = None;
             continue;
         }
         if let Some(name) = NAME.captures(line) {
@@ -322,6 +356,10 @@ pub(super) fn unittest(lines: &mut Lines<'_>) -> StatusMap {
             map.say(id, Said::Status(status));
         }
     }
+    if !is_over && (!map.is_empty() || open.is_some()) {
+        let told = map.len() as u64;
+        map.lack(Lacking { announced: told + 1, told });
+    }
     map
 }
 
@@ -332,8 +370,9 @@ fn unittest_id(name: &str, place: &str) -> String {
 
 fn unittest_status(word: &str) -> Option<TestStatus> {
     match python_strip(word) {
-        "ok" | "unexpected success" => Some(TestStatus::Passed),
-        "FAIL" => Some(TestStatus::Failed),
+        "ok" => Some(TestStatus::Passed),
+        // The run fails by it.
+        "FAIL" | "unexpected success" => Some(TestStatus::Failed),
         "ERROR" => Some(TestStatus::Error),
         "expected failure" => Some(TestStatus::XFail),
         skipped if skipped.starts_with("skipped") => Some(TestStatus::Skipped),
@@ -376,6 +415,7 @@ mod tests {
                 ("t.py::d", "XFAIL"),
                 ("t.py", "ERROR"),
                 ("not", "ERROR:"),
+                ("t.py::e", "PASSED"),
                 ("t.py::p[a", "PASSED"),
                 ("t.py::f", "PASSED"),
             ],

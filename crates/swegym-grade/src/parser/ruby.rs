@@ -7,7 +7,7 @@ use regex::Regex;
 use swegym_core::TestStatus;
 
 use super::pattern::pattern;
-use super::{LogParser, Said, StatusMap, by_line};
+use super::{Edition, LogParser, Said, StatusMap, by_line};
 use crate::lines::Lines;
 use crate::needles::{Needles, needles, pieces};
 use crate::text::{is_python_word, python_lstrip, python_strip};
@@ -20,12 +20,18 @@ fn letter(letter: &str) -> TestStatus {
     }
 }
 
-/// `Class#test. = 0.00 s = .`: the last `.`, `F` or `E` of the line counts.
-pub(super) fn minitest(lines: &mut Lines<'_>) -> StatusMap {
+/// `Class#test. = 0.00 s = .`: the last `.`, `F` or `E` of the line counts. minitest
+/// itself writes no full stop after the name, and the reference does not read that.
+pub(super) fn minitest(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
     static RESULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(.+)\. .*=.*(\.|F|E).*$"));
+    static VERBOSE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(\S.*#test_.*) = \d+\.\d+ s = ([.FES])$"));
     by_line(lines, needles!["="], |line| {
-        let found = line.contains('=').then(|| RESULT.captures(line)).flatten()?;
-        Some((found.get(1)?.as_str(), letter(&found[2])))
+        if let Some(found) = line.contains('=').then(|| RESULT.captures(line)).flatten() {
+            return Some((found.get(1)?.as_str(), letter(&found[2])));
+        }
+        let found = VERBOSE.captures(line).filter(|_| edition >= Edition::Own)?;
+        let status = if &found[2] == "S" { TestStatus::Skipped } else { letter(&found[2]) };
+        Some((found.get(1)?.as_str(), status))
     })
 }
 
@@ -121,6 +127,22 @@ pub(super) fn jekyll(instance_id: &str) -> Option<LogParser> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn minitest_itself_is_read() {
+        let log = "TestA#test_x = 0.00 s = .\nTestA#test_y = 0.01 s = F\n\
+                   Outer thing::inner > x#test_0001_adds two = 0.00 s = S\nTestB#test_z. = 0.00 s = .\n";
+        let map = LogParser::Minitest.parse(log);
+        let told: Vec<_> = map.iter().map(|(t, s)| (t, s.status().unwrap().as_str())).collect();
+        let spec = "Outer thing::inner > x#test_0001_adds two";
+        let expected = [
+            ("TestA#test_x", "PASSED"),
+            ("TestA#test_y", "FAILED"),
+            (spec, "SKIPPED"),
+            ("TestB#test_z", "PASSED"),
+        ];
+        assert_eq!(told, expected);
+    }
 
     #[test]
     fn any_white_space_may_stand_before_an_outcome() {

@@ -4,10 +4,9 @@
 use swegym_core::{Instance, Names, TestStatus};
 
 use super::judge::{List, Lookup, Rule, Statuses};
-use super::{Semantics, Structured};
+use super::{Second, Semantics, Structured};
 use crate::evidence::Evidence;
 use crate::parser::Said;
-use crate::witness;
 
 /// One expected test.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +33,7 @@ pub fn explain(semantics: Semantics, instance: &Instance, evidence: &Evidence) -
     let Some(reading) = &evidence.reading else { return Vec::new() };
     let statuses = Statuses::new(semantics, instance, &reading.statuses);
     let second = match &evidence.structured {
-        Structured::Cases(cases) => Some(witness::Structured::new(cases)),
+        Structured::Cases(cases) => Second::of(evidence, cases),
         _ => None,
     };
     let word = |said: &Said| match said {

@@ -209,8 +209,15 @@ class PytestWatch:
     def __init__(self, results):
         self.results = results
         self.outcomes = {}
+        self.config = None
+
+    def pytest_configure(self, config):
+        self.config = config
 
     def pytest_runtest_logreport(self, report):
+        if report.skipped and hasattr(report, "context"):
+            # A part of a test that was skipped leaves the test what it is.
+            return
         outcome = self.outcomes.setdefault(report.nodeid, Outcome())
         text = str(report.longrepr or "")
         if report.failed:
@@ -235,7 +242,8 @@ class PytestWatch:
     def pytest_collectreport(self, report):
         if not report.passed:
             status = "error" if report.failed else "skipped"
-            self.results.case(*split_node(report.nodeid), status, "collection " + status, str(report.longrepr or ""))
+            names = split_node(self.name(report.nodeid))
+            self.results.case(*names, status, "collection " + status, str(report.longrepr or ""))
 
     def pytest_internalerror(self, excrepr):
         self.results.case("pytest", "internal", "error", "internal error", str(excrepr))
@@ -243,7 +251,12 @@ class PytestWatch:
     def tell(self, node):
         outcome = self.outcomes.pop(node, None)
         if outcome is not None and outcome.status is not None:
-            self.results.case(*split_node(node), outcome.status, outcome.message, outcome.text)
+            self.results.case(*split_node(self.name(node)), outcome.status, outcome.message, outcome.text)
+
+    def name(self, node):
+        """As the log has it: from the working folder, not from that of the settings."""
+        relative = getattr(self.config, "cwd_relative_nodeid", None)
+        return relative(node) if node and relative else node
 
     def finish(self):
         """Some plug-ins report calls alone."""
@@ -310,7 +323,9 @@ def run_unittest(arguments, results, watcher, guard):
 
         def addSkip(self, test, reason):
             super().addSkip(test, reason)
-            self.note(test, "skipped", reason)
+            # A part of a test that was skipped leaves the test what it is.
+            is_part = hasattr(test, "test_case")
+            self.note(test, "passed" if is_part else "skipped", reason)
 
         def addExpectedFailure(self, test, err):
             super().addExpectedFailure(test, err)

@@ -6,11 +6,12 @@ use std::sync::LazyLock;
 use regex::Regex;
 use swegym_core::TestStatus;
 
+use super::session::Session;
 use super::statuses;
 use crate::lines::Lines;
 use crate::needles::needles;
 use crate::parser::pattern::pattern;
-use crate::parser::{Said, StatusMap};
+use crate::parser::{Edition, Said, StatusMap};
 use crate::text::{after_space, is_python_space, python_split, python_word};
 
 /// The status that a text starts with, and what follows.
@@ -25,16 +26,19 @@ fn word_after_space(text: &str) -> Option<&str> {
 }
 
 /// `tests/a.py::test_b PASSED [ 1%]`: `^(\S+)(\s+)STATUS`.
-pub(in crate::parser) fn pytest(lines: &mut Lines<'_>) -> StatusMap {
-    let mut map = StatusMap::default();
-    while let Some(line) = lines.next_with(statuses()) {
+pub(in crate::parser) fn pytest(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
+    let (mut map, mut session) = (StatusMap::default(), Session::new(edition));
+    while let Some(line) = lines.next_with(session.needles()) {
         if !line.starts_with(is_python_space)
             && let Some((test, rest)) = python_word(line)
             && let Some((status, _)) = status_at_start(rest.trim_start_matches(is_python_space))
         {
             map.say(test, Said::Status(status));
+        } else {
+            session.see(line, &mut map);
         }
     }
+    session.finish(&mut map);
     map
 }
 

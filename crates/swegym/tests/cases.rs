@@ -1,0 +1,7 @@
+//! Small inputs that were judged wrongly once, each kind with its right value:
+//! what real tools print and people hand in.
+
+mod common;
+
+#[path = "cases/runners.rs"]
+mod runners;
