@@ -160,9 +160,7 @@ fn may_have_colours(line: &str) -> bool {
 pub(super) fn pytest_v2(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
     let (mut map, mut session) = (StatusMap::default(), Session::new(edition));
     each_uncoloured(lines, session.needles(), |line| {
-        if session.see(line, &mut map) {
-            return;
-        }
+        session.see(line, &mut map);
         if edition < Edition::V5 {
             say_old_v2(&mut map, line, edition);
         } else if starts_with_status(line, edition) {

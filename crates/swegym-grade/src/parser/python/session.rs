@@ -54,10 +54,10 @@ impl Session {
         ]
     }
 
-    /// Takes in a line; true where the parser needs not look at it.
-    pub(super) fn see(&mut self, line: &str, map: &mut StatusMap) -> bool {
+    /// Takes in a line that has no status at its start.
+    pub(super) fn see(&mut self, line: &str, map: &mut StatusMap) {
         if self.edition < Edition::Own {
-            return false;
+            return;
         }
         match line.as_bytes().first() {
             Some(b'=') => self.see_rule(line),
@@ -70,9 +70,8 @@ impl Session {
             Some(b'!') => self.is_stopped |= line.contains("stopping after"),
             Some(b'X') if line.starts_with("XPASS ") => say_unexpected_pass(line, map),
             _ if line.contains("SUBFAIL") => self.parts.push(line.to_owned()),
-            _ => return false,
+            _ => {}
         }
-        true
     }
 
     /// `=== 2 failed, 1 passed in 0.10s ===`, and headings.
