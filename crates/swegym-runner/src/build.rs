@@ -4,31 +4,29 @@
 //! reaches the index (`mirror.rs`) and nothing else. All that they write is the
 //! box's: counted by its limit, and gone with it but for what is frozen.
 
+mod checkout;
 mod installer;
+mod trial;
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use swegym_core::{Boundary, Digest, Fault};
+use swegym_grade::LogParser;
 use swegym_sandbox::store::LayerId;
-use swegym_sandbox::{Extent, Image, Sandbox as _, SandboxError, tool};
+use swegym_sandbox::{Extent, Image, Sandbox as _, SandboxError};
 use swegym_tasks::package::{self, Package, PackageSpec};
 use swegym_tasks::recipe::{self, Recipe, RequirementSet};
 
 use crate::context::Context;
 use crate::foundation::{self, Foundation};
 use crate::job::JobResult;
-use crate::testing::{TestPlan, TestRun, WORKDIR, last_lines, must_run, run_tests, start, stop};
+use crate::testing::{TestPlan, TestRun, WORKDIR, last_lines, must_run};
 use installer::Installer;
+use trial::{Installed, Trial};
 
-/// Runs of the untouched package's tests; only what passes in each can be an expectation.
-const BASELINE_RUNS: u32 = 2;
 /// How many requirement sets are tried before the best one is taken.
 const SETS_TRIED: usize = 4;
-/// How often a missing module may be added by its name.
-const REPAIRS: usize = 3;
 
 /// uv's variable for a date after which nothing is installed.
 pub const CUT_OFF: &str = "UV_EXCLUDE_NEWER";
@@ -74,24 +72,25 @@ pub(crate) fn commit_script() -> String {
 /// A fault of the task (no such package, no tests, nothing resolves, nothing
 /// passes) or of the machinery.
 pub async fn build(context: &Context, spec: &PackageSpec) -> Result<JobResult, Fault> {
-    let foundation = foundation::lay(context).await?;
     let (package, recipe, source) = unpack(context, spec).await?;
+    let foundation = foundation::lay(context, recipe.requires_python.as_deref()).await?;
     let image = foundation.image.with_layer(source);
-    let mut best: Option<(Installed, Vec<TestRun>)> = None;
+    let mut best: Option<Trial> = None;
     let mut refused: Vec<(String, Fault)> = Vec::new();
     let now = &recipe.requirement_sets[..recipe.requirement_sets.len().min(SETS_TRIED)];
     let then = in_its_days(context, &package, now);
-    for set in now.iter().chain(&then) {
-        if set.until.is_some() && best.as_ref().is_some_and(|(i, r)| !passing(i, r).is_empty()) {
+    for (at, set) in then.iter().chain(now).enumerate() {
+        // What is of its days is enough where most of it passes.
+        if at == then.len() && best.as_ref().is_some_and(Trial::is_mostly_passing) {
             break;
         }
-        match install_and_test(context, &foundation, &image, &package, &recipe, set).await {
-            Ok((installed, runs)) => {
-                let (whole, score) = (is_whole(&installed, &runs), passing(&installed, &runs).len());
-                if best.as_ref().is_none_or(|(i, r)| passing(i, r).len() < score) {
-                    best = Some((installed, runs));
+        match trial::install_and_test(context, &foundation, &image, &package, &recipe, set).await {
+            Ok(trial) => {
+                let is_whole = trial.is_whole();
+                if best.as_ref().is_none_or(|best| best.passing().len() < trial.passing().len()) {
+                    best = Some(trial);
                 }
-                if whole {
+                if is_whole {
                     break;
                 }
             }
@@ -99,18 +98,17 @@ pub async fn build(context: &Context, spec: &PackageSpec) -> Result<JobResult, F
             Err(fault) => refused.push((set.from.clone(), fault)),
         }
     }
-    let Some((installed, runs)) = best else {
-        return Err(nothing_installs(&package.name, &refused));
-    };
-    let passing = passing(&installed, &runs);
-    if passing.is_empty() {
-        return Err(nothing_passes(&package.name, &runs));
+    match best {
+        None => Err(nothing_installs(&package.name, &refused)),
+        Some(trial) if trial.passing().is_empty() => {
+            Err(nothing_passes(&package.name, &trial.runs, &refused))
+        }
+        Some(trial) => result(context, &package, &recipe, source, &trial, &refused),
     }
-    result(context, &package, &recipe, source, &installed, passing)
 }
 
-/// The sets with what there was when the package came out, for packages that
-/// nothing of today fits; none where the user has named a date, or nobody knows one.
+/// The sets with what there was when the package came out; none where the user has
+/// named a date, or nobody knows one.
 fn in_its_days(context: &Context, package: &Package, sets: &[RequirementSet]) -> Vec<RequirementSet> {
     let is_named = context.install.exclude_newer.is_some();
     let Some(date) = package.released.as_ref().filter(|_| !is_named) else { return Vec::new() };
@@ -123,26 +121,18 @@ fn in_its_days(context: &Context, package: &Package, sets: &[RequirementSet]) ->
     sets.iter().map(dated).collect()
 }
 
-/// When a checkout was last committed to. Asked in a way in which git starts
-/// nothing that the checkout's own settings name: `log` may check signatures, and
-/// what is missing may be fetched.
-fn committed(spec: &PackageSpec) -> Option<String> {
-    let PackageSpec::Path(path) = spec else { return None };
-    if !path.join(".git").exists() {
-        return None;
-    }
-    let ask = ["rev-list", "-1", "--format=%cI", "HEAD"].map(Path::new);
-    let ask =
-        [Path::new("-c"), Path::new("protocol.allow=never"), Path::new("-C"), path].into_iter().chain(ask);
-    let said = tool::run("git", ask, Duration::from_secs(10)).ok()?;
-    String::from_utf8_lossy(&said).lines().last().map(str::to_owned)
+/// Sets of requirements that do not install, and why.
+fn reasons(refused: &[(String, Fault)]) -> String {
+    let reason = |(from, fault): &(String, Fault)| {
+        let from = if from.is_empty() { "no requirements" } else { from };
+        format!("{from}: {}", fault.message)
+    };
+    refused.iter().map(reason).collect::<Vec<_>>().join("\n")
 }
 
 /// Why no set of requirements installs.
 fn nothing_installs(name: &str, refused: &[(String, Fault)]) -> Fault {
-    let reasons: Vec<String> =
-        refused.iter().map(|(from, fault)| format!("{from}: {}", fault.message)).collect();
-    let message = format!("no requirement set of `{name}` installs:\n{}", reasons.join("\n"));
+    let message = format!("no requirement set of `{name}` installs:\n{}", reasons(refused));
     let hint = refused.iter().find_map(|(_, fault)| fault.hint.clone()).unwrap_or_else(|| {
         "see which requirement does not resolve; an older Python (--python) or a cut-off date (--exclude-newer) often helps".into()
     });
@@ -150,7 +140,7 @@ fn nothing_installs(name: &str, refused: &[(String, Fault)]) -> Fault {
 }
 
 /// Why no test can be relied on: a limit, the clock, or the tests themselves.
-fn nothing_passes(name: &str, runs: &[TestRun]) -> Fault {
+fn nothing_passes(name: &str, runs: &[TestRun], refused: &[(String, Fault)]) -> Fault {
     let task =
         |code: &str, message: String, hint: &str| Fault::new(Boundary::Task, code, message).with_hint(hint);
     if let Some(limit) = runs.iter().find_map(|r| r.limit_hit.as_deref()) {
@@ -166,9 +156,13 @@ fn nothing_passes(name: &str, runs: &[TestRun]) -> Fault {
         return task("timeout", message, "give them longer with --test-timeout");
     }
     let log = runs.first().map(|r| last_lines(&r.log, 12)).unwrap_or_default();
+    let others = match refused {
+        [] => String::new(),
+        refused => format!("\nother sets of requirements do not install:\n{}", reasons(refused)),
+    };
     task(
         "nothing_passes",
-        format!("no test of `{name}` passes:\n{log}"),
+        format!("no test of `{name}` passes:\n{log}{others}"),
         "run them by hand to see why; another version or Python (--python) may work",
     )
 }
@@ -188,127 +182,19 @@ async fn unpack(context: &Context, spec: &PackageSpec) -> Result<(Package, Recip
             let why = std::error::Error::source(&e).map(|s| format!(": {s}")).unwrap_or_default();
             with_hint(Fault::new(boundary, "no_package", format!("{e}{why}")), e.hint())
         })?;
-        package.released = package.released.or_else(|| committed(&spec));
+        if let PackageSpec::Path(path) = &spec {
+            package.released = package.released.or_else(|| checkout::committed(path));
+            // A version without a number but zeros is one that a tool fills in.
+            if package.version.chars().all(|c| matches!(c, '0' | '.')) {
+                package.version = checkout::tagged(path).unwrap_or(package.version);
+            }
+        }
         let recipe = recipe::infer(&package.name, &package.root)
             .map_err(|e| with_hint(Fault::new(Boundary::Task, "no_tests", e.to_string()), e.hint()))?;
         let layer = store.import_folder_at(&package.root, WORKDIR, |_| true);
         Ok((package, recipe, layer.map_err(|e| SandboxError::from(e).to_fault())?))
     });
     work.await.map_err(|e| Fault::new(Boundary::Internal, "panic", e.to_string()))?
-}
-
-/// An installed package: the image and how it was made.
-struct Installed {
-    image: Image,
-    plan: TestPlan,
-    commit: String,
-    set: RequirementSet,
-    frozen: Vec<String>,
-    /// Test files that cannot be collected, and are not asked for.
-    left_out: Vec<String>,
-}
-
-impl Installed {
-    /// The same without these test files.
-    fn without(&self, files: Vec<String>) -> Self {
-        let mut plan = self.plan.clone();
-        // What is named is collected, ignored or not.
-        plan.arguments.retain(|word| !files.contains(word));
-        plan.arguments.extend(files.iter().map(|file| format!("--ignore={file}")));
-        let mut image = self.image.clone();
-        image.labels.insert(TestPlan::LABEL.to_owned(), plan.to_label());
-        let (commit, set, frozen) = (self.commit.clone(), self.set.clone(), self.frozen.clone());
-        Self { image, plan, commit, set, frozen, left_out: files }
-    }
-}
-
-/// Installs one requirement set and runs the baseline; modules that the tests
-/// miss are added by name and the whole is tried again.
-async fn install_and_test(
-    context: &Context,
-    foundation: &Foundation,
-    image: &Image,
-    package: &Package,
-    recipe: &Recipe,
-    set: &RequirementSet,
-) -> Result<(Installed, Vec<TestRun>), Fault> {
-    let mut set = set.clone();
-    let mut repairs = 0;
-    loop {
-        let installed = install(context, foundation, image, package, recipe, &set).await?;
-        let first = baseline(context, &installed).await?;
-        let missing = missing_modules(&first.log, &set);
-        if missing.is_empty() || repairs == REPAIRS {
-            let (installed, first) = leave_out(context, installed, first).await?;
-            // Where nothing passes once, nothing passes always.
-            let count = if first.passed(&installed.plan).is_empty() { 1 } else { BASELINE_RUNS };
-            let mut runs = vec![first];
-            while (runs.len() as u32) < count {
-                runs.push(baseline(context, &installed).await?);
-            }
-            return Ok((installed, runs));
-        }
-        repairs += 1;
-        set.from = format!("{} + modules that the tests miss", set.from);
-        set.requirements.extend(missing);
-    }
-}
-
-/// pytest runs nothing where one file cannot be collected. Such files are left
-/// out, if the others then have a test that passes.
-async fn leave_out(
-    context: &Context,
-    installed: Installed,
-    first: TestRun,
-) -> Result<(Installed, TestRun), Fault> {
-    let broken = first.collection_errors(&installed.plan);
-    if broken.is_empty() || installed.plan.runner != recipe::TestRunner::Pytest {
-        return Ok((installed, first));
-    }
-    let rest = installed.without(broken);
-    let run = baseline(context, &rest).await?;
-    let passes = !run.passed(&rest.plan).is_empty();
-    Ok(if passes { (rest, run) } else { (installed, first) })
-}
-
-async fn baseline(context: &Context, installed: &Installed) -> Result<TestRun, Fault> {
-    let sandbox = start(context, &installed.image).await?;
-    let run = run_tests(context, &sandbox, &installed.plan).await?;
-    stop(sandbox).await?;
-    Ok(run)
-}
-
-/// Projects behind `No module named 'x'`, as far as the name tells.
-fn missing_modules(log: &str, set: &RequirementSet) -> Vec<String> {
-    let mut missing: Vec<String> = Vec::new();
-    for part in log.split("No module named ").skip(1) {
-        let name: String = part
-            .trim_start_matches(['\'', '"'])
-            .chars()
-            .take_while(|c| c.is_alphanumeric() || *c == '_')
-            .collect();
-        let project = swegym_tasks::index::normalise(&name);
-        // Private modules are the interpreter's own.
-        if !name.is_empty()
-            && !name.starts_with('_')
-            && !missing.contains(&project)
-            && !set.requirements.contains(&project)
-        {
-            missing.push(project);
-        }
-    }
-    missing
-}
-
-fn passing(installed: &Installed, runs: &[TestRun]) -> Vec<String> {
-    let mut runs = runs.iter().map(|r| r.passed(&installed.plan));
-    let first = runs.next().unwrap_or_default();
-    runs.fold(first, |all, run| all.into_iter().filter(|t| run.contains(t)).collect())
-}
-
-fn is_whole(installed: &Installed, runs: &[TestRun]) -> bool {
-    let collected = |run: &TestRun| run.collection_errors(&installed.plan).is_empty();
-    installed.left_out.is_empty() && !passing(installed, runs).is_empty() && runs.iter().all(collected)
 }
 
 async fn install(
@@ -328,14 +214,14 @@ async fn install(
     let make = format!("venv -q --no-project --python {} /opt/venv", foundation.python);
     installer.uv(&make, "making the environment").await?;
     let wheels = "pip install -q --python /opt/venv/bin/python --only-binary :all: -r /tmp/requirements.txt";
-    let any = "pip install -q --python /opt/venv/bin/python -r /tmp/requirements.txt";
     // What needs no code of a package to run is tried first.
     if !set.requirements.is_empty() && installer.uv(wheels, "installing").await.is_err() {
-        installer.uv(any, "installing the requirements").await?;
+        installer.install("installing the requirements", "-r /tmp/requirements.txt", false).await?;
     }
     let extras = if set.extras.is_empty() { String::new() } else { format!("[{}]", set.extras.join(",")) };
-    let editable = format!("pip install -q --python /opt/venv/bin/python -e '{WORKDIR}{extras}'");
-    installer.uv(&editable, "installing the package").await?;
+    installer.install("installing the package", &format!("-e '{WORKDIR}{extras}'"), true).await?;
+    let list = "pip list -q --python /opt/venv/bin/python --editable --format json";
+    let version = installed_version(&installer.uv(list, "listing").await?, package);
     let list = "pip freeze -q --python /opt/venv/bin/python --exclude-editable";
     let frozen = installer.uv(list, "listing").await?;
     // Equal packages give equal layers: nothing with the time of this build
@@ -352,12 +238,20 @@ async fn install(
     let plan = TestPlan {
         runner: recipe.runner,
         arguments: recipe.test_arguments(),
-        parser: swegym_grade::LogParser::named(recipe.log_parser())
-            .unwrap_or(swegym_grade::LogParser::Pytest),
+        parser: LogParser::named(recipe.log_parser()).unwrap_or(LogParser::Pytest),
     };
     let image = finished_image(image.with_layer(layer), package, &plan);
     let frozen = frozen.lines().map(str::to_owned).collect();
-    Ok(Installed { image, plan, commit, set: set.clone(), frozen, left_out: Vec::new() })
+    Ok(Installed { image, version, plan, commit, set: set.clone(), frozen, left_out: Vec::new() })
+}
+
+/// What the installed package says that it is, where its files did not.
+fn installed_version(listing: &str, package: &Package) -> String {
+    let listed: Vec<Value> = serde_json::from_str(listing).unwrap_or_default();
+    match listed.as_slice() {
+        [only] if package.version == "0" => only["version"].as_str().unwrap_or("0").to_owned(),
+        _ => package.version.clone(),
+    }
 }
 
 fn finished_image(mut image: Image, package: &Package, plan: &TestPlan) -> Image {
@@ -380,24 +274,32 @@ fn result(
     package: &Package,
     recipe: &Recipe,
     source: LayerId,
-    installed: &Installed,
-    passing: Vec<String>,
+    trial: &Trial,
+    refused: &[(String, Fault)],
 ) -> Result<JobResult, Fault> {
+    let installed = &trial.installed;
     let digest =
         context.host.store().save_image(&installed.image).map_err(|e| SandboxError::from(e).to_fault())?;
     let built = Built {
         name: package.name.clone(),
-        version: package.version.clone(),
+        version: installed.version.clone(),
         image: digest.hex(),
         source: source.0.hex(),
         commit: installed.commit.clone(),
-        passing,
+        passing: trial.passing(),
     };
     let mut value = built.to_json();
     value["recipe"] = recipe.to_json();
     value["requirements_from"] = json!(installed.set.from);
     value["frozen"] = json!(installed.frozen);
-    value["left_out"] = json!(installed.left_out);
+    value["left_out"] = json!(trial.left_out());
+    if !refused.is_empty() {
+        let refused = refused.iter().map(|(from, fault)| json!({"from": from, "message": fault.message}));
+        value["does_not_install"] = refused.collect();
+    }
+    if let Some(why) = &package.yanked {
+        value["yanked"] = json!(why);
+    }
     Ok(JobResult { outcome: "built".to_owned(), value })
 }
 
@@ -446,18 +348,6 @@ impl Built {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn modules_that_tests_miss_become_projects_once() {
-        let set = RequirementSet {
-            from: String::new(),
-            requirements: vec!["six".into()],
-            extras: vec![],
-            until: None,
-        };
-        let log = "E   ModuleNotFoundError: No module named 'python_dateutil'\nE  ModuleNotFoundError: No module named 'six'\nNo module named 'python_dateutil.tz'\nNo module named '_ctypes'\nNo module named \n";
-        assert_eq!(missing_modules(log, &set), ["python-dateutil"]);
-    }
 
     #[test]
     fn a_built_row_is_read_back() {

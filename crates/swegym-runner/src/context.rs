@@ -29,10 +29,20 @@ pub struct RunSettings {
 /// How packages are installed.
 #[derive(Debug, Clone, Default)]
 pub struct InstallSettings {
-    /// Nothing that was uploaded after this time is installed, as uv reads times.
+    /// Nothing that was uploaded after this time (RFC 3339) is installed.
     pub exclude_newer: Option<String>,
-    /// The interpreter on the host: a path or a name.
-    pub python: String,
+    /// The interpreter on the host, where the user named one: a path, a name, a version.
+    pub python: Option<String>,
+    /// Folders in which version managers keep interpreters, each in one of its own.
+    pub interpreters: Vec<PathBuf>,
+}
+
+impl InstallSettings {
+    /// The interpreter where no project asks for another.
+    #[must_use]
+    pub fn usual_python(&self) -> &str {
+        self.python.as_deref().unwrap_or("python3")
+    }
 }
 
 /// Handles and settings for jobs; cheap to clone.

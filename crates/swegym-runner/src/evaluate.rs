@@ -72,14 +72,7 @@ pub(crate) async fn test(
     plan: &TestPlan,
 ) -> Result<Tested, Fault> {
     let Tried { patch, notes, run } = collect(context, instance, prediction, image, plan).await?;
-    let parser = LogParser::of(instance).ok().flatten().unwrap_or(plan.parser);
-    let evidence = Evidence {
-        patch,
-        reading: run.as_ref().map(|r| Reading::bare(&r.log, parser)),
-        end: run.as_ref().map(|r| r.end),
-        structured: run.as_ref().map_or(Structured::NotOffered, |r| r.structured.clone()),
-        limit_hit: run.as_ref().and_then(|r| r.limit_hit.clone()),
-    };
+    let evidence = evidence(instance, plan, patch, run.as_ref());
     let mut report = Semantics::V5.grade(instance, prediction.model_patch.is_none(), &evidence);
     report.conduct = conduct::marks(context, instance, image, prediction);
     let is_unmarked = report.resolved() && report.conduct.is_empty();
@@ -89,6 +82,23 @@ pub(crate) async fn test(
     };
     report.conduct.extend(counter.iter().flat_map(Counter::marks));
     Ok(Tested { report, evidence, notes, run, counter })
+}
+
+/// What the verdict on a run rests on.
+pub(crate) fn evidence(
+    instance: &Instance,
+    plan: &TestPlan,
+    patch: PatchOutcome,
+    run: Option<&TestRun>,
+) -> Evidence {
+    let parser = LogParser::of(instance).ok().flatten().unwrap_or(plan.parser);
+    Evidence {
+        patch,
+        reading: run.map(|r| Reading::bare(&r.log, parser)),
+        end: run.map(|r| r.end),
+        structured: run.map_or(Structured::NotOffered, |r| r.structured.clone()),
+        limit_hit: run.and_then(|r| r.limit_hit.clone()),
+    }
 }
 
 /// One word for counts and tables.

@@ -1,15 +1,18 @@
 //! What every image of a machine shares: the base, the interpreter, uv.
 
+mod interpreter;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use swegym_core::{Boundary, Digest, Fault};
 use swegym_sandbox::base::Base;
 use swegym_sandbox::store::{LayerId, StoreError};
-use swegym_sandbox::{BoxSettings, Command, Extent, Image, Sandbox as _, SandboxError, Store, tool};
+use swegym_sandbox::{BoxSettings, Command, Extent, Image, Sandbox as _, SandboxError, Store};
 
 use crate::context::Context;
 use crate::testing::last_lines;
+use interpreter::Interpreter;
 
 /// uv, as boxes that install see it.
 pub(crate) const UV: &str = "/mnt/uv";
@@ -28,22 +31,17 @@ pub struct Foundation {
     pub version: String,
 }
 
-/// The interpreter on the host.
-struct Interpreter {
-    prefix: PathBuf,
-    executable: PathBuf,
-    version: String,
-}
-
-/// Makes the foundation, or takes the one of an earlier run.
+/// Makes the foundation, or takes the one of an earlier run. `requires` is what a
+/// project asks of its interpreter (PEP 440): where the user named none, one is
+/// looked for that is so.
 ///
 /// # Errors
 /// When there is no usable interpreter, or it does not run in a box.
-pub async fn lay(context: &Context) -> Result<Foundation, Fault> {
+pub async fn lay(context: &Context, requires: Option<&str>) -> Result<Foundation, Fault> {
     let store = context.host.store().clone();
-    let python = context.install.python.clone();
+    let (install, requires) = (context.install.clone(), requires.map(str::to_owned));
     let found = tokio::task::spawn_blocking(move || {
-        let interpreter = find_interpreter(&python)?;
+        let interpreter = interpreter::find(&install, requires.as_deref())?;
         let base = Base::host(&store).map_err(|e| SandboxError::from(e).to_fault())?;
         Ok::<_, Fault>((interpreter, Image::new(base)))
     });
@@ -60,25 +58,6 @@ pub async fn lay(context: &Context) -> Result<Foundation, Fault> {
 
 fn internal(error: &tokio::task::JoinError) -> Fault {
     Fault::new(Boundary::Internal, "panic", error.to_string())
-}
-
-fn find_interpreter(python: &str) -> Result<Interpreter, Fault> {
-    let ask = "import sys, os; print(sys.base_prefix); print(os.path.realpath(sys.executable)); \
-               print('.'.join(map(str, sys.version_info[:3])))";
-    let answer = tool::run(python, ["-I", "-c", ask], Duration::from_secs(30)).map_err(|e| {
-        Fault::new(Boundary::Task, "no_python", format!("cannot use the interpreter `{python}`: {e}"))
-            .with_hint("install Python 3.8 or newer, or name one with --python")
-    })?;
-    let text = String::from_utf8_lossy(&answer);
-    let lines: Vec<&str> = text.lines().collect();
-    match lines.as_slice() {
-        [prefix, executable, version] => Ok(Interpreter {
-            prefix: PathBuf::from(prefix),
-            executable: PathBuf::from(executable),
-            version: (*version).to_owned(),
-        }),
-        _ => Err(Fault::new(Boundary::Task, "no_python", format!("`{python}` is not a Python interpreter"))),
-    }
 }
 
 /// Whether boxes see this folder of the host anyway.

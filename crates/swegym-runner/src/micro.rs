@@ -28,7 +28,7 @@ const PROGRAMS: &str = "/opt/venv/bin";
 /// # Errors
 /// When there is no usable interpreter, or the store cannot be written.
 pub async fn ground(context: &Context) -> Result<String, Fault> {
-    let foundation = foundation::lay(context).await?;
+    let foundation = foundation::lay(context, None).await?;
     let mut image = foundation.image;
     let sandbox = start(context, &image).await?;
     let line = format!("mkdir -p {WORKDIR} {PROGRAMS} && ln -sf {} {PROGRAMS}/python", foundation.python);

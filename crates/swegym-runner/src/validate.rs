@@ -6,15 +6,15 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 use swegym_core::format::instances;
 use swegym_core::{Fault, Instance, Patch};
-use swegym_grade::StatusMap;
 use swegym_grade::evidence::{PatchOutcome, RunEnd};
 use swegym_grade::flake::{self, Tally};
 use swegym_grade::parser::Said;
+use swegym_grade::{Semantics, StatusMap};
 use swegym_sandbox::Image;
 
 use crate::answer::{self, Laid, Notes};
 use crate::context::Context;
-use crate::evaluate::image_of;
+use crate::evaluate::{self, image_of};
 use crate::job::JobResult;
 use crate::probe::{self, Probe};
 use crate::testing::{TestPlan, TestRun, must_run, run_launched, start, stop};
@@ -154,7 +154,7 @@ fn judge(
     instance: &Instance,
     plan: &TestPlan,
     before: &[TestRun],
-    after: &[TestRun],
+    golden_runs: &[TestRun],
     golden: &Notes,
 ) -> (Option<Instance>, JobResult) {
     // Passing is by both witnesses; a map of only those makes one tally of it.
@@ -169,7 +169,7 @@ fn judge(
             })
             .collect()
     };
-    let (before, after) = (flake::tally(&agreed(before)), flake::tally(&agreed(after)));
+    let (before, after) = (flake::tally(&agreed(before)), flake::tally(&agreed(golden_runs)));
     let always = |t: Option<&Tally>| t.is_some_and(|t| t.runs > 0 && t.passed == t.runs);
     let never = |t: Option<&Tally>| t.is_none_or(|t| t.passed == 0);
     let flaky = |id: &str| {
@@ -191,14 +191,24 @@ fn judge(
     } else {
         first(&|t| !always(after.get(t))).map(|test| ("gold_does_not_pass", Some(test)))
     };
-    match reason {
-        Some((reason, test)) => (None, dropped(reason, json!({"test": test, "flakes": flakes}))),
-        None => {
-            let row: Value = serde_json::from_str(&instances::write_row(&kept)).unwrap_or_default();
-            let value = json!({"instance": row, "flakes": flakes});
-            (Some(kept), JobResult { outcome: "kept".into(), value })
-        }
+    if let Some((reason, test)) = reason {
+        return (None, dropped(reason, json!({"test": test, "flakes": flakes})));
     }
+    if let Some(said) = golden_runs.iter().find_map(|run| refusal(&kept, plan, run)) {
+        return (None, dropped("gold_is_not_resolved", json!({"said": said, "flakes": flakes})));
+    }
+    let row: Value = serde_json::from_str(&instances::write_row(&kept)).unwrap_or_default();
+    let value = json!({"instance": row, "flakes": flakes});
+    (Some(kept), JobResult { outcome: "kept".into(), value })
+}
+
+/// Why an evaluation of the gold patch that left this run would not resolve the
+/// instance, though its tests pass.
+fn refusal(instance: &Instance, plan: &TestPlan, run: &TestRun) -> Option<String> {
+    let evidence = evaluate::evidence(instance, plan, PatchOutcome::Applied, Some(run));
+    let report = Semantics::V5.grade(instance, false, &evidence);
+    let unsaid = || "not every expected test holds".to_owned();
+    (!report.resolved()).then(|| report.reason.map_or_else(unsaid, |fault| fault.message))
 }
 
 /// Per test that is expected or unsteady: passes and runs on both sides, and

@@ -239,11 +239,16 @@ impl Index {
     /// # Errors
     /// As [`Index::page`].
     pub fn files(&self, name: &str) -> Result<Vec<Release>, IndexError> {
-        let mut files = self.page(name, &Room::new(u64::MAX))?;
+        let mut files = self.files_as_of(name)?;
         files.retain(|f| f.yanked.is_none());
+        Ok(files)
+    }
+
+    /// The same with those that were yanked.
+    fn files_as_of(&self, name: &str) -> Result<Vec<Release>, IndexError> {
+        let mut files = self.page(name, &Room::new(u64::MAX))?;
         if let Some(limit) = &self.exclude_newer {
-            // A limit that is a day lets that day in.
-            let is_old = |time: &String| time.get(..limit.len()).unwrap_or(time) <= limit.as_str();
+            let is_old = |time: &String| is_before(time, limit);
             files.retain(|f| f.uploaded.as_ref().is_none_or(is_old));
         }
         Ok(files)
@@ -313,13 +318,14 @@ impl Index {
         files
     }
 
-    /// The source archive of a version, or of the newest stable one.
+    /// The source archive of a version, or of the newest stable one. A version that
+    /// was yanked is for those who ask for exactly that one.
     ///
     /// # Errors
     /// As [`Index::files`], or [`IndexError::NoRelease`].
     pub fn source_archive(&self, name: &str, version: Option<&str>) -> Result<(String, Release), IndexError> {
-        let mut versions: Vec<(pep440_rs::Version, Release)> = self
-            .files(name)?
+        let files = if version.is_some() { self.files_as_of(name)? } else { self.files(name)? };
+        let mut versions: Vec<(pep440_rs::Version, Release)> = files
             .into_iter()
             .filter_map(|f| Some((version_of_archive(&f.filename, name)?.parse().ok()?, f)))
             .collect();
@@ -334,8 +340,13 @@ impl Index {
             Some(Err(_)) => None,
         };
         let Some(at) = found else {
-            let what =
-                version.map_or("source archive".to_owned(), |v| format!("source archive of version {v}"));
+            let what = match version {
+                Some(version) => format!("source archive of version {version}"),
+                None if self.files_as_of(name)?.iter().any(|file| file.yanked.is_some()) => {
+                    "source archive that was not yanked".to_owned()
+                }
+                None => "source archive".to_owned(),
+            };
             let offered = versions.iter().rev().take(5).map(|(v, _)| v.to_string()).collect();
             return Err(IndexError::NoRelease {
                 name: name.to_owned(),
@@ -440,6 +451,16 @@ impl Source {
     fn new(url: &str) -> Self {
         let (url, authorization) = address::without_credentials(url);
         Self { url: url.trim_end_matches('/').to_owned(), authorization }
+    }
+}
+
+/// Whether a time (RFC 3339) comes before another one. What is no time is compared
+/// as text.
+fn is_before(time: &str, limit: &str) -> bool {
+    let parse = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    match (parse(time), parse(limit)) {
+        (Some(time), Some(limit)) => time < limit,
+        _ => time < limit,
     }
 }
 

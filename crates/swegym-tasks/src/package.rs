@@ -52,12 +52,14 @@ impl PackageSpec {
 pub struct Package {
     /// Normalised name.
     pub name: String,
-    /// Version, or `0` where nothing says.
+    /// Version, or `0` where no file says it.
     pub version: String,
     /// The unpacked tree.
     pub root: PathBuf,
     /// When it was uploaded (RFC 3339), where the index says so.
     pub released: Option<String>,
+    /// Why it was yanked, if it was; the reason may be empty.
+    pub yanked: Option<String>,
 }
 
 /// Why a package's source cannot be had.
@@ -117,7 +119,8 @@ pub fn obtain(spec: &PackageSpec, index: &Index, folder: &Path) -> Result<Packag
             let (version, release) = index.source_archive(name, version.as_deref())?;
             let bytes = index.download(&release)?;
             let root = unpack(&release.filename, &bytes, folder)?;
-            Package { name: crate::index::normalise(name), version, root, released: release.uploaded }
+            let (released, yanked) = (release.uploaded, release.yanked);
+            Package { name: crate::index::normalise(name), version, root, released, yanked }
         }
         PackageSpec::Path(path) => {
             let read = |source| PackageError::Read { path: path.clone(), source };
@@ -130,7 +133,7 @@ pub fn obtain(spec: &PackageSpec, index: &Index, folder: &Path) -> Result<Packag
                 unpack(&name, &fs::read(path).map_err(read)?, folder)?
             };
             let (name, version) = identity(&root, path);
-            Package { name, version, root, released: None }
+            Package { name, version, root, released: None, yanked: None }
         }
     };
     let is_project =

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-pub use imports::python_files;
+pub use imports::{project_of, python_files};
 
 /// How to install and test one package.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,7 +188,7 @@ fn requirement_sets(found: &Found, imported: &BTreeSet<String>, runner: TestRunn
     let mut sets = Vec::new();
     let add_imports = |mut set: RequirementSet| {
         let named: BTreeSet<String> = set.requirements.iter().map(|r| requirement_name(r)).collect();
-        set.requirements.extend(imports.iter().filter(|i| !named.contains(*i)).cloned());
+        set.requirements.extend(imports.iter().filter(|i| !named.contains(&requirement_name(i))).cloned());
         if runner == TestRunner::Pytest && !named.contains("pytest") && !imported.contains("pytest") {
             set.requirements.push("pytest".into());
         }
@@ -283,7 +283,8 @@ impl Recipe {
         match self.runner {
             TestRunner::Pytest => {
                 let mut arguments = words(&["-rA", "--tb=short", "--color=no", "-o", "addopts="]);
-                arguments.extend(words(&["-p", "no:cacheprovider", "-p", "no:randomly"]));
+                // Plug-ins need the cache to be there; in the repository it would be a change.
+                arguments.extend(words(&["-o", "cache_dir=/tmp/pytest-cache", "-p", "no:randomly"]));
                 arguments.extend(self.options.iter().cloned());
                 arguments.extend(self.test_paths.iter().cloned());
                 arguments

@@ -28,6 +28,8 @@ pub(crate) struct Environment {
     certificates: Option<PathBuf>,
     /// No cursor movement.
     pub(crate) dumb_terminal: bool,
+    /// Folders in which version managers keep interpreters.
+    interpreters: Vec<PathBuf>,
 }
 
 impl Environment {
@@ -35,7 +37,22 @@ impl Environment {
     pub(crate) fn read() -> Self {
         let text = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
         let path = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        // Where a version manager keeps what it has: named by a variable, or below the home folder.
+        let managed = |variable: &str, usual: &str, below: &str| {
+            let root = path(variable).or_else(|| Some(path("HOME")?.join(usual)))?;
+            Some(root.join(below))
+        };
         Self {
+            interpreters: [
+                managed("PYENV_ROOT", ".pyenv", "versions"),
+                managed("ASDF_DATA_DIR", ".asdf", "installs/python"),
+                managed("MISE_DATA_DIR", ".local/share/mise", "installs/python"),
+                managed("UV_PYTHON_INSTALL_DIR", ".local/share/uv/python", ""),
+                managed("RYE_HOME", ".rye", "py"),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
             home: path("SWEGYM_HOME"),
             user_home: path("HOME"),
             data_home: path("XDG_DATA_HOME"),
@@ -181,11 +198,13 @@ impl Settings {
             }
             None => None,
         };
-        let python = python.or(file.text("python")?).unwrap_or_else(|| "python3".to_owned());
+        let python = python.or(file.text("python")?);
+        let exclude_newer = exclude_newer.map(|time| time_named(&time)).transpose()?;
+        let interpreters = environment.interpreters.clone();
         Ok(Self {
             home,
             run: run_settings(&limits, &file)?,
-            install: InstallSettings { exclude_newer, python },
+            install: InstallSettings { exclude_newer, python, interpreters },
             index_url: named_index.unwrap_or_else(|| "https://pypi.org/simple".to_owned()),
             certificates,
             network,
@@ -201,6 +220,17 @@ impl Settings {
             .as_of(self.install.exclude_newer.clone())
             .only_kept(self.network == Network::None)
     }
+}
+
+/// A time as uv reads it: RFC 3339, or a day, all of which counts where this machine is.
+fn time_named(text: &str) -> Result<String, CommandError> {
+    let day = || text.parse::<jiff::civil::Date>().ok()?.tomorrow().ok();
+    let end = |day: jiff::civil::Date| Some(day.to_zoned(jiff::tz::TimeZone::system()).ok()?.timestamp());
+    let time = text.parse::<jiff::Timestamp>().ok().or_else(|| day().and_then(end));
+    time.map(|time| time.to_string()).ok_or_else(|| {
+        let hint = "write a time, `2024-03-20T00:00:00Z`, or a day, `2024-03-20`";
+        CommandError::usage(format!("`{text}` is no time before which something was uploaded"), hint)
+    })
 }
 
 /// Addresses in uv's lists: apart by blanks, some with a name (`name=https://…`).

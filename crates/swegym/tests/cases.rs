@@ -3,5 +3,7 @@
 
 mod common;
 
+#[path = "cases/packages.rs"]
+mod packages;
 #[path = "cases/runners.rs"]
 mod runners;

@@ -18,6 +18,47 @@ pub(super) const CACHE: &str = "/opt/uv-cache";
 /// a file whole and checked.
 const PATIENCE: &str = "600";
 
+/// What packages of older days ask of setuptools, as a file.
+const CONSTRAINTS: &str = "/tmp/build-constraints.txt";
+
+/// The setuptools that a package is built with. uv's cut-off date holds for it as
+/// well, and older ones cannot install a folder as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BuildTools {
+    /// What the date allows.
+    Dated,
+    /// The first that installs folders, whatever the date.
+    Editing,
+    /// The last with `pkg_resources`.
+    Older,
+}
+
+impl BuildTools {
+    /// Days on which setuptools learned to install a folder, and to be what uv asks
+    /// for where a project names no build system.
+    const EDITING: &str = "2022-08-12";
+    const ANY: &str = "2019-02-06";
+
+    fn of_the_day(until: Option<&str>, is_editable: bool) -> Self {
+        let first = if is_editable { Self::EDITING } else { Self::ANY };
+        if until.is_some_and(|until| until < first) { Self::Editing } else { Self::Dated }
+    }
+
+    fn options(self) -> String {
+        match self {
+            Self::Dated => String::new(),
+            Self::Editing => "--exclude-newer-package setuptools=2022-09-01T00:00:00Z".to_owned(),
+            Self::Older => format!("--build-constraints {CONSTRAINTS}"),
+        }
+    }
+
+    /// What else may work after this has failed.
+    fn instead(self, fault: &Fault) -> Option<Self> {
+        let asks = self == Self::Dated && fault.message.contains("pkg_resources");
+        asks.then_some(Self::Older)
+    }
+}
+
 /// A box that installs, with the index at its only port.
 pub(super) struct Installer<'a> {
     context: &'a Context,
@@ -82,6 +123,25 @@ impl<'a> Installer<'a> {
             return Ok(done.output.stdout_text());
         }
         Err(self.fault(&done, what, &refusals))
+    }
+
+    /// Installs something that has to be built first: with what its day had to build
+    /// with, or, where that cannot, with what can.
+    pub(super) async fn install(&self, what: &str, target: &str, is_editable: bool) -> Result<(), Fault> {
+        let tools =
+            BuildTools::of_the_day(self.until.or(self.context.install.exclude_newer.as_deref()), is_editable);
+        let mut tried = tools;
+        loop {
+            let line = format!("pip install -q --python /opt/venv/bin/python {} {target}", tried.options());
+            let Err(fault) = self.uv(&line, what).await else { return Ok(()) };
+            match tried.instead(&fault) {
+                Some(other) if !fault.boundary.is_infrastructure() => tried = other,
+                _ => return Err(fault),
+            }
+            let text = "setuptools<82\n";
+            let written = self.sandbox.write(CONSTRAINTS, text.as_bytes(), Some(0o644));
+            written.await.map_err(|e| e.to_fault())?;
+        }
     }
 
     fn fault(&self, done: &Execution, what: &str, refusals: &[IndexError]) -> Fault {

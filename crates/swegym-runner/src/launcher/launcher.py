@@ -209,10 +209,12 @@ class PytestWatch:
     def __init__(self, results):
         self.results = results
         self.outcomes = {}
-        self.config = None
+        # The folder of the settings, where it is not the one we are in.
+        self.root = None
 
     def pytest_configure(self, config):
-        self.config = config
+        root = str(getattr(config, "rootpath", None) or config.rootdir)
+        self.root = None if os.path.realpath(root) == os.getcwd() else root
 
     def pytest_runtest_logreport(self, report):
         if report.skipped and hasattr(report, "context"):
@@ -255,8 +257,10 @@ class PytestWatch:
 
     def name(self, node):
         """As the log has it: from the working folder, not from that of the settings."""
-        relative = getattr(self.config, "cwd_relative_nodeid", None)
-        return relative(node) if node and relative else node
+        if self.root is None or not node:
+            return node
+        path, colons, rest = node.partition("::")
+        return os.path.relpath(os.path.join(self.root, path)).replace(os.sep, "/") + colons + rest
 
     def finish(self):
         """Some plug-ins report calls alone."""

@@ -11,7 +11,7 @@ use crate::synth::syntax;
 const PASSED_OVER: [&str; 10] =
     ["build", "dist", "node_modules", "__pycache__", "venv", "env", "docs", "doc", "examples", "benchmarks"];
 
-/// Import names whose project has another name.
+/// Import names whose project has another name, or only some versions of it.
 const RENAMED: [(&str, &str); 14] = [
     ("yaml", "pyyaml"),
     ("dateutil", "python-dateutil"),
@@ -24,7 +24,7 @@ const RENAMED: [(&str, &str); 14] = [
     ("OpenSSL", "pyopenssl"),
     ("jwt", "pyjwt"),
     ("google", "protobuf"),
-    ("pkg_resources", "setuptools"),
+    ("pkg_resources", "setuptools<82"),
     ("_pytest", "pytest"),
     ("serial", "pyserial"),
 ];
@@ -73,16 +73,23 @@ pub(super) fn third_party(root: &Path, files: &[PathBuf], tests: &[&PathBuf]) ->
     for file in tests.iter().copied().chain(helpers) {
         let text = fs::read(root.join(file)).unwrap_or_default();
         for module in imported_modules(&String::from_utf8_lossy(&text)) {
-            let renamed = RENAMED.iter().find(|(import, _)| *import == module).map(|(_, project)| *project);
-            // No project has a private name; Python's own libraries do.
-            let standard = module.starts_with('_') && renamed.is_none()
-                || STANDARD.split_whitespace().any(|m| m == module);
-            if !standard && !own.contains(&module) {
-                projects.insert(crate::index::normalise(renamed.unwrap_or(&module)));
+            if !own.contains(&module) {
+                projects.extend(project_of(&module));
             }
         }
     }
     projects
+}
+
+/// What to require where a module is imported; nothing for Python's own.
+#[must_use]
+pub fn project_of(module: &str) -> Option<String> {
+    if let Some((_, requirement)) = RENAMED.iter().find(|(import, _)| *import == module) {
+        return Some((*requirement).to_owned());
+    }
+    // No project has a private name; Python's own libraries do.
+    let is_standard = module.starts_with('_') || STANDARD.split_whitespace().any(|m| m == module);
+    (!is_standard).then(|| crate::index::normalise(module))
 }
 
 /// Top-level names of absolute imports outside `try` blocks: a guarded import is optional.

@@ -27,7 +27,7 @@ pub(super) async fn measure(session: &Session, cases: &mut Vec<Case>) -> Result<
     let context = session.context(&runs);
     session.printer.say("images");
     foundation::ready_uv(&context, session.settings.environment.find_program("uv")).await?;
-    foundation::lay(&context).await?;
+    foundation::lay(&context, None).await?;
     let store = session.settings.home.join("store");
     let mut sizes = vec![disk_bytes(&store)?];
     for (i, package) in PACKAGES.iter().enumerate() {
@@ -126,8 +126,9 @@ impl HostCopy {
         let python = venv.join("bin/python");
         let uv = home.join("tools/uv");
         let text = |p: &Path| p.to_string_lossy().into_owned();
-        let make = ["venv", "-q", "--no-project", "--python", &session.settings.install.python, &text(&venv)]
-            .map(str::to_owned);
+        let make =
+            ["venv", "-q", "--no-project", "--python", session.settings.install.usual_python(), &text(&venv)]
+                .map(str::to_owned);
         tool::run(&uv, make, 60 * SECOND).map_err(fail)?;
         let install = [
             "pip",

@@ -208,7 +208,7 @@ impl<'a> Scene<'a> {
         session.printer.say("the repository and the peer");
         let context = session.context(&home.join("runs"));
         foundation::ready_uv(&context, session.settings.environment.find_program("uv")).await?;
-        foundation::lay(&context).await?;
+        foundation::lay(&context, None).await?;
         let build = home.join("runs/build");
         stage::build(session, &[PACKAGE.to_owned()], &build, Open::New).await?;
         let synth = home.join("runs/synth");
@@ -466,7 +466,8 @@ fn install_peer(session: &Session) -> Result<PathBuf, CommandError> {
     let folder = session.settings.home.join("peer");
     let limit = Duration::from_secs(600);
     let place = folder.to_string_lossy().into_owned();
-    tool::run(&session.settings.install.python, ["-m", "venv", &place], limit).map_err(|e| host_error(&e))?;
+    tool::run(session.settings.install.usual_python(), ["-m", "venv", &place], limit)
+        .map_err(|e| host_error(&e))?;
     let python = folder.join("bin/python");
     let index = &session.settings.index_url;
     let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--index-url", index];

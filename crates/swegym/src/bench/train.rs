@@ -267,7 +267,8 @@ impl Peer {
         printer.say("the peer: torch, transformers and trl, some gigabytes");
         let place = folder.join("python").to_string_lossy().into_owned();
         let limit = Duration::from_secs(3600);
-        tool::run(&settings.install.python, ["-m", "venv", &place], limit).map_err(|e| host_error(&e))?;
+        tool::run(settings.install.usual_python(), ["-m", "venv", &place], limit)
+            .map_err(|e| host_error(&e))?;
         let python = folder.join("python/bin/python");
         let install = ["-m", "pip", "install", "--quiet", "--index-url", &settings.index_url];
         let packages = ["torch", "transformers", "trl", "datasets", "numpy"];

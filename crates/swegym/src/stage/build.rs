@@ -58,7 +58,7 @@ pub(crate) async fn build(
     let context = stage.context();
     foundation::ready_uv(&context, settings.environment.find_program("uv")).await?;
     // Prepared once, before builds ask for it side by side.
-    foundation::lay(&context).await?;
+    foundation::lay(&context, None).await?;
     let ran = stage.run(jobs).await?;
     ran.write_lines("images.jsonl", ran.values("built").map(|(_, value)| value.clone()))?;
     ran.close(session)

@@ -1,0 +1,270 @@
+//! One set of requirements, tried: what it installs, and what the tests say then.
+
+use std::collections::BTreeSet;
+
+use swegym_core::{Fault, TestStatus};
+use swegym_grade::LogParser;
+use swegym_grade::evidence::Structured;
+use swegym_grade::junit::Case;
+use swegym_sandbox::Image;
+use swegym_tasks::package::Package;
+use swegym_tasks::recipe::{self, Recipe, RequirementSet};
+
+use super::install;
+use crate::context::Context;
+use crate::foundation::Foundation;
+use crate::testing::{TestPlan, TestRun, run_tests, start, stop};
+
+/// Runs of the untouched package's tests; only what passes in each can be an expectation.
+const BASELINE_RUNS: u32 = 2;
+/// How often a missing module may be added by its name.
+const REPAIRS: usize = 3;
+const REPAIRED: &str = " + modules that the tests miss";
+
+/// An installed package: the image and how it was made.
+#[derive(Clone)]
+pub(super) struct Installed {
+    pub(super) image: Image,
+    pub(super) version: String,
+    pub(super) plan: TestPlan,
+    pub(super) commit: String,
+    pub(super) set: RequirementSet,
+    pub(super) frozen: Vec<String>,
+    /// Test files that cannot be collected, and are not asked for.
+    pub(super) left_out: Vec<String>,
+}
+
+impl Installed {
+    /// The same without these test files.
+    fn without(&self, files: Vec<String>) -> Self {
+        let mut plan = self.plan.clone();
+        // What is named is collected, ignored or not.
+        plan.arguments.retain(|word| !files.contains(word));
+        plan.arguments.extend(files.iter().map(|file| format!("--ignore={file}")));
+        Self { left_out: files, ..self.clone() }.tested_by(plan)
+    }
+
+    /// The same with a parser that keeps names whole, where a test has one with a
+    /// blank: the reference's first parser of pytest's logs cuts it there, another
+    /// of its parsers does not.
+    fn with_whole_names(self, run: &TestRun) -> Self {
+        let Structured::Cases(cases) = &run.structured else { return self };
+        let has_blanks = cases.iter().any(|case| case.name.contains(char::is_whitespace));
+        if !has_blanks || self.plan.parser != LogParser::Pytest {
+            return self;
+        }
+        let plan = TestPlan { parser: LogParser::PytestV2, ..self.plan.clone() };
+        self.tested_by(plan)
+    }
+
+    fn tested_by(mut self, plan: TestPlan) -> Self {
+        self.image.labels.insert(TestPlan::LABEL.to_owned(), plan.to_label());
+        Self { plan, ..self }
+    }
+}
+
+/// An installed package and the runs of its tests.
+pub(super) struct Trial {
+    pub(super) installed: Installed,
+    pub(super) runs: Vec<TestRun>,
+}
+
+impl Trial {
+    /// Tests that pass in every run.
+    pub(super) fn passing(&self) -> Vec<String> {
+        let mut runs = self.runs.iter().map(|run| run.passed(&self.installed.plan));
+        let first = runs.next().unwrap_or_default();
+        runs.fold(first, |all, run| all.into_iter().filter(|test| run.contains(test)).collect())
+    }
+
+    /// Whether every test file is there, and something passes.
+    pub(super) fn is_whole(&self) -> bool {
+        let collected = |run: &TestRun| run.collection_errors(&self.installed.plan).is_empty();
+        self.installed.left_out.is_empty() && !self.passing().is_empty() && self.runs.iter().all(collected)
+    }
+
+    /// Whether most tests that were run pass.
+    pub(super) fn is_mostly_passing(&self) -> bool {
+        2 * self.passing().len() > self.named().len()
+    }
+
+    /// Test files that cannot be collected, and tests that do not pass every time: what
+    /// nothing is expected of.
+    pub(super) fn left_out(&self) -> Vec<String> {
+        let passing: BTreeSet<String> = self.passing().into_iter().collect();
+        let tests = self.named().into_iter().filter(|test| !passing.contains(test));
+        self.installed.left_out.iter().cloned().chain(tests).collect()
+    }
+
+    /// The tests that some run names and does not skip.
+    fn named(&self) -> BTreeSet<String> {
+        let mut named = BTreeSet::new();
+        for run in &self.runs {
+            let statuses = run.statuses(&self.installed.plan);
+            let ran = statuses.iter().filter(|(_, said)| said.status() != Some(TestStatus::Skipped));
+            named.extend(ran.map(|(test, _)| test.to_owned()));
+        }
+        named
+    }
+}
+
+/// Installs one requirement set and runs the baseline; modules that failing tests
+/// miss are added by name and the whole is tried again. What passed before is kept
+/// where that does not help.
+pub(super) async fn install_and_test(
+    context: &Context,
+    foundation: &Foundation,
+    image: &Image,
+    package: &Package,
+    recipe: &Recipe,
+    set: &RequirementSet,
+) -> Result<Trial, Fault> {
+    let mut best = try_set(context, foundation, image, package, recipe, set).await?;
+    for _ in 0..REPAIRS {
+        let (installed, run) = &best;
+        let missing = missing_modules(run, &installed.set);
+        let missing = known_projects(context, missing).await;
+        if missing.is_empty() {
+            break;
+        }
+        let mut set = installed.set.clone();
+        set.from = set.from.trim_end_matches(REPAIRED).to_owned() + REPAIRED;
+        set.requirements.extend(missing);
+        match try_set(context, foundation, image, package, recipe, &set).await {
+            Ok(repaired) if passes(&repaired) >= passes(&best) => best = repaired,
+            Err(fault) if fault.boundary.is_infrastructure() => return Err(fault),
+            Ok(_) | Err(_) => break,
+        }
+    }
+    let (installed, first) = leave_out(context, best.0, best.1).await?;
+    // Where nothing passes once, nothing passes always.
+    let count = if first.passed(&installed.plan).is_empty() { 1 } else { BASELINE_RUNS };
+    let mut runs = vec![first];
+    while (runs.len() as u32) < count {
+        runs.push(baseline(context, &installed).await?);
+    }
+    Ok(Trial { installed, runs })
+}
+
+async fn try_set(
+    context: &Context,
+    foundation: &Foundation,
+    image: &Image,
+    package: &Package,
+    recipe: &Recipe,
+    set: &RequirementSet,
+) -> Result<(Installed, TestRun), Fault> {
+    let installed = install(context, foundation, image, package, recipe, set).await?;
+    let run = baseline(context, &installed).await?;
+    Ok((installed.with_whole_names(&run), run))
+}
+
+fn passes((installed, run): &(Installed, TestRun)) -> usize {
+    run.passed(&installed.plan).len()
+}
+
+/// pytest runs nothing where one file cannot be collected. Such files are left
+/// out, if the others then have a test that passes.
+async fn leave_out(
+    context: &Context,
+    installed: Installed,
+    first: TestRun,
+) -> Result<(Installed, TestRun), Fault> {
+    let broken = first.collection_errors(&installed.plan);
+    if broken.is_empty() || installed.plan.runner != recipe::TestRunner::Pytest {
+        return Ok((installed, first));
+    }
+    let rest = installed.without(broken);
+    let run = baseline(context, &rest).await?;
+    let passes = !run.passed(&rest.plan).is_empty();
+    Ok(if passes { (rest, run) } else { (installed, first) })
+}
+
+async fn baseline(context: &Context, installed: &Installed) -> Result<TestRun, Fault> {
+    let sandbox = start(context, &installed.image).await?;
+    let run = run_tests(context, &sandbox, &installed.plan).await?;
+    stop(sandbox).await?;
+    Ok(run)
+}
+
+/// What to require for the modules that failing tests, or a run without results, say
+/// they miss. A passing test may speak of a module that is meant to be missing.
+fn missing_modules(run: &TestRun, set: &RequirementSet) -> Vec<String> {
+    let is_failure = |case: &&Case| matches!(case.status, TestStatus::Failed | TestStatus::Error);
+    let text = match &run.structured {
+        Structured::Cases(cases) if !cases.is_empty() => {
+            let failures = cases.iter().filter(is_failure);
+            failures.map(|case| format!("{}\n{}\n", case.message, case.text)).collect()
+        }
+        _ => run.log.clone(),
+    };
+    let mut missing: Vec<String> = Vec::new();
+    for part in text.split("No module named ").skip(1) {
+        let is_of_name = |c: &char| c.is_alphanumeric() || *c == '_';
+        let name: String = part.trim_start_matches(['\'', '"']).chars().take_while(is_of_name).collect();
+        let Some(project) = recipe::project_of(&name).filter(|_| !name.is_empty()) else { continue };
+        if !missing.contains(&project) && !set.requirements.contains(&project) {
+            missing.push(project);
+        }
+    }
+    missing
+}
+
+/// Those that the index knows: a module need not be a project's.
+async fn known_projects(context: &Context, requirements: Vec<String>) -> Vec<String> {
+    let index = context.index.clone();
+    let is_known = move |requirement: &String| {
+        let name = requirement.split(['<', '=', '>']).next().unwrap_or(requirement);
+        index.files(name).is_ok_and(|files| !files.is_empty())
+    };
+    let asked = tokio::task::spawn_blocking(move || requirements.into_iter().filter(is_known).collect());
+    asked.await.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use swegym_grade::evidence::RunEnd;
+
+    use super::*;
+
+    fn run(log: &str, structured: Structured) -> TestRun {
+        TestRun {
+            log: log.into(),
+            end: RunEnd::Exited(1),
+            structured,
+            junit: None,
+            sites: Vec::new(),
+            changed: Vec::new(),
+            limit_hit: None,
+            usage: json!(null),
+        }
+    }
+
+    #[test]
+    fn modules_that_failing_tests_miss_become_requirements_once() {
+        let set = RequirementSet {
+            from: String::new(),
+            requirements: vec!["six".into()],
+            extras: vec![],
+            until: None,
+        };
+        let log = "E   ModuleNotFoundError: No module named 'dateutil'\nE  ModuleNotFoundError: No module named 'six'\nNo module named 'dateutil.tz'\nNo module named '_ctypes'\nNo module named \nNo module named 'pkg_resources'\n";
+        let silent = run(log, Structured::Missing(String::new()));
+        assert_eq!(missing_modules(&silent, &set), ["python-dateutil", "setuptools<82"]);
+        let case = |name: &str, status, text: &str| Case {
+            classname: "t".into(),
+            name: name.into(),
+            status,
+            message: String::new(),
+            text: text.into(),
+            suites: Vec::new(),
+            may_have_subtests: false,
+        };
+        let cases = vec![
+            case("a", TestStatus::Passed, "No module named 'nothing'"),
+            case("b", TestStatus::Error, "No module named 'yaml'"),
+        ];
+        assert_eq!(missing_modules(&run(log, Structured::Cases(cases)), &set), ["pyyaml"]);
+    }
+}

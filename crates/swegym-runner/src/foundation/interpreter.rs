@@ -1,0 +1,169 @@
+//! Which Python of the machine images get: the one that the user named, or one that
+//! the project can be used with.
+//!
+//! Version managers put scripts on the `PATH` that refuse where no version is chosen;
+//! the programs behind them work.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pep440_rs::{Version, VersionSpecifiers};
+use swegym_core::{Boundary, Fault};
+use swegym_sandbox::tool;
+
+use crate::context::InstallSettings;
+
+/// The name that is tried first where the user named none.
+const USUAL: &str = "python3";
+/// Minor versions of Python 3 that are looked for by name.
+const MINORS: std::ops::RangeInclusive<u32> = 6..=20;
+
+/// An interpreter on the host.
+#[derive(Debug, Clone)]
+pub(super) struct Interpreter {
+    pub(super) prefix: PathBuf,
+    pub(super) executable: PathBuf,
+    pub(super) version: String,
+}
+
+/// Finds the interpreter that is named, or else one that fits what the project asks.
+///
+/// # Errors
+/// A fault of the task: there is none.
+pub(super) fn find(install: &InstallSettings, requires: Option<&str>) -> Result<Interpreter, Fault> {
+    let Some(named) = &install.python else { return find_fitting(install, requires) };
+    let refusal = match ask(named) {
+        Ok(interpreter) => return Ok(interpreter),
+        Err(fault) => fault,
+    };
+    let wanted = version_named(named);
+    let of_that = managed(install).into_iter().filter(|(version, _)| {
+        wanted.as_ref().is_some_and(|wanted| version.release().starts_with(wanted.release()))
+    });
+    newest_that_works(of_that.collect()).ok_or(refusal)
+}
+
+/// The usual one if it fits; else the newest that does; else the usual one all the same,
+/// for a project may ask for more than it needs.
+fn find_fitting(install: &InstallSettings, requires: Option<&str>) -> Result<Interpreter, Fault> {
+    let asked: Option<VersionSpecifiers> = requires.and_then(|text| text.parse().ok());
+    let fits = |version: &Version| asked.as_ref().is_none_or(|asked| asked.contains(version));
+    let usual = ask(USUAL);
+    if let Ok(usual) = &usual
+        && usual.version.parse().is_ok_and(|version| fits(&version))
+    {
+        return Ok(usual.clone());
+    }
+    let by_name = MINORS.rev().filter_map(|minor| {
+        let found = ask(&format!("{USUAL}.{minor}")).ok()?;
+        Some((found.version.parse().ok()?, found.executable))
+    });
+    let all = managed(install).into_iter().chain(by_name);
+    let fitting = all.filter(|(version, _)| fits(version)).collect();
+    match newest_that_works(fitting) {
+        Some(found) => Ok(found),
+        None => usual,
+    }
+}
+
+fn newest_that_works(mut found: Vec<(Version, PathBuf)>) -> Option<Interpreter> {
+    found.sort();
+    found.into_iter().rev().find_map(|(_, program)| ask(&program.to_string_lossy()).ok())
+}
+
+/// `python3.9`, `3.9`, `python3.9.18`: the numbers.
+fn version_named(name: &str) -> Option<Version> {
+    let name = Path::new(name).file_name()?.to_str()?;
+    name.trim_start_matches(|c: char| c.is_ascii_alphabetic() || c == '-').parse().ok()
+}
+
+/// Interpreters below the folders of version managers, each in a folder whose name
+/// says its version: `3.9.18`, `cpython-3.12.1-linux-x86_64-gnu`.
+fn managed(install: &InstallSettings) -> Vec<(Version, PathBuf)> {
+    let mut found = Vec::new();
+    for folder in install.interpreters.iter().filter_map(|folder| std::fs::read_dir(folder).ok()) {
+        for entry in folder.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let number = name.split('-').find_map(|part| part.parse::<Version>().ok());
+            let program = entry.path().join("bin/python3");
+            if let Some(version) = number.filter(|version| version.is_stable() && program.exists()) {
+                found.push((version, program));
+            }
+        }
+    }
+    found
+}
+
+/// Asks a program what it is.
+fn ask(python: &str) -> Result<Interpreter, Fault> {
+    let question = "import sys, os; print(sys.base_prefix); print(os.path.realpath(sys.executable)); \
+                    print('.'.join(map(str, sys.version_info[:3])))";
+    let answer = tool::run(python, ["-I", "-c", question], Duration::from_secs(30)).map_err(|e| {
+        Fault::new(Boundary::Task, "no_python", format!("cannot use the interpreter `{python}`: {e}"))
+            .with_hint("install Python 3.8 or newer, or name one with --python")
+    })?;
+    let text = String::from_utf8_lossy(&answer);
+    let lines: Vec<&str> = text.lines().collect();
+    match lines.as_slice() {
+        [prefix, executable, version] => Ok(Interpreter {
+            prefix: PathBuf::from(prefix),
+            executable: PathBuf::from(executable),
+            version: (*version).to_owned(),
+        }),
+        _ => Err(Fault::new(Boundary::Task, "no_python", format!("`{python}` is not a Python interpreter"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    /// A folder of a version manager with these versions, all this machine's Python,
+    /// and a script as version managers have them.
+    fn machine(versions: &[&str]) -> (tempfile::TempDir, InstallSettings, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let real = ask(USUAL).unwrap();
+        for version in versions {
+            let bin = folder.path().join("versions").join(version).join("bin");
+            std::fs::create_dir_all(&bin).unwrap();
+            symlink(&real.executable, bin.join("python3")).unwrap();
+        }
+        let script = folder.path().join("python3.97");
+        let text = "#!/bin/sh\necho 'command not found: it exists in these versions' >&2; exit 127\n";
+        std::fs::write(&script, text).unwrap();
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let interpreters = vec![folder.path().join("versions"), folder.path().join("none")];
+        let install = InstallSettings { interpreters, ..InstallSettings::default() };
+        let script = script.to_string_lossy().into_owned();
+        (folder, install, script)
+    }
+
+    #[test]
+    fn what_a_script_refuses_is_found_behind_it() {
+        let (_folder, mut install, script) = machine(&["3.97.2", "3.97.10", "3.9.1"]);
+        install.python = Some(script);
+        assert_eq!(managed(&install).len(), 3);
+        assert!(find(&install, None).is_ok());
+        install.python = Some("3.97".into());
+        assert!(find(&install, None).is_ok());
+        install.python = Some("python3.98".into());
+        let fault = find(&install, None).unwrap_err();
+        assert!(fault.message.contains("`python3.98`"), "{fault:?}");
+    }
+
+    #[test]
+    fn a_project_gets_a_version_that_it_can_be_used_with() {
+        let usual = ask(USUAL).unwrap();
+        let (_folder, install, _) = machine(&["3.97.2"]);
+        let none = InstallSettings::default();
+        // The one that is there fits, or nothing does.
+        for requires in [None, Some(">=3.6"), Some("nonsense"), Some(">=3.99")] {
+            assert_eq!(find(&none, requires).unwrap().executable, usual.executable, "{requires:?}");
+        }
+        // By its folder's name it fits; the program tells its own version.
+        let found = find(&install, Some(">=3.97,<3.98")).unwrap();
+        assert_eq!(found.version, usual.version);
+    }
+}
