@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use crate::base::Base;
 use crate::embedded::{BoxSettings, Host};
 use crate::image::Image;
 use crate::sandbox::{Command, Sandbox as _, SandboxError};
+use crate::store::Store;
 
 /// One checked property of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +82,7 @@ pub async fn examine(host: Result<&Host, &SandboxError>) -> Vec<Finding> {
                         .into()
                 }),
             });
+            findings.push(file_system(host.store()));
             findings.push(real_box(host).await);
         }
         Err(error) => {
@@ -103,7 +106,10 @@ fn limits(groups: &str) -> Vec<Finding> {
         found: by.to_owned(),
         hint: hint.map(str::to_owned),
     };
-    let delegate = "control groups hold it exactly: run under `systemd-run --user --scope -p Delegate=yes`";
+    let delegate = match manages_groups() {
+        true => "control groups hold it exactly: run under `systemd-run --user --scope -p Delegate=yes`",
+        false => "control groups would hold it exactly; nobody here gives one to this user",
+    };
     let (memory, memory_hint) = match has("memory") {
         true => (groups.to_owned(), None),
         false => (
@@ -125,6 +131,27 @@ fn limits(groups: &str) -> Vec<Finding> {
         ),
         held("processor time", "a limit for each process", None),
     ]
+}
+
+/// Whether a manager of this user's control groups runs: in a container or a batch
+/// system's job there is none as a rule.
+fn manages_groups() -> bool {
+    let user = crate::sys::effective_ids().0;
+    let systemd = Path::new("/run/systemd/system").exists();
+    systemd && (user == 0 || Path::new(&format!("/run/user/{user}/bus")).exists())
+}
+
+/// What layers need of the file system that the store is on.
+fn file_system(store: &Store) -> Finding {
+    let finding =
+        |good, found: String, hint: Option<String>| Finding { what: "file system", good, found, hint };
+    match store.try_layer() {
+        Ok(()) => finding(true, "links, attributes and deletions of layers".into(), None),
+        Err(error) => {
+            let why = std::error::Error::source(&error).map(|s| format!(": {s}")).unwrap_or_default();
+            finding(false, format!("{error}{why}"), error.hint())
+        }
+    }
 }
 
 fn kernel() -> Finding {

@@ -15,6 +15,7 @@ mod users;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::sys::{self, Cores};
@@ -23,7 +24,7 @@ use cgroup::{Cgroup, CgroupRoot};
 use namespace::Sights;
 use users::{User, Users};
 
-pub(crate) use cgroup::Witnesses;
+pub(crate) use cgroup::{Witnesses, memory_groups};
 
 /// The user that the store's layers belong to when root makes them. Boxes run as
 /// others (`keeper/users.rs`), who own no file of the machine at all, so an
@@ -68,6 +69,8 @@ struct Keeper {
     control: RawFd,
     boxes: HashMap<libc::pid_t, Held>,
     cgroups: Option<CgroupRoot>,
+    /// Where the kernel counts what it killed around boxes without groups of their own.
+    kills: Option<PathBuf>,
     users: Users,
     sights: Sights,
     /// Where this may run, if the kernel says so.
@@ -100,7 +103,9 @@ pub fn run() -> io::Result<()> {
     }
     let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
     let cgroups = CgroupRoot::find();
+    let kills = if cgroups.is_none() { cgroup::own_kills() } else { None };
     let mut keeper = Keeper {
+        kills,
         control: 0,
         boxes: HashMap::new(),
         cgroups,
@@ -257,8 +262,12 @@ impl Keeper {
                 if let Some(cores) = &self.cores {
                     let _ = cores.use_them();
                 }
-                let group = doors.zip(cgroup.map(Cgroup::witnesses));
-                namespace::enter(theirs, layers, group, &self.sights)
+                let around = || self.kills.as_ref().and_then(|path| std::fs::File::open(path).ok());
+                let witnesses = match cgroup {
+                    Some(cgroup) => cgroup.witnesses(),
+                    None => Witnesses { around: around().map(OwnedFd::from), ..Witnesses::default() },
+                };
+                namespace::enter(theirs, layers, doors, witnesses, &self.sights)
             }
             Err(refused) => {
                 self.release(cgroup.take(), user);

@@ -23,6 +23,7 @@ pub mod embedded;
 pub mod image;
 pub mod keeper;
 pub mod limits;
+pub mod memory;
 pub mod output;
 pub mod sandbox;
 pub mod scripted;

@@ -47,6 +47,9 @@ pub enum LimitHit {
     Output,
     /// One process used more processor time than any may.
     CpuTime,
+    /// The kernel killed for memory, and not because of the box's own limit. A command
+    /// that this happens to is an error of the machine, and has no execution.
+    Machine,
 }
 
 impl LimitHit {
@@ -59,11 +62,12 @@ impl LimitHit {
             Self::Processes => "processes",
             Self::Output => "output",
             Self::CpuTime => "cpu_time",
+            Self::Machine => "machine",
         }
     }
 
     pub(crate) fn from_code(code: u8) -> Option<Self> {
-        [Self::Memory, Self::Disk, Self::Processes, Self::Output, Self::CpuTime]
+        [Self::Memory, Self::Disk, Self::Processes, Self::Output, Self::CpuTime, Self::Machine]
             .into_iter()
             .find(|h| h.code() == code)
     }

@@ -236,6 +236,9 @@ pub enum SandboxError {
     /// The box ended before its answer came.
     #[error("the box is gone")]
     Gone,
+    /// Something in the box was killed for memory, and not by the box's own limit.
+    #[error("the machine, or a limit around swegym, killed what ran in the box for want of memory")]
+    KilledOutside,
     /// The keeper process ended.
     #[error("the keeper of the boxes is gone")]
     KeeperGone,
@@ -300,8 +303,9 @@ impl SandboxError {
             Self::TooMuch(_) => (Boundary::Task, "disk_limit"),
             Self::Store(StoreError::Missing { .. }) => (Boundary::Task, "image_missing"),
             // Reading it again will not make it whole.
-            Self::Store(StoreError::Image { .. }) => (Boundary::Task, "image_damaged"),
+            Self::Store(StoreError::Image { .. } | StoreError::Layer(_)) => (Boundary::Task, "image_damaged"),
             Self::Store(_) => (Boundary::Sandbox, "store"),
+            Self::KilledOutside => (Boundary::Sandbox, "killed_outside"),
             _ => (Boundary::Sandbox, "sandbox"),
         };
         let fault = Fault::new(boundary, code, message);
@@ -316,6 +320,10 @@ impl SandboxError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Setup { step, source } => crate::doctor::hint_for(step, source),
+            Self::KilledOutside => Some(
+                "ask for more memory (the container's or the job's), or run less at once with --memory or --cores"
+                    .into(),
+            ),
             Self::KeeperGone => Some("run the command again with --resume; see `swegym doctor`".into()),
             Self::Store(error) => error.hint(),
             Self::TooMuch(_) => Some("give the box more disk, or have it write less".into()),

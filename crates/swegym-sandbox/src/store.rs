@@ -10,7 +10,7 @@
 //!   store/lock                     held by everybody who uses the store, and alone by who sweeps it
 //!   cache/                         what was fetched, and notes that save work; no box sees it
 //!   mnt/                           mount point of every box, in its own mount namespace
-//!   tmp/                           work in progress
+//!   tmp/                           work in progress, a folder for each process (`store/work.rs`)
 //! ```
 //!
 //! A file that two layers share takes its space once. Layers are normalised
@@ -20,6 +20,7 @@
 mod freezer;
 mod layer;
 mod sweep;
+mod work;
 
 use std::fs;
 use std::io;
@@ -35,6 +36,7 @@ use thiserror::Error;
 pub(crate) use freezer::{Freezer, path_of};
 pub use layer::{LayerId, LayerStats};
 pub use sweep::Swept;
+use work::Workplace;
 
 use crate::image::{Image, ImageError};
 
@@ -71,6 +73,19 @@ pub enum StoreError {
         #[source]
         source: ImageError,
     },
+    /// A layer whose list is not what was written.
+    #[error("the list of a layer, `{}`, is damaged", .0.display())]
+    Layer(PathBuf),
+    /// The store is somebody else's: files that we make in it its owner could not touch.
+    #[error("the store at `{}` belongs to user {owner}, and this is user {user}", home.display())]
+    Foreign {
+        /// Its home folder.
+        home: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who this is.
+        user: u32,
+    },
     /// An archive holds what must not be unpacked.
     #[error("the archive `{}` cannot be unpacked", path.display())]
     Archive {
@@ -105,6 +120,21 @@ impl StoreError {
                 "no space left: free some under `{}`, or set SWEGYM_HOME to a larger disk",
                 path.display()
             )),
+            Self::Io { source, .. } if matches!(source.raw_os_error(), Some(libc::ENOTSUP | libc::EOVERFLOW)) => {
+                Some(
+                    "the file system there keeps no extended attributes or cannot name this user (NFS, as a rule): \
+                     set SWEGYM_HOME to a folder on a disk of this machine; runs may stay where they are"
+                        .into(),
+                )
+            }
+            Self::Foreign { owner, .. } => Some(format!(
+                "run it as that user (`setpriv --reuid={owner} …`, `sudo -u`), or set SWEGYM_HOME or --home to a \
+                 folder of your own"
+            )),
+            Self::Layer(path) => Some(format!(
+                "the disk or a copy went wrong: remove `{}`, and build the image again with `swegym build`",
+                path.display()
+            )),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("set SWEGYM_HOME to a folder that this user owns".into())
             }
@@ -125,6 +155,7 @@ impl StoreError {
 pub struct Store {
     home: PathBuf,
     lock: Arc<fs::File>,
+    work: Arc<Workplace>,
 }
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -133,9 +164,10 @@ impl Store {
     /// Opens the store, making its folders.
     ///
     /// # Errors
-    /// When the folders cannot be made.
+    /// [`StoreError::Foreign`]; when the folders cannot be made.
     pub fn open(home: &Path) -> Result<Self, StoreError> {
         let home = std::path::absolute(home).map_err(StoreError::io("find", home))?;
+        check_owner(&home)?;
         for folder in
             ["store/objects", "store/layers", "store/images", "store/runs", "mnt", "tmp", "cache", "tools"]
         {
@@ -148,13 +180,13 @@ impl Store {
             let path = home.join(folder);
             fs::set_permissions(&path, open.clone()).map_err(StoreError::io("open up", &path))?;
         }
-        sweep(&home.join("tmp"));
+        let work = Arc::new(Workplace::make(&home.join("tmp"))?);
         let lock = home.join("store/lock");
         let open = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&lock);
         let file = open.map_err(StoreError::io("open", &lock))?;
         // Whoever sweeps is waited for; where there are no locks, nobody sweeps.
         let _ = file.lock_shared();
-        Ok(Self { home, lock: Arc::new(file) })
+        Ok(Self { home, lock: Arc::new(file), work })
     }
 
     /// The folder everything is under.
@@ -168,7 +200,7 @@ impl Store {
     /// # Errors
     /// When it cannot be made.
     pub fn work_folder(&self) -> Result<WorkFolder, StoreError> {
-        let path = self.home.join("tmp").join(work_name());
+        let path = self.work.new_path();
         fs::create_dir_all(&path).map_err(StoreError::io("make the folder", &path))?;
         Ok(WorkFolder { path })
     }
@@ -240,6 +272,14 @@ impl Store {
         Err(StoreError::Missing { kind: "layer", id: id.0.short(), store: self.home.join("store") })
     }
 
+    /// Whether trees of layers can be made here.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn try_layer(&self) -> Result<(), StoreError> {
+        layer::try_out(self)
+    }
+
     /// How much a layer holds.
     ///
     /// # Errors
@@ -292,29 +332,22 @@ impl Store {
     }
 }
 
-/// A name that tells whose work it is: `<machine>.<process>.<number>`.
-fn work_name() -> String {
-    format!("{}{}.{}", machine(), std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-fn machine() -> String {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    name.trim().replace(['/', '.'], "_") + "."
-}
-
-/// Removes what processes of this machine left that are gone, killed as a
-/// rule. Machines that share the home folder have other names.
-fn sweep(folder: &Path) {
-    let machine = machine();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let process =
-            name.strip_prefix(&machine).and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
-        if process.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
-            // Whoever sweeps at the same time may be faster.
-            let _ = fs::remove_dir_all(entry.path()).or_else(|_| fs::remove_file(entry.path()));
-        }
+/// Files in a store are their maker's, and boxes of two users cannot share them.
+fn check_owner(home: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(metadata) = fs::metadata(home.join("store")) else { return Ok(()) };
+    let (owner, user) = (metadata.uid(), crate::sys::effective_ids().0);
+    // A server may give root's files to another user.
+    let is_given = || {
+        let probe = home.join(format!("store/.owner-{}", std::process::id()));
+        let made = fs::File::create(&probe).and_then(|file| file.metadata());
+        let _ = fs::remove_file(&probe);
+        made.is_ok_and(|made| made.uid() == owner)
+    };
+    if owner == user || is_given() {
+        return Ok(());
     }
+    Err(StoreError::Foreign { home: home.to_owned(), owner, user })
 }
 
 /// A folder that goes when it is dropped.
@@ -354,16 +387,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_dead_processes_left_is_swept_and_nothing_else() {
+    fn a_store_is_its_owners_alone() {
         let home = tempfile::tempdir().unwrap();
-        let store = Store::open(home.path()).unwrap();
-        let own = store.work_folder().unwrap();
-        // Process ids end below 2^22.
-        let dead = home.path().join("tmp").join(format!("{}4194400.1", machine()));
-        let elsewhere = home.path().join("tmp/another-machine.4194400.1");
-        fs::create_dir_all(dead.join("deep")).unwrap();
-        fs::create_dir_all(&elsewhere).unwrap();
-        Store::open(home.path()).unwrap();
-        assert!(own.path().exists() && elsewhere.exists() && !dead.exists());
+        drop(Store::open(home.path()).unwrap());
+        assert!(Store::open(home.path()).is_ok());
+        let user = crate::sys::effective_ids().0;
+        if user != 0 {
+            // Only root can give a folder away.
+            return;
+        }
+        std::os::unix::fs::chown(home.path().join("store"), Some(1234), None).unwrap();
+        let error = Store::open(home.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Foreign { owner: 1234, user: 0, .. }), "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("--home")));
     }
 }

@@ -75,7 +75,7 @@ const CALM: Duration = Duration::from_millis(100);
 const BUFFER: usize = 16 << 10;
 
 /// Serves the host until its socket ends.
-pub(crate) fn run(socket: OwnedFd, upper: OwnedFd, witnesses: Option<Witnesses>, spec: &BoxSpec) {
+pub(crate) fn run(socket: OwnedFd, upper: OwnedFd, witnesses: Witnesses, spec: &BoxSpec) {
     let Ok((socket, watchdog)) = settle(socket, upper, witnesses, spec) else { return };
     let Ok(signals) = sys::signal_fd(&[libc::SIGCHLD]) else { return };
     let mut supervisor = Supervisor {
@@ -100,7 +100,7 @@ pub(crate) fn run(socket: OwnedFd, upper: OwnedFd, witnesses: Option<Witnesses>,
 fn settle(
     socket: OwnedFd,
     upper: OwnedFd,
-    witnesses: Option<Witnesses>,
+    witnesses: Witnesses,
     spec: &BoxSpec,
 ) -> io::Result<(OwnedFd, Watchdog)> {
     let lift = |fd: OwnedFd| -> io::Result<OwnedFd> {
@@ -111,13 +111,7 @@ fn settle(
     };
     let socket = lift(socket)?;
     let upper = lift(upper)?;
-    let witnesses = match witnesses {
-        Some(w) => Some(Witnesses {
-            memory: w.memory.map(lift).transpose()?,
-            processes: w.processes.map(lift).transpose()?,
-        }),
-        None => None,
-    };
+    let witnesses = witnesses.try_map(lift)?;
     // SAFETY: everything this process still uses was lifted to 100 and above;
     // the null device then takes the lowest free numbers, 0 to 2.
     unsafe {

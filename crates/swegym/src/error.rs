@@ -113,7 +113,18 @@ impl From<RunDirError> for CommandError {
 
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
-        Self::of(&error, error.hint(), exit::INFRASTRUCTURE)
+        let exit = store_exit(&error);
+        Self::of(&error, error.hint(), exit)
+    }
+}
+
+/// A store that is somebody else's was named by mistake.
+fn store_exit(error: &StoreError) -> u8 {
+    let is_denied = |source: &std::io::Error| source.kind() == std::io::ErrorKind::PermissionDenied;
+    match error {
+        StoreError::Foreign { .. } => exit::USAGE,
+        StoreError::Io { source, .. } if is_denied(source) => exit::USAGE,
+        _ => exit::INFRASTRUCTURE,
     }
 }
 
@@ -126,7 +137,11 @@ impl From<SnapshotsError> for CommandError {
 
 impl From<SandboxError> for CommandError {
     fn from(error: SandboxError) -> Self {
-        Self::of(&error, error.hint(), exit::INFRASTRUCTURE)
+        let exit = match &error {
+            SandboxError::Store(error) => store_exit(error),
+            _ => exit::INFRASTRUCTURE,
+        };
+        Self::of(&error, error.hint(), exit)
     }
 }
 

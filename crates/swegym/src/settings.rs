@@ -30,6 +30,9 @@ pub(crate) struct Environment {
     pub(crate) dumb_terminal: bool,
     /// Folders in which version managers keep interpreters.
     interpreters: Vec<PathBuf>,
+    /// Bytes that a batch system gave this job, which need not hold it to them by a
+    /// control group.
+    granted_memory: Option<u64>,
 }
 
 impl Environment {
@@ -42,7 +45,12 @@ impl Environment {
             let root = path(variable).or_else(|| Some(path("HOME")?.join(usual)))?;
             Some(root.join(below))
         };
+        let number = |name: &str| text(name)?.parse::<u64>().ok().filter(|number| *number > 0);
+        // Slurm's, in MiB: of the node, or of each of its cores.
+        let per_core = || Some(number("SLURM_MEM_PER_CPU")? * number("SLURM_CPUS_ON_NODE")?);
+        let granted_memory = number("SLURM_MEM_PER_NODE").or_else(per_core).map(|mib| mib << 20);
         Self {
+            granted_memory,
             interpreters: [
                 managed("PYENV_ROOT", ".pyenv", "versions"),
                 managed("ASDF_DATA_DIR", ".asdf", "installs/python"),
@@ -203,7 +211,7 @@ impl Settings {
         let interpreters = environment.interpreters.clone();
         Ok(Self {
             home,
-            run: run_settings(&limits, &file)?,
+            run: run_settings(&limits, &file, environment.granted_memory)?,
             install: InstallSettings { exclude_newer, python, interpreters },
             index_url: named_index.unwrap_or_else(|| "https://pypi.org/simple".to_owned()),
             certificates,
@@ -250,7 +258,8 @@ fn default_home(environment: &Environment) -> Result<PathBuf, CommandError> {
     })
 }
 
-fn run_settings(limits: &LimitArgs, file: &File) -> Result<RunSettings, CommandError> {
+/// `granted` is what a batch system gave this job, if it says so.
+fn run_settings(limits: &LimitArgs, file: &File, granted: Option<u64>) -> Result<RunSettings, CommandError> {
     let LimitArgs { cores, memory, box_memory, box_disk, box_processes, build_disk, test_timeout } =
         limits.clone();
     const MIB: u64 = 1 << 20;
@@ -259,7 +268,8 @@ fn run_settings(limits: &LimitArgs, file: &File) -> Result<RunSettings, CommandE
     };
     let all_cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let cores = pick(cores.map(|c| c as u64), "cores", all_cores)?.max(1) as usize;
-    let memory = pick(memory, "memory", free_memory() / MIB * 4 / 5)?;
+    let free = swegym_sandbox::memory::available().min(granted.unwrap_or(u64::MAX));
+    let memory = pick(memory, "memory", free / MIB * 4 / 5)?;
     let test = Limits {
         memory_bytes: pick(box_memory, "box-memory", 2048)? * MIB,
         disk_bytes: pick(box_disk, "box-disk", 1024)? * MIB,
@@ -276,12 +286,4 @@ fn run_settings(limits: &LimitArgs, file: &File) -> Result<RunSettings, CommandE
         cores,
         memory_bytes: memory * MIB,
     })
-}
-
-/// `MemAvailable`, or a guess where the kernel does not say.
-fn free_memory() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
-    let kilobytes = line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kilobytes.unwrap_or(4 << 20) * 1024
 }

@@ -72,3 +72,89 @@ fn a_full_disk_is_named_and_harms_nothing() {
     let done = text(&through(&gym, &["unshare", "-Urm"], &script));
     assert!(done.contains("hint: no space left") && done.contains("exit: 10"), "{done}");
 }
+
+/// A group of this size in which a script's later commands run.
+const LIMITED: &str = r#"
+v1=$(sed -n 's/^[0-9]*:[^:]*\bmemory\b[^:]*://p' /proc/self/cgroup)
+if [ -n "$v1" ]; then
+    G=$(awk '$3 == "cgroup" && $4 ~ /(^|,)memory(,|$)/ {print $2; exit}' /proc/mounts)$v1/swegym-test-$$
+    mkdir "$G" && echo 300M > "$G/memory.limit_in_bytes"
+else
+    U=$(awk '$3 == "cgroup2" {print $2; exit}' /proc/mounts)$(sed -n 's/^0:://p' /proc/self/cgroup)
+    G=$(dirname "$U")/swegym-test-$$
+    mkdir "$G" && echo 300M > "$G/memory.max" && echo 0 > "$G/memory.swap.max"
+fi
+echo $$ > "$G/cgroup.procs" || exit 99
+trap 'echo $$ > "$(dirname "$G")/cgroup.procs"; sleep 0.3; rmdir "$G"' EXIT
+"#;
+
+/// A package whose tests need 500 MB, a task made of it, and its gold answer.
+fn make_fat_task(gym: &Gym, user: &[&str]) {
+    gym.project(
+        "fat",
+        "def double(x):\n    return 2 * x\n",
+        "import fat\n\n\ndef test_double():\n    block = bytearray(500 << 20)\n    block[::4096] = b'x' * len(block[::4096])\n    assert fat.double(2) == 4\n",
+    );
+    let script = "./swegym build ./fat --out build && ./swegym synth --images build/images.jsonl --candidates 2 --out synth && \
+        ./swegym validate --instances synth/candidates.jsonl --repeats 1 --out tasks";
+    let done = through(gym, user, script);
+    assert!(done.status.success(), "{}", text(&done));
+    let row = common::rows(&gym.read("tasks/instances.jsonl")).remove(0);
+    let gold = serde_json::json!({"instance_id": row["instance_id"], "model_name_or_path": "gold", "model_patch": row["patch"]});
+    gym.write("gold.jsonl", &format!("{gold}\n"));
+}
+
+#[test]
+fn what_a_limit_around_us_kills_is_no_answers_fault() {
+    let gym = Gym::new();
+    if !am_root() {
+        // Nobody else can make a group to be limited by.
+        return;
+    }
+    let open = "cp \"$0\" ./swegym && chmod 777 . && chmod 755 ./swegym";
+    assert!(through(&gym, &["env"], open).status.success());
+    let ordinary =
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", "HOME=/nonexistent"];
+    for (user, words) in [
+        (&["env"][..], ""),
+        (&ordinary[..], "setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/nonexistent"),
+    ] {
+        std::fs::remove_dir_all(gym.path("home")).ok();
+        for folder in ["build", "synth", "tasks", "run"] {
+            std::fs::remove_dir_all(gym.path(folder)).ok();
+        }
+        make_fat_task(&gym, user);
+        let evaluate = format!(
+            "{LIMITED}\n{words} ./swegym evaluate --instances tasks/instances.jsonl --predictions gold.jsonl --out run; echo exit: $?"
+        );
+        let done = text(&through(&gym, &["env"], &evaluate));
+        assert!(done.contains("exit: 10") && done.contains("killed what ran in the box"), "{words}: {done}");
+        assert!(done.contains("ask for more memory"), "{words}: {done}");
+        let report: serde_json::Value = serde_json::from_str(&gym.read("run/report.json")).unwrap();
+        assert_eq!(report["unresolved_instances"], 0, "{words}: {report:#}");
+    }
+}
+
+#[test]
+fn root_leaves_a_users_store_alone() {
+    let gym = Gym::new();
+    if !am_root() {
+        return;
+    }
+    let open = "cp \"$0\" ./swegym && chmod 755 . ./swegym && mkdir -p home && chown 65534:65534 home";
+    assert!(through(&gym, &["env"], open).status.success());
+    let user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", "HOME=/nonexistent"];
+    assert!(text(&through(&gym, &user, "./swegym doctor")).contains("started, ran, gone"));
+    let refused = text(&through(&gym, &["env"], "./swegym doctor; echo exit: $?"));
+    assert!(
+        refused.contains("belongs to user 65534, and this is user 0") && refused.contains("exit: 2"),
+        "{refused}"
+    );
+    assert!(text(&through(&gym, &user, "./swegym doctor")).contains("started, ran, gone"));
+    let other = ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups", "env", "HOME=/nonexistent"];
+    let refused = text(&through(&gym, &other, "./swegym doctor; echo exit: $?"));
+    assert!(
+        refused.contains("belongs to user 65534, and this is user 65533") && refused.contains("exit: 2"),
+        "{refused}"
+    );
+}

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::{Connection, Replies};
 use super::{Lease, PATIENCE};
+use crate::limits::LimitHit;
 use crate::output::Output;
 use crate::sandbox::{End, Execution, Results, SandboxError, Stopped};
 use crate::wire::{Ended, Reply, Request};
@@ -84,6 +85,12 @@ impl Awaited {
                         Ended::TimedOut(1) => End::TimedOut(Stopped::Interrupted),
                         Ended::TimedOut(2) => End::TimedOut(Stopped::Killed),
                         Ended::TimedOut(_) => End::TimedOut(Stopped::Respawned),
+                    };
+                    let limit = match limit {
+                        // Others may have been killed, and not this one.
+                        Some(LimitHit::Machine) if end == End::Exited(0) => None,
+                        Some(LimitHit::Machine) => return Err(SandboxError::KilledOutside),
+                        limit => limit,
                     };
                     return Ok(Execution {
                         end,

@@ -32,11 +32,73 @@ pub(super) struct Cgroup {
 pub(super) struct Doors(Vec<fs::File>);
 
 /// Counters the supervisor reads to tell a limit from a failure.
+#[derive(Default)]
 pub(crate) struct Witnesses {
-    /// Text with a line `oom_kill N`.
+    /// Text with a line `oom_kill N`: what was killed in the box for memory.
     pub(crate) memory: Option<OwnedFd>,
+    /// A number, or text with a line `oom N`: how often the box's own limit was met. Where
+    /// something was killed and this stands still, a limit around the box was.
+    pub(crate) own_limit: Option<OwnedFd>,
+    /// As `memory`, of the group that this process itself is in: the only one where
+    /// boxes have none of their own.
+    pub(crate) around: Option<OwnedFd>,
     /// Text with a line `max N`.
     pub(crate) processes: Option<OwnedFd>,
+}
+
+impl Witnesses {
+    /// The same with each descriptor moved.
+    pub(crate) fn try_map(self, mut to: impl FnMut(OwnedFd) -> io::Result<OwnedFd>) -> io::Result<Self> {
+        let mut each = |fd: Option<OwnedFd>| fd.map(&mut to).transpose();
+        Ok(Self {
+            memory: each(self.memory)?,
+            own_limit: each(self.own_limit)?,
+            around: each(self.around)?,
+            processes: each(self.processes)?,
+        })
+    }
+}
+
+/// Where the kernel counts what it killed for memory in the group that this process is in.
+pub(super) fn own_kills() -> Option<PathBuf> {
+    let groups = memory_groups()?;
+    let file = if groups.version == 2 { "memory.events" } else { "memory.oom_control" };
+    groups.folders.first().map(|folder| folder.join(file)).filter(|file| file.exists())
+}
+
+/// The groups that count this process's memory, its own first.
+pub(crate) struct MemoryGroups {
+    pub(crate) version: u8,
+    pub(crate) folders: Vec<PathBuf>,
+}
+
+/// Looks them up. In a container the path is that of another mount; its root is there.
+pub(crate) fn memory_groups() -> Option<MemoryGroups> {
+    let table = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    let v1 = group_of(&table, "memory").zip(v1_mount(&mounts, "memory")).map(|found| (1, found));
+    let v2 = || {
+        let own = table.lines().find_map(|line| line.strip_prefix("0::"))?;
+        Some((2, (own, mount_point(&mounts, |kind, _| kind == "cgroup2")?)))
+    };
+    let (version, (own, mount)) = v1.or_else(v2)?;
+    let own = mount.join(own.trim_start_matches('/'));
+    let above = own.ancestors().take_while(|folder| folder.starts_with(&mount));
+    let folders: Vec<PathBuf> = above.filter(|folder| folder.is_dir()).map(Path::to_path_buf).collect();
+    Some(MemoryGroups { version, folders })
+}
+
+/// The path of this process's group in a hierarchy of version 1.
+fn group_of<'a>(table: &'a str, controller: &str) -> Option<&'a str> {
+    table.lines().find_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let names = parts.next()?;
+        names.split(',').any(|name| name == controller).then(|| parts.next())?
+    })
+}
+
+fn v1_mount(mounts: &str, controller: &str) -> Option<PathBuf> {
+    mount_point(mounts, |kind, options| kind == "cgroup" && options.split(',').any(|o| o == controller))
 }
 
 impl CgroupRoot {
@@ -81,14 +143,9 @@ impl CgroupRoot {
     fn find_v1(table: &str, mounts: &str, name: &str) -> Option<Self> {
         let mut hierarchies = Vec::new();
         for controller in ["memory", "pids", "cpu"] {
-            let own = table.lines().find_map(|line| {
-                let mut parts = line.splitn(3, ':').skip(1);
-                let names = parts.next()?;
-                names.split(',').any(|n| n == controller).then(|| parts.next())?
-            });
-            let options =
-                |kind: &str, options: &str| kind == "cgroup" && options.split(',').any(|o| o == controller);
-            let (Some(own), Some(mount)) = (own, mount_point(mounts, options)) else { continue };
+            let (Some(own), Some(mount)) = (group_of(table, controller), v1_mount(mounts, controller)) else {
+                continue;
+            };
             let folder = mount.join(own.trim_start_matches('/')).join(name);
             if fs::create_dir(&folder).is_ok() {
                 hierarchies.push((controller, folder));
@@ -205,6 +262,8 @@ impl Cgroup {
         };
         Witnesses {
             memory: open("memory", "memory.oom_control", "memory.events"),
+            own_limit: open("memory", "memory.failcnt", "memory.events"),
+            around: None,
             processes: open("pids", "pids.events", "pids.events"),
         }
     }

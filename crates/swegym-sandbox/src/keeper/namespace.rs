@@ -119,7 +119,8 @@ const KEPT_CAPABILITIES: [u32; 8] = [0, 1, 3, 4, 5, 6, 7, 10];
 pub(super) fn enter(
     channel: OwnedFd,
     layers: Option<OwnedFd>,
-    group: Option<(Doors, Witnesses)>,
+    doors: Option<Doors>,
+    witnesses: Witnesses,
     sights: &Sights,
 ) -> ! {
     let made = sys::make_namespaces(SECOND);
@@ -132,7 +133,6 @@ pub(super) fn enter(
     let guess = BoxSpec::decode(&message[..n]).ok();
     let certain = message[0] == CERTAIN;
     let Ok(home) = fs::File::open(".").map(OwnedFd::from) else { sys::exit_now(1) };
-    let (doors, witnesses) = group.unzip();
     let prepared = prepare(layers, doors, sights);
     let filter = &seccomp::filter(prepared.as_ref().map_or(Memory::Counted, |common| common.memory));
     // Boxes of a run resemble each other: most of this one may stand before it

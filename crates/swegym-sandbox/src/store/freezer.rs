@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use swegym_core::Digest;
 
 use super::layer::{LayerId, finish_file, save_list};
-use super::{Store, StoreError, work_name};
+use super::{Store, StoreError};
 use crate::tree::{self, Found, WalkError};
 
 /// A file up to this length is hashed in memory, and written only where the
@@ -173,7 +173,7 @@ impl<'a> Freezer<'a> {
         }
         file.start.extend_from_slice(bytes);
         if file.start.len() >= SMALL {
-            let mut rest = Partial::new(self.store.home.join("tmp").join(work_name()))?;
+            let mut rest = Partial::new(self.store.work.new_path())?;
             rest.write(&std::mem::take(&mut file.start))?;
             file.rest = Some(rest);
         }
@@ -323,7 +323,7 @@ impl Store {
         if self.object(&digest.hex(), executable).exists() {
             return Ok((digest, 0));
         }
-        let partial = self.home.join("tmp").join(work_name());
+        let partial = self.work.new_path();
         let written = fs::write(&partial, bytes);
         if written.is_err() {
             let _ = fs::remove_file(&partial);

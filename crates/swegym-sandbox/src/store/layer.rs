@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use swegym_core::Digest;
@@ -53,6 +53,9 @@ pub(super) fn lay_out(store: &Store, id: LayerId, place: &Path) -> Result<bool, 
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         read => read.map_err(StoreError::io("read", &path))?,
     };
+    if Digest::of(&list) != id.0 {
+        return Err(StoreError::Layer(path));
+    }
     // Many boxes may start on one layer at once, and one of them is enough.
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,13 +66,26 @@ pub(super) fn lay_out(store: &Store, id: LayerId, place: &Path) -> Result<bool, 
     let root = work.path().join("layer");
     make_folder(&root)?;
     for line in Line::all(&list) {
-        line.lay(store, &root)?;
+        line.ok_or_else(|| StoreError::Layer(path.clone()))?.lay(store, &root)?;
     }
     match fs::rename(&root, place) {
         // Another process was faster, with the same content.
         Err(_) if place.exists() => Ok(true),
         other => other.map(|()| true).map_err(StoreError::io("place the layer", place)),
     }
+}
+
+/// Makes one of each kind of entry, as a layer's tree has them.
+pub(super) fn try_out(store: &Store) -> Result<(), StoreError> {
+    let work = store.work_folder()?;
+    let root = work.path().join("layer");
+    make_folder(&root)?;
+    mark_opaque(&root).map_err(StoreError::io("mark as opaque", &root))?;
+    let (file, link, deletion) = (root.join("file"), root.join("link"), root.join("deletion"));
+    fs::write(&file, b"").map_err(StoreError::io("write", &file))?;
+    finish_file(&file, false).map_err(StoreError::io("finish", &file))?;
+    fs::hard_link(&file, &link).map_err(StoreError::io("link", &link))?;
+    make_whiteout(&deletion).map_err(StoreError::io("note the deletion of", &deletion))
 }
 
 /// One line of a list; see [`Import::note`].
@@ -83,23 +99,36 @@ pub(super) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    pub(super) fn all(list: &'a [u8]) -> impl Iterator<Item = Self> {
+    /// The lines of a list; `None` for one that no list has.
+    pub(super) fn all(list: &'a [u8]) -> impl Iterator<Item = Option<Self>> {
         list.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(Self::read)
     }
 
-    fn read(line: &'a [u8]) -> Self {
+    fn read(line: &'a [u8]) -> Option<Self> {
         let cut = |text: &'a [u8]| {
-            let at = text.iter().position(|byte| *byte == b' ').unwrap_or(text.len());
-            (&text[..at], text.get(at + 1..).unwrap_or_default())
+            let at = text.iter().position(|byte| *byte == b' ')?;
+            Some((&text[..at], &text[at + 1..]))
         };
-        let (kind, rest) = cut(line);
-        let (digest, path) = cut(rest);
-        if !matches!(kind, b"f" | b"x") {
-            return Self { kind, digest, length: 0, path };
+        let (kind, rest) = cut(line)?;
+        let (digest, path) = cut(rest)?;
+        let has_content = match kind {
+            b"f" | b"x" | b"l" => true,
+            b"d" | b"o" | b"w" => false,
+            _ => return None,
+        };
+        let is_digest = digest.len() == 64 && digest.iter().all(u8::is_ascii_hexdigit);
+        if has_content != is_digest || (!has_content && !digest.is_empty()) {
+            return None;
         }
-        let (length, path) = cut(path);
-        let length = std::str::from_utf8(length).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-        Self { kind, digest, length, path }
+        let (length, path) = match kind {
+            b"f" | b"x" => {
+                let (length, path) = cut(path)?;
+                (std::str::from_utf8(length).ok()?.parse().ok()?, path)
+            }
+            _ => (0, path),
+        };
+        let stays = unescape(path).components().all(|part| matches!(part, Component::Normal(_)));
+        (stays && !path.is_empty()).then_some(Self { kind, digest, length, path })
     }
 
     /// The name of the file in the store that holds its content.
@@ -161,9 +190,12 @@ pub(super) fn stats(store: &Store, id: LayerId) -> Result<LayerStats, StoreError
     let path = list_path(store, id);
     let list = fs::read(&path).map_err(StoreError::io("read", &path))?;
     let mut stats = LayerStats::default();
-    for line in Line::all(&list).filter(|line| matches!(line.kind, b"f" | b"x")) {
-        stats.files += 1;
-        stats.bytes += line.length;
+    for line in Line::all(&list) {
+        let line = line.ok_or_else(|| StoreError::Layer(path.clone()))?;
+        if matches!(line.kind, b"f" | b"x") {
+            stats.files += 1;
+            stats.bytes += line.length;
+        }
     }
     Ok(stats)
 }
@@ -249,6 +281,17 @@ mod tests {
         let folder = home.path().join(store.layer_folder(id).unwrap());
         tree(&folder, Path::new(""), &mut after);
         assert_eq!(before, after);
+        // A list that was changed is told, whatever it says now.
+        let list = list_path(&store, id);
+        let text = fs::read(&list).unwrap();
+        for damaged in [&text[..text.len() / 2], &[0; 40], b"f  a\n", b"d  ../../a\n"] {
+            fs::remove_dir_all(&folder).ok();
+            fs::write(&list, damaged).unwrap();
+            let error = store.layer_folder(id).unwrap_err();
+            assert!(matches!(&error, StoreError::Layer(path) if *path == list), "{error}");
+        }
+        fs::write(&list, text).unwrap();
+        let folder = home.path().join(store.layer_folder(id).unwrap());
         // The tree is the same layer again, and a layer without a list is none.
         assert_eq!(store.import_folder(&folder).unwrap(), id);
         assert!(store.layer_folder(LayerId(Digest::of(b"none"))).is_err());

@@ -39,7 +39,9 @@ fn sweep(store: &Store, wanted: &HashSet<LayerId>, removes: bool) -> Result<Swep
         match name.strip_suffix(".list") {
             Some(layer) if kept.contains(layer) => {
                 let list = fs::read(&entry).map_err(StoreError::io("read", &entry))?;
-                objects.extend(Line::all(&list).filter_map(|line| line.object()));
+                for line in Line::all(&list) {
+                    objects.extend(line.ok_or_else(|| StoreError::Layer(entry.clone()))?.object());
+                }
             }
             Some(_) => {
                 swept.layers += 1;

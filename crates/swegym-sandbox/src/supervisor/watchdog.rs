@@ -15,20 +15,44 @@ const EVERY: Duration = Duration::from_millis(100);
 pub(super) struct Watchdog {
     upper: OwnedFd,
     memory: Option<fs::File>,
+    own_limit: Option<fs::File>,
+    around: Option<fs::File>,
     processes: Option<fs::File>,
     limits: Limits,
     next: Instant,
     /// Counters when the last command ended.
-    seen: (u64, u64),
+    seen: Counters,
     hit: Option<LimitHit>,
 }
 
+/// What the kernel has counted.
+#[derive(Clone, Copy, Default)]
+struct Counters {
+    /// Processes of the box that were killed for memory.
+    kills: u64,
+    /// How often the box met its own limit.
+    own_limit: u64,
+    /// Processes that were killed for memory around the box.
+    around: u64,
+    /// Processes that were refused.
+    refusals: u64,
+}
+
 impl Watchdog {
-    pub(super) fn new(upper: OwnedFd, witnesses: Option<Witnesses>, limits: Limits) -> Self {
-        let (memory, processes) = witnesses.map_or((None, None), |w| (w.memory, w.processes));
-        let (memory, processes) = (memory.map(fs::File::from), processes.map(fs::File::from));
-        let mut new =
-            Self { upper, memory, processes, limits, next: Instant::now(), seen: (0, 0), hit: None };
+    pub(super) fn new(upper: OwnedFd, witnesses: Witnesses, limits: Limits) -> Self {
+        let Witnesses { memory, own_limit, around, processes } = witnesses;
+        let file = |fd: Option<OwnedFd>| fd.map(fs::File::from);
+        let mut new = Self {
+            upper,
+            memory: file(memory),
+            own_limit: file(own_limit),
+            around: file(around),
+            processes: file(processes),
+            limits,
+            next: Instant::now(),
+            seen: Counters::default(),
+            hit: None,
+        };
         // A control group may have served another box before.
         new.seen = new.counters();
         new
@@ -79,23 +103,33 @@ impl Watchdog {
     /// What the command that just ended ran into.
     pub(super) fn verdict(&mut self) -> Option<LimitHit> {
         let now = self.counters();
-        let (kills, refusals) = std::mem::replace(&mut self.seen, now);
+        let seen = std::mem::replace(&mut self.seen, now);
         let hit = self.hit.take();
-        hit.or((now.0 > kills).then_some(LimitHit::Memory))
-            .or((now.1 > refusals).then_some(LimitHit::Processes))
+        let is_own = now.own_limit > seen.own_limit;
+        let killed =
+            (now.kills > seen.kills).then_some(if is_own { LimitHit::Memory } else { LimitHit::Machine });
+        hit.or(killed)
+            .or((now.around > seen.around).then_some(LimitHit::Machine))
+            .or((now.refusals > seen.refusals).then_some(LimitHit::Processes))
             .or(self.disk_is_full().then_some(LimitHit::Disk))
     }
 
-    fn counters(&self) -> (u64, u64) {
+    fn counters(&self) -> Counters {
         let read = |file: &Option<fs::File>, key: &str| -> u64 {
             // A few short lines: one read has them all.
             let mut buffer = [0; 512];
             let Some(Ok(n)) = file.as_ref().map(|f| f.read_at(&mut buffer, 0)) else { return 0 };
             let text = String::from_utf8_lossy(&buffer[..n]);
             let value = text.lines().find_map(|l| l.strip_prefix(key)?.trim().parse().ok());
-            value.unwrap_or(0)
+            // Version 1 has a file for the number alone.
+            value.or_else(|| text.trim().parse().ok()).unwrap_or(0)
         };
-        (read(&self.memory, "oom_kill "), read(&self.processes, "max "))
+        Counters {
+            kills: read(&self.memory, "oom_kill "),
+            own_limit: read(&self.own_limit, "oom "),
+            around: read(&self.around, "oom_kill "),
+            refusals: read(&self.processes, "max "),
+        }
     }
 
     fn disk_is_full(&self) -> bool {

@@ -1,7 +1,9 @@
 //! What this machine allows, checked for real.
 
+use std::time::Duration;
+
 use serde_json::json;
-use swegym_sandbox::{Host, Store, doctor};
+use swegym_sandbox::{Host, Store, doctor, tool};
 
 use crate::error::CommandError;
 use crate::exit;
@@ -14,15 +16,7 @@ pub(crate) async fn run(settings: Settings, printer: Printer) -> Result<u8, Comm
     let host = Host::start(store, std::env::current_exe()?, &[KEEPER]).await;
     let mut findings = doctor::examine(host.as_ref()).await;
     for (what, needed) in [("git", true), ("python3", true), ("uv", false), ("docker", false)] {
-        let found = settings.environment.find_program(what);
-        let hint = match (&found, what) {
-            (None, "uv") => Some("swegym fetches its own from the package index".to_owned()),
-            (None, "docker") => Some("not needed".to_owned()),
-            (None, _) => Some(format!("install {what}")),
-            _ => None,
-        };
-        let text = found.as_ref().map_or("not on the PATH".to_owned(), |p| p.display().to_string());
-        findings.push(doctor::Finding { what, good: found.is_some() || !needed, found: text, hint });
+        findings.push(program(&settings, what, needed));
     }
     let mut table = vec![["", "what", "found", "what to do"].map(str::to_owned).to_vec()];
     for finding in &findings {
@@ -36,4 +30,29 @@ pub(crate) async fn run(settings: Settings, printer: Printer) -> Result<u8, Comm
         .collect();
     printer.result(&json!({"home": settings.home, "findings": value}), &table);
     Ok(if findings.iter().all(|f| f.good) { exit::DONE } else { exit::INFRASTRUCTURE })
+}
+
+/// A program of the machine, and whether what it needs answers.
+fn program(settings: &Settings, what: &'static str, needed: bool) -> doctor::Finding {
+    let path = settings.environment.find_program(what);
+    let (found, hint) = match (&path, what) {
+        (None, "uv") => (None, Some("swegym fetches its own from the package index".to_owned())),
+        (None, "docker") => (None, Some("not needed".to_owned())),
+        (None, _) => (None, Some(format!("install {what}"))),
+        (Some(path), "docker") => {
+            let ask = ["version", "--format", "{{.Server.Version}}"];
+            match tool::run(path, ask, Duration::from_secs(5)) {
+                Ok(version) => {
+                    (Some(format!("{}, {}", path.display(), String::from_utf8_lossy(&version).trim())), None)
+                }
+                Err(_) => {
+                    let found = format!("{}, but no daemon answers", path.display());
+                    (Some(found), Some("not needed".to_owned()))
+                }
+            }
+        }
+        (Some(path), _) => (Some(path.display().to_string()), None),
+    };
+    let found = found.unwrap_or_else(|| "not on the PATH".to_owned());
+    doctor::Finding { what, good: path.is_some() || !needed, found, hint }
 }
