@@ -8,6 +8,7 @@
 //!   store/images/<digest>.json     ordered layers and how to start on them
 //!   store/runs/<digest>            the folder of a run whose records name layers
 //!   store/lock                     held by everybody who uses the store, and alone by who sweeps it
+//!   store/turn                     held by who makes a folder in tmp/, or takes away those of the dead
 //!   cache/                         what was fetched, and notes that save work; no box sees it
 //!   mnt/                           mount point of every box, in its own mount namespace
 //!   tmp/                           work in progress, a folder for each process (`store/work.rs`)
@@ -180,7 +181,7 @@ impl Store {
             let path = home.join(folder);
             fs::set_permissions(&path, open.clone()).map_err(StoreError::io("open up", &path))?;
         }
-        let work = Arc::new(Workplace::make(&home.join("tmp"))?);
+        let work = Arc::new(Workplace::make(&home.join("tmp"), &home.join("store/turn"))?);
         let lock = home.join("store/lock");
         let open = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&lock);
         let file = open.map_err(StoreError::io("open", &lock))?;

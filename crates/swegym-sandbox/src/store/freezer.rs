@@ -404,6 +404,9 @@ mod tests {
         freezer.data(&vec![1; 2 << 20]).unwrap();
         assert!(matches!(freezer.data(&vec![1; 2 << 20]), Err(StoreError::TooMuch(_))));
         drop(freezer);
-        assert_eq!(fs::read_dir(home.path().join("tmp")).unwrap().count(), 0);
+        // Beside the lock of this process's folder.
+        let work = store.work_folder().unwrap();
+        assert_eq!(fs::read_dir(work.path().parent().unwrap()).unwrap().count(), 2);
+        assert!(work.path().starts_with(home.path().join("tmp")));
     }
 }

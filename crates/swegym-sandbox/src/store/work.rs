@@ -13,8 +13,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use super::StoreError;
 
-/// Inside a process's folder, held by it; and in the folder of all, held by who
-/// makes one or sweeps, so that no folder is seen before it is held.
+/// Inside a process's folder, held by it.
 const LOCK: &str = "lock";
 
 /// Folders of this process. Where locks are a server's, a process could take its own.
@@ -29,10 +28,10 @@ pub(super) struct Workplace {
 }
 
 impl Workplace {
-    /// Sweeps `all`, and makes a folder in it.
-    pub(super) fn make(all: &Path) -> Result<Self, StoreError> {
-        let turn = all.join(LOCK);
-        let turn = open_lock(&turn).map_err(StoreError::io("open", &turn))?;
+    /// Sweeps `all`, and makes a folder in it. Who does so holds the file `turn`, so that
+    /// no folder is seen before it is held.
+    pub(super) fn make(all: &Path, turn: &Path) -> Result<Self, StoreError> {
+        let turn = open_lock(turn).map_err(StoreError::io("open", turn))?;
         // Where there are no locks, nobody sweeps.
         let has_locks = turn.lock().is_ok();
         if has_locks {
@@ -72,7 +71,7 @@ fn open_lock(path: &Path) -> io::Result<File> {
 fn sweep(all: &Path) {
     for entry in fs::read_dir(all).into_iter().flatten().flatten() {
         let path = entry.path();
-        if entry.file_name() == LOCK || own().contains(&path) {
+        if own().contains(&path) {
             continue;
         }
         let is_held = match File::open(path.join(LOCK)) {
@@ -94,8 +93,9 @@ mod tests {
     #[test]
     fn what_nobody_holds_is_swept_and_nothing_else() {
         let home = tempfile::tempdir().unwrap();
-        let all = home.path();
-        let own = Workplace::make(all).unwrap();
+        let (all, turn) = (&home.path().join("tmp"), &home.path().join("turn"));
+        fs::create_dir(all).unwrap();
+        let own = Workplace::make(all, turn).unwrap();
         fs::write(own.new_path(), "mine").unwrap();
         // Another process's, alive: its lock is held.
         let alive = all.join("7-alive");
@@ -105,14 +105,15 @@ mod tests {
         // Of the same number as a process that lives, and gone all the same.
         let dead = all.join(format!("{}-dead", std::process::id()));
         fs::create_dir_all(dead.join("deep")).unwrap();
-        open_lock(&dead.join(LOCK)).unwrap();
+        drop(open_lock(&dead.join(LOCK)).unwrap());
         fs::write(all.join("loose"), "left").unwrap();
-        let other = Workplace::make(all).unwrap();
+        let other = Workplace::make(all, turn).unwrap();
         assert!(own.folder.join("0").exists() && alive.exists() && other.folder.exists());
         assert!(!dead.exists() && !all.join("loose").exists());
         assert!(matches!(open_lock(&alive.join(LOCK)).unwrap().try_lock(), Err(TryLockError::WouldBlock)));
-        drop(held);
-        drop(Workplace::make(all).unwrap());
+        // A program that another test starts may have the descriptor for a moment.
+        held.unlock().unwrap();
+        drop(Workplace::make(all, turn).unwrap());
         assert!(!alive.exists());
         let folder = own.folder.clone();
         drop(own);
