@@ -287,3 +287,19 @@ fn run_settings(limits: &LimitArgs, file: &File, granted: Option<u64>) -> Result
         memory_bytes: memory * MIB,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_counts_whole_where_this_machine_is() {
+        assert_eq!(time_named("2024-03-20T10:00:00+02:00").unwrap(), "2024-03-20T08:00:00Z");
+        let zone = jiff::tz::TimeZone::system();
+        let next = jiff::civil::date(2024, 3, 21).to_zoned(zone).unwrap();
+        assert_eq!(time_named("2024-03-20").unwrap(), next.timestamp().to_string());
+        for wrong in ["", "yesterday", "2024-03", "2024-13-01", "20240320T"] {
+            assert!(time_named(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::common::index::{Index, Offered};
 use crate::common::{Gym, rows};
 
 /// A package of this folder, copied to where it is built.
@@ -150,4 +151,28 @@ fn a_checkout_of_older_days_is_built_as_of_its_day() {
         (&row["version"], &row["passing_tests"]),
         (&json!("1.0"), &json!(["tests/test_x.py::test_f"]))
     );
+}
+
+/// Whoever asks for exactly that version gets it, and is told.
+#[test]
+fn a_version_that_was_yanked_is_named() {
+    let files = [
+        (
+            "setup.py",
+            "from setuptools import setup\nsetup(name='taken', version='1.0', py_modules=['taken'])\n",
+        ),
+        ("taken.py", "def f():\n    return 1\n"),
+        ("test_taken.py", "import taken\n\n\ndef test_f():\n    assert taken.f() == 1\n"),
+    ];
+    let mut taken = Offered::source("taken", "1.0", &files);
+    taken.fragment += "\" data-yanked=\"it eats files";
+    let index = Index::serve(vec![taken]);
+    let gym = Gym::new();
+    let mut newest = gym.command(&["build", "taken", "--out", "newest"]);
+    let output = newest.env("UV_INDEX", index.url()).output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && words.contains("no source archive that was not yanked"), "{words}");
+    let mut exact = gym.command(&["build", "taken==1.0", "--out", "exact"]);
+    assert!(exact.env("UV_INDEX", index.url()).output().unwrap().status.success());
+    assert_eq!(rows(&gym.read("exact/images.jsonl"))[0]["yanked"], "it eats files");
 }

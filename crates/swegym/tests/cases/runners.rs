@@ -379,3 +379,22 @@ fn a_run_that_ends_early_is_no_result() {
         },
     ]);
 }
+
+/// The rule of that data set since 2026.
+#[test]
+fn an_expected_failure_holds_for_live_as_for_the_others() {
+    let gym = Gym::new();
+    let row = json!({
+        "instance_id": "acme__live-4", "repo": "acme/live", "version": "1.0", "log_parser": "pytest",
+        "test_cmds": ["pytest -rA"], "FAIL_TO_PASS": ["a.py::t"], "PASS_TO_PASS": ["a.py::x"],
+    });
+    gym.write("rows.jsonl", &format!("{row}\n"));
+    gym.write("a.log", "PASSED a.py::t\nXFAIL a.py::x - known\n");
+    for semantics in [json!(null), json!("swe-bench-live")] {
+        let log = json!({"instance_id": "acme__live-4", "log": "a.log", "semantics": semantics});
+        gym.write("logs.jsonl", &format!("{log}\n"));
+        gym.must(&["grade", "--instances", "rows.jsonl", "--logs", "logs.jsonl", "--out", "reports.jsonl"]);
+        let report = &rows(&gym.read("reports.jsonl"))[0];
+        assert_eq!((&report["resolved"], &report["semantics"]), (&json!(true), &json!("swe-bench-live")));
+    }
+}
