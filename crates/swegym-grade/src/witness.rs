@@ -89,9 +89,12 @@ impl Structured {
     }
 }
 
-/// Whether `start` is what is left of a name that was cut at a blank, or, where a
-/// bracket is still open, anywhere.
+/// Whether `start` is what is left of a name that was cut at a blank of its parameters,
+/// or, where a bracket is still open, anywhere.
 fn is_cut(name: &str, start: &str) -> bool {
+    if !start.contains('[') {
+        return false;
+    }
     let is_open = start.matches('[').count() > start.matches(']').count();
     name.strip_prefix(start).is_some_and(|rest| is_open || rest.starts_with(char::is_whitespace))
 }
@@ -233,5 +236,27 @@ mod tests {
         assert_eq!(structured.status_of("tests/test_a.py::test_e[a"), None);
         assert_eq!(structured.status_of("tests/test_a.py::test_f"), Some(Error));
         assert_eq!(structured.status_of("tests/test_a.py::test_nope"), None);
+    }
+
+    proptest::proptest! {
+        /// pytest's own names are found with any folders in front, all moved alike.
+        #[test]
+        fn moved_names_are_found_and_odd_ones_do_no_harm(
+            tests in proptest::collection::btree_set("[a-c]{1,2}/test_[a-c]\\.py::(T::)?t[a-c](\\[[a-z ]{0,3}\\])?", 1..12),
+            odd in "\\PC{0,20}",
+            failed in 0usize..12,
+        ) {
+            let status = |at: usize| if at == failed { TestStatus::Failed } else { TestStatus::Passed };
+            let moved = |id: &str| split_id(id).map(|(class, name)| (format!("root.{class}"), name));
+            let mut cases: Vec<Case> = tests.iter().enumerate()
+                .filter_map(|(at, id)| moved(id).map(|(class, name)| case(&class, &name, status(at)))).collect();
+            cases.push(case(&odd, &odd, TestStatus::Passed));
+            let log: StatusMap = tests.iter().map(|id| (id.clone(), Said::Status(TestStatus::Passed))).collect();
+            let both = Witnesses::new(&log, &cases);
+            for (at, id) in tests.iter().enumerate() {
+                proptest::prop_assert_eq!(both.status_of(id), Some(status(at)), "{}", id);
+            }
+            let _ = both.status_of(&odd);
+        }
     }
 }

@@ -14,6 +14,9 @@ use super::{Structured, Told, agreed, is_cut, split_id, split_words};
 use crate::junit::Case;
 use crate::status_map::StatusMap;
 
+/// Tests by which it is found out what a run's root is.
+const VOTERS: usize = 200;
+
 /// How the words of a place are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Spelling {
@@ -66,7 +69,7 @@ impl<'a> Places<'a> {
         }
         let mut places =
             Self { cases, by_name, moved: None, by_last: places_of(cases), suites: suites_of(cases) };
-        let unknown = log.keys().filter(|id| direct.find(id).is_none());
+        let unknown = log.keys().filter(|id| direct.find(id).is_none()).take(VOTERS);
         places.moved = places.most_common_move(unknown);
         places
     }
@@ -96,7 +99,8 @@ impl<'a> Places<'a> {
     /// Cases of a name, or of names that begin with it where it is cut.
     fn named<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'a Case> + 's {
         let whole = self.by_name.get(name).into_iter().flatten();
-        let cut = self.by_name.iter().filter(move |(other, _)| whole_or_cut(other, name));
+        let others = name.contains('[').then(|| self.by_name.iter()).into_iter().flatten();
+        let cut = others.filter(move |(other, _)| **other != name && is_cut(other, name));
         let cut = cut.flat_map(|(_, places)| places);
         whole.chain(cut).map(|at| &self.cases[*at])
     }
@@ -132,10 +136,6 @@ impl<'a> Places<'a> {
         let fits = |suite: &&Suite| wanted.len() >= suite.own && suite.words.ends_with(&wanted);
         candidates.iter().filter(fits).map(|suite| suite.told).reduce(Told::worse)
     }
-}
-
-fn whole_or_cut(other: &str, name: &str) -> bool {
-    other != name && is_cut(other, name)
 }
 
 /// pytest's id taken apart: the module's path and the classes, and the name.

@@ -23,7 +23,8 @@ pub(super) struct Session {
     collected: Option<u64>,
     /// Results by the last line.
     counted: Option<u64>,
-    /// Whether the runner stopped after a failure, as it was told.
+    /// Whether the runner says that it stopped: after a failure, as it was told, or
+    /// because of files that cannot be collected.
     is_stopped: bool,
     /// Lines that say that a part of a test failed.
     parts: Vec<String>,
@@ -50,7 +51,8 @@ impl Session {
             "collected ",
             "====",
             " items]",
-            "stopping after"
+            "stopping after",
+            "during collection"
         ]
     }
 
@@ -67,7 +69,9 @@ impl Session {
             Some(b'0'..=b'9') if line.ends_with(" items]") => {
                 self.collected = self.collected.or(shared(line))
             }
-            Some(b'!') => self.is_stopped |= line.contains("stopping after"),
+            Some(b'!') => {
+                self.is_stopped |= line.contains("stopping after") || line.contains("during collection");
+            }
             Some(b'X') if line.starts_with("XPASS ") => say_unexpected_pass(line, map),
             _ if line.contains("SUBFAIL") => self.parts.push(line.to_owned()),
             _ => {}
@@ -199,6 +203,8 @@ mod tests {
         let few = "==== 3 passed, 2 warnings in 0.01s ====\n";
         assert_eq!(lacking(&format!("{start}{few}")), Some((10, 3)));
         assert_eq!(lacking(&format!("{start}!!!!! stopping after 1 failures !!!!!\n{few}")), None);
+        let broken = "!!!! Interrupted: 1 error during collection !!!!\n===== 1 error in 0.10s =====\n";
+        assert_eq!(lacking(&format!("{start}{broken}")), None);
         // Of two sessions nobody knows which numbers belong together.
         assert_eq!(lacking(&format!("{start}{end}{start}{few}")), None);
         assert_eq!(lacking("4 workers [12 items]\n..\n"), Some((12, 0)));
