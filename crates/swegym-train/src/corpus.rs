@@ -78,7 +78,7 @@ pub fn documents(files: &[PathBuf]) -> Result<Vec<Document>, CorpusError> {
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let failed = |problem: String| CorpusError::Line { path: path.clone(), line: index + 1, problem };
             let row: Value =
-                serde_json::from_str(line).map_err(|e| failed(format!("not valid JSON: {e}")))?;
+                swegym_core::json::from_str(line).map_err(|e| failed(format!("not valid JSON: {e}")))?;
             documents.push(match row["text"].as_str() {
                 Some(text) => Document::Text(text.to_owned()),
                 None if row["messages"].is_array() => {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::row::Row;
-use super::{FormatError, instances};
+use super::FormatError;
 use crate::conduct::patch::Mark;
 use crate::report::Sides;
 use crate::{Boundary, Fault, InstanceId, Names, Report, Resolution, TestsStatus};
@@ -210,7 +210,7 @@ pub fn write_row(report: &Report) -> String {
 /// # Errors
 /// The first thing that is wrong, with its line.
 pub fn read(file: &str, text: &str) -> Result<Vec<Report>, FormatError> {
-    instances::rows(file, text)?.into_iter().map(|(_, mut row)| read_row(&mut row)).collect()
+    Row::all(file, text)?.into_iter().map(|(_, mut row)| read_row(&mut row)).collect()
 }
 
 fn read_row(row: &mut Row<'_>) -> Result<Report, FormatError> {

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::rows::{RowText, Rows};
 use super::{FormatError, Problem};
 
 /// A row being read: fields are taken out one by one; what is left is unknown.
@@ -37,12 +38,24 @@ pub fn is_blank(value: &Value) -> bool {
 }
 
 impl<'a> Row<'a> {
-    pub(crate) fn parse(file: &'a str, line: usize, text: &str) -> Result<Self, FormatError> {
-        match serde_json::from_str(text) {
+    pub(crate) fn parse(file: &'a str, line: usize, json: &[u8]) -> Result<Self, FormatError> {
+        match crate::json::row(json) {
             Ok(Value::Object(fields)) => Ok(Self { file, line, fields }),
             Ok(other) => Err(FormatError::new(file, line, Problem::NotAnObject(kind(&other)))),
             Err(error) => Err(FormatError::new(file, line, Problem::Json(error.to_string()))),
         }
+    }
+
+    /// Every row of a text.
+    ///
+    /// # Errors
+    /// The first that is no JSON object.
+    pub(crate) fn all(file: &'a str, text: &str) -> Result<Vec<(usize, Self)>, FormatError> {
+        let parse = |row: std::io::Result<RowText>| {
+            let row = row.map_err(|e| FormatError::new(file, None, Problem::Unreadable(e.to_string())))?;
+            Ok((row.line, Self::parse(file, row.line, &row.json)?))
+        };
+        Rows::new(text.as_bytes()).map(parse).collect()
     }
 
     pub(crate) fn from_map(file: &'a str, line: usize, fields: Map<String, Value>) -> Self {
@@ -106,7 +119,6 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// A word that this version does not know.
     /// Whatever stands there by name; nothing where it is absent.
     pub(crate) fn map(&mut self, field: &'static str) -> Map<String, Value> {
         match self.take(field) {
@@ -115,6 +127,7 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// A word that this version does not know.
     pub(crate) fn unknown(&self, field: &str, found: &str) -> FormatError {
         let (field, found) = (field.to_owned(), format!("`{found}`"));
         self.error(Problem::Type { field, expected: "a known word", found })
@@ -140,6 +153,11 @@ impl<'a> Row<'a> {
                 other => Err(self.wrong(field, "a list of strings", &other)),
             })
             .collect()
+    }
+
+    /// All fields, where several together say something.
+    pub(crate) fn take_all(&mut self) -> Map<String, Value> {
+        std::mem::take(&mut self.fields)
     }
 
     /// The fields nobody took.

@@ -55,14 +55,14 @@ pub(super) struct ColumnRows {
     file: Arc<str>,
     batches: Batches,
     /// What is left of the batch at hand, row by row as JSON.
-    rows: json::Lines<Cursor<Vec<u8>>>,
+    rows: json::TextRows<Cursor<Vec<u8>>>,
     row: usize,
     over: bool,
 }
 
 impl ColumnRows {
     fn new(file: Arc<str>, batches: Batches) -> Self {
-        let rows = json::Lines::new(file.clone(), Cursor::new(Vec::new()));
+        let rows = json::TextRows::of_lines(file.clone(), Cursor::new(Vec::new()));
         Self { file, batches, rows, row: 0, over: false }
     }
 
@@ -75,7 +75,7 @@ impl ColumnRows {
         };
         let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(Vec::new());
         let written = writer.write(&batch).and_then(|()| writer.finish());
-        self.rows = json::Lines::new(self.file.clone(), Cursor::new(writer.into_inner()));
+        self.rows = json::TextRows::of_lines(self.file.clone(), Cursor::new(writer.into_inner()));
         Some(written)
     }
 }
