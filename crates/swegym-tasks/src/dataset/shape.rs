@@ -79,6 +79,8 @@ impl Shape {
                 return Self::MultiSwe;
             } else if has("expected_output_json") || (has("repo_name") && has("commit_hash")) {
                 return Self::R2e;
+            } else if !has_tests && find_instance(fields).is_some() {
+                return Self::Nemo;
             }
         }
         if has("install_config") {

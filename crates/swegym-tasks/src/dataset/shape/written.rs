@@ -35,6 +35,8 @@ pub enum Change {
     Narrowed,
     /// The shape wants what the instance does not say; something stands in.
     StandIn,
+    /// It is there, and reads otherwise.
+    Altered,
 }
 
 impl Change {
@@ -45,6 +47,7 @@ impl Change {
             Self::NoPlace => "no_place",
             Self::Narrowed => "narrowed",
             Self::StandIn => "stand_in",
+            Self::Altered => "altered",
         }
     }
 }
