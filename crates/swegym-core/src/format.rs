@@ -14,6 +14,7 @@ pub mod reports;
 mod row;
 pub mod rows;
 pub mod run;
+pub mod scores;
 mod sealed;
 pub mod text;
 

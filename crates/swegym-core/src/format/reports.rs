@@ -318,10 +318,10 @@ pub fn write_run_report<'a>(all: &[InstanceId], reports: impl IntoIterator<Item 
     let reports = reports.into_iter().map(|r| (r.instance_id.as_str(), r));
     let mut sorted: Vec<(&str, &Report)> = reports.collect();
     sorted.sort_by_key(|(id, _)| *id);
+    // Of several answers to one instance the first counts, and in one list.
+    sorted.dedup_by_key(|(id, _)| *id);
     let ids = |holds: &dyn Fn(&Report) -> bool| {
-        let mut found: Vec<&str> = sorted.iter().filter(|(_, r)| holds(r)).map(|(id, _)| *id).collect();
-        found.dedup();
-        found
+        sorted.iter().filter(|(_, r)| holds(r)).map(|(id, _)| *id).collect::<Vec<_>>()
     };
     let submitted = ids(&|_| true);
     let empty = ids(&|r| !r.patch_exists);

@@ -38,8 +38,18 @@ pub fn is_blank(value: &Value) -> bool {
 }
 
 impl<'a> Row<'a> {
+    /// A row, of which a number that is none costs its own field.
     pub(crate) fn parse(file: &'a str, line: usize, json: &[u8]) -> Result<Self, FormatError> {
-        match crate::json::row(json) {
+        Self::of(file, line, crate::json::row(json))
+    }
+
+    /// A row, whose numbers must be some.
+    pub(crate) fn strict(file: &'a str, line: usize, json: &[u8]) -> Result<Self, FormatError> {
+        Self::of(file, line, crate::json::from_slice(json))
+    }
+
+    fn of(file: &'a str, line: usize, read: serde_json::Result<Value>) -> Result<Self, FormatError> {
+        match read {
             Ok(Value::Object(fields)) => Ok(Self { file, line, fields }),
             Ok(other) => Err(FormatError::new(file, line, Problem::NotAnObject(kind(&other)))),
             Err(error) => Err(FormatError::new(file, line, Problem::Json(error.to_string()))),
@@ -64,6 +74,15 @@ impl<'a> Row<'a> {
 
     pub(crate) fn error(&self, problem: impl Into<Problem>) -> FormatError {
         FormatError::new(self.file, self.line, problem)
+    }
+
+    pub(crate) fn has(&self, field: &str) -> bool {
+        self.fields.contains_key(field)
+    }
+
+    /// The names of the fields that nobody took yet.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.keys().map(String::as_str)
     }
 
     pub(crate) fn take(&mut self, field: &'static str) -> Option<Value> {
@@ -166,14 +185,17 @@ impl<'a> Row<'a> {
     }
 }
 
-/// The known name nearest to `field`, if it is near (at most two edits).
+/// The known name nearest to `field`, if it is near: at most two edits, or a
+/// known name and more (`attempt_id`).
 pub(crate) fn closest(field: &str, known: &[&'static str]) -> Option<&'static str> {
+    let longer = |known: &&&'static str| field.strip_prefix(**known).is_some_and(|rest| rest.starts_with('_'));
     known
         .iter()
         .map(|k| (edits(&field.to_lowercase(), &k.to_lowercase()), *k))
         .filter(|(d, _)| *d <= 2)
         .min()
         .map(|(_, k)| k)
+        .or_else(|| known.iter().find(longer).copied())
 }
 
 fn edits(a: &str, b: &str) -> usize {

@@ -69,8 +69,7 @@ pub(crate) struct Server {
 
 /// Serves until it is ended.
 pub(crate) async fn model(printer: Printer, args: &DevModelArgs) -> Result<u8, CommandError> {
-    let text =
-        std::fs::read_to_string(&args.script).map_err(|e| CommandError::file("read", &args.script, &e))?;
+    let text = crate::text::read(&args.script)?;
     let script = Script::read(&text).map_err(|why| {
         CommandError::usage(format!("`{}` is no script: {why}", args.script.display()), "see --help")
     })?;
