@@ -150,7 +150,8 @@ impl FormatError {
             }
             Problem::Misspelt { field, meant } => format!("rename `{field}` to `{meant}`"),
             Problem::NoAnswer { .. } => {
-                "name it `model_patch`; null says that there is no answer. docs/answers.md has all forms".into()
+                "name it `model_patch`; null says that there is no answer. docs/answers.md has all forms"
+                    .into()
             }
             Problem::TwoPatches { .. } => "keep the one that is the answer, as `model_patch`".into(),
             Problem::GoldForAnswer => {

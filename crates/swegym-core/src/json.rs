@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn a_number_that_is_none_costs_its_field() {
-        let text = r#"{"a": NaN, "b": [Infinity, -Infinity, 1e999, -1.5e3, 7], "c": "NaN, -Infinity", "NaN": 0}"#;
+        let text =
+            r#"{"a": NaN, "b": [Infinity, -Infinity, 1e999, -1.5e3, 7], "c": "NaN, -Infinity", "NaN": 0}"#;
         let read: Value = row(text.as_bytes()).unwrap();
         let right = json!({"a": null, "b": [null, null, null, -1.5e3, 7], "c": "NaN, -Infinity", "NaN": 0});
         assert_eq!(read, right);

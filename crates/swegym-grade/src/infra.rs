@@ -110,7 +110,10 @@ mod tests {
         let said = |text: &str| pytest_summary(&mut Lines::new(&mut text.as_bytes()));
         for (text, summary) in [
             ("...  [100%]\n3 passed in 0.01s\n", "3 passed"),
-            ("===== 1 failed, 3 passed, 2 warnings in 1.20s (0:00:01) =====", "1 failed, 3 passed, 2 warnings"),
+            (
+                "===== 1 failed, 3 passed, 2 warnings in 1.20s (0:00:01) =====",
+                "1 failed, 3 passed, 2 warnings",
+            ),
             ("= no tests ran in 0.00s =", "no tests ran"),
             ("\x1b[32m\x1b[32m\x1b[1m3 passed\x1b[0m\x1b[32m in 0.02s\x1b[0m\x1b[0m", "3 passed"),
             ("=== 3 passed in 0.12 seconds ===", "3 passed"),

@@ -210,10 +210,8 @@ pub(crate) fn no_results(summary: Option<&str>) -> Fault {
             let message = "the log names no test and nothing says that tests ran";
             Fault::new(Boundary::Agent, "no_test_results", message)
         }
-        Some("no tests ran") => {
-            Fault::new(Boundary::Agent, "no_tests_ran", "pytest found no test to run")
-                .with_hint("look at what it collects: the files and names that it is told, and errors above")
-        }
+        Some("no tests ran") => Fault::new(Boundary::Agent, "no_tests_ran", "pytest found no test to run")
+            .with_hint("look at what it collects: the files and names that it is told, and errors above"),
         Some(summary) => {
             let message = format!("the log names no test, though pytest counted some: {summary}");
             Fault::new(Boundary::Agent, "tests_not_named", message)

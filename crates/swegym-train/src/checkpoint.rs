@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use thiserror::Error;
 
-pub use adapter::{ADAPTER_CONFIG, ADAPTER_MODEL, adopt, check_adapter, parse_adapter, read_adapter, write_adapter};
+pub use adapter::{
+    ADAPTER_CONFIG, ADAPTER_MODEL, adopt, check_adapter, parse_adapter, read_adapter, write_adapter,
+};
 pub use folder::{remove_drafts, replace_folder, write_synced};
 
 use crate::architecture::{Architecture, ArchitectureError};

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::row::{Row, closest};
 use super::{FormatError, Problem, python_list};
 use crate::instance::{Instance, ListEncoding};
+use crate::json::{Leniency, mended};
 use crate::{InstanceId, Names, Patch};
 
 /// Every field of the format, in the order in which rows are written.
@@ -40,9 +41,14 @@ pub enum UnknownFields {
     Keep,
 }
 
-/// Columns that no tests are run, found or judged by. Datasets type them as they
-/// like: a version as a number, a difficulty as counts, hints as a list.
-const ASIDE: [&str; 5] = ["hints_text", "created_at", "version", "environment_setup_commit", "difficulty"];
+/// Columns that no tests are run by. Datasets type them as they like: a version
+/// as a number, a difficulty as counts, hints as a list. What is no text says
+/// nothing of how an instance is judged either.
+const ASIDE: [&str; 6] =
+    ["hints_text", "created_at", "version", "environment_setup_commit", "difficulty", "eval_type"];
+
+/// Besides, those that only running tests takes.
+const ASIDE_IN_GRADING: [&str; 2] = ["image", "eval_script"];
 
 /// Columns beside the format that `validate` writes: paths that decide how an
 /// answer is tested and that the gold patch changes.
@@ -114,7 +120,8 @@ fn read_needed(row: &mut Row<'_>, need: Need) -> Result<Instance, FormatError> {
         Need::Grading => Ok(row.optional_string(field)?.unwrap_or_default()),
     };
     let (mut aside, mut odd) = (Map::new(), Map::new());
-    for field in ASIDE {
+    let in_grading = ASIDE_IN_GRADING.iter().filter(|_| need == Need::Grading);
+    for field in ASIDE.iter().chain(in_grading).copied() {
         match row.take(field) {
             None | Some(Value::Null) => {}
             Some(value) => {
@@ -141,10 +148,11 @@ fn read_needed(row: &mut Row<'_>, need: Need) -> Result<Instance, FormatError> {
         pass_to_pass,
         environment_setup_commit: aside("environment_setup_commit"),
         difficulty: aside("difficulty"),
-        eval_script: row.optional_string("eval_script")?,
+        eval_script: aside("eval_script")
+            .map_or_else(|| row.optional_string("eval_script"), |s| Ok(Some(s)))?,
         log_parser: row.optional_string("log_parser")?,
-        eval_type: row.optional_string("eval_type")?,
-        image: row.optional_string("image")?,
+        eval_type: aside("eval_type"),
+        image: aside("image").map_or_else(|| row.optional_string("image"), |s| Ok(Some(s)))?,
         encoding,
         extra: odd,
     };
@@ -177,6 +185,9 @@ fn test_list(row: &mut Row<'_>, field: &'static str) -> Result<(Names, ListEncod
 
 fn test_text(row: &mut Row<'_>, field: &'static str, text: &str) -> Result<Names, FormatError> {
     if let Ok(names) = Names::from_json(text) {
+        return Ok(names);
+    }
+    if let Some(Ok(names)) = mended(text, Leniency::HalfPairs).map(|text| Names::from_json(&text)) {
         return Ok(names);
     }
     if let Ok(other) = serde_json::from_str(text) {
@@ -300,6 +311,7 @@ mod tests {
             ("created_at", json!(1_736_375_972)),
             ("hints_text", json!(["a", "b"])),
             ("environment_setup_commit", json!(false)),
+            ("eval_type", json!(3)),
         ] {
             let mut row: Value = serde_json::from_str(ROW.lines().next().unwrap()).unwrap();
             row[field] = value.clone();
@@ -313,7 +325,7 @@ mod tests {
             }
         }
         // What tests are run and judged by has one type.
-        for field in ["repo", "test_patch", "eval_script", "log_parser", "eval_type", "image"] {
+        for field in ["repo", "test_patch", "eval_script", "log_parser", "image"] {
             let mut row: Value = serde_json::from_str(ROW.lines().next().unwrap()).unwrap();
             row[field] = json!([1]);
             let error = read("in", &row.to_string(), UnknownFields::Refuse).unwrap_err().to_string();

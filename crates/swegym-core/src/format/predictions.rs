@@ -77,7 +77,11 @@ pub fn read(file: &str, text: &str) -> Result<Vec<Prediction>, FormatError> {
 fn read_row(row: &mut Row<'_>) -> Result<Prediction, FormatError> {
     let fields = Value::Object(row.take_all());
     let instance_id = InstanceId::new(id(row, &fields)?).map_err(|e| row.error(e))?;
-    Ok(Prediction { instance_id, model_name_or_path: model(row, &fields)?, model_patch: patch(row, &fields)? })
+    Ok(Prediction {
+        instance_id,
+        model_name_or_path: model(row, &fields)?,
+        model_patch: patch(row, &fields)?,
+    })
 }
 
 /// The id; Multi-SWE-bench's rows say it in three fields.
@@ -155,7 +159,8 @@ fn misspelt(fields: &Value, missed: &'static str) -> Option<Problem> {
     let of_patches = missed == "model_patch";
     let near = |name: &String| {
         let close = closest(name, &KNOWN)?;
-        let is_meant = close == missed || of_patches && !["instance_id", "model_name_or_path"].contains(&close);
+        let is_meant =
+            close == missed || of_patches && !["instance_id", "model_name_or_path"].contains(&close);
         (is_meant && close != name).then_some(close)
     };
     let (name, close) = fields.as_object()?.keys().find_map(|name| Some((name.clone(), near(name)?)))?;
@@ -232,20 +237,59 @@ mod tests {
     fn anything_else_is_refused_by_line_and_field() {
         let id = "a__b-1";
         for (row, why) in [
-            (json!({"instance_id": id, "modle_patch": "x"}), "unknown field `modle_patch`; did you mean `model_patch`?"),
-            (json!({"instance_id": id, "modelPatch": "x"}), "unknown field `modelPatch`; did you mean `model_patch`?"),
-            (json!({"instance_id": id, "gitpatch": "x"}), "unknown field `gitpatch`; did you mean `git_patch`?"),
-            (json!({"instanceId": id, "model_patch": "x"}), "unknown field `instanceId`; did you mean `instance_id`?"),
-            (json!({"instance_id": id, "model_patch": "x", "model_nam_or_path": "m"}), "unknown field `model_nam_or_path`; did you mean `model_name_or_path`?"),
-            (json!({"instance_id": id, "answer": "x"}), "no field holds the answer's patch; the row has `instance_id`, `answer`"),
+            (
+                json!({"instance_id": id, "modle_patch": "x"}),
+                "unknown field `modle_patch`; did you mean `model_patch`?",
+            ),
+            (
+                json!({"instance_id": id, "modelPatch": "x"}),
+                "unknown field `modelPatch`; did you mean `model_patch`?",
+            ),
+            (
+                json!({"instance_id": id, "gitpatch": "x"}),
+                "unknown field `gitpatch`; did you mean `git_patch`?",
+            ),
+            (
+                json!({"instanceId": id, "model_patch": "x"}),
+                "unknown field `instanceId`; did you mean `instance_id`?",
+            ),
+            (
+                json!({"instance_id": id, "model_patch": "x", "model_nam_or_path": "m"}),
+                "unknown field `model_nam_or_path`; did you mean `model_name_or_path`?",
+            ),
+            (
+                json!({"instance_id": id, "answer": "x"}),
+                "no field holds the answer's patch; the row has `instance_id`, `answer`",
+            ),
             (json!({"id": id, "model_patch": "x"}), "the field `instance_id` is missing"),
-            (json!({"instance_id": 7, "model_patch": "x"}), "the field `instance_id` must be a string, this is a number"),
-            (json!({"instance_id": id, "model_patch": ["x"]}), "the field `model_patch` must be a string, this is a list"),
-            (json!({"instance_id": id, "test_result": {"git_patch": 1}}), "the field `test_result.git_patch` must be a string, this is a number"),
-            (json!({"instance_id": id, "test_result": {}}), "no field holds the answer's patch; the row has `instance_id`, `test_result`"),
-            (json!({"instance_id": id, "git_patch": "x", "patch": "y"}), "`git_patch` and `patch` hold different patches"),
-            (json!({"instance_id": id, "patch": "x", "FAIL_TO_PASS": ["t"]}), "this is a row of a dataset, whose `patch` is the gold patch and no answer"),
-            (json!({"instance_id": id, "model_patch": "x", "model": 1}), "the field `model_name_or_path` must be a string, this is a number"),
+            (
+                json!({"instance_id": 7, "model_patch": "x"}),
+                "the field `instance_id` must be a string, this is a number",
+            ),
+            (
+                json!({"instance_id": id, "model_patch": ["x"]}),
+                "the field `model_patch` must be a string, this is a list",
+            ),
+            (
+                json!({"instance_id": id, "test_result": {"git_patch": 1}}),
+                "the field `test_result.git_patch` must be a string, this is a number",
+            ),
+            (
+                json!({"instance_id": id, "test_result": {}}),
+                "no field holds the answer's patch; the row has `instance_id`, `test_result`",
+            ),
+            (
+                json!({"instance_id": id, "git_patch": "x", "patch": "y"}),
+                "`git_patch` and `patch` hold different patches",
+            ),
+            (
+                json!({"instance_id": id, "patch": "x", "FAIL_TO_PASS": ["t"]}),
+                "this is a row of a dataset, whose `patch` is the gold patch and no answer",
+            ),
+            (
+                json!({"instance_id": id, "model_patch": "x", "model": 1}),
+                "the field `model_name_or_path` must be a string, this is a number",
+            ),
         ] {
             assert_eq!(one(&row), Err(format!("p.jsonl:1: {why}")), "{row}");
         }

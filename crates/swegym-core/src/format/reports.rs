@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::row::Row;
 use super::FormatError;
+use super::row::Row;
 use crate::conduct::patch::Mark;
 use crate::report::Sides;
 use crate::{Boundary, Fault, InstanceId, Names, Report, Resolution, TestsStatus};

@@ -188,7 +188,8 @@ impl<'a> Row<'a> {
 /// The known name nearest to `field`, if it is near: at most two edits, or a
 /// known name and more (`attempt_id`).
 pub(crate) fn closest(field: &str, known: &[&'static str]) -> Option<&'static str> {
-    let longer = |known: &&&'static str| field.strip_prefix(**known).is_some_and(|rest| rest.starts_with('_'));
+    let longer =
+        |known: &&&'static str| field.strip_prefix(**known).is_some_and(|rest| rest.starts_with('_'));
     known
         .iter()
         .map(|k| (edits(&field.to_lowercase(), &k.to_lowercase()), *k))

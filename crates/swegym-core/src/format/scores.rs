@@ -86,18 +86,45 @@ mod tests {
         let scores: Vec<_> = read_all.iter().map(|s| (s.attempt, s.score)).collect();
         assert_eq!(scores, [(0, Some(0.5)), (1, None), (1, Some(1.0))]);
         for (bad, why) in [
-            (r#"{"instance_id":"a","attempt_id":1,"score":0.5}"#, "unknown field `attempt_id`; did you mean `attempt`?"),
-            (r#"{"instance_id":"a","atempt":1,"score":0.5}"#, "unknown field `atempt`; did you mean `attempt`?"),
+            (
+                r#"{"instance_id":"a","attempt_id":1,"score":0.5}"#,
+                "unknown field `attempt_id`; did you mean `attempt`?",
+            ),
+            (
+                r#"{"instance_id":"a","atempt":1,"score":0.5}"#,
+                "unknown field `atempt`; did you mean `attempt`?",
+            ),
             (r#"{"instance_id":"a","k":1,"score":0.5}"#, "the field `attempt` is missing"),
-            (r#"{"instance_id":"a","attempt":1,"scores":0.5}"#, "unknown field `scores`; did you mean `score`?"),
+            (
+                r#"{"instance_id":"a","attempt":1,"scores":0.5}"#,
+                "unknown field `scores`; did you mean `score`?",
+            ),
             (r#"{"instance_id":"a","attempt":1,"p":0.5}"#, "the field `score` is missing"),
             (r#"{"attempt":1,"score":0.5}"#, "the field `instance_id` is missing"),
-            (r#"{"instance_id":"a","attempt":1,"score":"0.5"}"#, "the field `score` must be a number, or null for none, this is a string"),
-            (r#"{"instance_id":"a","attempt":1,"score":true}"#, "the field `score` must be a number, or null for none, this is a boolean"),
-            (r#"{"instance_id":"a","attempt":"1","score":1}"#, "the field `attempt` must be a whole number, this is a string"),
-            (r#"{"instance_id":"a","attempt":null,"score":1}"#, "the field `attempt` must be a whole number, this is null"),
-            (r#"{"instance_id":"a","attempt":-1,"score":1}"#, "the field `attempt` must be a whole number, this is a number"),
-            (r#"{"instance_id":7,"attempt":1,"score":1}"#, "the field `instance_id` must be a string, this is a number"),
+            (
+                r#"{"instance_id":"a","attempt":1,"score":"0.5"}"#,
+                "the field `score` must be a number, or null for none, this is a string",
+            ),
+            (
+                r#"{"instance_id":"a","attempt":1,"score":true}"#,
+                "the field `score` must be a number, or null for none, this is a boolean",
+            ),
+            (
+                r#"{"instance_id":"a","attempt":"1","score":1}"#,
+                "the field `attempt` must be a whole number, this is a string",
+            ),
+            (
+                r#"{"instance_id":"a","attempt":null,"score":1}"#,
+                "the field `attempt` must be a whole number, this is null",
+            ),
+            (
+                r#"{"instance_id":"a","attempt":-1,"score":1}"#,
+                "the field `attempt` must be a whole number, this is a number",
+            ),
+            (
+                r#"{"instance_id":7,"attempt":1,"score":1}"#,
+                "the field `instance_id` must be a string, this is a number",
+            ),
             (good.trim(), "duplicate id `a, attempt 0`, first seen on line 1"),
         ] {
             let error = read("s.jsonl", &format!("{good}{bad}\n")).unwrap_err();

@@ -12,7 +12,9 @@ use super::shape::{Change, Loss};
 /// Every field that the instance said before and that reads otherwise after.
 #[must_use]
 pub fn changes(before: &Instance, after: &Instance) -> Vec<Loss> {
-    let lists = |of: &Instance| [("FAIL_TO_PASS", of.fail_to_pass.clone()), ("PASS_TO_PASS", of.pass_to_pass.clone())];
+    let lists = |of: &Instance| {
+        [("FAIL_TO_PASS", of.fail_to_pass.clone()), ("PASS_TO_PASS", of.pass_to_pass.clone())]
+    };
     let mut losses = Vec::new();
     let mut note = |field: &str, change, why| losses.push(Loss { field: field.to_owned(), change, why });
     for ((field, before), (_, after)) in lists(before).iter().zip(lists(after).iter()) {
@@ -25,7 +27,9 @@ pub fn changes(before: &Instance, after: &Instance) -> Vec<Loss> {
         match now.get(&field) {
             _ if field == "FAIL_TO_PASS" || field == "PASS_TO_PASS" || value.is_null() => {}
             None | Some(Value::Null) if is_blank(&value) && value.is_string() => {}
-            None | Some(Value::Null) => note(&field, Change::NoPlace, "it is not there when the dataset is read again"),
+            None | Some(Value::Null) => {
+                note(&field, Change::NoPlace, "it is not there when the dataset is read again")
+            }
             Some(now) => {
                 if let Some(why) = values_differ(&value, now) {
                     note(&field, Change::Altered, why);
@@ -67,9 +71,13 @@ fn values_differ(before: &Value, after: &Value) -> Option<&'static str> {
             Some("blanks or newlines at its end are not the same")
         }
         (Value::Number(_) | Value::Bool(_), Value::String(_)) => Some("a number or a truth becomes text"),
-        (Value::Array(_) | Value::Object(_), Value::String(_)) => Some("a list or an object becomes JSON text"),
+        (Value::Array(_) | Value::Object(_), Value::String(_)) => {
+            Some("a list or an object becomes JSON text")
+        }
         (Value::Number(_), Value::Number(_)) => Some("the number is written otherwise, or loses digits"),
-        (Value::Array(_), Value::Array(new)) if new.is_empty() => Some("the list is empty when it is read again"),
+        (Value::Array(_), Value::Array(new)) if new.is_empty() => {
+            Some("the list is empty when it is read again")
+        }
         (Value::Object(_) | Value::Array(_), Value::Object(_) | Value::Array(_)) => {
             let why = if without_nulls(before) == without_nulls(after) {
                 "fields that other rows have are there, too, as null"

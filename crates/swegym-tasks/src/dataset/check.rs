@@ -464,14 +464,36 @@ mod tests {
     #[test]
     fn names_that_no_test_has_are_known() {
         for name in [
-            "", " ", "[100%]", "[  7%]", "PASSED", " FAILED", "XPASS", "a.py::t ", " a.py::t", "::t", "a.py::",
-            "a.py::A::", "a.py::t\n", "...", "-", "=====",
+            "",
+            " ",
+            "[100%]",
+            "[  7%]",
+            "PASSED",
+            " FAILED",
+            "XPASS",
+            "a.py::t ",
+            " a.py::t",
+            "::t",
+            "a.py::",
+            "a.py::A::",
+            "a.py::t\n",
+            "...",
+            "-",
+            "=====",
         ] {
             assert!(is_no_name(name), "{name:?}");
         }
         for name in [
-            "a.py::t", "a.py::A::t[x y ]", "a.py::t[100%]", "test_x (a.B)", "should pass › [100%] ok", "PASSED it",
-            "renders ", "猫", "pkg::tests::it", "a.py::t[::]",
+            "a.py::t",
+            "a.py::A::t[x y ]",
+            "a.py::t[100%]",
+            "test_x (a.B)",
+            "should pass › [100%] ok",
+            "PASSED it",
+            "renders ",
+            "猫",
+            "pkg::tests::it",
+            "a.py::t[::]",
         ] {
             assert!(!is_no_name(name), "{name:?}");
         }

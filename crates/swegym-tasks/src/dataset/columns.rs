@@ -75,7 +75,8 @@ impl ColumnRows {
             Ok(batch) => batch,
             Err(error) => return Some(Err(error)),
         };
-        let rows = WriterBuilder::new().with_explicit_nulls(true).with_encoder_factory(Arc::new(words::InWords));
+        let rows =
+            WriterBuilder::new().with_explicit_nulls(true).with_encoder_factory(Arc::new(words::InWords));
         let mut writer = rows.build::<_, LineDelimited>(Vec::new());
         let written = writer.write(&batch).and_then(|()| writer.finish());
         self.rows = json::TextRows::of_lines(self.file.clone(), Cursor::new(writer.into_inner()));

@@ -134,7 +134,9 @@ impl WriteError {
         match self {
             Self::File { .. } => "check the path, the permissions and the space that is left",
             Self::Occupied { .. } => "name another folder, or remove this one",
-            Self::Repeated { .. } => "keep one of the rows, or write a format of rows, which has place for both",
+            Self::Repeated { .. } => {
+                "keep one of the rows, or write a format of rows, which has place for both"
+            }
             Self::Columns { .. } => "write JSON Lines, which holds every row, and mend the row there",
         }
     }

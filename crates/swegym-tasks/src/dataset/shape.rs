@@ -85,7 +85,8 @@ impl Shape {
         }
         if has("install_config") {
             Self::SweRebench
-        } else if has("image_name") && has("patch") && !has("bug_patch") && !fields.contains_key("test_patch") {
+        } else if has("image_name") && has("patch") && !has("bug_patch") && !fields.contains_key("test_patch")
+        {
             Self::SweSmith
         } else {
             Self::SweBench

@@ -127,10 +127,7 @@ fn read_shape(path: &Path, config: &Value) -> Result<AdapterShape, CheckpointErr
         _ => return Err(other(path, "the field `target_modules` is missing or a pattern".to_owned())),
     };
     if let Some(odd) = targets.iter().find(|name| !TARGETS.contains(&name.as_str())) {
-        return Err(other(
-            path,
-            format!("target_modules names `{odd}`; {} are known", TARGETS.join(", ")),
-        ));
+        return Err(other(path, format!("target_modules names `{odd}`; {} are known", TARGETS.join(", "))));
     }
     Ok(AdapterShape { rank: rank as usize, alpha: alpha as f32, by_root: on("use_rslora"), targets })
 }

@@ -40,7 +40,10 @@ fn adapted(folder: &Path) -> Result<(Decoder, Tokenizer), CommandError> {
     let base = Path::new(base);
     if !base.join("config.json").is_file() {
         let message = format!("the model that `{}` adapts is not at `{}`", folder.display(), base.display());
-        return Err(CommandError::usage(message, "put the model there, or mend base_model_name_or_path; or merge the adapter first, and name the merged folder"));
+        return Err(CommandError::usage(
+            message,
+            "put the model there, or mend base_model_name_or_path; or merge the adapter first, and name the merged folder",
+        ));
     }
     let decoder = checkpoint::adopt(checkpoint::read(base, Held::Whole)?.decoder, folder)?;
     let own = folder.join("tokenizer.json").is_file();

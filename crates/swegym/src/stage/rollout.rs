@@ -27,8 +27,8 @@ use super::{Done, Ran, Stage};
 use crate::args::{ModelArgs, RolloutArgs};
 use crate::error::CommandError;
 use crate::session::Session;
-use crate::text;
 use crate::settings::Environment;
+use crate::text;
 
 /// Commands at once for each core: most wait for disk or sleep part of their time.
 const TURNS_PER_CORE: usize = 2;

@@ -10,7 +10,8 @@ fn found(text: &str) -> Vec<(usize, String)> {
     // However the text comes in pieces.
     let whole: Vec<_> = Rows::new(text.as_bytes()).map(read).collect();
     for size in [1, 2, 7] {
-        let pieces: Vec<_> = Rows::new(io::BufReader::with_capacity(size, text.as_bytes())).map(read).collect();
+        let pieces: Vec<_> =
+            Rows::new(io::BufReader::with_capacity(size, text.as_bytes())).map(read).collect();
         if size >= MARK.len() || !text.starts_with(MARK) {
             assert_eq!(pieces, whole, "{text}");
         }
@@ -25,7 +26,14 @@ fn lines(rows: &[(usize, String)]) -> Vec<(usize, &str)> {
 #[test]
 fn lines_are_rows_and_bad_ones_cost_only_themselves() {
     let text = "\u{feff}{\"a\":1}\r\n\n{\"a\":NaN}\n[2]\n{\"a\":3\n{\"a\":\"}{\"}\n{\"a\"";
-    let right = [(1, "{\"a\":1}"), (3, "{\"a\":NaN}"), (4, "[2]"), (5, "{\"a\":3"), (6, "{\"a\":\"}{\"}"), (7, "{\"a\"")];
+    let right = [
+        (1, "{\"a\":1}"),
+        (3, "{\"a\":NaN}"),
+        (4, "[2]"),
+        (5, "{\"a\":3"),
+        (6, "{\"a\":\"}{\"}"),
+        (7, "{\"a\""),
+    ];
     assert_eq!(lines(&found(text)), right);
     // The first line, too, and one that ends where an object may follow.
     for cut in ["{\"a\": 1", "{\"a\": [", "{\"a\": \"x", "{\"a\": 1,", "what"] {
@@ -43,13 +51,20 @@ fn lists_are_split_outside_of_strings() {
     assert_eq!(found("[ ]").len(), 0);
     assert_eq!(lines(&found("[{\"a\": 1},{\"a\"")), [(1, "{\"a\": 1}"), (1, "{\"a\"")]);
     // Lists one after the other, and what stands behind one.
-    assert_eq!(lines(&found("[{\"a\":1}]\n[]\n[{\"a\":2}]\n{\"a\":3}")), [(1, "{\"a\":1}"), (3, "{\"a\":2}"), (4, "{\"a\":3}")]);
+    assert_eq!(
+        lines(&found("[{\"a\":1}]\n[]\n[{\"a\":2}]\n{\"a\":3}")),
+        [(1, "{\"a\":1}"), (3, "{\"a\":2}"), (4, "{\"a\":3}")]
+    );
 }
 
 #[test]
 fn objects_stand_one_after_the_other() {
     for indent in ["", "  ", "\t"] {
-        let object = |n: usize| format!("{{\n{indent}\"instance_id\": {n},\n{indent}\"b\": [\n{indent}{{\n{indent}\"c\": \"}}{{\"\n{indent}}}\n{indent}]\n}}");
+        let object = |n: usize| {
+            format!(
+                "{{\n{indent}\"instance_id\": {n},\n{indent}\"b\": [\n{indent}{{\n{indent}\"c\": \"}}{{\"\n{indent}}}\n{indent}]\n}}"
+            )
+        };
         let text = format!("{}\n{}\n\n{}", object(1), object(2), object(3));
         assert_eq!(found(&text), [(1, object(1)), (9, object(2)), (18, object(3))], "{indent:?}");
         let text = format!("{}{}", object(1), object(2));
@@ -77,10 +92,7 @@ fn objects_stand_one_after_the_other() {
 
 #[test]
 fn an_object_may_hold_the_rows() {
-    for text in [
-        "{\"i-1\": {\"a\": 1}, \"i-2\": {}}",
-        "{\n \"i-1\": {\"a\": 1},\n \"i-2\": {\n }\n}\n",
-    ] {
+    for text in ["{\"i-1\": {\"a\": 1}, \"i-2\": {}}", "{\n \"i-1\": {\"a\": 1},\n \"i-2\": {\n }\n}\n"] {
         let rows = found(text);
         let fields = |n: usize| serde_json::from_str::<serde_json::Value>(&rows[n].1).unwrap();
         assert_eq!(fields(0), serde_json::json!({"instance_id": "i-1", "a": 1}));

@@ -43,7 +43,8 @@ struct Member {
 /// The rows that an object holds, each with its own line; `None` where it is a row itself.
 pub(super) fn rows(json: &[u8], line: usize) -> Option<Vec<RowText>> {
     let members = members(json, line)?;
-    let name = |member: &Member| serde_json::from_slice::<String>(&json[member.name.clone()]).unwrap_or_default();
+    let name =
+        |member: &Member| serde_json::from_slice::<String>(&json[member.name.clone()]).unwrap_or_default();
     if members.is_empty() || members.iter().any(|member| OF_ROWS.contains(&name(member).as_str())) {
         return None;
     }
@@ -68,7 +69,9 @@ fn rows_of_list(json: &[u8], member: &Member) -> Option<Vec<RowText>> {
     if !list.trim_ascii_start().starts_with(b"{") {
         return None;
     }
-    let read = |row: std::io::Result<RowText>| row.ok().map(|row| RowText { line: row.line + member.line - 1, ..row });
+    let read = |row: std::io::Result<RowText>| {
+        row.ok().map(|row| RowText { line: row.line + member.line - 1, ..row })
+    };
     super::Rows::new(&json[member.value.clone()]).map(read).collect()
 }
 

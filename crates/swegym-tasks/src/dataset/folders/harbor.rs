@@ -98,12 +98,7 @@ fn solution(folder: &Path, files: &[String]) -> Result<Option<String>, Problem> 
 }
 
 /// A patch in a folder: one of these names, or else the first file that is one.
-fn patch_in(
-    folder: &Path,
-    files: &[String],
-    below: &str,
-    names: &[&str],
-) -> Result<Option<String>, Problem> {
+fn patch_in(folder: &Path, files: &[String], below: &str, names: &[&str]) -> Result<Option<String>, Problem> {
     let place = |name: &&String| names.iter().position(|known| name.strip_prefix(below) == Some(*known));
     let mut candidates: Vec<&String> = files
         .iter()
@@ -177,7 +172,8 @@ mod tests {
 
     #[test]
     fn what_the_configuration_does_not_say_is_found_field_by_field() {
-        let solve = format!("#!/bin/bash\ncat > /tmp/p.diff << '__END__'\n{PATCH}__END__\ngit apply /tmp/p.diff\n");
+        let solve =
+            format!("#!/bin/bash\ncat > /tmp/p.diff << '__END__'\n{PATCH}__END__\ngit apply /tmp/p.diff\n");
         for (files, patch, tests) in [
             (vec![("solution/patch.diff", PATCH), ("tests/test.patch", "")], PATCH, ""),
             (vec![("solution/fix.patch", PATCH), ("solution/a.patch", "none")], PATCH, ""),
@@ -201,8 +197,14 @@ mod tests {
                 fs::write(path, text).unwrap();
             }
             let read = instances(folder.path(), Need::Everything).unwrap().next().unwrap().unwrap();
-            assert_eq!((read.instance_id.as_str(), read.repo.as_str(), read.base_commit.as_str()), ("task-1", "o/r", "abc"));
-            assert_eq!((read.problem_statement.as_str(), read.image.as_deref()), ("title\nbody\n", Some("python:3.11")));
+            assert_eq!(
+                (read.instance_id.as_str(), read.repo.as_str(), read.base_commit.as_str()),
+                ("task-1", "o/r", "abc")
+            );
+            assert_eq!(
+                (read.problem_statement.as_str(), read.image.as_deref()),
+                ("title\nbody\n", Some("python:3.11"))
+            );
             assert_eq!((read.gold_patch.as_str(), read.test_patch.as_str()), (patch, tests));
             assert_eq!(read.fail_to_pass, ["t::a"]);
         }

@@ -54,7 +54,14 @@ impl TaskFolders {
     fn create(layout: Layout, target: &Path, dataset: &str, split: &str) -> Result<Self, WriteError> {
         refuse_occupied(target)?;
         let (dataset, split) = (dataset.to_owned(), split.to_owned());
-        Ok(Self { layout, target: target.to_owned(), dataset, split, named: Default::default(), tasks: HashSet::new() })
+        Ok(Self {
+            layout,
+            target: target.to_owned(),
+            dataset,
+            split,
+            named: Default::default(),
+            tasks: HashSet::new(),
+        })
     }
 
     /// Adds a task; says what does not arrive as it was.
@@ -76,7 +83,8 @@ impl TaskFolders {
 
     /// Where the task of an instance is.
     fn folder(&self, instance: &Instance) -> PathBuf {
-        let tasks = if self.layout == Layout::SweBench { self.target.join("tasks") } else { self.target.clone() };
+        let tasks =
+            if self.layout == Layout::SweBench { self.target.join("tasks") } else { self.target.clone() };
         tasks.join(instance.instance_id.as_str())
     }
 

@@ -6,7 +6,9 @@ use serde_json::json;
 use swegym_core::Instance;
 use swegym_core::format::instances::Need;
 use swegym_grade::parser::parser_of_repository;
-use swegym_tasks::dataset::{self, Change, Columns, Container, Draft, Loss, Repeated, Shape, TaskFolders, Writer};
+use swegym_tasks::dataset::{
+    self, Change, Columns, Container, Draft, Loss, Repeated, Shape, TaskFolders, Writer,
+};
 
 use super::each;
 use crate::args::ConvertArgs;
@@ -159,7 +161,8 @@ fn write_folders(
     let name = args.name.as_deref().unwrap_or(&name);
     if let Some(Repeated { instance_id, first, second }) = dataset::repeated_id(&args.dataset)? {
         let message = format!("`{instance_id}` is the id of two rows, {first} and {second}");
-        let hint = "a folder of tasks has one place for an id: keep one of the rows, or write a format of rows";
+        let hint =
+            "a folder of tasks has one place for an id: keep one of the rows, or write a format of rows";
         return Err(CommandError::usage(message, hint));
     }
     let mut folders = match format {
