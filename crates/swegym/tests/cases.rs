@@ -7,3 +7,5 @@ mod common;
 mod answers;
 #[path = "cases/datasets.rs"]
 mod datasets;
+#[path = "cases/patches.rs"]
+mod patches;

@@ -259,7 +259,7 @@ impl<R: BufRead> Rows<R> {
 /// Whether a line has what stands between two objects. Most have not, and the
 /// others are looked at more closely.
 fn may_be_several(row: &[u8]) -> bool {
-    ["}{", "} {", "}\t{"].iter().any(|edge| memchr::memmem::find(row, edge.as_bytes()).is_some())
+    memchr::memchr_iter(b'}', row).any(|at| row[at + 1..].trim_ascii_start().first() == Some(&b'{'))
 }
 
 impl<R: BufRead> Iterator for Rows<R> {

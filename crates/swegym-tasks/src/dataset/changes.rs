@@ -28,7 +28,7 @@ pub fn changes(before: &Instance, after: &Instance) -> Vec<Loss> {
             _ if field == "FAIL_TO_PASS" || field == "PASS_TO_PASS" || value.is_null() => {}
             None | Some(Value::Null) if is_blank(&value) && value.is_string() => {}
             None | Some(Value::Null) => {
-                note(&field, Change::NoPlace, "it is not there when the dataset is read again")
+                note(&field, Change::NoPlace, "it is not there when the dataset is read again");
             }
             Some(now) => {
                 if let Some(why) = values_differ(&value, now) {

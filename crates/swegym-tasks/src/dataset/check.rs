@@ -193,6 +193,10 @@ impl Checker {
         let shape = Shape::of(&row.fields);
         let place = (row.file.clone(), Some(row.line));
         let results = Results::of(&row);
+        // SWE-smith and R2E-Gym name no base commit: their images have it, whatever
+        // columns stand beside theirs by now.
+        let commit_in_image =
+            matches!(shape, Shape::SweSmith | Shape::R2e) || row.fields.contains_key("bug_patch");
         let has_statuses = row.fields.get("expected_output_json").is_some_and(|v| !v.is_null() && v != "");
         let instance = match shape.instance(row, Need::Grading) {
             Ok(instance) => instance,
@@ -200,8 +204,8 @@ impl Checker {
         };
         let mut checked = Checked { instance: Some(instance.clone()), place, findings: Vec::new() };
         self.check_id(&instance, &mut checked);
-        check_fields(&instance, shape, &mut checked);
-        check_tests(&instance, shape == Shape::R2e && has_statuses, &mut checked);
+        check_fields(&instance, commit_in_image, &mut checked);
+        check_tests(&instance, has_statuses, &mut checked);
         check_patches(&instance, &mut checked);
         results.check(&instance, &mut checked);
         checked
@@ -239,10 +243,8 @@ fn unreadable(error: &FormatError, id: Option<String>) -> Checked {
     Checked { instance: None, place: (file, error.line), findings: vec![finding] }
 }
 
-/// What a task cannot do without, beside its tests. SWE-smith and R2E-Gym name
-/// no base commit: their images have it.
-fn check_fields(instance: &Instance, shape: Shape, checked: &mut Checked) {
-    let commit_in_image = matches!(shape, Shape::SweSmith | Shape::R2e);
+/// What a task cannot do without, beside its tests.
+fn check_fields(instance: &Instance, commit_in_image: bool, checked: &mut Checked) {
     for (field, text) in [
         ("repo", &instance.repo),
         ("base_commit", &instance.base_commit),
