@@ -13,6 +13,7 @@ use minijinja::{Environment, context};
 use swegym_core::Instance;
 use swegym_core::calls::text::{self, Dialect};
 use swegym_core::chat::Tool;
+use swegym_core::format::text::decode;
 
 use crate::catalogue::Catalogue;
 use crate::tools;
@@ -286,8 +287,11 @@ impl Prompts {
 /// A text of the folder, if it is there.
 fn read(folder: Option<&Path>, name: &str) -> Result<Option<String>, String> {
     let Some(path) = folder.map(|f| f.join(name)) else { return Ok(None) };
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(Some(text)),
+    match std::fs::read(&path) {
+        Ok(bytes) => match decode(&path.to_string_lossy(), &bytes) {
+            Ok(text) => Ok(Some(text.into_owned())),
+            Err(error) => Err(error.to_string()),
+        },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("{}: {error}", path.display())),
     }

@@ -151,7 +151,7 @@ pub fn read(call: &ToolCall, tools: &[Tool]) -> Result<Map<String, Value>, CallP
     let arguments = match text {
         // Endpoints leave the arguments of a tool without parameters empty.
         "" => Map::new(),
-        _ => match serde_json::from_str(text).map_err(|e| wrong(e.to_string()))? {
+        _ => match crate::json::from_str(text).map_err(|e| wrong(e.to_string()))? {
             Value::Object(map) => map,
             other => return Err(wrong(format!("this is {}", crate::format::kind(&other)))),
         },

@@ -12,8 +12,11 @@ mod python_list;
 pub mod record;
 pub mod reports;
 mod row;
+pub mod rows;
 pub mod run;
+pub mod scores;
 mod sealed;
+pub mod text;
 
 use thiserror::Error;
 
@@ -61,6 +64,31 @@ pub enum Problem {
         /// The nearest field that exists.
         closest: Option<&'static str>,
     },
+    /// A field that is missed, and one that is near to it.
+    #[error("unknown field `{field}`; did you mean `{meant}`?")]
+    Misspelt {
+        /// Its name.
+        field: String,
+        /// The field that is missed.
+        meant: &'static str,
+    },
+    /// A prediction without an answer.
+    #[error("no field holds the answer's patch; the row has {found}")]
+    NoAnswer {
+        /// The row's fields.
+        found: String,
+    },
+    /// A prediction with two answers.
+    #[error("`{one}` and `{other}` hold different patches")]
+    TwoPatches {
+        /// A field.
+        one: String,
+        /// Another one.
+        other: String,
+    },
+    /// A dataset's row where a prediction is expected.
+    #[error("this is a row of a dataset, whose `patch` is the gold patch and no answer")]
+    GoldForAnswer,
     /// The same id twice.
     #[error("duplicate id `{id}`, first seen on line {first}")]
     DuplicateId {
@@ -91,6 +119,9 @@ pub enum Problem {
     /// A checksummed line does not match its checksum.
     #[error("the checksum does not match: the line was changed or cut")]
     Checksum,
+    /// Bytes that are no text.
+    #[error("not UTF-8 text (byte {0})")]
+    NotText(usize),
     /// The file cannot be read to its end.
     #[error("cannot be read: {0}")]
     Unreadable(String),
@@ -110,18 +141,28 @@ impl FormatError {
     pub fn hint(&self) -> String {
         match &self.problem {
             Problem::Json(_) | Problem::NotAnObject(_) => {
-                "one JSON object a line; the other lines are untouched, so mend or remove this one".into()
+                "rows are JSON objects; the other rows are untouched, so mend or remove this one".into()
             }
             Problem::Missing(field) => format!("add `{field}`, or leave the row out"),
             Problem::Type { expected, .. } => format!("write {expected} there"),
             Problem::UnknownField { .. } => {
                 "rename or remove it, or pass --keep-unknown-fields to carry it along".into()
             }
+            Problem::Misspelt { field, meant } => format!("rename `{field}` to `{meant}`"),
+            Problem::NoAnswer { .. } => {
+                "name it `model_patch`; null says that there is no answer. docs/answers.md has all forms"
+                    .into()
+            }
+            Problem::TwoPatches { .. } => "keep the one that is the answer, as `model_patch`".into(),
+            Problem::GoldForAnswer => {
+                "give answers; `--predictions gold` evaluates the gold patches of the instances".into()
+            }
             Problem::DuplicateId { .. } => "keep one of the two rows".into(),
             Problem::Id(_) => "ids name folders: use letters, digits, `_`, `-`, `.`".into(),
             Problem::Patch { why, .. } => why.hint().into(),
             Problem::Newer { .. } => "use the swegym that wrote the file, or a newer one".into(),
             Problem::Checksum => "restore the file from a copy, or start a new run".into(),
+            Problem::NotText(_) => "write the file as UTF-8, and check that it is the one you meant".into(),
             Problem::Unreadable(_) => "check the file, or fetch it again".into(),
             Problem::Empty => "check that this is the file you meant".into(),
         }

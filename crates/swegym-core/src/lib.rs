@@ -17,6 +17,7 @@ pub mod fault;
 pub mod format;
 pub mod id;
 pub mod instance;
+pub mod json;
 pub mod names;
 pub mod patch;
 pub mod prediction;

@@ -58,6 +58,9 @@ struct Head {
     old_mode: Option<String>,
     /// Mode after.
     new_mode: Option<String>,
+    /// What the file is called if the text has no prefixes, and what looks like
+    /// them is a folder.
+    in_folder: Option<Vec<u8>>,
     /// Where the contents come from.
     origin: Origin,
     /// Blobs before and after, `old..new` in hexadecimal.
@@ -92,6 +95,13 @@ impl FilePatch {
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
         let Head { old_name: old, new_name: new, .. } = &self.head;
         old.iter().filter(move |old| Some(*old) != new.as_ref()).chain(new).map(Vec::as_slice)
+    }
+
+    /// Another file that the text may mean as well: both sides are called `a/x`,
+    /// which is `x` with prefixes, and `a/x` without.
+    #[must_use]
+    pub fn other_reading(&self) -> Option<&[u8]> {
+        self.head.in_folder.as_deref()
     }
 
     /// A binary change whose contents are not in the patch (`Binary files … differ`).

@@ -148,49 +148,14 @@ impl Wire {
                 Self::Anthropic => stream::anthropic(body),
             };
         }
-        parse(&String::from_utf8_lossy(body)).map_err(|e| WireError::Malformed(e.to_string()))
+        crate::json::from_str(&String::from_utf8_lossy(body)).map_err(|e| WireError::Malformed(e.to_string()))
     }
-}
-
-/// Reads JSON of servers that cut characters in two: half a surrogate pair, which
-/// Python writes and reads, is no character, and the rest of the answer still counts.
-fn parse(text: &str) -> serde_json::Result<Value> {
-    serde_json::from_str(text).or_else(|error| match without_half_pairs(text) {
-        Some(text) => serde_json::from_str(&text),
-        None => Err(error),
-    })
-}
-
-/// The text with a replacement character for each escape of half a pair; `None`
-/// where there is none.
-fn without_half_pairs(text: &str) -> Option<String> {
-    let unit = |at: usize| {
-        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
-        u16::from_str_radix(digits, 16).ok()
-    };
-    let (mut mended, mut from, mut at) = (String::new(), 0, 0);
-    while let Some(found) = text[at..].find('\\') {
-        at += found;
-        at += match unit(at) {
-            Some(0xd800..0xdc00) if matches!(unit(at + 6), Some(0xdc00..0xe000)) => 12,
-            Some(0xd800..0xe000) => {
-                mended.push_str(&text[from..at]);
-                mended.push_str("\\ufffd");
-                from = at + 6;
-                6
-            }
-            // What is escaped is one character; it may be the last.
-            _ => 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
-        };
-    }
-    mended.push_str(&text[from..]);
-    (from > 0).then_some(mended)
 }
 
 /// Arguments of an earlier call as an endpoint accepts them: it may insist on
 /// a JSON object even where the model wrote none.
 fn sound_arguments(call: &ToolCall) -> Value {
-    match serde_json::from_str(call.arguments.trim()) {
+    match crate::json::from_str(call.arguments.trim()) {
         Ok(Value::Object(map)) if call.arguments.len() <= crate::calls::LONGEST_ARGUMENTS => {
             Value::Object(map)
         }
@@ -199,23 +164,5 @@ fn sound_arguments(call: &ToolCall) -> Value {
             let start: String = call.arguments.chars().take(2000).collect();
             serde_json::json!({"unreadable_arguments": start})
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn half_a_pair_is_one_odd_character() {
-        for (text, read) in [
-            (r#""\ud83d""#, "\u{fffd}"),
-            (r#""a\ude00\ud83d\ude00b""#, "a\u{fffd}\u{1f600}b"),
-            (r#""\ud83d\ud83d\ude00""#, "\u{fffd}\u{1f600}"),
-            (r#""\\ud83d \ud83dé""#, "\\ud83d \u{fffd}é"),
-        ] {
-            assert_eq!(parse(text).ok(), Some(Value::String(read.to_owned())), "{text}");
-        }
-        assert!(parse(r#""\ud83d"#).is_err() && parse("\"\\").is_err());
     }
 }

@@ -82,9 +82,49 @@ pub fn suite_ran(lines: &mut Lines<'_>) -> bool {
     false
 }
 
+/// The line with which pytest ends, without its rules and colours: it counts
+/// what ran also where no test is named.
+#[must_use]
+pub fn pytest_summary(lines: &mut Lines<'_>) -> Option<String> {
+    static SUMMARY: LazyLock<Regex> = LazyLock::new(|| {
+        crate::parser::pattern(
+            r"(?mx) ^(?:\x1b\[[\d;]*m|[=\ ])* (?P<said> (?: (?:\x1b\[[\d;]*m)* \d+\ [a-z]+ (?:\x1b\[[\d;]*m)* (?:,\ )? )+
+            |no\ tests\ ran) (?:\x1b\[[\d;]*m|\ )*in\ \d+(?:\.\d+)?\ ?s",
+        )
+    });
+    static COLOUR: LazyLock<Regex> = LazyLock::new(|| crate::parser::pattern(r"\x1b\[[\d;]*m"));
+    while let Some(block) = lines.block() {
+        if let Some(found) = SUMMARY.captures(block) {
+            return Some(COLOUR.replace_all(&found["said"], "").trim().to_owned());
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_line_with_which_pytest_ends_is_known() {
+        let said = |text: &str| pytest_summary(&mut Lines::new(&mut text.as_bytes()));
+        for (text, summary) in [
+            ("...  [100%]\n3 passed in 0.01s\n", "3 passed"),
+            (
+                "===== 1 failed, 3 passed, 2 warnings in 1.20s (0:00:01) =====",
+                "1 failed, 3 passed, 2 warnings",
+            ),
+            ("= no tests ran in 0.00s =", "no tests ran"),
+            ("\x1b[32m\x1b[32m\x1b[1m3 passed\x1b[0m\x1b[32m in 0.02s\x1b[0m\x1b[0m", "3 passed"),
+            ("=== 3 passed in 0.12 seconds ===", "3 passed"),
+            ("1 error in 0.05s", "1 error"),
+        ] {
+            assert_eq!(said(text).as_deref(), Some(summary), "{text}");
+        }
+        for text in ["3 passed", "passed in 3s", "it took 3 passed in 1s", "", "Killed"] {
+            assert_eq!(said(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn the_first_sign_in_order_counts() {

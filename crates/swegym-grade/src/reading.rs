@@ -97,6 +97,8 @@ pub struct Reading {
     /// What stands between the end marker that counts and the last one: a log
     /// that goes on after its end had it forged, if this says something else.
     pub after_end: StatusMap,
+    /// What pytest counted, in a log that names no test.
+    pub summary: Option<String>,
 }
 
 impl Reading {
@@ -147,7 +149,10 @@ impl Reading {
     /// Reads a log of our own, which is the tests' output and nothing else.
     #[must_use]
     pub fn bare(log: &str, parser: LogParser) -> Self {
-        Self { statuses: parser.parse(log), ..Self::default() }
+        let statuses = parser.parse(log);
+        let summary =
+            statuses.is_empty().then(|| infra::pytest_summary(&mut Lines::of(log.as_bytes()))).flatten();
+        Self { statuses, summary, ..Self::default() }
     }
 
     fn refuse(&mut self, code: &str, message: &str) {
@@ -175,7 +180,8 @@ impl Reading {
     fn doubt<F: Read + Seek>(&mut self, log: &mut Log<'_, F>, marks: &Marks) -> io::Result<()> {
         if self.statuses.is_empty() {
             if !log.read((0, marks.length), infra::suite_ran)? {
-                self.refuse("no_test_results", "the log names no test and nothing says that tests ran");
+                let summary = log.read((0, marks.length), infra::pytest_summary)?;
+                self.refusal = Some(no_results(summary.as_deref()));
             }
         } else if marks.exits_clean.contains(&false) && !has_failures(&self.statuses) {
             self.refuse("exit_without_failure", "the test command failed although every listed test passed");
@@ -194,6 +200,23 @@ impl Reading {
             self.after_end = log.read((end, last), |lines| parser.read(lines, edition))?;
         }
         Ok(())
+    }
+}
+
+/// A log that names no test: nothing ran, or what ran is counted and not named.
+pub(crate) fn no_results(summary: Option<&str>) -> Fault {
+    match summary {
+        None => {
+            let message = "the log names no test and nothing says that tests ran";
+            Fault::new(Boundary::Agent, "no_test_results", message)
+        }
+        Some("no tests ran") => Fault::new(Boundary::Agent, "no_tests_ran", "pytest found no test to run")
+            .with_hint("look at what it collects: the files and names that it is told, and errors above"),
+        Some(summary) => {
+            let message = format!("the log names no test, though pytest counted some: {summary}");
+            Fault::new(Boundary::Agent, "tests_not_named", message)
+                .with_hint("run pytest with -rA, which names every test and how it ended")
+        }
     }
 }
 

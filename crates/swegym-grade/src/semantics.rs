@@ -20,7 +20,7 @@ use crate::evidence::{Evidence, PatchOutcome, RunEnd, Structured};
 use crate::junit::Case;
 use crate::marks::Marks;
 use crate::parser::{Edition, Lacking, LogParser, StatusMap, UnknownInstance};
-use crate::reading::{Dialect, Guards, Log, Reading, has_failures};
+use crate::reading::{Dialect, Guards, Log, Reading, has_failures, no_results};
 use crate::witness;
 
 pub use explain::{Explanation, explain};
@@ -309,7 +309,7 @@ fn doubt(reading: &Reading, evidence: &Evidence) -> Option<Fault> {
     let end = evidence.end?;
     let fault = |code: &str, message: &str| Some(Fault::new(Boundary::Agent, code, message));
     if reading.statuses.is_empty() {
-        return fault("no_test_results", "the log names no test");
+        return Some(no_results(reading.summary.as_deref()));
     }
     if end != RunEnd::Exited(0) && !has_failures(&reading.statuses) {
         return fault("exit_without_failure", "the test command failed although every listed test passed");

@@ -39,6 +39,9 @@ pub(crate) enum Laid {
     TestsFailed(String),
 }
 
+/// Why a section of an answer is not there.
+const WITHOUT_CONTENTS: &str = "without_contents";
+
 /// What of an answer does not count, or counts only because the gold patch does the same.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
@@ -73,21 +76,31 @@ impl Notes {
     }
 }
 
+/// An answer as it is applied.
+pub(crate) struct Answer {
+    patch: Patch,
+    /// Files of sections that were left out, because their contents are missing.
+    without_contents: Vec<String>,
+}
+
 /// Reads an answer. Sections of binary files whose contents are missing are
-/// left out where there are others, as GNU patch does it.
+/// left out where there are others, as GNU patch does it, and named.
 ///
 /// # Errors
 /// What it is refused for.
-pub(crate) fn read(answer: &str) -> Result<Patch, PatchOutcome> {
+pub(crate) fn read(answer: &str) -> Result<Answer, PatchOutcome> {
     let refused = |why: swegym_core::patch::PatchError| {
         PatchOutcome::Refused(why.code().into(), why.to_string(), why.hint().into())
     };
     let mut patch = Patch::survey(answer).map_err(refused)?;
     if patch.files.iter().all(|file| file.lacks_contents()) {
-        return Patch::parse(answer).map_err(refused);
+        let patch = Patch::parse(answer).map_err(refused)?;
+        return Ok(Answer { patch, without_contents: Vec::new() });
     }
+    let lacking = patch.files.iter().filter(|file| file.lacks_contents());
+    let without_contents = lacking.map(|file| file.path().to_owned()).collect();
     patch.files.retain(|file| !file.lacks_contents());
-    Ok(patch)
+    Ok(Answer { patch, without_contents })
 }
 
 /// Applies an answer (none, where there is nothing to apply) and the hidden
@@ -101,9 +114,11 @@ pub(crate) async fn lay_out(
     sandbox: &dyn Sandbox,
     instance: &Instance,
     plan: &TestPlan,
-    answer: Option<&Patch>,
+    answer: Option<&Answer>,
     watcher: Option<&Watcher>,
 ) -> Result<Laid, Fault> {
+    let without_contents = answer.map(|answer| answer.without_contents.as_slice()).unwrap_or_default();
+    let answer = answer.map(|answer| &answer.patch);
     let hidden = match instance.test_patch.trim() {
         "" => None,
         _ => match Patch::parse(&instance.test_patch) {
@@ -143,6 +158,7 @@ pub(crate) async fn lay_out(
         }
         let counted = case.counted(&PYTHON, &known.unwrap_or_default());
         notes = Notes::of(&counted);
+        notes.left_out.extend(without_contents.iter().map(|path| (path.clone(), WITHOUT_CONTENTS)));
         tree = counted.tree;
     }
     if let Some(patch) = &hidden {

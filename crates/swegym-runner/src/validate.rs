@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 use swegym_core::format::instances;
-use swegym_core::{Fault, Instance, Patch};
+use swegym_core::{Fault, Instance};
 use swegym_grade::evidence::{PatchOutcome, RunEnd};
 use swegym_grade::flake::{self, Tally};
 use swegym_grade::parser::Said;
@@ -97,7 +97,7 @@ async fn tested(
     image: &Image,
     plan: &TestPlan,
     instance: &Instance,
-    patch: Option<&Patch>,
+    patch: Option<&answer::Answer>,
 ) -> Result<Result<(TestRun, Notes), JobResult>, Fault> {
     let sandbox = start(context, image).await?;
     let (notes, launch) = match answer::lay_out(context, &sandbox, instance, plan, patch, None).await? {

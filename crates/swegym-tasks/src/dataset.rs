@@ -4,6 +4,7 @@
 //! Rows stream: a file of any length is read in bounded memory, and a row that
 //! cannot be read never hides the others.
 
+mod changes;
 pub mod check;
 mod columns;
 mod container;
@@ -15,13 +16,15 @@ mod rows;
 mod shape;
 pub mod statistics;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use swegym_core::Instance;
 use swegym_core::format::FormatError;
 use swegym_core::format::instances::Need;
 
-pub use container::{Columns, Container, WriteError, Writer};
+pub use changes::changes;
+pub use container::{Columns, Container, Draft, WriteError, Writer};
 pub use folders::TaskFolders;
 pub use rows::{BadRow, DatasetError, RawRow, RowText, Rows};
 pub use shape::{Change, Loss, Shape, Written};
@@ -34,10 +37,39 @@ pub use shape::{Change, Loss, Shape, Written};
 pub fn instances(
     path: &Path,
     need: Need,
-) -> Result<impl Iterator<Item = Result<Instance, FormatError>>, DatasetError> {
+) -> Result<impl Iterator<Item = Result<Instance, FormatError>> + use<>, DatasetError> {
     let rows = Rows::open(path)?;
     Ok(rows.map(move |row| {
         let row = row?.read()?;
         Shape::of(&row.fields).instance(row, need)
     }))
+}
+
+/// An id that several rows have, and where the first two stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repeated {
+    /// The id.
+    pub instance_id: String,
+    /// The first row, as `file:line`.
+    pub first: String,
+    /// The second.
+    pub second: String,
+}
+
+/// The first id that several instances of a dataset have.
+///
+/// # Errors
+/// When the dataset cannot be opened. Rows that cannot be read have no id.
+pub fn repeated_id(path: &Path) -> Result<Option<Repeated>, DatasetError> {
+    let mut seen: HashMap<String, String> = HashMap::new();
+    for row in Rows::open(path)?.flatten() {
+        let second = format!("{}:{}", row.file, row.line);
+        let Ok(row) = row.read() else { continue };
+        let Ok(instance) = Shape::of(&row.fields).instance(row, Need::Grading) else { continue };
+        let instance_id = instance.instance_id.to_string();
+        if let Some(first) = seen.insert(instance_id.clone(), second.clone()) {
+            return Ok(Some(Repeated { instance_id, first, second }));
+        }
+    }
+    Ok(None)
 }

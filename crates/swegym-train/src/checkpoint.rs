@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use thiserror::Error;
 
-pub use adapter::{ADAPTER_CONFIG, ADAPTER_MODEL, adopt, parse_adapter, read_adapter, write_adapter};
+pub use adapter::{
+    ADAPTER_CONFIG, ADAPTER_MODEL, adopt, check_adapter, parse_adapter, read_adapter, write_adapter,
+};
 pub use folder::{remove_drafts, replace_folder, write_synced};
 
 use crate::architecture::{Architecture, ArchitectureError};
@@ -118,6 +120,17 @@ pub enum CheckpointError {
         /// What it holds.
         kind: String,
     },
+    /// An adapter where a model is expected.
+    #[error("{} is an adapter and no model", .0.display())]
+    IsAdapter(PathBuf),
+    /// An adapter that changes more than this engine adds to a model.
+    #[error("{}: {problem}", path.display())]
+    OtherAdapter {
+        /// Its settings.
+        path: PathBuf,
+        /// What they ask for.
+        problem: String,
+    },
     /// An adapter whose head tells classes apart, for a model that tells none.
     #[error("{}: the adapter has a head of classes of its own", .0.display())]
     OwnHead(PathBuf),
@@ -143,6 +156,9 @@ impl CheckpointError {
         match self {
             Self::Io { .. } => "check that the path exists, may be used, and that the disk has room",
             Self::NoModel(_) => "name a folder in Hugging Face form: config.json with safetensors beside it",
+            Self::IsAdapter(_) | Self::OtherAdapter { .. } => {
+                "merge it first: in PEFT, `merge_and_unload()` and `save_pretrained()`; then name the merged folder"
+            }
             Self::Malformed { .. } => "the file is damaged or cut short; copy it again",
             Self::Architecture { .. } => "train other models with `swegym export --to trl`",
             Self::Missing { .. } | Self::Extra { .. } | Self::Shape { .. } => {
@@ -189,6 +205,9 @@ pub struct Checkpoint {
 /// The folder, its settings or its tensors are not what they should be.
 pub fn read(folder: &Path, held: Held) -> Result<Checkpoint, CheckpointError> {
     let path = folder.join("config.json");
+    if !path.exists() && folder.join(ADAPTER_CONFIG).is_file() {
+        return Err(CheckpointError::IsAdapter(folder.to_owned()));
+    }
     let config = read_json(&path)?;
     let shape = Architecture::read(&config)
         .map_err(|source| CheckpointError::Architecture { path: folder.to_owned(), source })?;

@@ -34,7 +34,7 @@ impl Conversation {
     /// # Errors
     /// It is not JSON, or has no conversation. The text says what is wrong.
     pub fn read(line: &str) -> Result<Self, String> {
-        let row: Value = serde_json::from_str(line).map_err(|e| format!("not valid JSON: {e}"))?;
+        let row: Value = swegym_core::json::from_str(line).map_err(|e| format!("not valid JSON: {e}"))?;
         let list = |key: &str| row[key].as_array().map(Vec::as_slice).unwrap_or_default();
         let messages: Result<Vec<Message>, _> = list("messages").iter().map(read_message).collect();
         let tools: Result<Vec<Tool>, _> = list("tools").iter().map(read_tool).collect();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use swegym_core::format::text::decode;
 use thiserror::Error;
 use tokenizers::decoders::byte_level::ByteLevel as ByteDecoder;
 use tokenizers::models::TrainerWrapper;
@@ -70,7 +71,10 @@ pub fn documents(files: &[PathBuf]) -> Result<Vec<Document>, CorpusError> {
     let mut documents = Vec::new();
     for path in files {
         let bytes = std::fs::read(path).map_err(|source| CorpusError::Io { path: path.clone(), source })?;
-        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let text = match decode(&path.to_string_lossy(), &bytes) {
+            Ok(text) => text.into_owned(),
+            Err(_) => String::from_utf8_lossy(&bytes).into_owned(),
+        };
         if path.extension().is_none_or(|ending| ending != "jsonl") {
             documents.push(Document::Text(text));
             continue;
@@ -78,7 +82,7 @@ pub fn documents(files: &[PathBuf]) -> Result<Vec<Document>, CorpusError> {
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let failed = |problem: String| CorpusError::Line { path: path.clone(), line: index + 1, problem };
             let row: Value =
-                serde_json::from_str(line).map_err(|e| failed(format!("not valid JSON: {e}")))?;
+                swegym_core::json::from_str(line).map_err(|e| failed(format!("not valid JSON: {e}")))?;
             documents.push(match row["text"].as_str() {
                 Some(text) => Document::Text(text.to_owned()),
                 None if row["messages"].is_array() => {

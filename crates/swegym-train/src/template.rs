@@ -206,7 +206,7 @@ fn template_message(message: &Message) -> Value {
     }
     for call in value.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
         let arguments = &mut call["function"]["arguments"];
-        if let Some(Ok(object)) = arguments.as_str().map(serde_json::from_str::<Map<String, Value>>) {
+        if let Some(Ok(object)) = arguments.as_str().map(swegym_core::json::from_str::<Map<String, Value>>) {
             *arguments = Value::Object(object);
         }
     }

@@ -17,6 +17,7 @@ mod session;
 mod settings;
 mod sheet;
 mod stage;
+mod text;
 mod workshop;
 
 use std::process::ExitCode;

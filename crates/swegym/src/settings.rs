@@ -13,6 +13,7 @@ use toml::Table;
 
 use crate::args::{GlobalArgs, InstallArgs, LimitArgs, Network};
 use crate::error::CommandError;
+use crate::text;
 
 /// Everything that swegym reads from the environment.
 #[derive(Debug, Clone, Default)]
@@ -130,11 +131,7 @@ struct File {
 impl File {
     fn read(named: Option<&Path>) -> Result<Self, CommandError> {
         let path = named.unwrap_or(Path::new("swegym.toml")).to_owned();
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => String::new(),
-            Err(error) => return Err(CommandError::file("read", &path, &error)),
-        };
+        let text = if named.is_some() || path.exists() { text::read(&path)? } else { String::new() };
         let table: Table = text.parse().map_err(|e: toml::de::Error| {
             CommandError::usage(
                 format!("`{}` is not valid TOML: {}", path.display(), e.message()),

@@ -179,13 +179,3 @@ impl Ran {
 fn job_name(text: &str) -> String {
     text.chars().map(|c| if c.is_alphanumeric() || "-_.=".contains(c) { c } else { '_' }).collect()
 }
-
-fn read_text(path: &Path) -> Result<String, CommandError> {
-    let bytes = std::fs::read(path).map_err(|e| CommandError::file("read", path, &e))?;
-    String::from_utf8(bytes).map_err(|e| {
-        CommandError::usage(
-            format!("`{}` is not UTF-8 text (byte {})", path.display(), e.utf8_error().valid_up_to()),
-            "check that this is the file you meant",
-        )
-    })
-}

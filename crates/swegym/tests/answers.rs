@@ -129,6 +129,14 @@ fn right_answers_in_odd_forms_resolve() {
                 .replace("0:\n", "0:\r\n")
                 .replace("-x\n", "-x\r\n"),
         ),
+        (
+            "every second line through CR LF",
+            gold.lines().enumerate().map(|(n, l)| format!("{l}{}", ["\n", "\r\n"][n % 2])).collect(),
+        ),
+        (
+            "every other second line through CR LF",
+            gold.lines().enumerate().map(|(n, l)| format!("{l}{}", ["\r\n", "\n"][n % 2])).collect(),
+        ),
         ("no prefixes", git("", "--no-prefix")),
         ("other prefixes", git("", "--src-prefix=i/ --dst-prefix=w/")),
         ("no line for git", plain.clone()),
@@ -225,6 +233,32 @@ fn right_answers_in_odd_forms_resolve() {
         noted("settings of its own"),
         &json!({"left_out": [{"path": "pytest.ini", "reason": "settings"}], "as_gold": []})
     );
+    assert_eq!(
+        noted("a binary file without contents"),
+        &json!({"left_out": [{"path": "logo.png", "reason": "without_contents"}], "as_gold": []})
+    );
+}
+
+#[test]
+fn a_patch_that_would_change_another_file_than_it_names_is_refused() {
+    let gym = Gym::new();
+    gym.write("odd/a/odd.py", &MODULE.replace("    return 2 * x\n", WRONG));
+    let instance = instance(&gym);
+    let gold = instance["patch"].as_str().unwrap().to_owned();
+    let fix = "sed -i 's/3 \\* x/2 * x/'";
+    let answers = [
+        ("prefixes", gold.clone()),
+        ("the other file without prefixes", git_diff(&gym, &format!("{fix} a/odd.py"), "--no-prefix")),
+        ("both without a line for git", gold.split_once('\n').unwrap().1.replace("b/odd.py", "a/odd.py")),
+        ("both with prefixes", git_diff(&gym, &format!("{fix} a/odd.py odd.py"), "")),
+    ];
+    let reports = verdicts(&gym, "other", &instance, &answers);
+    for ((what, patch), report) in answers.iter().zip(&reports) {
+        let right = what.contains("prefixes") && !what.contains("without");
+        assert_eq!(report["resolved"], right, "{what}\n{patch}\n{report:#}");
+        let said = report["reason"]["message"].as_str().unwrap_or_default();
+        assert_eq!(said.contains("the patch names 'a/odd.py', which is there"), !right, "{report:#}");
+    }
 }
 
 #[test]

@@ -203,7 +203,7 @@ impl Work<'_> {
 }
 
 fn forget_undone(editor: &mut Editor, arguments: &str) {
-    let arguments: serde_json::Value = serde_json::from_str(arguments).unwrap_or_default();
+    let arguments: serde_json::Value = swegym_core::json::from_str(arguments).unwrap_or_default();
     if arguments["command"] == "undo_edit" {
         editor.forget(arguments["path"].as_str().unwrap_or_default());
     }

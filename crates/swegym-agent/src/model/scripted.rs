@@ -76,7 +76,7 @@ impl Script {
         let mut script = Self::default();
         for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
             let at = |why: &str| format!("line {}: {why}", i + 1);
-            let value: Value = serde_json::from_str(line).map_err(|e| at(&e.to_string()))?;
+            let value: Value = swegym_core::json::from_str(line).map_err(|e| at(&e.to_string()))?;
             let replies = value.get("replies").and_then(Value::as_array);
             let replies = replies.ok_or_else(|| at("there is no list `replies`"))?;
             let replies = replies.iter().map(read_reply).collect::<Option<Vec<_>>>();
@@ -211,7 +211,7 @@ async fn think(program: &Path, request: &str) -> Result<ScriptedReply, ModelErro
         ModelError::Script(format!("{e}{why}"))
     })?;
     let text = String::from_utf8_lossy(&printed);
-    let said = serde_json::from_str::<Value>(&text).ok().filter(Value::is_object);
+    let said = swegym_core::json::from_str::<Value>(&text).ok().filter(Value::is_object);
     match said {
         None => Ok(ScriptedReply { content: text.trim_end().to_owned(), ..ScriptedReply::default() }),
         Some(value) => read_reply(&value)

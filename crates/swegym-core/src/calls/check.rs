@@ -64,7 +64,7 @@ pub fn check(tool: &Tool, arguments: Map<String, Value>) -> Result<Map<String, V
 fn typed(name: &str, value: Value, schema: &Value) -> Result<Value, CallProblem> {
     let wrong = |expected: &str| CallProblem::WrongType { parameter: name.into(), expected: expected.into() };
     let from_text = |value: &Value| match value {
-        Value::String(text) => serde_json::from_str::<Value>(text.trim()).ok(),
+        Value::String(text) => crate::json::from_str::<Value>(text.trim()).ok(),
         _ => None,
     };
     let value = match type_of(schema) {

@@ -84,7 +84,7 @@ pub fn render(call: &ToolCall) -> Result<String, CallProblem> {
     let wrong = |why: String| CallProblem::NotJson { tool: call.name.clone(), why };
     let arguments = match call.arguments.trim() {
         "" => Map::new(),
-        text => match serde_json::from_str(text).map_err(|e| wrong(e.to_string()))? {
+        text => match crate::json::from_str(text).map_err(|e| wrong(e.to_string()))? {
             Value::Object(map) => map,
             other => return Err(wrong(format!("this is {}", crate::format::kind(&other)))),
         },

@@ -61,7 +61,7 @@ impl Conduct {
         let mut found: Vec<Sighting> = Vec::new();
         for step in steps {
             for action in &step.actions {
-                let arguments: Value = serde_json::from_str(&action.call.arguments).unwrap_or_default();
+                let arguments: Value = crate::json::from_str(&action.call.arguments).unwrap_or_default();
                 let text = |key: &str| arguments.get(key).and_then(Value::as_str);
                 // The editor's `command` is one word, and its path says the rest.
                 let commands = match text("path") {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::row::{Row, closest};
 use super::{FormatError, Problem, python_list};
 use crate::instance::{Instance, ListEncoding};
+use crate::json::{Leniency, mended};
 use crate::{InstanceId, Names, Patch};
 
 /// Every field of the format, in the order in which rows are written.
@@ -40,6 +41,15 @@ pub enum UnknownFields {
     Keep,
 }
 
+/// Columns that no tests are run by. Datasets type them as they like: a version
+/// as a number, a difficulty as counts, hints as a list. What is no text says
+/// nothing of how an instance is judged either.
+const ASIDE: [&str; 6] =
+    ["hints_text", "created_at", "version", "environment_setup_commit", "difficulty", "eval_type"];
+
+/// Besides, those that only running tests takes.
+const ASIDE_IN_GRADING: [&str; 2] = ["image", "eval_script"];
+
 /// Columns beside the format that `validate` writes: paths that decide how an
 /// answer is tested and that the gold patch changes.
 const NOTES: [&str; 1] = ["gold_settings"];
@@ -51,8 +61,8 @@ const NOTES: [&str; 1] = ["gold_settings"];
 pub fn read(file: &str, text: &str, unknown: UnknownFields) -> Result<Vec<Instance>, FormatError> {
     let mut instances = Vec::new();
     let mut seen: HashMap<InstanceId, usize> = HashMap::new();
-    for (line, mut row) in rows(file, text)? {
-        let instance = read_row(&mut row)?;
+    for (line, mut row) in Row::all(file, text)? {
+        let instance = read_needed(&mut row, Need::Everything)?;
         let extra = row.rest();
         let stranger = extra.keys().find(|field| !NOTES.contains(&field.as_str()));
         if let (UnknownFields::Refuse, Some(field)) = (unknown, stranger) {
@@ -63,27 +73,12 @@ pub fn read(file: &str, text: &str, unknown: UnknownFields) -> Result<Vec<Instan
             let id = instance.instance_id.to_string();
             return Err(FormatError::new(file, line, Problem::DuplicateId { id, first }));
         }
-        instances.push(Instance { extra, ..instance });
+        instances.push(with_extra(instance, extra));
     }
     if instances.is_empty() {
         return Err(FormatError::new(file, None, Problem::Empty));
     }
     Ok(instances)
-}
-
-/// The rows of a JSON Lines file, or of a file that is one JSON list.
-pub(crate) fn rows<'a>(file: &'a str, text: &str) -> Result<Vec<(usize, Row<'a>)>, FormatError> {
-    if text.trim_start().starts_with('[') {
-        let list: Vec<Value> = serde_json::from_str(text)
-            .map_err(|e| FormatError::new(file, e.line(), Problem::Json(e.to_string())))?;
-        let to_row = |(i, value): (usize, Value)| match value {
-            Value::Object(fields) => Ok((i + 1, Row::from_map(file, i + 1, fields))),
-            other => Err(FormatError::new(file, i + 1, Problem::NotAnObject(super::row::kind(&other)))),
-        };
-        return list.into_iter().enumerate().map(to_row).collect();
-    }
-    let lines = text.split('\n').enumerate().filter(|(_, l)| !l.trim().is_empty());
-    lines.map(|(i, l)| Ok((i + 1, Row::parse(file, i + 1, l)?))).collect()
 }
 
 /// What a row must hold.
@@ -108,11 +103,12 @@ pub fn read_fields(
 ) -> Result<Instance, FormatError> {
     let mut row = Row::from_map(file, line, fields);
     let instance = read_needed(&mut row, need)?;
-    Ok(Instance { extra: row.rest(), ..instance })
+    Ok(with_extra(instance, row.rest()))
 }
 
-fn read_row(row: &mut Row<'_>) -> Result<Instance, FormatError> {
-    read_needed(row, Need::Everything)
+fn with_extra(mut instance: Instance, extra: Map<String, Value>) -> Instance {
+    instance.extra.extend(extra);
+    instance
 }
 
 fn read_needed(row: &mut Row<'_>, need: Need) -> Result<Instance, FormatError> {
@@ -123,6 +119,21 @@ fn read_needed(row: &mut Row<'_>, need: Need) -> Result<Instance, FormatError> {
         Need::Everything => row.string(field),
         Need::Grading => Ok(row.optional_string(field)?.unwrap_or_default()),
     };
+    let (mut aside, mut odd) = (Map::new(), Map::new());
+    let in_grading = ASIDE_IN_GRADING.iter().filter(|_| need == Need::Grading);
+    for field in ASIDE.iter().chain(in_grading).copied() {
+        match row.take(field) {
+            None | Some(Value::Null) => {}
+            Some(value) => {
+                aside.extend(text_of(&value).map(|text| (field.to_owned(), text)));
+                odd.extend((!value.is_string()).then(|| (field.to_owned(), value)));
+            }
+        }
+    }
+    let mut aside = |field: &str| match aside.shift_remove(field) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    };
     let instance = Instance {
         instance_id,
         repo: required(row, "repo")?,
@@ -130,19 +141,20 @@ fn read_needed(row: &mut Row<'_>, need: Need) -> Result<Instance, FormatError> {
         gold_patch: required(row, "patch")?,
         test_patch: row.optional_string("test_patch")?.unwrap_or_default(),
         problem_statement: required(row, "problem_statement")?,
-        hints_text: row.optional_string("hints_text")?.unwrap_or_default(),
-        created_at: row.optional_string("created_at")?.unwrap_or_default(),
-        version: row.optional_string("version")?.unwrap_or_default(),
+        hints_text: aside("hints_text").unwrap_or_default(),
+        created_at: aside("created_at").unwrap_or_default(),
+        version: aside("version").unwrap_or_default(),
         fail_to_pass,
         pass_to_pass,
-        environment_setup_commit: row.optional_string("environment_setup_commit")?,
-        difficulty: row.optional_string("difficulty")?,
-        eval_script: row.optional_string("eval_script")?,
+        environment_setup_commit: aside("environment_setup_commit"),
+        difficulty: aside("difficulty"),
+        eval_script: aside("eval_script")
+            .map_or_else(|| row.optional_string("eval_script"), |s| Ok(Some(s)))?,
         log_parser: row.optional_string("log_parser")?,
-        eval_type: row.optional_string("eval_type")?,
-        image: row.optional_string("image")?,
+        eval_type: aside("eval_type"),
+        image: aside("image").map_or_else(|| row.optional_string("image"), |s| Ok(Some(s)))?,
         encoding,
-        extra: Map::new(),
+        extra: odd,
     };
     for (field, text) in [("patch", &instance.gold_patch), ("test_patch", &instance.test_patch)] {
         if need == Need::Everything && !text.trim().is_empty() {
@@ -150,6 +162,15 @@ fn read_needed(row: &mut Row<'_>, need: Need) -> Result<Instance, FormatError> {
         }
     }
     Ok(instance)
+}
+
+/// What a column says in words, where it can: nobody reads a list or a record.
+fn text_of(value: &Value) -> Option<Value> {
+    match value {
+        Value::String(_) => Some(value.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(Value::String(value.to_string())),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
 }
 
 /// A list, that list as JSON text, or as Python prints it (OpenHands writes
@@ -164,6 +185,9 @@ fn test_list(row: &mut Row<'_>, field: &'static str) -> Result<(Names, ListEncod
 
 fn test_text(row: &mut Row<'_>, field: &'static str, text: &str) -> Result<Names, FormatError> {
     if let Ok(names) = Names::from_json(text) {
+        return Ok(names);
+    }
+    if let Some(Ok(names)) = mended(text, Leniency::HalfPairs).map(|text| Names::from_json(&text)) {
         return Ok(names);
     }
     if let Ok(other) = serde_json::from_str(text) {
@@ -185,6 +209,7 @@ pub fn write_row(instance: &Instance) -> String {
 }
 
 /// The fields of one row in [`FIELDS`] order, then those outside the format.
+/// A column that came as something else than text is what it was.
 #[must_use]
 pub fn fields(instance: &Instance) -> Map<String, Value> {
     let tests = |list: &Names| match instance.encoding {
@@ -276,6 +301,36 @@ mod tests {
         let row = ROW.lines().next().unwrap().replace("\"version\":", "\"stars\":3,\"version\":");
         let rows = read("in", &row, UnknownFields::Keep).unwrap();
         assert!(write_row(&rows[0]).ends_with("\"stars\":3}"));
+    }
+
+    #[test]
+    fn a_column_that_nobody_needs_is_kept_as_it_is() {
+        for (field, value) in [
+            ("difficulty", json!({"files": 1, "hunks": 1, "lines": 3})),
+            ("version", json!(1.5)),
+            ("created_at", json!(1_736_375_972)),
+            ("hints_text", json!(["a", "b"])),
+            ("environment_setup_commit", json!(false)),
+            ("eval_type", json!(3)),
+        ] {
+            let mut row: Value = serde_json::from_str(ROW.lines().next().unwrap()).unwrap();
+            row[field] = value.clone();
+            for unknown in [UnknownFields::Refuse, UnknownFields::Keep] {
+                let read = read("in", &row.to_string(), unknown).unwrap();
+                let again: Value = serde_json::from_str(&write_row(&read[0])).unwrap();
+                assert_eq!(again, row, "{field}");
+                if field == "version" {
+                    assert_eq!(read[0].version, "1.5");
+                }
+            }
+        }
+        // What tests are run and judged by has one type.
+        for field in ["repo", "test_patch", "eval_script", "log_parser", "image"] {
+            let mut row: Value = serde_json::from_str(ROW.lines().next().unwrap()).unwrap();
+            row[field] = json!([1]);
+            let error = read("in", &row.to_string(), UnknownFields::Refuse).unwrap_err().to_string();
+            assert_eq!(error, format!("in:1: the field `{field}` must be a string, this is a list"));
+        }
     }
 
     proptest::proptest! {

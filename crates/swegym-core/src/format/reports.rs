@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::FormatError;
 use super::row::Row;
-use super::{FormatError, instances};
 use crate::conduct::patch::Mark;
 use crate::report::Sides;
 use crate::{Boundary, Fault, InstanceId, Names, Report, Resolution, TestsStatus};
@@ -210,7 +210,7 @@ pub fn write_row(report: &Report) -> String {
 /// # Errors
 /// The first thing that is wrong, with its line.
 pub fn read(file: &str, text: &str) -> Result<Vec<Report>, FormatError> {
-    instances::rows(file, text)?.into_iter().map(|(_, mut row)| read_row(&mut row)).collect()
+    Row::all(file, text)?.into_iter().map(|(_, mut row)| read_row(&mut row)).collect()
 }
 
 fn read_row(row: &mut Row<'_>) -> Result<Report, FormatError> {
@@ -318,10 +318,10 @@ pub fn write_run_report<'a>(all: &[InstanceId], reports: impl IntoIterator<Item 
     let reports = reports.into_iter().map(|r| (r.instance_id.as_str(), r));
     let mut sorted: Vec<(&str, &Report)> = reports.collect();
     sorted.sort_by_key(|(id, _)| *id);
+    // Of several answers to one instance the first counts, and in one list.
+    sorted.dedup_by_key(|(id, _)| *id);
     let ids = |holds: &dyn Fn(&Report) -> bool| {
-        let mut found: Vec<&str> = sorted.iter().filter(|(_, r)| holds(r)).map(|(id, _)| *id).collect();
-        found.dedup();
-        found
+        sorted.iter().filter(|(_, r)| holds(r)).map(|(id, _)| *id).collect::<Vec<_>>()
     };
     let submitted = ids(&|_| true);
     let empty = ids(&|r| !r.patch_exists);

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::rows::{RowText, Rows};
 use super::{FormatError, Problem};
 
 /// A row being read: fields are taken out one by one; what is left is unknown.
@@ -37,12 +38,34 @@ pub fn is_blank(value: &Value) -> bool {
 }
 
 impl<'a> Row<'a> {
-    pub(crate) fn parse(file: &'a str, line: usize, text: &str) -> Result<Self, FormatError> {
-        match serde_json::from_str(text) {
+    /// A row, of which a number that is none costs its own field.
+    pub(crate) fn parse(file: &'a str, line: usize, json: &[u8]) -> Result<Self, FormatError> {
+        Self::of(file, line, crate::json::row(json))
+    }
+
+    /// A row, whose numbers must be some.
+    pub(crate) fn strict(file: &'a str, line: usize, json: &[u8]) -> Result<Self, FormatError> {
+        Self::of(file, line, crate::json::from_slice(json))
+    }
+
+    fn of(file: &'a str, line: usize, read: serde_json::Result<Value>) -> Result<Self, FormatError> {
+        match read {
             Ok(Value::Object(fields)) => Ok(Self { file, line, fields }),
             Ok(other) => Err(FormatError::new(file, line, Problem::NotAnObject(kind(&other)))),
             Err(error) => Err(FormatError::new(file, line, Problem::Json(error.to_string()))),
         }
+    }
+
+    /// Every row of a text.
+    ///
+    /// # Errors
+    /// The first that is no JSON object.
+    pub(crate) fn all(file: &'a str, text: &str) -> Result<Vec<(usize, Self)>, FormatError> {
+        let parse = |row: std::io::Result<RowText>| {
+            let row = row.map_err(|e| FormatError::new(file, None, Problem::Unreadable(e.to_string())))?;
+            Ok((row.line, Self::parse(file, row.line, &row.json)?))
+        };
+        Rows::new(text.as_bytes()).map(parse).collect()
     }
 
     pub(crate) fn from_map(file: &'a str, line: usize, fields: Map<String, Value>) -> Self {
@@ -51,6 +74,15 @@ impl<'a> Row<'a> {
 
     pub(crate) fn error(&self, problem: impl Into<Problem>) -> FormatError {
         FormatError::new(self.file, self.line, problem)
+    }
+
+    pub(crate) fn has(&self, field: &str) -> bool {
+        self.fields.contains_key(field)
+    }
+
+    /// The names of the fields that nobody took yet.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.keys().map(String::as_str)
     }
 
     pub(crate) fn take(&mut self, field: &'static str) -> Option<Value> {
@@ -106,7 +138,6 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// A word that this version does not know.
     /// Whatever stands there by name; nothing where it is absent.
     pub(crate) fn map(&mut self, field: &'static str) -> Map<String, Value> {
         match self.take(field) {
@@ -115,6 +146,7 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// A word that this version does not know.
     pub(crate) fn unknown(&self, field: &str, found: &str) -> FormatError {
         let (field, found) = (field.to_owned(), format!("`{found}`"));
         self.error(Problem::Type { field, expected: "a known word", found })
@@ -142,20 +174,29 @@ impl<'a> Row<'a> {
             .collect()
     }
 
+    /// All fields, where several together say something.
+    pub(crate) fn take_all(&mut self) -> Map<String, Value> {
+        std::mem::take(&mut self.fields)
+    }
+
     /// The fields nobody took.
     pub(crate) fn rest(self) -> Map<String, Value> {
         self.fields
     }
 }
 
-/// The known name nearest to `field`, if it is near (at most two edits).
+/// The known name nearest to `field`, if it is near: at most two edits, or a
+/// known name and more (`attempt_id`).
 pub(crate) fn closest(field: &str, known: &[&'static str]) -> Option<&'static str> {
+    let longer =
+        |known: &&&'static str| field.strip_prefix(**known).is_some_and(|rest| rest.starts_with('_'));
     known
         .iter()
         .map(|k| (edits(&field.to_lowercase(), &k.to_lowercase()), *k))
         .filter(|(d, _)| *d <= 2)
         .min()
         .map(|(_, k)| k)
+        .or_else(|| known.iter().find(longer).copied())
 }
 
 fn edits(a: &str, b: &str) -> usize {

@@ -43,7 +43,7 @@ pub fn write(head: &RunHead) -> String {
 /// # Errors
 /// See [`Problem`]; a newer version is refused.
 pub fn read(file: &str, text: &str) -> Result<RunHead, FormatError> {
-    let mut row = Row::parse(file, 1, text)?;
+    let mut row = Row::parse(file, 1, text.as_bytes())?;
     let found = row.integer("format_version")?;
     if found > VERSION {
         return Err(row.error(Problem::Newer { found, known: VERSION }));

@@ -63,7 +63,7 @@ fn open<'a>(file: &'a str, number: usize, line: &str) -> Result<(Line, Row<'a>),
     if sum.strip_suffix("\"}") != Some(checksum(body).as_str()) {
         return Err(broken());
     }
-    let mut row = Row::parse(file, number, line)?;
+    let mut row = Row::parse(file, number, line.as_bytes())?;
     let place = Line { seq: row.integer("seq")?, at_ms: row.integer("at_ms")? };
     let Some(Value::Object(event)) = row.take("event") else {
         return Err(row.error(Problem::Missing("event")));

@@ -93,8 +93,17 @@ pub(super) fn without_prefixes(old: &[u8], new: &[u8]) -> (Vec<u8>, Vec<u8>) {
     }
 }
 
-/// The name in a `---` or `+++` line: a tab starts a time stamp.
+/// The name that both sides have, where it begins as if it had a prefix: git
+/// gives each side one of its own, so this may be a folder.
+pub(super) fn same_with_prefix(old: &[u8], new: &[u8]) -> Option<Vec<u8>> {
+    let has_prefix = old.starts_with(b"a/") || old.starts_with(b"b/");
+    (old == new && has_prefix).then(|| old.to_vec())
+}
+
+/// The name in a `---` or `+++` line: a tab starts a time stamp, and a CR at the
+/// end is the line's, since git quotes a name that has one.
 pub(super) fn header_name(text: &str) -> Vec<u8> {
+    let text = text.strip_suffix('\r').unwrap_or(text);
     let end = match text.strip_prefix('"') {
         Some(quoted) => quoted_len(quoted).map(|len| len + 2),
         None => text.find('\t'),
@@ -106,6 +115,7 @@ pub(super) fn header_name(text: &str) -> Vec<u8> {
 /// can hold blanks, so the split is where both halves name the same file, as
 /// git does it; names that differ stand in lines of their own.
 pub(super) fn split_git_names(text: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+    let text = text.strip_suffix('\r').unwrap_or(text);
     if text.starts_with('"') || text.ends_with('"') {
         let end = match text.strip_prefix('"') {
             Some(quoted) => quoted_len(quoted)? + 2,

@@ -1,7 +1,9 @@
 //! From text to a patch, line by line.
 
 use super::context;
-use super::names::{self, NOWHERE, header_name, split_git_names, unquote, without_prefixes};
+use super::names::{
+    self, NOWHERE, header_name, same_with_prefix, split_git_names, unquote, without_prefixes,
+};
 use super::{FilePatch, Head, Hunk, Origin, Patch, PatchError};
 
 /// Lines of context around a change. As many blank ones may have been chopped
@@ -57,7 +59,9 @@ impl<'a> Reader<'a> {
         let line = self.line();
         let mut section = Section::default();
         if let Some(text) = self.peek().and_then(|l| l.strip_prefix("diff --git ")) {
-            section.git_names = split_git_names(text).map(|(old, new)| without_prefixes(&old, &new));
+            let names = split_git_names(text);
+            section.in_folder = names.as_ref().and_then(|(old, new)| same_with_prefix(old, new));
+            section.git_names = names.map(|(old, new)| without_prefixes(&old, &new));
             section.is_git = true;
             self.at += 1;
             self.read_head(&mut section)?;
@@ -170,7 +174,11 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         section.is_context = context::starts(rest);
-        section.names = Some((header_name(&rest[0][4..]), header_name(&rest[1][4..])));
+        let (old, new) = (header_name(&rest[0][4..]), header_name(&rest[1][4..]));
+        if old != NOWHERE && new != NOWHERE {
+            section.in_folder = same_with_prefix(&old, &new);
+        }
+        section.names = Some((old, new));
         self.at += 2;
         Ok(())
     }
@@ -283,6 +291,8 @@ struct Section {
     git_names: Option<(Vec<u8>, Vec<u8>)>,
     /// After `---` and `+++`, as they stand.
     names: Option<(Vec<u8>, Vec<u8>)>,
+    /// What the file is called if what looks like prefixes is a folder.
+    in_folder: Option<Vec<u8>>,
     moved_from: Option<Vec<u8>>,
     moved_to: Option<Vec<u8>>,
     origin: Origin,
@@ -359,6 +369,7 @@ impl Section {
             new_name: (!deleted).then_some(new),
             old_mode,
             new_mode,
+            in_folder: self.in_folder.clone(),
             origin: if created || deleted { Origin::Itself } else { origin },
             blobs,
             encoded: Vec::new(),
@@ -411,6 +422,7 @@ fn starts_file(rest: &[&str]) -> bool {
 }
 
 fn is_binary(line: &str) -> bool {
+    let line = line.strip_suffix('\r').unwrap_or(line);
     line.starts_with("GIT binary patch") || (line.starts_with("Binary files ") && line.ends_with(" differ"))
 }
 
@@ -430,6 +442,7 @@ fn is_base85(line: &str) -> bool {
 
 /// A line of a rename or a copy: its key and its name.
 fn moved(line: &str) -> Option<(&str, &str)> {
+    let line = line.strip_suffix('\r').unwrap_or(line);
     ["rename from", "rename to", "copy from", "copy to"]
         .into_iter()
         .find_map(|key| Some((key, line.strip_prefix(key)?.strip_prefix(' ')?)))

@@ -115,7 +115,8 @@ mod tests {
     fn placeless(text: &str) -> Option<Patch> {
         let mut patch = Patch::parse(text).ok()?;
         patch.files.retain(|file| !write_file(file).is_empty());
-        patch.files.iter_mut().for_each(|file| file.line = 0);
+        // What is written has prefixes.
+        patch.files.iter_mut().for_each(|file| (file.line, file.head.in_folder) = (0, None));
         Some(patch)
     }
 

@@ -81,7 +81,7 @@ impl Refusal {
     #[must_use]
     pub fn read(body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
-        let value: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        let value: Value = crate::json::from_str(&text).unwrap_or(Value::Null);
         let error = value.get("error").unwrap_or(&value);
         let message = error.as_str().or_else(|| error.get("message")?.as_str());
         let message = message.or_else(|| value.get("detail")?.as_str());
@@ -95,7 +95,7 @@ impl Refusal {
     /// The status of an error that came with status 200, if this body is one.
     #[must_use]
     pub fn status_within(body: &[u8]) -> Option<u16> {
-        let value: Value = serde_json::from_slice(body).ok()?;
+        let value: Value = crate::json::from_slice(body).ok()?;
         let error = value.get("error").filter(|error| !error.is_null())?;
         let code = error.get("code").or_else(|| error.get("status"));
         let number = code.and_then(|code| code.as_u64().or_else(|| code.as_str()?.parse().ok()));

@@ -15,7 +15,7 @@ pub(super) fn is_stream(body: &[u8]) -> bool {
 fn events(body: &[u8]) -> Result<Vec<Value>, WireError> {
     let text = String::from_utf8_lossy(body);
     let data = text.lines().filter_map(|l| l.strip_prefix("data:")).map(str::trim);
-    let parse = |data: &str| super::parse(data).map_err(|_| WireError::CutStream);
+    let parse = |data: &str| crate::json::from_str(data).map_err(|_| WireError::CutStream);
     data.filter(|d| !d.is_empty() && *d != "[DONE]").map(parse).collect()
 }
 
@@ -166,7 +166,7 @@ pub(super) fn anthropic(body: &[u8]) -> Result<Value, WireError> {
     }
     for (block, input) in blocks.iter_mut().zip(inputs).filter(|(_, input)| !input.is_empty()) {
         // What is no JSON stays text, and is answered as such.
-        let value = serde_json::from_str(&input).unwrap_or(Value::String(input));
+        let value = crate::json::from_str(&input).unwrap_or(Value::String(input));
         block.insert("input".into(), value);
     }
     whole.insert("content".into(), json!(blocks));

@@ -283,7 +283,7 @@ fn bare_name(name: &str) -> String {
 fn expected_statuses(instance: &Instance) -> BTreeMap<String, String> {
     let field = instance.extra.get("expected_output_json");
     let parsed = match field {
-        Some(serde_json::Value::String(text)) => serde_json::from_str(text).ok(),
+        Some(serde_json::Value::String(text)) => swegym_core::json::from_str(text).ok(),
         Some(value) => Some(value.clone()),
         None => None,
     };

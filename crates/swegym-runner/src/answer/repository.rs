@@ -205,6 +205,13 @@ impl<'a> Repository<'a> {
             let name = String::from_utf8_lossy(name);
             return Ok(Err(format!("error: affected file '{name}' is beyond a symbolic link")));
         }
+        let other = patch.files.iter().filter_map(|file| Some((file.path(), file.other_reading()?)));
+        if let Some((path, other)) = other.into_iter().find(|(_, other)| self.base.get(other).is_some()) {
+            let other = String::from_utf8_lossy(other);
+            return Ok(Err(format!(
+                "error: the patch names '{other}', which is there, and would change '{path}': give both sides their prefixes, a/ and b/"
+            )));
+        }
         let (tree, stopped) = match which {
             Which::Answer => (exact.answer.take(), exact.stopped.take()),
             Which::Tests => (exact.tests.take(), None),

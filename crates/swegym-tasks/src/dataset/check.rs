@@ -33,6 +33,8 @@ pub enum Code {
     DuplicateTest,
     /// A test's name ends in the middle of a parameter.
     TruncatedTestId,
+    /// A name that no test has.
+    NoTestName,
     /// A patch that is none.
     PatchUnreadable,
     /// A patch names a binary file and does not have its contents.
@@ -49,7 +51,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::RowUnreadable,
         Self::FieldMissing,
         Self::FieldType,
@@ -59,6 +61,7 @@ impl Code {
         Self::OverlappingTests,
         Self::DuplicateTest,
         Self::TruncatedTestId,
+        Self::NoTestName,
         Self::PatchUnreadable,
         Self::BinaryWithoutContents,
         Self::PatchTouchesTests,
@@ -80,6 +83,7 @@ impl Code {
             Self::OverlappingTests => "overlapping_tests",
             Self::DuplicateTest => "duplicate_test",
             Self::TruncatedTestId => "truncated_test_id",
+            Self::NoTestName => "no_test_name",
             Self::PatchUnreadable => "patch_unreadable",
             Self::BinaryWithoutContents => "binary_without_contents",
             Self::PatchTouchesTests => "patch_touches_tests",
@@ -96,6 +100,7 @@ impl Code {
             self,
             Self::DuplicateTest
                 | Self::TruncatedTestId
+                | Self::NoTestName
                 | Self::BinaryWithoutContents
                 | Self::PatchTouchesTests
                 | Self::NoParser
@@ -118,6 +123,9 @@ impl Code {
             Self::DuplicateTest => "keep one of the entries",
             Self::TruncatedTestId => {
                 "the list was made by a parser that cuts names at blanks; only rules that do the same grade it"
+            }
+            Self::NoTestName => {
+                "the list was made by a parser that took something else of the log for a test; leave the name out"
             }
             Self::PatchUnreadable => "write patches as `git diff --binary` prints them",
             Self::BinaryWithoutContents => {
@@ -185,6 +193,10 @@ impl Checker {
         let shape = Shape::of(&row.fields);
         let place = (row.file.clone(), Some(row.line));
         let results = Results::of(&row);
+        // SWE-smith and R2E-Gym name no base commit: their images have it, whatever
+        // columns stand beside theirs by now.
+        let commit_in_image =
+            matches!(shape, Shape::SweSmith | Shape::R2e) || row.fields.contains_key("bug_patch");
         let has_statuses = row.fields.get("expected_output_json").is_some_and(|v| !v.is_null() && v != "");
         let instance = match shape.instance(row, Need::Grading) {
             Ok(instance) => instance,
@@ -192,8 +204,8 @@ impl Checker {
         };
         let mut checked = Checked { instance: Some(instance.clone()), place, findings: Vec::new() };
         self.check_id(&instance, &mut checked);
-        check_fields(&instance, shape, &mut checked);
-        check_tests(&instance, shape == Shape::R2e && has_statuses, &mut checked);
+        check_fields(&instance, commit_in_image, &mut checked);
+        check_tests(&instance, has_statuses, &mut checked);
         check_patches(&instance, &mut checked);
         results.check(&instance, &mut checked);
         checked
@@ -231,10 +243,8 @@ fn unreadable(error: &FormatError, id: Option<String>) -> Checked {
     Checked { instance: None, place: (file, error.line), findings: vec![finding] }
 }
 
-/// What a task cannot do without, beside its tests. SWE-smith and R2E-Gym name
-/// no base commit: their images have it.
-fn check_fields(instance: &Instance, shape: Shape, checked: &mut Checked) {
-    let commit_in_image = matches!(shape, Shape::SweSmith | Shape::R2e);
+/// What a task cannot do without, beside its tests.
+fn check_fields(instance: &Instance, commit_in_image: bool, checked: &mut Checked) {
     for (field, text) in [
         ("repo", &instance.repo),
         ("base_commit", &instance.base_commit),
@@ -270,6 +280,11 @@ fn check_tests(instance: &Instance, has_statuses: bool, checked: &mut Checked) {
             let message = format!("{} names end inside a parameter, the first `{first}`", cut.len());
             checked.find(Code::TruncatedTestId, Some(field), message);
         }
+        let none: Vec<_> = list.iter().filter(|test| is_no_name(test)).collect();
+        if let Some(first) = none.first() {
+            let message = format!("{} names are no test's, the first `{first}`", none.len());
+            checked.find(Code::NoTestName, Some(field), message);
+        }
     }
 }
 
@@ -278,6 +293,23 @@ fn check_tests(instance: &Instance, has_statuses: bool, checked: &mut Checked) {
 fn is_truncated(test: &str) -> bool {
     let name = test.split_once("::").map(|(_, name)| name);
     name.is_some_and(|name| name.contains('[') && !name.ends_with(']'))
+}
+
+/// Whether no test of any runner is called so: nothing, a progress mark, a status
+/// word, or a pytest name with a blank at its edge or a part missing.
+fn is_no_name(test: &str) -> bool {
+    const STATUSES: [&str; 9] =
+        ["PASSED", "FAILED", "ERROR", "SKIPPED", "XFAIL", "XPASS", "SUBPASSED", "SUBFAILED", "SUBSKIPPED"];
+    let bare = test.trim();
+    let is_progress = bare.strip_prefix('[').and_then(|rest| rest.strip_suffix("%]"));
+    let is_progress = is_progress.is_some_and(|n| n.trim().bytes().all(|byte| byte.is_ascii_digit()));
+    let is_broken = match test.split_once("::") {
+        Some((file, name)) => {
+            bare != test || file.is_empty() || name.is_empty() || name.ends_with("::") || test.contains('\n')
+        }
+        None => false,
+    };
+    !bare.contains(char::is_alphanumeric) || is_progress || STATUSES.contains(&bare) || is_broken
 }
 
 fn check_patches(instance: &Instance, checked: &mut Checked) {
@@ -429,6 +461,47 @@ mod tests {
             "test_patch_result": {"passed_tests": ["b", "c"]}, "fix_patch_result": {"passed_tests": ["b", "c"]},
         });
         assert_eq!(codes(&[multi])[0], [("gold_inconsistent", Some(1)), ("gold_inconsistent", Some(1))]);
+    }
+
+    #[test]
+    fn names_that_no_test_has_are_known() {
+        for name in [
+            "",
+            " ",
+            "[100%]",
+            "[  7%]",
+            "PASSED",
+            " FAILED",
+            "XPASS",
+            "a.py::t ",
+            " a.py::t",
+            "::t",
+            "a.py::",
+            "a.py::A::",
+            "a.py::t\n",
+            "...",
+            "-",
+            "=====",
+        ] {
+            assert!(is_no_name(name), "{name:?}");
+        }
+        for name in [
+            "a.py::t",
+            "a.py::A::t[x y ]",
+            "a.py::t[100%]",
+            "test_x (a.B)",
+            "should pass › [100%] ok",
+            "PASSED it",
+            "renders ",
+            "猫",
+            "pkg::tests::it",
+            "a.py::t[::]",
+        ] {
+            assert!(!is_no_name(name), "{name:?}");
+        }
+        let list = json!(["t.py::b[x y]", "[100%]", "t.py::g "]);
+        let found = codes(&[with(&[("PASS_TO_PASS", list)])]);
+        assert_eq!(found[0], [("no_test_name", Some(1))]);
     }
 
     #[test]

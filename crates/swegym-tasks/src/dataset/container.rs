@@ -108,6 +108,14 @@ pub enum WriteError {
         /// What.
         path: PathBuf,
     },
+    /// A folder has one place for an id.
+    #[error("`{id}` is the id of two instances, and `{path}` has one place for it", path = path.display())]
+    Repeated {
+        /// The id.
+        id: String,
+        /// Where to.
+        path: PathBuf,
+    },
     /// A row that does not fit its columns.
     #[error("cannot write columns to `{path}`", path = path.display())]
     Columns {
@@ -126,6 +134,9 @@ impl WriteError {
         match self {
             Self::File { .. } => "check the path, the permissions and the space that is left",
             Self::Occupied { .. } => "name another folder, or remove this one",
+            Self::Repeated { .. } => {
+                "keep one of the rows, or write a format of rows, which has place for both"
+            }
             Self::Columns { .. } => "write JSON Lines, which holds every row, and mend the row there",
         }
     }
@@ -133,14 +144,62 @@ impl WriteError {
 
 /// Rows on their way into a container.
 pub struct Writer {
-    /// Where everything appears in the end.
-    target: PathBuf,
-    /// Where it is until then.
-    draft: PathBuf,
+    draft: Draft,
     container: Container,
     split: String,
     rows: usize,
     sink: Sink,
+}
+
+/// Rows that are written and do not have their name yet. One that is dropped
+/// leaves nothing, and what was there before as it was.
+pub struct Draft {
+    /// Where everything appears in the end.
+    target: PathBuf,
+    /// Where it is until then.
+    path: PathBuf,
+    is_folder: bool,
+    is_published: bool,
+}
+
+impl Draft {
+    fn of(target: &Path, is_folder: bool) -> Self {
+        let mut name = target.file_name().unwrap_or_default().to_owned();
+        name.push(".partial");
+        let path = target.with_file_name(name);
+        Self { target: target.to_owned(), path, is_folder, is_published: false }
+    }
+
+    /// Where the rows can be read already.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives the rows their name.
+    ///
+    /// # Errors
+    /// When that cannot be done.
+    pub fn publish(mut self) -> Result<(), WriteError> {
+        let failed = |source| WriteError::File { path: self.target.clone(), source };
+        if self.is_folder && self.target.is_dir() {
+            fs::remove_dir(&self.target).map_err(failed)?;
+        }
+        fs::rename(&self.path, &self.target).map_err(failed)?;
+        self.is_published = true;
+        Ok(())
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // What stays behind is written over by the next attempt.
+        let _ = match (self.is_published, self.is_folder) {
+            (true, _) => Ok(()),
+            (false, true) => fs::remove_dir_all(&self.path),
+            (false, false) => fs::remove_file(&self.path),
+        };
+    }
 }
 
 enum Sink {
@@ -171,17 +230,15 @@ impl Writer {
             let path = path.to_owned();
             move |source| WriteError::File { path, source }
         };
-        let mut name = target.file_name().unwrap_or_default().to_owned();
-        name.push(".partial");
-        let draft = target.with_file_name(name);
         if container.is_folder() {
             refuse_occupied(target)?;
-            if draft.exists() {
-                fs::remove_dir_all(&draft).map_err(at(&draft))?;
-            }
         }
-        let file = draft.join(container.file_in(split));
-        let file = if container.is_folder() { file } else { draft.clone() };
+        let draft = Draft::of(target, container.is_folder());
+        if draft.is_folder && draft.path.exists() {
+            fs::remove_dir_all(&draft.path).map_err(at(&draft.path))?;
+        }
+        let file = draft.path.join(container.file_in(split));
+        let file = if draft.is_folder { file } else { draft.path.clone() };
         if let Some(parent) = file.parent() {
             fs::create_dir_all(parent).map_err(at(parent))?;
         }
@@ -191,7 +248,7 @@ impl Writer {
             Container::Json => Sink::List(BufWriter::new(open)),
             _ => Sink::columns(container, open, columns).map_err(columns_error(target))?,
         };
-        Ok(Self { target: target.to_owned(), draft, container, split: split.to_owned(), rows: 0, sink })
+        Ok(Self { draft, container, split: split.to_owned(), rows: 0, sink })
     }
 
     /// Adds a row.
@@ -210,7 +267,13 @@ impl Writer {
                 return if full { self.flush() } else { Ok(()) };
             }
         };
-        written.map_err(|source| WriteError::File { path: self.target.clone(), source })
+        written.map_err(|source| WriteError::File { path: self.draft.target.clone(), source })
+    }
+
+    /// How many rows there are so far.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
     }
 
     fn flush(&mut self) -> Result<(), WriteError> {
@@ -227,16 +290,16 @@ impl Writer {
             }
             Ok(())
         };
-        write().map_err(columns_error(&self.target))
+        write().map_err(columns_error(&self.draft.target))
     }
 
-    /// Ends the container and gives it its name; returns the number of rows.
+    /// Ends the container, which can be read then, and has its name when it is published.
     ///
     /// # Errors
     /// When the rest cannot be written.
-    pub fn finish(mut self) -> Result<usize, WriteError> {
+    pub fn finish(mut self) -> Result<Draft, WriteError> {
         self.flush()?;
-        let (target, draft) = (self.target.clone(), self.draft.clone());
+        let target = self.draft.target.clone();
         let failed = |source| WriteError::File { path: target.clone(), source };
         let ended = match self.sink {
             Sink::Lines(file) => file.into_inner().map_err(|e| failed(e.into_error())).map(drop),
@@ -253,13 +316,9 @@ impl Writer {
         };
         ended?;
         if self.container == Container::Saved {
-            describe_saved(&draft, &self.split).map_err(failed)?;
+            describe_saved(&self.draft.path, &self.split).map_err(failed)?;
         }
-        if self.container.is_folder() && target.is_dir() {
-            fs::remove_dir(&target).map_err(failed)?;
-        }
-        fs::rename(&draft, &target).map_err(failed)?;
-        Ok(self.rows)
+        Ok(self.draft)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tasks that are folders: SWE-bench 5's repository of tasks
 //! (reference/grading.md, section 1.1) and Harbor's tasks.
 
+mod harbor;
 mod written;
 
 use std::fs;
@@ -8,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
+use swegym_core::format::text::decode;
 use swegym_core::format::{FormatError, Problem, instances};
 use yaml_rust2::Yaml;
 
@@ -28,9 +30,6 @@ const FILES: [(&str, &str); 6] = [
 
 /// Folders whose files no row carries.
 const ASSETS: [&str; 2] = ["test_assets", "problem_assets"];
-
-/// A file of a Harbor task beyond this is named and not carried.
-const LARGEST_FILE: u64 = 16 << 20;
 
 /// Whose folders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +91,7 @@ impl Iterator for Folders {
         let file = folder.join(layout.main_file()).to_string_lossy().into_owned();
         let fields = match layout {
             Layout::SweBench => swe_bench(&folder),
-            Layout::Harbor => harbor(&folder),
+            Layout::Harbor => harbor::read(&folder),
         };
         Some(match fields {
             Ok(fields) => {
@@ -103,9 +102,22 @@ impl Iterator for Folders {
     }
 }
 
+/// The text of a file that says how a task is made, whatever editor wrote it.
+fn settings(folder: &Path, name: &str) -> Result<Option<String>, Problem> {
+    let Some(bytes) = bytes(folder, name)? else { return Ok(None) };
+    match decode(name, &bytes) {
+        Ok(text) => Ok(Some(text.into_owned())),
+        Err(_) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+    }
+}
+
 /// The text of a task's file; bytes that are no UTF-8 are replaced, line ends
 /// kept. Links are not followed: a stranger's could show any file of the reader's.
 fn text(folder: &Path, name: &str) -> Result<Option<String>, Problem> {
+    Ok(bytes(folder, name)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+fn bytes(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, Problem> {
     let mut path = folder.to_owned();
     for part in name.split('/') {
         path.push(part);
@@ -114,7 +126,7 @@ fn text(folder: &Path, name: &str) -> Result<Option<String>, Problem> {
         }
     }
     match fs::read(&path) {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(unreadable(&path, &error)),
     }
@@ -128,7 +140,7 @@ fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> Problem {
 fn swe_bench(folder: &Path) -> Result<Map<String, Value>, Problem> {
     let path = folder.join("task.yaml");
     let documents =
-        yaml::load(&text(folder, "task.yaml")?.unwrap_or_default()).map_err(|e| unreadable(&path, &e))?;
+        yaml::load(&settings(folder, "task.yaml")?.unwrap_or_default()).map_err(|e| unreadable(&path, &e))?;
     let Some(Value::Object(mut fields)) = documents.first().map(value_of) else {
         return Err(unreadable(&path, &"not a mapping"));
     };
@@ -144,8 +156,8 @@ fn swe_bench(folder: &Path) -> Result<Map<String, Value>, Problem> {
         }
     }
     let path = folder.join("tests.json");
-    if let Some(tests) = text(folder, "tests.json")? {
-        match serde_json::from_str(&tests) {
+    if let Some(tests) = settings(folder, "tests.json")? {
+        match swegym_core::json::row(tests.as_bytes()) {
             Ok(Value::Object(tests)) => fields.extend(tests),
             Ok(_) => return Err(unreadable(&path, &"not an object")),
             Err(why) => return Err(unreadable(&path, &why)),
@@ -177,72 +189,6 @@ fn value_of(yaml: &Yaml) -> Value {
                 .collect(),
         ),
     }
-}
-
-/// Harbor asks nothing of a task's tests but a reward. Where the task was made
-/// from an instance, `tests/config.json` is that instance; else it is one
-/// without expected tests. Its files are carried along.
-fn harbor(folder: &Path) -> Result<Map<String, Value>, Problem> {
-    let path = folder.join("task.toml");
-    let table: toml::Table = text(folder, "task.toml")?
-        .unwrap_or_default()
-        .parse()
-        .map_err(|e: toml::de::Error| unreadable(&path, &e.message()))?;
-    let path = folder.join("tests/config.json");
-    let mut fields = match text(folder, "tests/config.json")?.map(|config| serde_json::from_str(&config)) {
-        Some(Ok(Value::Object(fields))) => fields,
-        Some(Err(why)) => return Err(unreadable(&path, &why)),
-        Some(Ok(_)) | None => Map::new(),
-    };
-    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let environment = table.get("environment").and_then(|e| e.get("docker_image")).and_then(|i| i.as_str());
-    let dockerfile = text(folder, "environment/Dockerfile")?.unwrap_or_default();
-    let image =
-        environment.or_else(|| dockerfile.lines().filter_map(|l| l.strip_prefix("FROM ")).next_back());
-    let is_instance = ["instance_id", "repo_name", "org"].iter().any(|key| fields.contains_key(*key));
-    if !is_instance {
-        fields.insert("instance_id".into(), json!(name));
-        fields.insert("problem_statement".into(), json!(text(folder, "instruction.md")?));
-        let said = |keys: &[&str]| {
-            let metadata = table.get("metadata")?;
-            keys.iter().find_map(|key| metadata.get(*key)?.as_str()).map(str::to_owned)
-        };
-        let repo = said(&["repo", "repository", "repository_url"]).unwrap_or_default();
-        let repo = repo.trim_start_matches("https://github.com/").trim_end_matches(".git");
-        let patch = ["solution/gold.patch", "solution/solution.patch", "solution/fix.patch"]
-            .iter()
-            .find_map(|file| text(folder, file).transpose())
-            .transpose()?;
-        for (name, value) in [
-            ("repo", json!(repo)),
-            ("base_commit", json!(said(&["base_commit", "base_commit_hash"]).unwrap_or_default())),
-            ("patch", json!(patch.unwrap_or_default())),
-            ("difficulty", json!(said(&["difficulty"]))),
-        ] {
-            fields.entry(name).or_insert(value);
-        }
-        for name in ["FAIL_TO_PASS", "PASS_TO_PASS"] {
-            fields.entry(name).or_insert(json!([]));
-        }
-    }
-    if let Some(image) = image.filter(|_| !fields.contains_key("image")) {
-        fields.insert("image".into(), json!(image.trim()));
-    }
-    let (mut carried, mut left) = (Map::new(), Vec::new());
-    for name in files_under(folder).map_err(|e| unreadable(folder, &e))? {
-        let path = folder.join(&name);
-        let small = fs::metadata(&path).is_ok_and(|m| m.len() <= LARGEST_FILE);
-        match small.then(|| fs::read(&path).ok().and_then(|bytes| String::from_utf8(bytes).ok())).flatten() {
-            Some(text) if name != "tests/config.json" => drop(carried.insert(name, Value::String(text))),
-            Some(_) => {}
-            None => left.push(name),
-        }
-    }
-    fields.insert("harbor_files".into(), Value::Object(carried));
-    if !left.is_empty() {
-        fields.insert("harbor_files_left_out".into(), json!(left));
-    }
-    Ok(fields)
 }
 
 /// Regular files below a folder, relative to it and sorted; links are not followed.

@@ -1,7 +1,7 @@
 //! Rows from files and folders, one by one.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader, Read, Seek as _};
+use std::io::{self, BufRead as _, BufReader, Cursor, Read, Seek as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
 use swegym_core::Instance;
 use swegym_core::format::instances::Need;
+use swegym_core::format::text::{is_utf16, utf8_of_utf16};
 use swegym_core::format::{FormatError, Problem, kind, plain};
 use thiserror::Error;
 
@@ -37,7 +38,7 @@ impl RowText {
     /// When it is no JSON object, with its place.
     pub fn read(&self) -> Result<RawRow, FormatError> {
         let error = |problem| Err(FormatError::new(&self.file, self.line, problem));
-        match serde_json::from_slice(&self.json) {
+        match swegym_core::json::row(&self.json) {
             Ok(Value::Object(fields)) => Ok(RawRow { file: self.file.clone(), line: self.line, fields }),
             Ok(other) => error(Problem::NotAnObject(kind(&other))),
             Err(why) => error(Problem::Json(why.to_string())),
@@ -238,13 +239,13 @@ fn open_file(path: &Path) -> Result<Box<dyn Iterator<Item = Item> + Send>, Datas
                 _ => Box::new(file),
             };
             let mut text = BufReader::with_capacity(1 << 18, text);
-            let start = text.fill_buf().map_err(read)?;
-            let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
-            if start.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[') {
-                Ok(Box::new(json::List::new(name, text)))
-            } else {
-                Ok(Box::new(json::Lines::new(name, text)))
+            if !is_utf16(text.fill_buf().map_err(read)?) {
+                return Ok(Box::new(json::TextRows::new(name, text)));
             }
+            let mut bytes = Vec::new();
+            text.read_to_end(&mut bytes).map_err(read)?;
+            let text = utf8_of_utf16(&bytes).unwrap_or_default();
+            Ok(Box::new(json::TextRows::new(name, Cursor::new(text))))
         }
     }
 }

@@ -28,12 +28,16 @@ pub enum Shape {
     R2e,
     /// Multi-SWE-bench and Multi-SWE-RL: tests by what they went through.
     MultiSwe,
-    /// NeMo Gym: an instance inside a request.
+    /// NeMo Gym: an instance inside a request. verl's rows are read so, too.
     Nemo,
 }
 
-/// Where NeMo-style rows keep the instance.
-const NEMO_PLACES: [&str; 4] = ["instance", "instance_dict", "verifier_metadata", "metadata"];
+/// Fields of requests and prompts around an instance: NeMo Gym's, and verl's.
+const WRAPPERS: [&str; 3] = ["responses_create_params", "extra_info", "reward_model"];
+
+/// Where such rows keep the instance.
+const PLACES: [&str; 6] =
+    ["extra_info", "instance", "instance_dict", "verifier_metadata", "metadata", "ground_truth"];
 
 impl Shape {
     /// Every shape.
@@ -65,17 +69,25 @@ impl Shape {
     /// SWE-bench's to a reader.
     #[must_use]
     pub fn of(fields: &Map<String, Value>) -> Self {
-        let has = |name: &str| fields.contains_key(name);
-        if has("responses_create_params") && !has("FAIL_TO_PASS") {
-            Self::Nemo
-        } else if has("fixed_tests") || (has("org") && has("number") && has("fix_patch")) {
-            Self::MultiSwe
-        } else if has("expected_output_json") || (has("repo_name") && has("commit_hash")) {
-            Self::R2e
-        } else if has("image_name") && has("patch") && !has("test_patch") {
-            Self::SweSmith
-        } else if has("install_config") {
+        let has = |name: &str| fields.get(name).is_some_and(|value| !value.is_null());
+        let has_tests = has("FAIL_TO_PASS") || has("fail_to_pass");
+        // What another shape's row left beside SWE-bench's columns decides nothing.
+        if !(has_tests && has("instance_id")) {
+            if WRAPPERS.iter().any(|name| has(name)) {
+                return Self::Nemo;
+            } else if has("fixed_tests") || (has("org") && has("number") && has("fix_patch")) {
+                return Self::MultiSwe;
+            } else if has("expected_output_json") || (has("repo_name") && has("commit_hash")) {
+                return Self::R2e;
+            } else if !has_tests && find_instance(fields).is_some() {
+                return Self::Nemo;
+            }
+        }
+        if has("install_config") {
             Self::SweRebench
+        } else if has("image_name") && has("patch") && !has("bug_patch") && !fields.contains_key("test_patch")
+        {
+            Self::SweSmith
         } else {
             Self::SweBench
         }
@@ -87,14 +99,18 @@ impl Shape {
     /// What is missing or wrong, with the row's file and line.
     pub fn instance(self, row: RawRow, need: Need) -> Result<Instance, FormatError> {
         let RawRow { file, line, fields } = row;
-        let fields = match self {
+        instances::read_fields(&file, line, self.columns(fields), need)
+    }
+
+    /// The row's fields under SWE-bench's names.
+    fn columns(self, fields: Map<String, Value>) -> Map<String, Value> {
+        match self {
             Self::SweBench | Self::SweGym | Self::SweRebench => swe_bench(fields),
             Self::SweSmith => swe_smith(fields),
             Self::R2e => r2e::read(fields),
             Self::MultiSwe => multi_swe(fields),
-            Self::Nemo => nemo(fields),
-        };
-        instances::read_fields(&file, line, fields, need)
+            Self::Nemo => wrapped(fields),
+        }
     }
 }
 
@@ -182,25 +198,51 @@ fn multi_swe(mut fields: Map<String, Value>) -> Map<String, Value> {
 fn object(value: &Value) -> Option<Map<String, Value>> {
     match value {
         Value::Object(inner) => Some(inner.clone()),
-        Value::String(text) => serde_json::from_str(text).ok(),
+        Value::String(text) => swegym_core::json::row(text.as_bytes()).ok(),
         _ => None,
     }
 }
 
-/// The instance is an object, or one as JSON text, among the request's data.
-fn nemo(fields: Map<String, Value>) -> Map<String, Value> {
-    let requested = fields.get("responses_create_params").and_then(|p| p.get("metadata"));
-    let places = NEMO_PLACES.iter().filter_map(|place| fields.get(*place)).chain(requested);
-    for place in places.filter_map(object) {
-        let nested = NEMO_PLACES.iter().filter_map(|name| place.get(*name)).find_map(object);
-        // The request repeats some of the instance's fields beside it.
-        for candidate in [nested, Some(place)].into_iter().flatten() {
-            if candidate.contains_key("instance_id") {
-                return swe_bench(candidate);
-            }
+/// The instance is an object, or one as JSON text, among the request's data; it
+/// has the columns of whatever dataset it came from. The rest of the request is kept.
+fn wrapped(mut fields: Map<String, Value>) -> Map<String, Value> {
+    let Some((place, instance)) = find_instance(&fields) else { return swe_bench(fields) };
+    let whole = place.is_some_and(|place| fields.get(place).and_then(object).as_ref() == Some(&instance));
+    if let Some(place) = place.filter(|_| whole) {
+        fields.shift_remove(place);
+    }
+    let mut instance = Shape::of(&instance).columns(instance);
+    for (name, value) in fields {
+        instance.entry(name).or_insert(value);
+    }
+    instance
+}
+
+/// An instance that a request carries, and the field that is it.
+fn find_instance(fields: &Map<String, Value>) -> Option<(Option<&'static str>, Map<String, Value>)> {
+    let within = |name: &'static str| Some((Some(name), object(fields.get(name)?)?));
+    let inner = |outer: &str, name: &str| Some((None, object(fields.get(outer)?.get(name)?)?));
+    let places = PLACES.iter().filter_map(|name| within(name));
+    let places = places
+        .chain(inner("responses_create_params", "metadata"))
+        .chain(inner("reward_model", "ground_truth"));
+    for (place, found) in places {
+        // A request repeats some of the instance's fields beside it.
+        let nested = PLACES.iter().filter_map(|name| found.get(*name)).filter_map(object);
+        if let Some(nested) = nested.into_iter().find(is_instance) {
+            return Some((None, nested));
+        }
+        if is_instance(&found) {
+            return Some((place, found));
         }
     }
-    swe_bench(fields)
+    None
+}
+
+/// Whether an object has what names an instance, in any shape.
+fn is_instance(fields: &Map<String, Value>) -> bool {
+    let has = |names: &[&str]| names.iter().all(|name| fields.contains_key(*name));
+    has(&["instance_id"]) || has(&["repo_name", "commit_hash"]) || has(&["org", "number", "fix_patch"])
 }
 
 #[cfg(test)]

@@ -84,15 +84,28 @@ pub fn parse_adapter(
     Ok(adapter)
 }
 
+/// Whether the adapter of a folder is one that this engine adds to a model.
+///
+/// # Errors
+/// It is not, or its settings cannot be read.
+pub fn check_adapter(folder: &Path) -> Result<(), CheckpointError> {
+    let path = folder.join(ADAPTER_CONFIG);
+    read_shape(&path, &read_json(&path)?).map(drop)
+}
+
+fn other(path: &Path, problem: String) -> CheckpointError {
+    CheckpointError::OtherAdapter { path: path.to_owned(), problem }
+}
+
 fn read_shape(path: &Path, config: &Value) -> Result<AdapterShape, CheckpointError> {
     let kind = config.get("peft_type").and_then(Value::as_str).unwrap_or("(none)");
     if kind != "LORA" {
-        return Err(malformed(path, format!("peft_type is {kind}; LORA is read")));
+        return Err(other(path, format!("peft_type is {kind}; LORA is read")));
     }
     let on = |field: &str| config.get(field).and_then(Value::as_bool).unwrap_or(false);
     let odd = ["use_dora", "lora_bias", "fan_in_fan_out"].into_iter().find(|field| on(field));
     if let Some(field) = odd {
-        return Err(malformed(path, format!("`{field}` is not supported")));
+        return Err(other(path, format!("`{field}` is not supported")));
     }
     let full = ["modules_to_save", "rank_pattern", "alpha_pattern", "layers_to_transform"];
     let empty = |value: &Value| {
@@ -102,7 +115,7 @@ fn read_shape(path: &Path, config: &Value) -> Result<AdapterShape, CheckpointErr
     };
     if let Some(field) = full.into_iter().find(|field| config.get(*field).is_some_and(|value| !empty(value)))
     {
-        return Err(malformed(path, format!("`{field}` is not supported")));
+        return Err(other(path, format!("`{field}` is not supported")));
     }
     let rank = config.get("r").and_then(Value::as_u64).filter(|&r| r > 0);
     let rank = rank.ok_or_else(|| malformed(path, "the field `r` is missing"))?;
@@ -111,13 +124,10 @@ fn read_shape(path: &Path, config: &Value) -> Result<AdapterShape, CheckpointErr
     let targets = match config.get("target_modules") {
         Some(Value::String(all)) if all == "all-linear" => TARGETS.map(str::to_owned).to_vec(),
         Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        _ => return Err(malformed(path, "the field `target_modules` is missing or a pattern")),
+        _ => return Err(other(path, "the field `target_modules` is missing or a pattern".to_owned())),
     };
     if let Some(odd) = targets.iter().find(|name| !TARGETS.contains(&name.as_str())) {
-        return Err(malformed(
-            path,
-            format!("target_modules names `{odd}`; {} are known", TARGETS.join(", ")),
-        ));
+        return Err(other(path, format!("target_modules names `{odd}`; {} are known", TARGETS.join(", "))));
     }
     Ok(AdapterShape { rank: rank as usize, alpha: alpha as f32, by_root: on("use_rslora"), targets })
 }

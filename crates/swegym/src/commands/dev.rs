@@ -69,8 +69,7 @@ pub(crate) struct Server {
 
 /// Serves until it is ended.
 pub(crate) async fn model(printer: Printer, args: &DevModelArgs) -> Result<u8, CommandError> {
-    let text =
-        std::fs::read_to_string(&args.script).map_err(|e| CommandError::file("read", &args.script, &e))?;
+    let text = crate::text::read(&args.script)?;
     let script = Script::read(&text).map_err(|why| {
         CommandError::usage(format!("`{}` is no script: {why}", args.script.display()), "see --help")
     })?;
@@ -144,7 +143,7 @@ async fn answer(State(server): State<Arc<Server>>, uri: Uri, headers: HeaderMap,
         Some(Fault::EmptyChoices) => return reply(200, json!({"choices": []}).to_string()),
         Some(Fault::CutStream | Fault::WrongRole) | None => {}
     }
-    let Ok(request) = serde_json::from_slice::<Value>(&body) else {
+    let Ok(request) = swegym_core::json::from_slice::<Value>(&body) else {
         return refuse(400, "invalid_request", "the body is not JSON");
     };
     let session = headers.get("x-session-id").and_then(|v| v.to_str().ok()).unwrap_or_default();
@@ -243,7 +242,7 @@ fn anthropic(document: &Value) -> Value {
     content.push(json!({"type": "text", "text": choice["message"]["content"]}));
     for call in choice["message"]["tool_calls"].as_array().into_iter().flatten() {
         let arguments = call["function"]["arguments"].as_str().unwrap_or_default();
-        let input = serde_json::from_str(arguments).unwrap_or_else(|_| json!(arguments));
+        let input = swegym_core::json::from_str(arguments).unwrap_or_else(|_| json!(arguments));
         content.push(
             json!({"type": "tool_use", "id": call["id"], "name": call["function"]["name"], "input": input}),
         );

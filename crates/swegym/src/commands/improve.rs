@@ -16,6 +16,7 @@ use crate::exit;
 use crate::session::Session;
 use crate::settings::Environment;
 use crate::sheet::{Line, Part, Sheet};
+use crate::text;
 use crate::workshop::{Policy, Workshop};
 
 /// What a round left.
@@ -171,7 +172,7 @@ pub(crate) fn learnt(data: &Path) -> Result<usize, CommandError> {
 /// Nothing may be learnt that is measured with.
 fn apart(learn: &Path, measure: &Path) -> Result<(), CommandError> {
     let ids = |path: &Path| -> Result<Vec<String>, CommandError> {
-        let text = std::fs::read_to_string(path).map_err(|e| CommandError::file("read", path, &e))?;
+        let text = text::read(path)?;
         let rows = instances::read(&path.to_string_lossy(), &text, UnknownFields::Keep)?;
         Ok(rows.into_iter().map(|row| row.instance_id.to_string()).collect())
     };

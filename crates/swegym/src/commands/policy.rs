@@ -32,6 +32,7 @@ pub(crate) fn load(place: &Path) -> Result<Loaded, CommandError> {
 
 /// An adapter's folder stands for the model that it adapts.
 fn adapted(folder: &Path) -> Result<(Decoder, Tokenizer), CommandError> {
+    checkpoint::check_adapter(folder)?;
     let path = folder.join("adapter_config.json");
     let text = std::fs::read_to_string(&path).map_err(|e| CommandError::file("read", &path, &e))?;
     let config: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -39,7 +40,10 @@ fn adapted(folder: &Path) -> Result<(Decoder, Tokenizer), CommandError> {
     let base = Path::new(base);
     if !base.join("config.json").is_file() {
         let message = format!("the model that `{}` adapts is not at `{}`", folder.display(), base.display());
-        return Err(CommandError::usage(message, "put the model there, or mend base_model_name_or_path"));
+        return Err(CommandError::usage(
+            message,
+            "put the model there, or mend base_model_name_or_path; or merge the adapter first, and name the merged folder",
+        ));
     }
     let decoder = checkpoint::adopt(checkpoint::read(base, Held::Whole)?.decoder, folder)?;
     let own = folder.join("tokenizer.json").is_file();

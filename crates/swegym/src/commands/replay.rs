@@ -8,6 +8,7 @@ use swegym_core::format::record;
 use crate::error::CommandError;
 use crate::exit;
 use crate::session::Session;
+use crate::text;
 
 /// Replays a record and says where the box answered otherwise.
 pub(crate) async fn run(
@@ -17,7 +18,7 @@ pub(crate) async fn run(
     folder: &Path,
 ) -> Result<u8, CommandError> {
     let attempt = super::show::read(file)?;
-    let text = std::fs::read_to_string(instances).map_err(|e| CommandError::file("read", instances, &e))?;
+    let text = text::read(instances)?;
     let rows = instances::read(&instances.to_string_lossy(), &text, UnknownFields::Keep)?;
     let id = &attempt.head.instance_id;
     let instance = rows.iter().find(|row| row.instance_id == *id).ok_or_else(|| {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use swegym_core::Prediction;
+use swegym_core::format::scores;
 use swegym_grade::selection::{
     AtK, Calibration, Group, LogFit, Rate, Scored, auc, auc_within, calibration_error, log_fit, mean_curve,
     paper_best_at_k, reliability,
@@ -18,6 +19,7 @@ use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
 use crate::sheet::{Line, Part, Sheet};
+use crate::text;
 
 /// An attempt that can be chosen.
 struct Attempt {
@@ -200,13 +202,9 @@ fn read(
 fn scores(files: &[PathBuf]) -> Result<HashMap<(String, u64), f64>, CommandError> {
     let mut sums: HashMap<(String, u64), (f64, f64)> = HashMap::new();
     for path in files {
-        for row in lines(path)? {
-            let Some(score) = row["score"].as_f64() else { continue };
-            let key = (
-                row["instance_id"].as_str().unwrap_or_default().to_owned(),
-                row["attempt"].as_u64().unwrap_or(0),
-            );
-            let (sum, count) = sums.entry(key).or_default();
+        for row in scores::read(&path.to_string_lossy(), &text::read(path)?)? {
+            let Some(score) = row.score else { continue };
+            let (sum, count) = sums.entry((row.instance_id, row.attempt)).or_default();
             (*sum, *count) = (*sum + score, *count + 1.0);
         }
     }
@@ -246,7 +244,7 @@ fn tested(run: &Path) -> Result<Tested, CommandError> {
 }
 
 fn lines(path: &Path) -> Result<Vec<Value>, CommandError> {
-    let text = std::fs::read_to_string(path).map_err(|e| CommandError::file("read", path, &e))?;
+    let text = text::read(path)?;
     let row = |(index, line): (usize, &str)| {
         serde_json::from_str(line).map_err(|e| {
             let message = format!("{}:{}: not valid JSON: {e}", path.display(), index + 1);

@@ -266,8 +266,8 @@ fn swap<'a>(served: &'a Served, body: &[u8]) -> Result<(&'a Shelf, String, Value
         let message = "adapters cannot be changed; serve with --hot-swap";
         return Err(Refusal::new(StatusCode::FORBIDDEN, "forbidden", message));
     };
-    let body: Value =
-        serde_json::from_slice(body).map_err(|e| Refusal::bad(format!("the body is not JSON: {e}")))?;
+    let body: Value = swegym_core::json::from_slice(body)
+        .map_err(|e| Refusal::bad(format!("the body is not JSON: {e}")))?;
     let name = numbers::text(&body, "lora_name")?.filter(|name| !name.is_empty() && name.len() <= 256);
     let name = name.ok_or_else(|| Refusal::about("lora_name", "`lora_name` is missing, or too long"))?;
     Ok((shelf, name.to_owned(), body))

@@ -127,7 +127,7 @@ fn show_step(step: &Step, whole: bool) -> String {
 
 /// The one text that matters, or all of the arguments.
 fn arguments(action: &Action) -> String {
-    let Ok(Value::Object(map)) = serde_json::from_str(&action.call.arguments) else {
+    let Ok(Value::Object(map)) = swegym_core::json::from_str(&action.call.arguments) else {
         return action.call.arguments.clone();
     };
     if let (1, Some(Value::String(text))) = (map.len(), map.values().next()) {

@@ -37,10 +37,7 @@ const HEAD_DIM: usize = 32;
 pub(crate) fn tokenizer(printer: Printer, args: &TokenizerArgs) -> Result<u8, CommandError> {
     let documents = corpus::documents(&args.text)?;
     let words: Vec<String> = documents.iter().map(Document::words).collect();
-    let read = |path: &std::path::PathBuf| {
-        std::fs::read_to_string(path).map_err(|e| CommandError::file("read", path, &e))
-    };
-    let template = args.template.as_ref().map(read).transpose()?;
+    let template = args.template.as_deref().map(crate::text::read).transpose()?;
     let rule = match args.words {
         WordsOf::Gpt2 => WordRule::Gpt2,
         WordsOf::Qwen2 => WordRule::Qwen2,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use swegym_core::format::FormatError;
 
+use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
 
@@ -18,6 +19,13 @@ impl Unreadable {
     pub(super) fn note(&mut self, error: &FormatError) {
         self.count += 1;
         self.first.get_or_insert_with(|| error.to_string());
+    }
+
+    /// Where not one row could be read, or there is none: nothing is written then.
+    pub(super) fn nothing_read(&self, dataset: &Path) -> CommandError {
+        let message = format!("no row of `{}` can be read", dataset.display());
+        let hint = "nothing was written; `swegym dataset check` names what is wrong with each row";
+        CommandError { causes: self.first.iter().cloned().collect(), ..CommandError::nothing(message, hint) }
     }
 
     /// Tells people, and gives the exit code.

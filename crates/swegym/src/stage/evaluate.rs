@@ -14,9 +14,10 @@ use swegym_runner::job::JobKind;
 use swegym_runner::run_dir::Open;
 use swegym_runner::{Context, Job, Outcome};
 
-use super::{Done, Ran, Stage, read_text};
+use super::{Done, Ran, Stage};
 use crate::error::CommandError;
 use crate::session::Session;
+use crate::text;
 
 /// Which answers are tested.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +64,7 @@ pub(crate) async fn evaluate(
     folder: &Path,
     open: Open,
 ) -> Result<Done, CommandError> {
-    let text = read_text(file)?;
+    let text = text::read(file)?;
     let rows = instances::read(&file.to_string_lossy(), &text, unknown)?;
     let known = Map::from_iter([
         ("instances".to_owned(), json!(file)),
@@ -165,7 +166,7 @@ fn collect(
 }
 
 fn of_file(path: &Path, attempt: u32) -> Result<Vec<(Prediction, u32)>, CommandError> {
-    let read = predictions::read(&path.to_string_lossy(), &read_text(path)?)?;
+    let read = predictions::read(&path.to_string_lossy(), &text::read(path)?)?;
     Ok(read.into_iter().map(|prediction| (prediction, attempt)).collect())
 }
 

@@ -23,11 +23,12 @@ use swegym_runner::{Job, Outcome};
 use tokio::sync::Semaphore;
 
 use super::evaluate::{failed_row, notes, numbered, parts, write_reports};
-use super::{Done, Ran, Stage, read_text};
+use super::{Done, Ran, Stage};
 use crate::args::{ModelArgs, RolloutArgs};
 use crate::error::CommandError;
 use crate::session::Session;
 use crate::settings::Environment;
+use crate::text;
 
 /// Commands at once for each core: most wait for disk or sleep part of their time.
 const TURNS_PER_CORE: usize = 2;
@@ -40,7 +41,7 @@ pub(crate) async fn rollout(
     folder: &Path,
     open: Open,
 ) -> Result<Done, CommandError> {
-    let text = read_text(&args.instances)?;
+    let text = text::read(&args.instances)?;
     let unknown = if args.keep_unknown_fields { UnknownFields::Keep } else { UnknownFields::Refuse };
     let rows = instances::read(&args.instances.to_string_lossy(), &text, unknown)?;
     let budget =
@@ -233,7 +234,7 @@ fn model(
         |path: &Path| path.file_stem().map_or("scripted".into(), |s| s.to_string_lossy().into_owned());
     if let Some(file) = name.strip_prefix("scripted:") {
         let path = Path::new(file);
-        let script = Script::read(&read_text(path)?).map_err(|why| {
+        let script = Script::read(&text::read(path)?).map_err(|why| {
             CommandError::usage(format!("`{file}` is no script: {why}"), "see the README, \"Agents\"")
         })?;
         return Ok((Some(Arc::new(Scripted::new(&short(path), script))), short(path)));
@@ -297,7 +298,7 @@ fn endpoint_settings(
 /// The attempt whose beginning is shared.
 fn fork(args: &RolloutArgs) -> Result<Option<Fork>, CommandError> {
     let (Some(path), Some(step)) = (&args.fork, args.at) else { return Ok(None) };
-    let text = read_text(path)?;
+    let text = text::read(path)?;
     let events = swegym_core::format::record::read(&path.to_string_lossy(), &text)?.into_events();
     Ok(Some(Fork { events, step }))
 }
@@ -374,12 +375,12 @@ fn identity(
     let mut inputs = Vec::new();
     for name in ["system.txt", "task.txt", "text_tools.txt", "messages.toml", "example.txt"] {
         if let Some(path) = args.prompts.as_ref().map(|f| f.join(name)).filter(|p| p.is_file()) {
-            inputs.push(Digest::of(read_text(&path)?.as_bytes()));
+            inputs.push(Digest::of(text::read(&path)?.as_bytes()));
         }
     }
     if let Some(path) = &args.fork {
         settings.insert("at".to_owned(), json!(args.at));
-        inputs.push(Digest::of(read_text(path)?.as_bytes()));
+        inputs.push(Digest::of(text::read(path)?.as_bytes()));
     }
     let model = args.model.model.as_deref().unwrap_or_default();
     if let Some(file) = ["scripted:", "program:"].iter().find_map(|kind| model.strip_prefix(kind)) {

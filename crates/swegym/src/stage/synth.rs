@@ -12,9 +12,10 @@ use swegym_runner::job::JobKind;
 use swegym_runner::run_dir::Open;
 use swegym_tasks::synth::Synthesis;
 
-use super::{Done, Stage, job_name, read_text};
+use super::{Done, Stage, job_name};
 use crate::error::CommandError;
 use crate::session::Session;
+use crate::text;
 
 /// Plants bugs in every image; writes `candidates.jsonl`, `bugs.jsonl` and `dropped.jsonl`.
 pub(crate) async fn synth(
@@ -25,7 +26,7 @@ pub(crate) async fn synth(
     folder: &Path,
     open: Open,
 ) -> Result<Done, CommandError> {
-    let text = read_text(images)?;
+    let text = text::read(images)?;
     let known = Map::from_iter([
         ("images".to_owned(), json!(images)),
         ("seed".to_owned(), json!(seed)),

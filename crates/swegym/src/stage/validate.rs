@@ -10,9 +10,10 @@ use swegym_runner::job::JobKind;
 use swegym_runner::run_dir::Open;
 use swegym_runner::{Job, Outcome};
 
-use super::{Done, Stage, read_text};
+use super::{Done, Stage};
 use crate::error::CommandError;
 use crate::session::Session;
+use crate::text;
 
 /// What instances have to stand.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +34,7 @@ pub(crate) async fn validate(
     folder: &Path,
     open: Open,
 ) -> Result<Done, CommandError> {
-    let text = read_text(file)?;
+    let text = text::read(file)?;
     let rows = instances::read(&file.to_string_lossy(), &text, unknown)?;
     let Checks { repeats, probe } = checks;
     let mut known = Map::from_iter([

@@ -1,13 +1,15 @@
 //! Instances as folders.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use serde_json::{Map, Value, json};
+use swegym_core::format::instances::Need;
 use swegym_core::format::{instances, is_blank};
 use swegym_core::{Instance, Patch};
 
+use super::super::changes::changes;
 use super::super::container::{WriteError, refuse_occupied};
 use super::super::shape::{Change, Loss};
 use super::{ASSETS, FILES, Layout};
@@ -28,7 +30,8 @@ pub struct TaskFolders {
     split: String,
     /// Datasets and splits that the tasks name.
     named: (BTreeSet<String>, BTreeSet<String>),
-    tasks: usize,
+    /// Ids of the tasks that are written.
+    tasks: HashSet<String>,
 }
 
 impl TaskFolders {
@@ -51,19 +54,49 @@ impl TaskFolders {
     fn create(layout: Layout, target: &Path, dataset: &str, split: &str) -> Result<Self, WriteError> {
         refuse_occupied(target)?;
         let (dataset, split) = (dataset.to_owned(), split.to_owned());
-        Ok(Self { layout, target: target.to_owned(), dataset, split, named: Default::default(), tasks: 0 })
+        Ok(Self {
+            layout,
+            target: target.to_owned(),
+            dataset,
+            split,
+            named: Default::default(),
+            tasks: HashSet::new(),
+        })
     }
 
     /// Adds a task; says what does not arrive as it was.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When it cannot be written, or the folder has a task of this id already.
     pub fn write(&mut self, instance: &Instance) -> Result<Vec<Loss>, WriteError> {
-        self.tasks += 1;
-        match self.layout {
-            Layout::SweBench => self.write_swe_bench(instance),
-            Layout::Harbor => self.write_harbor(instance),
+        let id = instance.instance_id.to_string();
+        if !self.tasks.insert(id.clone()) {
+            return Err(WriteError::Repeated { id, path: self.target.clone() });
         }
+        let mut losses = match self.layout {
+            Layout::SweBench => self.write_swe_bench(instance)?,
+            Layout::Harbor => self.write_harbor(instance)?,
+        };
+        losses.extend(self.changes(instance, &losses));
+        Ok(losses)
+    }
+
+    /// Where the task of an instance is.
+    fn folder(&self, instance: &Instance) -> PathBuf {
+        let tasks =
+            if self.layout == Layout::SweBench { self.target.join("tasks") } else { self.target.clone() };
+        tasks.join(instance.instance_id.as_str())
+    }
+
+    /// What reads otherwise now, beside what is known to be lost.
+    fn changes(&self, instance: &Instance, known: &[Loss]) -> Vec<Loss> {
+        let read = super::super::instances(&self.folder(instance), Need::Grading);
+        let Some(Ok(again)) = read.ok().and_then(|mut read| read.next()) else {
+            return vec![no_place("instance_id", "the task cannot be read again")];
+        };
+        let mut changes = changes(&without_files(instance), &again);
+        changes.retain(|change| known.iter().all(|loss| loss.field != change.field));
+        changes
     }
 
     /// Ends the folder; returns the number of tasks.
@@ -71,18 +104,18 @@ impl TaskFolders {
     /// # Errors
     /// When the list of datasets cannot be written.
     pub fn finish(self) -> Result<usize, WriteError> {
-        if self.layout == Layout::SweBench {
+        if self.layout == Layout::SweBench && !self.tasks.is_empty() {
             let text = yaml(&[
                 ("datasets".to_owned(), json!(self.named.0)),
                 ("splits".to_owned(), json!(self.named.1)),
             ]);
             write(&self.target.join("sweb.yaml"), &text)?;
         }
-        Ok(self.tasks)
+        Ok(self.tasks.len())
     }
 
     fn write_swe_bench(&mut self, instance: &Instance) -> Result<Vec<Loss>, WriteError> {
-        let folder = self.target.join("tasks").join(instance.instance_id.as_str());
+        let folder = self.folder(instance);
         let mut losses = Vec::new();
         let mut fields = complete(instance, &mut losses);
         let image = fields["image"].as_str().unwrap_or_default().to_owned();
@@ -122,7 +155,7 @@ impl TaskFolders {
     }
 
     fn write_harbor(&self, instance: &Instance) -> Result<Vec<Loss>, WriteError> {
-        let folder = self.target.join(instance.instance_id.as_str());
+        let folder = self.folder(instance);
         let mut losses = Vec::new();
         if let Some(Value::Object(files)) = instance.extra.get("harbor_files") {
             // A task of Harbor's own goes back as it came.

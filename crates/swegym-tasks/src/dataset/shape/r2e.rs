@@ -13,7 +13,7 @@ pub(super) fn read(mut fields: Map<String, Value>) -> Map<String, Value> {
     let (repo, commit) = (text("repo_name"), text("commit_hash"));
     let parsed =
         ["parsed_commit_content", "parsed_commit"].into_iter().find_map(|name| match fields.get(name) {
-            Some(Value::String(text)) => serde_json::from_str::<Value>(text).ok(),
+            Some(Value::String(text)) => swegym_core::json::row::<Value>(text.as_bytes()).ok(),
             other => other.filter(|v| v.is_object()).cloned(),
         });
     let parsed = parsed.unwrap_or_default();

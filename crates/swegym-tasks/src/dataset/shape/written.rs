@@ -35,6 +35,8 @@ pub enum Change {
     Narrowed,
     /// The shape wants what the instance does not say; something stands in.
     StandIn,
+    /// It is there, and reads otherwise.
+    Altered,
 }
 
 impl Change {
@@ -45,6 +47,7 @@ impl Change {
             Self::NoPlace => "no_place",
             Self::Narrowed => "narrowed",
             Self::StandIn => "stand_in",
+            Self::Altered => "altered",
         }
     }
 }
@@ -375,15 +378,26 @@ fn multi_swe(row: &mut Row<'_>) {
 fn nemo(row: &mut Row<'_>) {
     let instance = row.instance;
     row.keep(&["responses_create_params", "agent_ref"]);
-    let whole = Value::Object(instances::fields(instance));
+    let mut whole = instances::fields(instance);
+    whole.retain(|name, _| name != "responses_create_params" && name != "agent_ref");
     row.rest.clear();
-    let metadata = json!({
-        "instance_id": instance.instance_id.as_str(),
-        "base_commit": instance.base_commit,
-        "problem_statement": instance.problem_statement,
-        "golden_patch": instance.gold_patch,
-        "instance_dict": whole.to_string(),
-    });
-    row.fill("responses_create_params", json!({"input": [], "metadata": metadata}));
+    let metadata = [
+        ("instance_id", json!(instance.instance_id.as_str())),
+        ("base_commit", json!(instance.base_commit)),
+        ("problem_statement", json!(instance.problem_statement)),
+        ("golden_patch", json!(instance.gold_patch)),
+        ("instance_dict", json!(Value::Object(whole).to_string())),
+    ];
+    // A request that is there already stays, and carries what the row says now.
+    let request = row.fields.entry("responses_create_params").or_insert(json!({"input": []}));
+    if !request.is_object() {
+        *request = json!({"input": request.take()});
+    }
+    if !request["metadata"].is_object() {
+        request["metadata"] = json!({});
+    }
+    for (name, value) in metadata {
+        request["metadata"][name] = value;
+    }
     row.fill("agent_ref", json!({"type": "responses_api_agents", "name": "swe_agents"}));
 }

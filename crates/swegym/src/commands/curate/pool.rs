@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use swegym_core::format::scores;
 use swegym_core::trajectory::stuck::Stuck;
 use swegym_core::{Class, StopReason, Verdict};
 use swegym_train::curation::Candidate;
@@ -17,6 +18,7 @@ use crate::commands::export::{self, Form, Taken};
 use crate::commands::show;
 use crate::error::CommandError;
 use crate::printer::Printer;
+use crate::text;
 
 /// What a card counts beside what rules look at.
 #[derive(Debug, Clone)]
@@ -196,18 +198,11 @@ fn result_of(run: &Path, id: &str, attempt: u32) -> Value {
 }
 
 fn scores(files: &[PathBuf]) -> Result<HashMap<(String, u32), f64>, CommandError> {
-    let mut scores = HashMap::new();
+    let mut known = HashMap::new();
     for path in files {
-        let text = std::fs::read_to_string(path).map_err(|e| CommandError::file("read", path, &e))?;
-        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let row: Value = serde_json::from_str(line).unwrap_or_default();
-            let id = row["instance_id"].as_str().ok_or_else(|| {
-                let message = format!("{}:{}: not a line of scores", path.display(), index + 1);
-                CommandError::usage(message, "a line is {\"instance_id\", \"attempt\", \"score\"}")
-            })?;
-            let attempt = row["attempt"].as_u64().unwrap_or(0) as u32;
-            scores.extend(row["score"].as_f64().map(|score| ((id.to_owned(), attempt), score)));
+        for row in scores::read(&path.to_string_lossy(), &text::read(path)?)? {
+            known.extend(row.score.map(|score| ((row.instance_id, row.attempt as u32), score)));
         }
     }
-    Ok(scores)
+    Ok(known)
 }

@@ -4,8 +4,11 @@ use std::path::Path;
 
 use serde_json::json;
 use swegym_core::Instance;
+use swegym_core::format::instances::Need;
 use swegym_grade::parser::parser_of_repository;
-use swegym_tasks::dataset::{Columns, Container, Loss, Shape, TaskFolders, Writer};
+use swegym_tasks::dataset::{
+    self, Change, Columns, Container, Draft, Loss, Repeated, Shape, TaskFolders, Writer,
+};
 
 use super::each;
 use crate::args::ConvertArgs;
@@ -49,16 +52,50 @@ pub(super) fn run(printer: Printer, args: &ConvertArgs) -> Result<u8, CommandErr
             as_text.extend(columns.as_text().map(str::to_owned));
             let mut writer = Writer::create(&args.out, container, columns, &args.split)?;
             let unreadable = each(printer, "convert", &args.dataset, |instance| {
-                let written = shape.row(&instance);
-                losses.note(&instance, written.losses);
-                Ok(writer.write(written.fields)?)
+                Ok(writer.write(shape.row(&instance).fields)?)
             })?;
-            (writer.finish()?, unreadable)
+            let rows = writer.rows();
+            if rows == 0 {
+                return Err(unreadable.nothing_read(&args.dataset));
+            }
+            let draft = writer.finish()?;
+            read_again(printer, args, shape, &draft, &mut losses)?;
+            draft.publish()?;
+            (rows, unreadable)
         }
         Format::SweBenchTasks | Format::Harbor => write_folders(printer, args, format, &mut losses)?,
     };
     show(printer, args, rows, &unreadable, &losses, &as_text);
     Ok(unreadable.tell(printer, &args.dataset))
+}
+
+/// Notes what each row loses: what its format has no place for, and what reads
+/// otherwise than it was written, whatever the file made of it.
+fn read_again(
+    printer: Printer,
+    args: &ConvertArgs,
+    shape: Shape,
+    draft: &Draft,
+    losses: &mut Losses,
+) -> Result<(), CommandError> {
+    let mut again = dataset::instances(draft.path(), Need::Grading)?;
+    each(printer, "compare", &args.dataset, |instance| {
+        let mut lost = shape.row(&instance).losses;
+        match again.next() {
+            Some(Ok(now)) => {
+                let mut changes = dataset::changes(&instance, &now);
+                changes.retain(|change| lost.iter().all(|loss| loss.field != change.field));
+                lost.extend(changes);
+            }
+            Some(Err(_)) | None => {
+                let why = "the row cannot be read again";
+                lost.push(Loss { field: "instance_id".into(), change: Change::Altered, why });
+            }
+        }
+        losses.note(&instance, lost);
+        Ok(())
+    })?;
+    Ok(())
 }
 
 impl Format {
@@ -122,6 +159,12 @@ fn write_folders(
 ) -> Result<(usize, Unreadable), CommandError> {
     let name = args.out.file_name().unwrap_or_default().to_string_lossy();
     let name = args.name.as_deref().unwrap_or(&name);
+    if let Some(Repeated { instance_id, first, second }) = dataset::repeated_id(&args.dataset)? {
+        let message = format!("`{instance_id}` is the id of two rows, {first} and {second}");
+        let hint =
+            "a folder of tasks has one place for an id: keep one of the rows, or write a format of rows";
+        return Err(CommandError::usage(message, hint));
+    }
     let mut folders = match format {
         Format::Harbor => TaskFolders::harbor(&args.out, name, &args.split)?,
         _ => TaskFolders::swe_bench(&args.out, name, &args.split)?,
@@ -136,7 +179,10 @@ fn write_folders(
         losses.note(&instance, lost);
         Ok(())
     })?;
-    Ok((folders.finish()?, unreadable))
+    match folders.finish()? {
+        0 => Err(unreadable.nothing_read(&args.dataset)),
+        tasks => Ok((tasks, unreadable)),
+    }
 }
 
 fn show(

@@ -1,7 +1,6 @@
 //! The Lite part of a dataset.
 
 use std::collections::HashMap;
-use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
@@ -25,7 +24,6 @@ pub(super) fn run(
 ) -> Result<u8, CommandError> {
     let container = container(out, None)?;
     let dropped = dropped.unwrap_or_else(|| out.with_extension("dropped.jsonl"));
-    let failed = |e: &std::io::Error| CommandError::file("write", &dropped, e);
     let mut columns = Columns::default();
     if container.has_columns() {
         for row in Rows::open(dataset)? {
@@ -36,7 +34,7 @@ pub(super) fn run(
         }
     }
     let mut writer = Writer::create(out, container, columns, "train")?;
-    let mut reasons = BufWriter::new(std::fs::File::create(&dropped).map_err(|e| failed(&e))?);
+    let mut reasons = String::new();
     let (mut unreadable, mut total, mut unanswered) = (Unreadable::default(), 0, 0);
     let mut counts: IndexMap<Reason, usize> = Reason::ALL.into_iter().map(|reason| (reason, 0)).collect();
     let site = issues_at.map(IssueSite::new);
@@ -74,11 +72,15 @@ pub(super) fn run(
         }
         let codes: Vec<_> = why.iter().map(|reason| reason.code()).collect();
         let line = json!({"instance_id": instance.instance_id.as_str(), "reasons": codes});
-        writeln!(reasons, "{line}").map_err(|e| failed(&e))?;
+        reasons.push_str(&format!("{line}\n"));
     }
     counter.finish();
-    reasons.flush().map_err(|e| failed(&e))?;
-    let kept = writer.finish()?;
+    if total == 0 {
+        return Err(unreadable.nothing_read(dataset));
+    }
+    std::fs::write(&dropped, reasons).map_err(|e| CommandError::file("write", &dropped, &e))?;
+    let kept = writer.rows();
+    writer.finish()?.publish()?;
     let mut table = vec![["reason", "instances", "meaning"].map(str::to_owned).to_vec()];
     table.push(vec!["kept".into(), kept.to_string(), format!("of {total}")]);
     for (reason, count) in counts.iter().filter(|(_, count)| **count > 0) {

@@ -32,10 +32,8 @@ impl Form {
             return Ok(Self { calls: calls.transpose()?, instructions: String::new() });
         }
         let own = prompts.map(|folder| folder.join("text_tools.txt")).filter(|path| path.is_file());
-        let read = |path: std::path::PathBuf| {
-            std::fs::read_to_string(&path).map_err(|e| CommandError::file("read", &path, &e))
-        };
-        let instructions = own.map(read).transpose()?.unwrap_or_else(|| text::INSTRUCTIONS.to_owned());
+        let own = own.map(|path| crate::text::read(&path));
+        let instructions = own.transpose()?.unwrap_or_else(|| text::INSTRUCTIONS.to_owned());
         Ok(Self { calls: calls.transpose()?, instructions })
     }
 

@@ -238,7 +238,7 @@ fn tagged_calls(text: &str) -> Option<(String, Vec<ToolCall>)> {
     let mut calls = Vec::new();
     for block in rest.split(OPEN) {
         let inner = block.split("</tool_call>").next().unwrap_or_default().trim();
-        let call: Value = serde_json::from_str(inner).ok()?;
+        let call: Value = swegym_core::json::from_str(inner).ok()?;
         let arguments = match &call["arguments"] {
             Value::String(text) => text.clone(),
             other => other.to_string(),

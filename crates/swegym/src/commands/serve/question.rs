@@ -50,8 +50,8 @@ pub(super) struct Question {
 
 impl Question {
     pub(super) fn read(served: &Served, kind: Kind, body: &[u8]) -> Result<Self, Refusal> {
-        let body: Value =
-            serde_json::from_slice(body).map_err(|e| Refusal::bad(format!("the body is not JSON: {e}")))?;
+        let body: Value = swegym_core::json::from_slice(body)
+            .map_err(|e| Refusal::bad(format!("the body is not JSON: {e}")))?;
         let tools: Result<Vec<Tool>, _> = list(&body, "tools").iter().map(read_tool).collect();
         let tools = tools.map_err(|e| Refusal::bad(e.to_string()))?;
         let tools = if body["tool_choice"] == "none" { Vec::new() } else { tools };

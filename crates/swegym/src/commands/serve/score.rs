@@ -26,8 +26,8 @@ impl Case {
     /// Reads a request for a score: of an `attempt`, put into the verifier's own
     /// question, or of a question that the request asks itself.
     fn read(served: &Served, body: &[u8]) -> Result<Self, Refusal> {
-        let body: Value =
-            serde_json::from_slice(body).map_err(|e| Refusal::bad(format!("the body is not JSON: {e}")))?;
+        let body: Value = swegym_core::json::from_slice(body)
+            .map_err(|e| Refusal::bad(format!("the body is not JSON: {e}")))?;
         let policy = served.policies.pick(numbers::text(&body, "model")?)?;
         let verifier = verifier_of(served, &policy, &body)?;
         let labels = labels(served, &verifier, &body)?;

@@ -43,14 +43,10 @@ pub(crate) fn conversations(
     tokenizer: &Tokenizer,
     last_turn_only: bool,
 ) -> Result<Vec<TokenRow>, CommandError> {
-    let text = read_text(path)?;
+    let text = crate::text::read(path)?;
     let (rows, refused) = tokens::conversations(tokenizer, &text, last_turn_only)?;
     complain(printer, path, rows.len(), &refused)?;
     Ok(rows)
-}
-
-pub(super) fn read_text(path: &Path) -> Result<String, CommandError> {
-    std::fs::read_to_string(path).map_err(|e| CommandError::file("read", path, &e))
 }
 
 /// Names the lines that cannot be used; fails where none can.

@@ -67,7 +67,7 @@ pub(crate) fn train(
 
 fn verifier_of(args: &VerifierArgs) -> Result<Verifier, CommandError> {
     let template = match (&args.template, args.shown.as_str()) {
-        (Some(path), _) => rows::read_text(path)?,
+        (Some(path), _) => crate::text::read(path)?,
         (None, "trajectory") => verifier::TRAJECTORY.to_owned(),
         (None, "patch") => verifier::PATCH.to_owned(),
         (None, other) => {
@@ -105,7 +105,7 @@ fn judged(
     verifier.ids(tokenizer)?;
     let (mut questions, mut overlong, mut resolved) = (Vec::new(), 0, 0);
     for path in &args.data {
-        let (found, refused) = each(&rows::read_text(path)?, |mut of| {
+        let (found, refused) = each(&crate::text::read(path)?, |mut of| {
             let label = of.resolved.ok_or("nobody knows whether it is resolved: evaluate it first")?;
             let (messages, tools) = (std::mem::take(&mut of.messages), std::mem::take(&mut of.tools));
             let case = Case { messages, tools, patch: std::mem::take(&mut of.patch) };
