@@ -33,6 +33,17 @@ pub struct Bug {
     pub line: usize,
 }
 
+/// One file of a broken tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedFile {
+    /// Relative to the repository.
+    pub path: String,
+    /// As it was.
+    pub mended: String,
+    /// With its bugs.
+    pub broken: String,
+}
+
 /// A broken tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mutant {
@@ -40,8 +51,8 @@ pub struct Mutant {
     pub number: u32,
     /// Sorted by path and line.
     pub bugs: Vec<Bug>,
-    /// Changed files with their broken text.
-    pub files: Vec<SourceFile>,
+    /// The changed files.
+    pub files: Vec<ChangedFile>,
     /// From the original to the broken tree.
     pub bug_patch: String,
     /// From the broken tree back.
@@ -161,10 +172,10 @@ impl Synthesis {
         let (mut files, mut bug_patch, mut gold_patch) = (Vec::new(), String::new(), String::new());
         for (file, edits) in by_file {
             let source = &self.files[file];
-            let text = operator::apply(&source.text, &edits)?;
-            bug_patch.push_str(&diff(&source.path, &source.text, &text));
-            gold_patch.push_str(&diff(&source.path, &text, &source.text));
-            files.push(SourceFile { path: source.path.clone(), text });
+            let broken = operator::apply(&source.text, &edits)?;
+            bug_patch.push_str(&diff(&source.path, &source.text, &broken));
+            gold_patch.push_str(&diff(&source.path, &broken, &source.text));
+            files.push(ChangedFile { path: source.path.clone(), mended: source.text.clone(), broken });
         }
         (!files.is_empty()).then_some(Mutant { number, bugs, files, bug_patch, gold_patch })
     }

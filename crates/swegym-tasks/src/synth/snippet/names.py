@@ -1,0 +1,278 @@
+"""What pieces of Python read and bind, and where the modules of tests bind it."""
+
+import ast
+import builtins
+import copy
+import importlib.util
+import os
+import symtable
+import sys
+
+BUILTINS = frozenset(dir(builtins)) - {"__name__", "__file__", "__doc__"}
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+class Unfit(Exception):
+    """No snippet comes of it this way."""
+
+
+def unparse(statements):
+    module = ast.Module(body=list(statements), type_ignores=[])
+    return ast.unparse(ast.fix_missing_locations(module))
+
+
+def names(statement):
+    """The names that a statement reads from outside, and those it binds."""
+    if isinstance(statement, ast.expr):
+        statement = ast.Expr(statement)
+    table = symtable.symtable(unparse([statement]), "snippet", "exec")
+    read, bound = set(), set()
+    for symbol in table.get_symbols():
+        if symbol.is_referenced():
+            read.add(symbol.get_name())
+        if symbol.is_assigned() or symbol.is_imported():
+            bound.add(symbol.get_name())
+    inner = table.get_children()
+    while inner:
+        child = inner.pop()
+        inner.extend(child.get_children())
+        read.update(s.get_name() for s in child.get_symbols() if s.is_global())
+    return read, bound
+
+
+def is_compound(statement):
+    return hasattr(statement, "body")
+
+
+def free(statements):
+    """What statements in a row need from before, and what they might need."""
+    needed, perhaps, known = set(), set(), set()
+    for statement in statements:
+        read, bound = names(statement)
+        own = bound if is_compound(statement) else set()
+        needed |= read - own - known
+        perhaps |= (read & own) - known
+        known |= bound
+    return needed, perhaps
+
+
+def dotted(node):
+    """`a.b.c` of an expression, or nothing."""
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return ""
+    return ".".join([node.id] + parts[::-1])
+
+
+def is_test_path(path):
+    """Whether a file belongs to tests, and so not to what a reader may count on."""
+    parts = os.path.relpath(path).replace(os.sep, "/").split("/")
+    name = parts[-1]
+    if "site-packages" in parts or ".." in parts or not name.endswith(".py"):
+        return False
+    named = name.startswith("test_") or name.endswith("_test.py") or name in ("test.py", "tests.py", "conftest.py")
+    return named or bool({"tests", "test", "testing"} & set(parts[:-1]))
+
+
+class Module:
+    """A file of tests."""
+
+    known = {}
+
+    @classmethod
+    def of(cls, path, namespace):
+        if path not in cls.known:
+            cls.known[path] = cls(path, namespace)
+        return cls.known[path]
+
+    def __init__(self, path, namespace):
+        self.path = path
+        self.name = namespace.get("__name__", "")
+        self.package = namespace.get("__package__") or ""
+        with open(path, "rb") as file:
+            self.tree = ast.parse(file.read())
+        self.binding = {}
+        self.stars = []
+        self._note(self.tree.body)
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def _note(self, statements):
+        for statement in statements:
+            if isinstance(statement, ast.If):
+                self._note(statement.body + statement.orelse)
+            elif isinstance(statement, ast.Try):
+                self._note(statement.body)
+                for handler in statement.handlers:
+                    self._note(handler.body)
+            elif isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*":
+                self.stars.append(statement)
+            else:
+                for name in names(statement)[1]:
+                    self.binding.setdefault(name, []).append(statement)
+
+    def function(self, code):
+        """The definition of a code object."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, FUNCTIONS) and node.name == code.co_name:
+                first = min([node.lineno] + [d.lineno for d in node.decorator_list])
+                if first <= code.co_firstlineno <= node.lineno:
+                    return node
+        raise Unfit("no definition of " + code.co_name)
+
+    def class_named(self, qualified):
+        body, found = self.tree.body, None
+        for part in qualified.split("."):
+            found = next((n for n in body if isinstance(n, ast.ClassDef) and n.name == part), None)
+            if found is None:
+                return None
+            body = found.body
+        return found
+
+    def absolute(self, statement):
+        """The module that `from ... import` names, without dots before it."""
+        name = "." * statement.level + (statement.module or "")
+        return importlib.util.resolve_name(name, self.package) if statement.level else name
+
+
+class Scope:
+    """Whose names a statement's names are: a function's own, else its module's."""
+
+    def __init__(self, module, local):
+        self.module, self.local = module, local
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+def mark(statements, scope):
+    """Statements remember where they are from, however they are moved about."""
+    for statement in statements:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.stmt) and not hasattr(node, "scope"):
+                node.scope = scope
+    return statements
+
+
+class Ground:
+    """Imports and definitions that come before a snippet's own lines."""
+
+    def __init__(self):
+        self.imports, self.definitions, self.origins = [], [], {}
+
+    def provide(self, name, module):
+        if name == "__file__" and name not in self.origins:
+            # As if the snippet lay beside the tests: it is run from the repository's root.
+            place = os.path.relpath(os.path.join(os.path.dirname(module.path), "snippet.py"))
+            self._define(name, module, [ast.Assign([ast.Name(name, ast.Store())], ast.Constant(place), lineno=0)])
+            return
+        known = self.origins.get(name)
+        if known is not None and known != module.path:
+            raise Unfit("two things are called " + name)
+        if known is not None:
+            return
+        statements = module.binding.get(name, [])
+        if not statements:
+            self._provide_unseen(name, module)
+        elif isinstance(statements[0], (ast.Import, ast.ImportFrom)):
+            self._import(name, statements[0], module)
+        elif isinstance(statements[-1], FUNCTIONS + (ast.ClassDef,)):
+            self._define(name, module, [without_marks(statements[-1])])
+        else:
+            self._define(name, module, statements + effects_on(name, module))
+
+    def _provide_unseen(self, name, module):
+        """A builtin, or what a star brought."""
+        for star in module.stars:
+            source = sys.modules.get(module.absolute(star))
+            if source is not None and hasattr(source, name):
+                self._import(name, ast.ImportFrom(star.module, [ast.alias(name)], star.level), module)
+                return
+        if name not in BUILTINS:
+            raise Unfit("nothing binds " + name)
+
+    def _define(self, name, module, statements):
+        self.origins[name] = module.path
+        needed, _ = free(statements)
+        for other in sorted(needed):
+            self.provide(other, module)
+        self.definitions.extend(s for s in statements if s not in self.definitions)
+        for statement in statements:
+            for other in names(statement)[1]:
+                self.origins.setdefault(other, module.path)
+
+    def _import(self, name, statement, module):
+        alias = next(a for a in statement.names if (a.asname or a.name.split(".")[0]) == name)
+        if isinstance(statement, ast.Import):
+            source = sys.modules.get(alias.name)
+            # `import a.b` and `import a.c` both bind `a`.
+            found = [a for s in module.binding[name] if isinstance(s, ast.Import) for a in s.names]
+            same = [a for a in found if (a.asname or a.name.split(".")[0]) == name]
+            lines = [ast.Import([ast.alias(a.name, a.asname)]) for a in same]
+        else:
+            full = module.absolute(statement)
+            source = sys.modules.get(full)
+            inner = sys.modules.get(full + "." + alias.name)
+            if inner is not None and source is not None and getattr(source, alias.name, None) is inner:
+                source = inner
+            lines = [ast.ImportFrom(full, [ast.alias(alias.name, alias.asname)], 0)]
+        path = getattr(source, "__file__", None) or ""
+        if not path or not is_test_path(path):
+            self.origins[name] = module.path
+            self.imports.extend(lines)
+        elif isinstance(statement, ast.ImportFrom) and source.__name__ != full + "." + alias.name:
+            self._inline(name, alias.name, Module.of(path, vars(source)), module)
+        else:
+            raise Unfit("a module of tests as a value")
+
+    def _inline(self, name, there, source, module):
+        """What a module of tests takes from another one."""
+        self.provide(there, source)
+        if name != there:
+            self.definitions.append(ast.Assign([ast.Name(name, ast.Store())], ast.Name(there, ast.Load()), lineno=0))
+        self.origins[name] = module.path if name != there else self.origins.get(there, module.path)
+
+    def lines(self):
+        seen, imports = set(), []
+        for statement in self.imports:
+            text = unparse([statement])
+            if text not in seen:
+                seen.add(text)
+                imports.append(text)
+        ahead = [text for text in imports if text.startswith("from __future__")]
+        return ahead + sorted(text for text in imports if text not in ahead)
+
+
+def without_marks(definition):
+    """A definition without what is the test runner's and without its words."""
+    definition = copy.copy(definition)
+    definition.decorator_list = [d for d in definition.decorator_list if "pytest" not in ast.unparse(d)]
+    return without_words(definition)
+
+
+def without_words(definition):
+    if ast.get_docstring(definition, clean=False) is not None:
+        definition = copy.copy(definition)
+        definition.body = definition.body[1:] or [ast.Pass()]
+    return definition
+
+
+def effects_on(name, module):
+    """What is done at a module's level to what a name stands for: `table.update(...)`."""
+    found = []
+    for statement in module.tree.body:
+        node = None
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+            node = statement.value.func
+        elif isinstance(statement, (ast.Assign, ast.AugAssign)):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            node = next((t for t in targets if not isinstance(t, (ast.Name, ast.Tuple, ast.List))), None)
+        while isinstance(node, (ast.Attribute, ast.Subscript)):
+            node = node.value
+            if isinstance(node, ast.Name) and node.id == name:
+                found.append(statement)
+    return found
