@@ -14,7 +14,7 @@ pub const SHOWN: usize = 3;
 pub fn write(package: &str, version: &str, reproduced: &[Reproduced]) -> String {
     let mut text = format!("{} does not behave as it should.\n", named(package, version));
     for (i, one) in reproduced.iter().take(SHOWN).enumerate() {
-        let again = if i == 0 { "Run in the repository's folder, this script" } else { "Likewise, this script" };
+        let again = if i == 0 { "Run in the repository's folder, this script" } else { "Also, this script" };
         text.push_str(&format!("\n{again}\n\n{}\n", fenced("python", &one.text)));
         text.push_str(&format!("\n{}\n", told(&one.before, ["prints", "and then ends in", "ends in", "prints nothing"])));
         let words = ["It should print", "and then end in", "It should end in", "It should come to its end without an error"];

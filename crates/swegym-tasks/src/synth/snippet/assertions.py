@@ -9,7 +9,7 @@ AROUND = ("subTest", "warns", "deprecated_call", "assertWarns", "assertWarnsRege
 RAISING = ("raises", "assertRaises", "assertRaisesRegex", "assertRaisesRegexp", "assert_raises", "assert_raises_regex", "RaisesGroup")
 WARNING = ("warns", "deprecated_call", "assertWarns", "assertWarnsRegex")
 # What a test says to its runner alone.
-ASIDE = ("addCleanup", "addClassCleanup", "doCleanups", "skipTest", "addTypeEqualityFunc", "importorskip", "fail", "skip", "xfail")
+ASIDE = ("print", "pprint", "addCleanup", "addClassCleanup", "doCleanups", "skipTest", "addTypeEqualityFunc", "importorskip", "fail", "skip", "xfail")
 
 
 def called(node):

@@ -8,6 +8,8 @@ import os
 import symtable
 import sys
 
+# Tests change the folder; these are the repository's files as it is when they are first read.
+ROOT = os.getcwd()
 BUILTINS = frozenset(dir(builtins)) - {"__name__", "__file__", "__doc__"}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -69,7 +71,7 @@ def dotted(node):
 
 def is_test_path(path):
     """Whether a file belongs to tests, and so not to what a reader may count on."""
-    parts = os.path.relpath(path).replace(os.sep, "/").split("/")
+    parts = os.path.relpath(path, ROOT).replace(os.sep, "/").split("/")
     name = parts[-1]
     if "site-packages" in parts or ".." in parts or not name.endswith(".py"):
         return False
@@ -167,7 +169,7 @@ class Ground:
     def provide(self, name, module):
         if name == "__file__" and name not in self.origins:
             # As if the snippet lay beside the tests: it is run from the repository's root.
-            place = os.path.relpath(os.path.join(os.path.dirname(module.path), "snippet.py"))
+            place = os.path.relpath(os.path.join(os.path.dirname(module.path), "snippet.py"), ROOT)
             self._define(name, module, [ast.Assign([ast.Name(name, ast.Store())], ast.Constant(place), lineno=0)])
             return
         known = self.origins.get(name)
@@ -249,16 +251,30 @@ class Ground:
 
 def without_marks(definition):
     """A definition without what is the test runner's and without its words."""
-    definition = copy.copy(definition)
+    definition = copy.deepcopy(definition)
     definition.decorator_list = [d for d in definition.decorator_list if "pytest" not in ast.unparse(d)]
-    return without_words(definition)
+    return Plain().visit(definition)
 
 
-def without_words(definition):
-    if ast.get_docstring(definition, clean=False) is not None:
-        definition = copy.copy(definition)
-        definition.body = definition.body[1:] or [ast.Pass()]
-    return definition
+class Plain(ast.NodeTransformer):
+    """Functions without what only readers and checkers of types need."""
+
+    def visit_FunctionDef(self, node):
+        self.generic_visit(node)
+        node.returns = None
+        for argument in ast.walk(node.args):
+            if isinstance(argument, ast.arg):
+                argument.annotation = None
+        return self.visit_ClassDef(node)
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_ClassDef(self, node):
+        if isinstance(node, ast.ClassDef):
+            self.generic_visit(node)
+        if ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+        return node
 
 
 def effects_on(name, module):

@@ -80,11 +80,11 @@ class Judge:
         """What comes out before and after, if the snippet is good."""
         self.lay("mended")
         after = run(text)
-        if not is_expected(after, raises):
+        if not is_expected(after, raises) or not can_be_shown(after):
             return None
         self.lay("broken")
         before = run(text)
-        if before is None or is_same(before, after) or self.ask(text) != before:
+        if before is None or not can_be_shown(before) or is_same(before, after) or self.ask(text) != before:
             return None
         self.lay("mended")
         return (before, after) if self.ask(text) == after else None
@@ -96,17 +96,23 @@ class Judge:
 
 
 def is_expected(outcome, raises):
-    if outcome is None or len(outcome["output"]) > MOST_CHARACTERS or outcome["output"].count("\n") > MOST_LINES:
-        return False
-    if datetime.date.today().isoformat() in outcome["output"]:
+    if outcome is None:
         return False
     return raises in outcome["classes"] if raises else outcome["error"] is None
 
 
+def can_be_shown(outcome):
+    """Whether an output is short, visible, and the same tomorrow."""
+    output = outcome["output"]
+    if len(output) > MOST_CHARACTERS or output.count("\n") > MOST_LINES or output and not output.strip():
+        return False
+    if datetime.date.today().isoformat() in output:
+        return False
+    return all(c.isprintable() or c == "\n" for c in output)
+
+
 def is_same(before, after):
-    """Whether a reader would see no difference, or too much of it."""
-    if len(before["output"]) > MOST_CHARACTERS or before["output"].count("\n") > MOST_LINES:
-        return True
+    """Whether a reader would see no difference."""
     words = [(o["output"].split(), (o["error"] or "").split()) for o in (before, after)]
     return words[0] == words[1]
 

@@ -228,7 +228,7 @@ fn reports(statement: &str) -> Vec<Report> {
             _ => {}
         }
         let is_prose = fence.is_none();
-        if is_prose && (line.starts_with("Likewise") || line.starts_with("This is how")) {
+        if is_prose && (line.starts_with("Also") || line.starts_with("This is how")) {
             is_after = false;
             continue;
         }
