@@ -141,10 +141,13 @@ async fn run_observed(
 }
 
 /// The ways to show what the tests that must flip show.
-fn of_tests<'o>(observed: &'o [(String, Vec<Snippet>)], fail_to_pass: &[&str]) -> Vec<&'o [Snippet]> {
+fn of_tests<'o>(
+    observed: &'o [(String, Vec<Snippet>)],
+    fail_to_pass: &[&str],
+) -> Vec<(&'o str, &'o [Snippet])> {
     // Logs cut ids at blanks, so an expected id may be the start of the observed one.
     let wanted = |id: &str| fail_to_pass.iter().any(|t| id.starts_with(*t));
-    observed.iter().filter(|(id, _)| wanted(id)).map(|(_, snippets)| snippets.as_slice()).collect()
+    observed.iter().filter(|(id, _)| wanted(id)).map(|(id, snippets)| (id.as_str(), &**snippets)).collect()
 }
 
 /// Where the program that runs snippets stands in a box.
@@ -158,7 +161,7 @@ async fn reproduce(
     context: &Context,
     image: &Image,
     mutant: &Mutant,
-    failures: &[&[Snippet]],
+    failures: &[(&str, &[Snippet])],
 ) -> Result<Vec<Reproduced>, Fault> {
     let files: Vec<(&str, &str, &str)> =
         mutant.files.iter().map(|f| (f.path.as_str(), f.mended.as_str(), f.broken.as_str())).collect();

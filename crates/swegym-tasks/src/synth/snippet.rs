@@ -5,6 +5,8 @@
 //! keeps those that tell the two apart. Both read what a repository wrote, so
 //! what they say is read with care.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 /// The observer's modules for the launcher, itself first.
@@ -68,16 +70,24 @@ pub fn read_observed(text: &str) -> Vec<(String, Vec<Snippet>)> {
     text.lines().filter_map(read).collect()
 }
 
-/// The input of [`REPRODUCE`]: files as (path, mended, broken), and of each failure
-/// its ways to be shown. Failures with short snippets come first.
+/// The input of [`REPRODUCE`]: files as (path, mended, broken), and of each failing test
+/// its ways to be shown. One case of each test comes before another of the same, and
+/// short snippets before long ones.
 #[must_use]
-pub fn question(files: &[(&str, &str, &str)], failures: &[&[Snippet]], wanted: usize) -> String {
+pub fn question(files: &[(&str, &str, &str)], failures: &[(&str, &[Snippet])], wanted: usize) -> String {
     let mut failures = failures.to_vec();
-    failures.sort_by_key(|group| group.iter().map(|s| s.text.len()).min());
-    let groups: Vec<Vec<Value>> = failures
-        .iter()
-        .map(|group| group.iter().map(|s| json!({"text": s.text, "raises": s.raises})).collect())
-        .collect();
+    failures.sort_by_key(|(_, group)| group.iter().map(|s| s.text.len()).min());
+    let mut cases: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut ranked: Vec<(usize, &[Snippet])> = Vec::new();
+    for (test, group) in failures {
+        let case = cases.entry(test.split('[').next().unwrap_or(test)).or_default();
+        ranked.push((*case, group));
+        *case += 1;
+    }
+    ranked.sort_by_key(|(case, _)| *case);
+    let snippet = |s: &Snippet| json!({"text": s.text, "raises": s.raises});
+    let groups: Vec<Vec<Value>> =
+        ranked.iter().map(|(_, group)| group.iter().map(snippet).collect()).collect();
     let files: Vec<Value> = files
         .iter()
         .map(|(path, mended, broken)| json!({"path": path, "mended": mended, "broken": broken}))
@@ -124,12 +134,13 @@ mod tests {
     }
 
     #[test]
-    fn failures_with_short_snippets_are_tried_first() {
+    fn short_snippets_and_other_tests_are_tried_first() {
         let group = |text: &str| vec![Snippet { text: text.to_owned(), raises: None }];
-        let (long, short) = (group("print(f(1, 2))"), group("print(f(1))"));
-        let asked: Value =
-            serde_json::from_str(&question(&[("a.py", "x", "y")], &[&long, &short], 3)).unwrap();
-        assert_eq!(asked["groups"][0][0]["text"], "print(f(1))");
+        let groups = [group("print(f(1, 2, 3))"), group("print(f(1))"), group("print(f(12))")];
+        let failures = [("t.py::b", &*groups[0]), ("t.py::a[1]", &*groups[1]), ("t.py::a[2]", &*groups[2])];
+        let asked: Value = serde_json::from_str(&question(&[("a.py", "x", "y")], &failures, 3)).unwrap();
+        let order: Vec<_> = (0..3).map(|i| asked["groups"][i][0]["text"].as_str().unwrap()).collect();
+        assert_eq!(order, ["print(f(1))", "print(f(1, 2, 3))", "print(f(12))"]);
         assert_eq!(asked["files"][0], json!({"path": "a.py", "mended": "x", "broken": "y"}));
     }
 }

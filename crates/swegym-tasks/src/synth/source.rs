@@ -120,8 +120,9 @@ fn is_set_up(path: &Path, text: &str) -> bool {
 /// By the folder, or by a version and an author of its own inside of a package that
 /// has another version.
 fn is_vendored(path: &Path, text: &str, version: &str, in_package: bool) -> bool {
-    static FOLDER: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"^_?(?:vendor|vendored|vendors|third_?party|extern|externals?|bundled|packages)$"));
+    static FOLDER: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"^_?(?:vendor|vendored|vendors|third_?party|extern|externals?|bundled|packages)$")
+    });
     static VERSION: LazyLock<Regex> =
         LazyLock::new(|| pattern(r#"(?m)^__version__\s*(?::\s*\w+\s*)?=\s*['"]([^'"]+)['"]"#));
     static AUTHOR: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?m)^__author__\s*="));
@@ -135,7 +136,9 @@ fn is_vendored(path: &Path, text: &str, version: &str, in_package: bool) -> bool
 fn is_generated(text: &str) -> bool {
     const LINES: usize = 20;
     static SAYS: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(r"(?i)@generated|\bauto(?:matically)?[- ]?generated\b|\bdo not (?:edit|modify|change)\b|^\s*#.*\bgenerated (?:by|from|with|using)\b")
+        pattern(
+            r"(?i)@generated|\bauto(?:matically)?[- ]?generated\b|\bdo not (?:edit|modify|change)\b|^\s*#.*\bgenerated (?:by|from|with|using)\b",
+        )
     });
     text.lines().take(LINES).any(|line| SAYS.is_match(line))
 }
@@ -162,8 +165,9 @@ impl Imported<'_> {
 
     /// Every part of every name that an import statement has.
     fn read(&self) -> std::io::Result<Vec<(PathBuf, String)>> {
-        static IMPORT: LazyLock<Regex> =
-            LazyLock::new(|| pattern(r"(?m)^\s*(?:>>> )?(?:from\s+([\w.]+)\s+import\s+([^\r\n#]+)|import\s+([^\r\n#]+))"));
+        static IMPORT: LazyLock<Regex> = LazyLock::new(|| {
+            pattern(r"(?m)^\s*(?:>>> )?(?:from\s+([\w.]+)\s+import\s+([^\r\n#]+)|import\s+([^\r\n#]+))")
+        });
         let mut names = Vec::new();
         for path in self.paths {
             let text = String::from_utf8_lossy(&std::fs::read(self.root.join(path))?).into_owned();
@@ -171,8 +175,14 @@ impl Imported<'_> {
                 continue;
             }
             for found in IMPORT.captures_iter(&text) {
-                let parts = found.iter().skip(1).flatten().flat_map(|part| part.as_str().split(|c: char| !c.is_alphanumeric() && c != '_'));
-                names.extend(parts.filter(|part| !part.is_empty()).map(|part| (path.clone(), part.to_owned())));
+                let parts = found
+                    .iter()
+                    .skip(1)
+                    .flatten()
+                    .flat_map(|part| part.as_str().split(|c: char| !c.is_alphanumeric() && c != '_'));
+                names.extend(
+                    parts.filter(|part| !part.is_empty()).map(|part| (path.clone(), part.to_owned())),
+                );
             }
         }
         Ok(names)

@@ -16,8 +16,16 @@ pub fn write(package: &str, version: &str, reproduced: &[Reproduced]) -> String 
     for (i, one) in reproduced.iter().take(SHOWN).enumerate() {
         let again = if i == 0 { "Run in the repository's folder, this script" } else { "Also, this script" };
         text.push_str(&format!("\n{again}\n\n{}\n", fenced("python", &one.text)));
-        text.push_str(&format!("\n{}\n", told(&one.before, ["prints", "and then ends in", "ends in", "prints nothing"])));
-        let words = ["It should print", "and then end in", "It should end in", "It should come to its end without an error"];
+        text.push_str(&format!(
+            "\n{}\n",
+            told(&one.before, ["prints", "and then ends in", "ends in", "prints nothing"])
+        ));
+        let words = [
+            "It should print",
+            "and then end in",
+            "It should end in",
+            "It should come to its end without an error",
+        ];
         text.push_str(&format!("\n{}\n", told(&one.after, words)));
     }
     text.push_str("\nThis is how it worked before. Everything else should stay as it is.\n");
@@ -60,7 +68,11 @@ mod tests {
         let one = |text: &str, before, after| Reproduced { text: text.to_owned(), before, after };
         let all = [
             one("from demo import add\n\nprint(add(1, 1))\n", outcome("4\n", None), outcome("2\n", None)),
-            one("import demo\n\ndemo.add(1, 'x')\n", outcome("", None), outcome("", Some("TypeError: no number"))),
+            one(
+                "import demo\n\ndemo.add(1, 'x')\n",
+                outcome("", None),
+                outcome("", Some("TypeError: no number")),
+            ),
             one("import demo\n\ndemo.main()\n", outcome("a\n", Some("KeyError: 'x'")), outcome("", None)),
             one("print('beyond what is shown')", outcome("1", None), outcome("2", None)),
         ];

@@ -55,7 +55,8 @@ pub(crate) async fn synth(
             session.printer.say(&format!("{}: no place for a bug in its source", built.name));
         }
         let package = format!("{}=={}", built.name, built.version);
-        let row = |file: &SkippedFile| json!({"package": package, "path": file.path, "reason": file.reason.code()});
+        let row =
+            |file: &SkippedFile| json!({"package": package, "path": file.path, "reason": file.reason.code()});
         skipped.extend(synthesis.skipped().iter().map(row));
         let (built, synthesis) = (Arc::new(built), Arc::new(synthesis));
         for number in 0..candidates {

@@ -2,7 +2,7 @@
 
 import ast
 
-from swegym_names import dotted
+from swegym_names import dotted, forget
 
 # What flattens to its body: it only counts, names or checks.
 AROUND = ("subTest", "warns", "deprecated_call", "assertWarns", "assertWarnsRegex", "assertNoLogs")
@@ -48,19 +48,31 @@ def without_checks(statements, keep_calls=False):
             continue
         elif isinstance(statement, (ast.Pass, ast.Global, ast.Nonlocal)):
             continue
-        else:
-            found.append(thinned(statement))
+        elif not isinstance(statement, BLOCKS):
+            found.append(statement)
+        elif has_more(thinned(statement)):
+            found.append(statement)
     return found
+
+
+BLOCKS = (ast.For, ast.While, ast.If, ast.With, ast.Try, ast.AsyncFor, ast.AsyncWith)
 
 
 def thinned(statement):
     """A compound statement without the checks inside of it."""
-    if isinstance(statement, (ast.For, ast.While, ast.If, ast.With, ast.Try, ast.AsyncFor, ast.AsyncWith)):
-        for field in ("body", "orelse", "finalbody"):
-            inner = getattr(statement, field, None)
-            if inner:
-                setattr(statement, field, without_checks(inner) or [ast.Pass()])
+    for field in ("body", "orelse", "finalbody"):
+        inner = getattr(statement, field, None)
+        if inner:
+            setattr(statement, field, without_checks(inner) or [ast.Pass()] * (field == "body"))
+    forget(statement)
     return statement
+
+
+def has_more(statement):
+    """Whether anything is left of a block but `pass`."""
+    handlers = [line for handler in getattr(statement, "handlers", []) for line in handler.body]
+    lines = statement.body + getattr(statement, "orelse", []) + getattr(statement, "finalbody", []) + handlers
+    return any(not isinstance(line, ast.Pass) for line in lines)
 
 
 def calls_in(check):
@@ -152,7 +164,8 @@ def observations(statement):
             return printed(seen_in_call(call))
         return [([statement], None)]
     if isinstance(statement, (ast.Assign, ast.AnnAssign, ast.Return, ast.AugAssign)) and statement.value is not None:
-        return printed([statement.value])
+        # What has no text of its own can still come about without an error.
+        return printed([statement.value]) + [([ast.Expr(statement.value)], None)]
     if isinstance(statement, (ast.For, ast.AsyncFor)):
         return printed([ast.Call(ast.Name("list", ast.Load()), [statement.iter], [])])
     if isinstance(statement, (ast.With, ast.AsyncWith)):

@@ -25,6 +25,18 @@ def unparse(statements):
 
 def names(statement):
     """The names that a statement reads from outside, and those it binds."""
+    known = getattr(statement, "known_names", None)
+    if known is None:
+        known = statement.known_names = names_by_table(statement)
+    return known
+
+
+def forget(statement):
+    """After a change: its names are others."""
+    statement.known_names = None
+
+
+def names_by_table(statement):
     if isinstance(statement, ast.expr):
         statement = ast.Expr(statement)
     table = symtable.symtable(unparse([statement]), "snippet", "exec")
@@ -39,7 +51,7 @@ def names(statement):
         child = inner.pop()
         inner.extend(child.get_children())
         read.update(s.get_name() for s in child.get_symbols() if s.is_global())
-    return read, bound
+    return frozenset(read), frozenset(bound)
 
 
 def is_compound(statement):

@@ -17,8 +17,8 @@ import swegym_slices
 
 OUT = "/tmp/swegym/failures.jsonl"
 # Enough for a statement; a suite can fail in thousands of places.
-MOST = 60
-MOST_OF_ONE_FUNCTION = 3
+MOST = 40
+MOST_OF_ONE_FUNCTION = 2
 INNER = ("<lambda>", "<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<module>")
 
 _notes = []

@@ -10,6 +10,7 @@ from swegym_slices import Frame, assign, levels_of, literal, with_scope
 
 SET_UP_ONCE = ("setUpClass", "setup_class")
 SET_UP = ("setUp", "asyncSetUp", "setup_method", "setup")
+LONGEST_WRITTEN = 300
 # Fixtures of the runner as lines that anybody can run.
 READY = {
     "tmp_path": "import pathlib\nimport tempfile\ntmp_path = pathlib.Path(tempfile.mkdtemp())",
@@ -140,16 +141,17 @@ class Provider:
                 self.fixtures[name] = (module.function(code), module)
 
     def parametrized(self, mark_, indices, item):
-        """Parameters of one `parametrize`: their values, else the expressions in the source."""
+        """Parameters of one `parametrize`: the expressions in the source, else their values."""
         words = mark_.args[0] if mark_.args else mark_.kwargs.get("argnames", ())
         words = [w.strip() for w in words.split(",") if w.strip()] if isinstance(words, str) else list(words)
         if mark_.kwargs.get("indirect"):
             return set()
         for place, name in enumerate(words):
             if name in self.picked:
-                value = literal(self.picked[name])
-                if value is None:
-                    value = self.written(name, place, len(words), indices.get(name), item)
+                # `Flag.A | Flag.B` says more than its value.
+                value = self.written(name, place, len(words), indices.get(name), item)
+                if value is None or len(ast.unparse(value)) > LONGEST_WRITTEN:
+                    value = literal(self.picked[name])
                 if value is not None:
                     self.expressions[name] = value
         return set(words)

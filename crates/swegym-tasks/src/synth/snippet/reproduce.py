@@ -25,19 +25,21 @@ SECONDS = 10
 # More than a reader would look through.
 MOST_CHARACTERS, MOST_LINES = 700, 20
 MOST_EXAMPLES = 12
-MOST_GROUPS = 12
 MOST_TRIES = 60
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def main():
     question = json.load(sys.stdin)
-    environment = dict(os.environ, PYTHONHASHSEED="4711", TMPDIR=tempfile.mkdtemp())
+    # Files change faster than bytecode tells.
+    sys.dont_write_bytecode = True
+    more = {"PYTHONHASHSEED": "4711", "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": tempfile.mkdtemp()}
+    environment = dict(os.environ, **more)
     other = subprocess.Popen(
         [sys.executable, __file__, "again"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
     )
     judge = Judge(question["files"], other)
-    for group in question["groups"][:MOST_GROUPS]:
+    for group in question["groups"]:
         if len(judge.found) < question["wanted"]:
             judge.take_first(group)
     for group in promises(question["files"]) if not judge.found else []:
@@ -56,7 +58,7 @@ def again():
 class Judge:
     def __init__(self, files, other):
         self.files, self.other, self.side = files, other, None
-        self.found, self.tried = [], 0
+        self.found, self.tried = [], set()
 
     def lay(self, side):
         if self.side != side:
@@ -68,8 +70,10 @@ class Judge:
     def take_first(self, group):
         """Tells the first good snippet of a group, unless it shows what another one did."""
         for snippet in group:
-            self.tried += 1
-            shown = self.shown(snippet["text"], snippet.get("raises")) if self.tried <= MOST_TRIES else None
+            if snippet["text"] in self.tried or len(self.tried) == MOST_TRIES:
+                continue
+            self.tried.add(snippet["text"])
+            shown = self.shown(snippet["text"], snippet.get("raises"))
             if shown is not None:
                 if shown not in self.found:
                     self.found.append(shown)

@@ -4,7 +4,7 @@ import ast
 import copy
 
 from swegym_assertions import AROUND, RAISING, WARNING, context, is_literal, observations, printing, without_checks
-from swegym_names import BUILTINS, FUNCTIONS, Ground, Scope, Unfit, dotted, free, is_compound, mark, names, unparse
+from swegym_names import BUILTINS, FUNCTIONS, Ground, Plain, Scope, Unfit, dotted, forget, free, is_compound, mark, names, unparse
 
 # Least first: what the shown value needs; then every call before it; then what checks call, too.
 MANNERS = ("needed", "calls", "all")
@@ -110,8 +110,8 @@ class Assembly:
             preceding, container = levels[depth]
             if depth < len(levels) - 1:
                 tail = self.inside(container, tail, frame)
-            tail = self.cut(copy.deepcopy(preceding), tail)
-        return self.cut(copy.deepcopy(frame.prelude), tail)
+            tail = self.cut(preceding, tail)
+        return self.cut(frame.prelude, tail)
 
     def inside(self, container, tail, frame):
         """The tail as part of a loop or a `with`; where one round of a loop can be told, that round."""
@@ -140,7 +140,7 @@ class Assembly:
             if isinstance(statement, ast.Assign) and all(isinstance(t, ast.Name) for t in statement.targets):
                 wanted -= bound
             wanted |= read
-            tail = [statement] + tail
+            tail = [copy.deepcopy(statement)] + tail
         return tail
 
     def wanted(self, tail):
@@ -211,7 +211,7 @@ class Assembly:
         return tail
 
     def finished(self, tail):
-        tail = inlined(without_aliases(tail))
+        tail = inlined(without_aliases([Plain().visit(statement) for statement in tail]))
         if is_literal(shown_by(tail[-1])):
             raise Unfit("nothing but a literal is shown")
         self.claim(tail)
@@ -254,6 +254,7 @@ def without_aliases(tail):
             if old in bound and old not in names_in(tail[i + 1:]) and new not in names_in(tail[:i]):
                 for earlier in tail[:i]:
                     earlier.scope = Scope(earlier.scope.module, earlier.scope.local | {new})
+                    forget(earlier)
                     for node in ast.walk(earlier):
                         if isinstance(node, ast.Name) and node.id == old:
                             node.id = new
@@ -330,6 +331,7 @@ def inlined(tail):
         if called_or_looked_into(spot, reads[0]) if is_literal(statement.value) else len(rest) > 1:
             continue
         Put(name, statement.value).visit(spot)
+        forget(spot)
         del tail[i]
     return tail
 

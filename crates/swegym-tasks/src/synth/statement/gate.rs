@@ -137,7 +137,9 @@ fn given_away(statement: &str, secrets: Secrets<'_>, add: &mut impl FnMut(Rule, 
 /// Rules for scripts and what comes of them.
 fn written(statement: &str, secrets: Secrets<'_>, add: &mut impl FnMut(Rule, &str)) {
     static TEMPORARY: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(r#"(?:/tmp|/var/tmp|/var/folders|/private/var|/dev/shm|\bpytest-of-\w+)/[^\s'"]*|(?i)[a-z]:\\+(?:users\\+\w+\\+appdata|windows)\\+[^\s'"]*temp\b[^\s'"]*"#)
+        pattern(
+            r#"(?:/tmp|/var/tmp|/var/folders|/private/var|/dev/shm|\bpytest-of-\w+)/[^\s'"]*|(?i)[a-z]:\\+(?:users\\+\w+\\+appdata|windows)\\+[^\s'"]*temp\b[^\s'"]*"#,
+        )
     });
     static ADDRESS: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b0x[0-9a-fA-F]{8,16}\b"));
     static PLACE: LazyLock<Regex> = LazyLock::new(|| pattern(r#"[\w.-]+\.py", line \d+|[\w/.-]+\.py:\d+"#));
@@ -146,7 +148,9 @@ fn written(statement: &str, secrets: Secrets<'_>, add: &mut impl FnMut(Rule, &st
             add(Rule::NamesPlace, &path);
         }
     }
-    for (rule, pattern) in [(Rule::TemporaryPath, &TEMPORARY), (Rule::Address, &ADDRESS), (Rule::NamesPlace, &PLACE)] {
+    for (rule, pattern) in
+        [(Rule::TemporaryPath, &TEMPORARY), (Rule::Address, &ADDRESS), (Rule::NamesPlace, &PLACE)]
+    {
         for at in pattern.find_iter(statement) {
             add(rule, at.as_str());
         }
@@ -267,7 +271,9 @@ fn telling_parts(id: &str) -> Vec<String> {
     let (place, test) = id.rsplit_once("::").or_else(|| id.rsplit_once('.')).unwrap_or(("", id));
     let file = place.split("::").next().unwrap_or_default();
     let names = [test, file, file.rsplit('/').next().unwrap_or_default()];
-    let telling = |name: &&str| name.starts_with("test_") || name.starts_with("test") && name.len() > 5 || name.ends_with(".py");
+    let telling = |name: &&str| {
+        name.starts_with("test_") || name.starts_with("test") && name.len() > 5 || name.ends_with(".py")
+    };
     names.iter().copied().filter(telling).map(str::to_owned).collect()
 }
 
@@ -336,7 +342,10 @@ mod tests {
     #[test]
     fn scripts_that_stand_alone_pass() {
         check_script("from demo import add\n\nprint(add(1, 1))", &[]);
-        check_script("import demo.core as c\nfor i, (a, b) in enumerate([(1, 2)]):\n    print(c.add(a, b), i)", &[]);
+        check_script(
+            "import demo.core as c\nfor i, (a, b) in enumerate([(1, 2)]):\n    print(c.add(a, b), i)",
+            &[],
+        );
         check_script(
             "import demo\n\nclass Case(demo.Base):\n    limit = 3\n\n    def go(self, *args, key=None, **rest):\n        total = [x + self.limit for x in args if x]\n        return total, rest, key\nprint(Case().go(1))",
             &[],
@@ -346,8 +355,14 @@ mod tests {
             &[],
         );
         check_script("import demo\nif (n := demo.add(1, 2)) > 2:\n    print(f'{n!r:>{n}}', ...)", &[]);
-        check_script("from demo import run\n\ndef go():\n    global state\n    state = 1\n\ngo()\nprint(run(state), __name__)", &[]);
-        check_script("import demo\nimport os.path\nmatch demo.parse('a'):\n    case [first, *rest]:\n        print(first, rest, os.path.sep)", &[]);
+        check_script(
+            "from demo import run\n\ndef go():\n    global state\n    state = 1\n\ngo()\nprint(run(state), __name__)",
+            &[],
+        );
+        check_script(
+            "import demo\nimport os.path\nmatch demo.parse('a'):\n    case [first, *rest]:\n        print(first, rest, os.path.sep)",
+            &[],
+        );
     }
 
     #[test]

@@ -88,9 +88,8 @@ fn role(node: Node<'_>) -> Role {
         "keyword_argument" if is("name") => Role::Label,
         "aliased_import" | "dotted_name" => imported(node, parent),
         "function_definition" | "class_definition" if is("name") => Role::Bound,
-        "parameters" | "lambda_parameters" | "global_statement" | "nonlocal_statement" | "as_pattern_target" => {
-            Role::Bound
-        }
+        "parameters" | "lambda_parameters" | "global_statement" | "nonlocal_statement"
+        | "as_pattern_target" => Role::Bound,
         "default_parameter" | "typed_default_parameter" | "named_expression" if is("name") => Role::Bound,
         "typed_parameter" => Role::Bound,
         "list_splat_pattern" | "dictionary_splat_pattern" | "splat_pattern" => Role::Bound,
@@ -101,7 +100,8 @@ fn role(node: Node<'_>) -> Role {
 
 /// `a` of `import a.b`, `c` of `import a.b as c`, and captures of `case`.
 fn imported(node: Node<'_>, parent: Node<'_>) -> Role {
-    let is_alias = |n: Node<'_>, of: Node<'_>| of.child_by_field_name("alias").is_some_and(|a| a.id() == n.id());
+    let is_alias =
+        |n: Node<'_>, of: Node<'_>| of.child_by_field_name("alias").is_some_and(|a| a.id() == n.id());
     if parent.kind() == "aliased_import" {
         return if is_alias(node, parent) { Role::Bound } else { Role::Label };
     }
@@ -114,7 +114,9 @@ fn imported(node: Node<'_>, parent: Node<'_>) -> Role {
             if is_module { Role::Label } else { Role::Bound }
         }
         "import_statement" | "aliased_import" | "relative_import" | "future_import_statement" => Role::Label,
-        "case_pattern" | "list_pattern" | "tuple_pattern" | "as_pattern" if parent.named_child_count() == 1 => {
+        "case_pattern" | "list_pattern" | "tuple_pattern" | "as_pattern"
+            if parent.named_child_count() == 1 =>
+        {
             Role::Bound
         }
         _ if first => Role::Read,
@@ -129,7 +131,9 @@ fn is_target(node: Node<'_>) -> bool {
         let left = outer.child_by_field_name("left").is_some_and(|n| n.id() == inner.id());
         match outer.kind() {
             "assignment" | "augmented_assignment" | "for_statement" | "for_in_clause" => return left,
-            "pattern_list" | "tuple_pattern" | "list_pattern" | "tuple" | "list" | "list_splat_pattern" => inner = outer,
+            "pattern_list" | "tuple_pattern" | "list_pattern" | "tuple" | "list" | "list_splat_pattern" => {
+                inner = outer
+            }
             _ => return false,
         }
     }
