@@ -103,7 +103,7 @@ class Module:
         return cls.known[path]
 
     def __init__(self, path, namespace):
-        self.path = path
+        self.path, self.namespace = path, namespace
         self.name = namespace.get("__name__", "")
         self.package = namespace.get("__package__") or ""
         with open(path, "rb") as file:
@@ -185,7 +185,7 @@ class Ground:
             self._define(name, module, [ast.Assign([ast.Name(name, ast.Store())], ast.Constant(place), lineno=0)])
             return
         known = self.origins.get(name)
-        if known is not None and known != module.path:
+        if known is not None and known != module.path and name in module.binding:
             raise Unfit("two things are called " + name)
         if known is not None:
             return
@@ -211,10 +211,12 @@ class Ground:
 
     def _define(self, name, module, statements):
         self.origins[name] = module.path
+        statements = [self.flattened(s, Scope(module, frozenset())) for s in statements]
         needed, _ = free(statements)
         for other in sorted(needed):
             self.provide(other, module)
-        self.definitions.extend(s for s in statements if s not in self.definitions)
+        known = {unparse([s]) for s in self.definitions}
+        self.definitions.extend(s for s in statements if unparse([s]) not in known)
         for statement in statements:
             for other in names(statement)[1]:
                 self.origins.setdefault(other, module.path)
@@ -250,6 +252,18 @@ class Ground:
             self.definitions.append(ast.Assign([ast.Name(name, ast.Store())], ast.Name(there, ast.Load()), lineno=0))
         self.origins[name] = module.path if name != there else self.origins.get(there, module.path)
 
+    def flattened(self, statement, scope):
+        """`helpers.f` as `f`, where `helpers` is a module of tests."""
+        for name in names(statement)[0] - scope.local if scope.module is not None else ():
+            source = module_of_tests(name, scope.module)
+            if source is not None:
+                statement = Members(name).visit(copy.deepcopy(statement))
+                forget(statement)
+                for member in sorted(names(statement)[0]):
+                    if member in source.binding and member not in scope.local:
+                        self.provide(member, source)
+        return statement
+
     def lines(self):
         seen, imports = set(), []
         for statement in self.imports:
@@ -259,6 +273,27 @@ class Ground:
                 imports.append(text)
         ahead = [text for text in imports if text.startswith("from __future__")]
         return ahead + sorted(text for text in imports if text not in ahead)
+
+
+class Members(ast.NodeTransformer):
+    """What follows a module's name, alone."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def visit_Attribute(self, node):
+        if isinstance(node.value, ast.Name) and node.value.id == self.name:
+            return ast.copy_location(ast.Name(node.attr, node.ctx), node)
+        return self.generic_visit(node)
+
+
+def module_of_tests(name, module):
+    """The module of tests that a name stands for, if it does."""
+    value = module.namespace.get(name)
+    path = getattr(value, "__file__", None)
+    if not isinstance(value, type(sys)) or not path or not is_test_path(path):
+        return None
+    return Module.of(path, vars(value))
 
 
 def without_marks(definition):

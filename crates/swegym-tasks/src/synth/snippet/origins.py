@@ -5,7 +5,7 @@ import copy
 import inspect
 
 from swegym_assertions import called
-from swegym_names import BUILTINS, FUNCTIONS, Module, Scope, Unfit, dotted, is_test_path, mark, names, without_marks
+from swegym_names import BUILTINS, FUNCTIONS, Module, Scope, Unfit, dotted, forget, is_test_path, mark, names, without_marks
 from swegym_slices import Frame, assign, levels_of, literal, with_scope
 
 SET_UP_ONCE = ("setUpClass", "setup_class")
@@ -23,12 +23,13 @@ class Renamed(ast.NodeTransformer):
     """`self.x` as `x`: a snippet has no class around it."""
 
     def __init__(self, taken):
-        self.taken, self.names = taken, {}
+        self.taken, self.names, self.properties = taken, {}, set()
 
     def visit_Attribute(self, node):
-        if ast.unparse(node.value) in ("self", "cls", "type(self)", "self.__class__"):
-            return ast.copy_location(ast.Name(self.name_of(node.attr), node.ctx), node)
-        return self.generic_visit(node)
+        if ast.unparse(node.value) not in ("self", "cls", "type(self)", "self.__class__"):
+            return self.generic_visit(node)
+        name = ast.copy_location(ast.Name(self.name_of(node.attr), node.ctx), node)
+        return ast.copy_location(ast.Call(name, [], []), node) if node.attr in self.properties else name
 
     def name_of(self, attribute):
         if attribute not in self.names:
@@ -59,12 +60,20 @@ class TestClass:
                     if isinstance(inner, ast.Name):
                         taken.add(inner.id)
         self.renamed = Renamed(taken)
+        for definition, _ in self.parts:
+            for line in definition.body:
+                decorators = map(dotted, getattr(line, "decorator_list", []))
+                if any(d.rpartition(".")[2] in ("property", "cached_property") for d in decorators):
+                    self.renamed.properties.add(line.name)
         # Every attribute has its name before any body is looked at.
         for definition, _ in self.parts:
             self.rename(definition)
 
     def rename(self, node):
-        return self.renamed.visit(copy.deepcopy(node))
+        node = copy.deepcopy(node)
+        for statement in ast.walk(node):
+            forget(statement)
+        return self.renamed.visit(node)
 
     def frame(self, definition, module, line, values):
         frame = Frame(self.rename(definition), module, line, values, set(self.renamed.names.values()))
@@ -109,7 +118,7 @@ class TestClass:
         plain = any(dotted(d) == "staticmethod" for d in line.decorator_list)
         if arguments and not plain:
             (line.args.posonlyargs or line.args.args).pop(0)
-        line.decorator_list = [d for d in line.decorator_list if dotted(d) not in ("staticmethod", "classmethod")]
+        line.decorator_list = []
         own = set(self.renamed.names.values())
         written = sorted({n.id for n in ast.walk(line) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)} & own)
         if written:
@@ -183,6 +192,11 @@ class Provider:
         chosen.module = module
         return chosen
 
+    def unasked(self, parameters):
+        """Fixtures of the tests' own that nothing names."""
+        asked = set(parameters).union(*(self.needs(name) for name in self.fixtures))
+        return sorted(name for name in self.fixtures if name not in asked)
+
     def knows(self, name):
         return name in self.closure and (name in self.expressions or name in self.fixtures or name in READY)
 
@@ -225,9 +239,11 @@ class Provider:
         if self.test_class is not None and [a.arg for a in definition.args.args[:1]] == ["self"]:
             definition = self.test_class.rename(definition)
             definition.args.args.pop(0)
-        exits = [n for n in ast.walk(definition) if isinstance(n, (ast.Return, ast.Yield))]
+        exits = exits_of(definition)
         frame = Frame(definition, module, 0, {})
         others = frame.scope.local - {name} - set(frame.parameters)
+        if not exits:
+            return assembly.cut(frame.body, tail)
         if len(exits) != 1 or others & assembly.wanted(tail):
             return self.called(name, definition, module, exits) + tail
         levels = levels_of(frame.body, exits[0].lineno)
@@ -260,3 +276,15 @@ class Provider:
             call = ast.Call(ast.Name("next", ast.Load()), [call], [])
         scope = Scope(module, {line.name, name} | {a.arg for a in definition.args.args})
         return mark([line, assign(name, call)], scope)
+
+
+def exits_of(definition):
+    """Where a function gives its value, functions inside of it aside."""
+    found, todo = [], list(definition.body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, (ast.Return, ast.Yield)):
+            found.append(node)
+        elif not isinstance(node, FUNCTIONS + (ast.Lambda, ast.ClassDef)):
+            todo.extend(ast.iter_child_nodes(node))
+    return found

@@ -15,6 +15,7 @@ import datetime
 import doctest
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -141,10 +142,15 @@ def run(text):
         report.seek(0)
         try:
             outcome = json.loads(report.read())
-            outcome["output"] = output.read(1 << 16)
+            outcome["output"] = without_addresses(output.read(1 << 16))
+            outcome["error"] = outcome["error"] and without_addresses(outcome["error"])
             return outcome
         except ValueError:
             return None
+
+
+def without_addresses(text):
+    return re.sub(r" at 0x[0-9a-fA-F]{6,}", " at 0x...", text)
 
 
 def work(text, output, report):

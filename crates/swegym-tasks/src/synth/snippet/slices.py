@@ -3,7 +3,7 @@
 import ast
 import copy
 
-from swegym_assertions import AROUND, RAISING, WARNING, context, is_literal, observations, printing, without_checks
+from swegym_assertions import AROUND, RAISING, WARNING, context, expected_class, is_literal, observations, printing, without_checks
 from swegym_names import BUILTINS, FUNCTIONS, Ground, Plain, Scope, Unfit, dotted, forget, free, is_compound, mark, names, unparse
 
 # Least first: what the shown value needs; then every call before it; then what checks call, too.
@@ -18,10 +18,34 @@ class Frame:
     def __init__(self, definition, module, line, values, attributes=frozenset()):
         self.definition, self.module, self.line, self.values = definition, module, line, values
         self.prelude, self.attributes = [], {}
+        # Contexts that decorate the function, outermost first, and what they hand to it.
+        self.around = [d for d in definition.decorator_list if is_context(d)]
+        self.handed = handed_by(self.around, definition)
         arguments = definition.args
         self.parameters = [a.arg for a in arguments.posonlyargs + arguments.args + arguments.kwonlyargs]
         self.scope = Scope(module, bound_in(definition) | attributes)
         self.body = mark(copy.deepcopy(definition.body), self.scope)
+
+
+def is_patch(decorator):
+    return isinstance(decorator, ast.Call) and "patch" in dotted(decorator.func).split(".")
+
+
+def is_context(decorator):
+    """Whether a decorator may stand around lines as well; it is seen when they run."""
+    root = dotted(decorator.func).split(".") if isinstance(decorator, ast.Call) else [""]
+    return is_patch(decorator) or not {"", "pytest", "mark", "unittest", "given", "settings", "fixture"} & set(root)
+
+
+def handed_by(around, definition):
+    """`mock.patch` without a stand-in of the test's own hands one over, the innermost first."""
+    handing = [
+        d for d in reversed(around)
+        if is_patch(d) and len(d.args) < (3 if "object" in dotted(d.func) else 2)
+        and "dict" not in dotted(d.func).split(".") and not any(k.arg in ("new", None) for k in d.keywords)
+    ]
+    names_ = [a.arg for a in definition.args.args if a.arg not in ("self", "cls")]
+    return {id(d): name for d, name in zip(handing, names_)}
 
 
 def bound_in(definition):
@@ -40,12 +64,11 @@ def scripts(frames, provide):
     """
     found, seen = [], set()
     try:
-        levels = levels_of(frames[-1].body, frames[-1].line)
-        ways = ways_to_see(levels, frames[-1])
+        ways = ways_to_see(levels_of(frames[-1].body, frames[-1].line), frames[-1])
     except Unfit:
         return []
     for manner in MANNERS:
-        for lines, raises in ways:
+        for levels, lines, raises in ways:
             try:
                 text = Assembly(frames, provide, manner).text(levels, lines)
             except (Unfit, SyntaxError, ValueError, RecursionError, AttributeError):
@@ -57,17 +80,27 @@ def scripts(frames, provide):
 
 
 def ways_to_see(levels, frame):
+    """Levels up to a place in the function, the lines to put there, and the exception that should come."""
     preceding, statement = levels[-1]
     read, _ = names(statement)
-    # A claim about an exception that was caught: let it go.
-    for earlier in reversed(preceding):
+    ways = []
+    for i, earlier in enumerate(preceding):
         item = context(earlier, RAISING)
-        if item is not None and isinstance(item.optional_vars, ast.Name) and item.optional_vars.id in read:
-            levels[-1] = (preceding[:preceding.index(earlier)], earlier)
-            statement = earlier
-            break
-    ways = observations(statement)
-    for lines, _ in ways:
+        binds = names(earlier)[1] & read
+        # A claim about an exception that was caught: let it go.
+        if item is not None and binds:
+            ways.append((levels[:-1] + [(preceding[:i], earlier)], earlier.body, expected_class(item.context_expr)))
+        # A claim about what was printed: it is printed.
+        elif binds and "readouterr" in ast.unparse(earlier):
+            ways.append((levels[:-1] + [(preceding[:i], earlier)], [], None))
+    if "readouterr" in ast.unparse(statement):
+        ways.append((levels, [], None))
+    for depth, (_, container) in enumerate(levels):
+        for handler in getattr(container, "handlers", []):
+            raises = expected_class(ast.Call(ast.Name("raises", ast.Load()), [handler.type] if handler.type else [], []))
+            ways.append((levels[:depth] + [(levels[depth][0], container)], container.body, raises))
+    ways.extend((levels, lines, raises) for lines, raises in observations(statement))
+    for _, lines, _ in ways:
         mark(lines, frame.scope)
     return ways
 
@@ -134,7 +167,7 @@ class Assembly:
         for statement in reversed(without_checks(preceding, self.manner == "all")):
             read, bound = names(statement)
             read = self.with_methods(read)
-            local = wanted & statement.scope.local
+            local = (wanted | set(self.frames[0].handed.values())) & statement.scope.local
             if not (bound & wanted or self.acts(statement, read, local)):
                 continue
             if isinstance(statement, ast.Assign) and all(isinstance(t, ast.Name) for t in statement.targets):
@@ -168,6 +201,7 @@ class Assembly:
         elif isinstance(statement, (ast.Assign, ast.AugAssign)):
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             acts = any(isinstance(t, (ast.Attribute, ast.Subscript)) for t in targets)
+            acts = acts or self.manner == "all" and any(isinstance(n, ast.Call) for n in ast.walk(statement))
         else:
             acts = isinstance(statement, ast.Delete) or is_compound(statement) and not isinstance(statement, FUNCTIONS + (ast.ClassDef,))
         return acts and (self.manner != "needed" or bool(read & local))
@@ -195,10 +229,21 @@ class Assembly:
 
     def before(self, frame, tail):
         """The test's own parameters, and its class's attributes."""
+        for decorator in reversed(frame.around):
+            target = frame.handed.get(id(decorator))
+            if self.manner == "needed" and not is_patch(decorator):
+                continue
+            item = ast.withitem(copy.deepcopy(decorator), ast.Name(target, ast.Store()) if target else None)
+            tail = [ast.With([item], tail, lineno=0)]
+            tail[0].scope, tail[0].spliced = frame.scope, True
+        if self.manner != "needed":
+            for name in self.provide.unasked(frame.parameters):
+                tail = self.provide(name, self, tail)
         done = set()
         while True:
             wanted = self.wanted(tail)
-            todo = [n for n in frame.parameters if n in wanted and n not in done]
+            handed = set(frame.handed.values())
+            todo = [n for n in frame.parameters if n in wanted and n not in done | handed]
             todo += sorted(n for n in wanted if n not in todo and n not in done and self.provide.knows(n))
             name = self.provide.last(todo)
             if name is None:
@@ -211,9 +256,12 @@ class Assembly:
         return tail
 
     def finished(self, tail):
+        if not tail:
+            raise Unfit("nothing is done")
         tail = inlined(without_aliases([Plain().visit(statement) for statement in tail]))
         if is_literal(shown_by(tail[-1])):
             raise Unfit("nothing but a literal is shown")
+        tail = [self.ground.flattened(statement, statement.scope) for statement in tail]
         self.claim(tail)
         body = self.ground.definitions + tail
         # In which order is seen when it runs: functions may read what is bound after them.
@@ -258,6 +306,8 @@ def without_aliases(tail):
                     for node in ast.walk(earlier):
                         if isinstance(node, ast.Name) and node.id == old:
                             node.id = new
+                        elif isinstance(node, FUNCTIONS) and node.name == old:
+                            node.name = new
                 return without_aliases(tail[:i] + tail[i + 1:])
     return tail
 
@@ -330,6 +380,10 @@ def inlined(tail):
         # What is written down may move anywhere; what is computed, to the last line from the one before.
         if called_or_looked_into(spot, reads[0]) if is_literal(statement.value) else len(rest) > 1:
             continue
+        read = names(statement)[0]
+        if read - statement.scope.local and statement.scope.module is not spot.scope.module:
+            continue
+        spot.scope = Scope(spot.scope.module, spot.scope.local | read & statement.scope.local)
         Put(name, statement.value).visit(spot)
         forget(spot)
         del tail[i]
