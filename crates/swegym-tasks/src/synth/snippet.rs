@@ -32,6 +32,8 @@ pub struct Snippet {
     pub text: String,
     /// The class of the exception that should end it, where one should.
     pub raises: Option<String>,
+    /// Whether it prints a claim that must be true where nothing is broken.
+    pub holds: bool,
 }
 
 /// How a run of a snippet ended.
@@ -60,7 +62,8 @@ pub struct Reproduced {
 pub fn read_observed(text: &str) -> Vec<(String, Vec<Snippet>)> {
     let snippet = |value: &Value| {
         let text = value["text"].as_str().filter(|text| text.len() <= LONGEST)?;
-        Some(Snippet { text: text.to_owned(), raises: value["raises"].as_str().map(str::to_owned) })
+        let raises = value["raises"].as_str().map(str::to_owned);
+        Some(Snippet { text: text.to_owned(), raises, holds: value["holds"] == true })
     };
     let read = |line: &str| {
         let value: Value = serde_json::from_str(line).ok()?;
@@ -85,7 +88,7 @@ pub fn question(files: &[(&str, &str, &str)], failures: &[(&str, &[Snippet])], w
         *case += 1;
     }
     ranked.sort_by_key(|(case, _)| *case);
-    let snippet = |s: &Snippet| json!({"text": s.text, "raises": s.raises});
+    let snippet = |s: &Snippet| json!({"text": s.text, "raises": s.raises, "holds": s.holds});
     let groups: Vec<Vec<Value>> =
         ranked.iter().map(|(_, group)| group.iter().map(snippet).collect()).collect();
     let files: Vec<Value> = files
@@ -135,7 +138,7 @@ mod tests {
 
     #[test]
     fn short_snippets_and_other_tests_are_tried_first() {
-        let group = |text: &str| vec![Snippet { text: text.to_owned(), raises: None }];
+        let group = |text: &str| vec![Snippet { text: text.to_owned(), raises: None, holds: false }];
         let groups = [group("print(f(1, 2, 3))"), group("print(f(1))"), group("print(f(12))")];
         let failures = [("t.py::b", &*groups[0]), ("t.py::a[1]", &*groups[1]), ("t.py::a[2]", &*groups[2])];
         let asked: Value = serde_json::from_str(&question(&[("a.py", "x", "y")], &failures, 3)).unwrap();

@@ -4,6 +4,8 @@ import ast
 
 from swegym_names import dotted, forget
 
+# In the place of an exception: a claim that must be true where nothing is broken.
+HOLDS = "holds"
 # What flattens to its body: it only counts, names or checks.
 AROUND = ("subTest", "warns", "deprecated_call", "assertWarns", "assertWarnsRegex", "assertNoLogs")
 RAISING = ("raises", "assertRaises", "assertRaisesRegex", "assertRaisesRegexp", "assert_raises", "assert_raises_regex", "RaisesGroup")
@@ -133,11 +135,11 @@ def printing(expression, written=False):
     return ast.Expr(ast.Call(ast.Name("print", ast.Load()), [expression], []))
 
 
-def printed(expressions):
+def printed(expressions, claim=None):
     found = []
     for expression in expressions:
-        found.append(([printing(expression)], None))
-        if not isinstance(expression, (ast.Compare, ast.BoolOp, ast.UnaryOp)):
+        found.append(([printing(expression)], HOLDS if expression is claim else None))
+        if expression is not claim and not isinstance(expression, (ast.Compare, ast.BoolOp, ast.UnaryOp)):
             found.append(([printing(expression, True)], None))
     return found
 
@@ -151,7 +153,7 @@ def observations(statement):
     if warning is not None:
         return [(watching_warnings(statement.body), None)]
     if isinstance(statement, ast.Assert):
-        return printed(seen_in(statement.test))
+        return printed(seen_in(statement.test), statement.test)
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
         call = statement.value
         if called(call) in RAISING:
@@ -161,7 +163,8 @@ def observations(statement):
             inner = ast.Call(call.args[start], call.args[start + 1:], call.keywords)
             return [([ast.Expr(inner)], expected_class(call))]
         if is_assertion(statement):
-            return printed(seen_in_call(call))
+            seen = seen_in_call(call)
+            return printed(seen, seen[-1] if seen and seen[-1] not in call.args else None)
         return [([statement], None)]
     if isinstance(statement, (ast.Assign, ast.AnnAssign, ast.Return, ast.AugAssign)) and statement.value is not None:
         # What has no text of its own can still come about without an error.

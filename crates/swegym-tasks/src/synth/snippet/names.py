@@ -206,7 +206,9 @@ class Ground:
             if source is not None and hasattr(source, name):
                 self._import(name, ast.ImportFrom(star.module, [ast.alias(name)], star.level), module)
                 return
-        if name not in BUILTINS:
+        if name in ("os", "sys"):
+            self.imports.append(ast.Import([ast.alias(name)]))
+        elif name not in BUILTINS:
             raise Unfit("nothing binds " + name)
 
     def _define(self, name, module, statements):

@@ -26,6 +26,7 @@ SECONDS = 10
 # More than a reader would look through.
 MOST_CHARACTERS, MOST_LINES = 700, 20
 MOST_EXAMPLES = 12
+UNTRUE = ("False", "None", "0", "0.0", "[]", "()", "{}", "set()", "")
 MOST_TRIES = 60
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -74,18 +75,21 @@ class Judge:
             if snippet["text"] in self.tried or len(self.tried) == MOST_TRIES:
                 continue
             self.tried.add(snippet["text"])
-            shown = self.shown(snippet["text"], snippet.get("raises"))
+            shown = self.shown(snippet)
             if shown is not None:
-                if shown not in self.found:
-                    self.found.append(shown)
-                    print(json.dumps({"text": snippet["text"], "before": shown[0], "after": shown[1]}), flush=True)
+                same = {(f["before"]["error"], core(f["text"])) for f in self.found}
+                known = shown in [(f["before"], f["after"]) for f in self.found]
+                if not known and (shown[0]["error"], core(snippet["text"])) not in same:
+                    self.found.append({"text": snippet["text"], "before": shown[0], "after": shown[1]})
+                    print(json.dumps(self.found[-1]), flush=True)
                 return
 
-    def shown(self, text, raises):
+    def shown(self, snippet):
         """What comes out before and after, if the snippet is good."""
+        text = snippet["text"]
         self.lay("mended")
         after = run(text)
-        if not is_expected(after, raises) or not can_be_shown(after):
+        if not is_expected(after, snippet) or not can_be_shown(after):
             return None
         self.lay("broken")
         before = run(text)
@@ -100,10 +104,29 @@ class Judge:
         return json.loads(self.other.stdout.readline() or "null")
 
 
-def is_expected(outcome, raises):
+def core(text):
+    """A snippet without the way in which it prints."""
+    return re.sub(r"\b(?:print|repr)\(|\)", "", text)
+
+
+def is_expected(outcome, snippet):
     if outcome is None:
         return False
-    return raises in outcome["classes"] if raises else outcome["error"] is None
+    if snippet.get("raises"):
+        return snippet["raises"] in outcome["classes"]
+    last = outcome["output"].strip().split("\n")[-1]
+    return outcome["error"] is None and not (snippet.get("holds") and last in UNTRUE)
+
+
+def now_in(text):
+    """Whether a text has today's date, or the time since 1970, in one of the usual ways."""
+    today = datetime.datetime.now(datetime.timezone.utc)
+    year, month, day = today.year, "0?%d" % today.month, "0?%d" % today.day
+    name = today.strftime("%b")
+    orders = ((year, month, day), (day, month, year), (month, day, year), (name + r"\w*", day), (day, name))
+    patterns = [r"(?<!\d)%s(?!\d)" % r"\D{1,3}".join(map(str, order)) for order in orders]
+    patterns.append(str(int(today.timestamp()))[:6])
+    return any(re.search(pattern, text) for pattern in patterns)
 
 
 def can_be_shown(outcome):
@@ -111,7 +134,9 @@ def can_be_shown(outcome):
     output = outcome["output"]
     if len(output) > MOST_CHARACTERS or output.count("\n") > MOST_LINES or output and not output.strip():
         return False
-    if datetime.date.today().isoformat() in output:
+    text = output + (outcome["error"] or "")
+    # Where things lie on this machine is no matter of the package.
+    if now_in(text) or os.getcwd() in text or sys.prefix + os.sep in text:
         return False
     return all(c.isprintable() or c == "\n" for c in output)
 

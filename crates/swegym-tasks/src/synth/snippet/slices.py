@@ -2,9 +2,10 @@
 
 import ast
 import copy
+import os
 
-from swegym_assertions import AROUND, RAISING, WARNING, context, expected_class, is_literal, observations, printing, without_checks
-from swegym_names import BUILTINS, FUNCTIONS, Ground, Plain, Scope, Unfit, dotted, forget, free, is_compound, mark, names, unparse
+from swegym_assertions import AROUND, HOLDS, RAISING, WARNING, context, expected_class, is_literal, observations, printing, without_checks
+from swegym_names import BUILTINS, FUNCTIONS, ROOT, Ground, Plain, Scope, Unfit, dotted, forget, free, is_compound, mark, names, unparse
 
 # Least first: what the shown value needs; then every call before it; then what checks call, too.
 MANNERS = ("needed", "calls", "all")
@@ -24,7 +25,38 @@ class Frame:
         arguments = definition.args
         self.parameters = [a.arg for a in arguments.posonlyargs + arguments.args + arguments.kwonlyargs]
         self.scope = Scope(module, bound_in(definition) | attributes)
-        self.body = mark(copy.deepcopy(definition.body), self.scope)
+        self.body = mark([Direct().visit(statement) for statement in copy.deepcopy(definition.body)], self.scope)
+
+
+class Direct(ast.NodeTransformer):
+    """What `monkeypatch` does, without it: nothing is to be undone in a snippet."""
+
+    LINES = {
+        ("setenv", 2): "os.environ[{0}] = {1}",
+        ("delenv", 1): "os.environ.pop({0}, None)",
+        ("chdir", 1): "os.chdir({0})",
+        ("syspath_prepend", 1): "sys.path.insert(0, str({0}))",
+        ("setitem", 3): "{0}[{1}] = {2}",
+        ("delitem", 2): "{0}.pop({1}, None)",
+        ("setattr", 3): "setattr({0}, {1}, {2})",
+        ("delattr", 2): "delattr({0}, {1})",
+    }
+
+    def visit_Expr(self, node):
+        call = node.value
+        name = dotted(call.func) if isinstance(call, ast.Call) else ""
+        line = self.LINES.get((name[len("monkeypatch."):], len(call.args))) if name.startswith("monkeypatch.") else None
+        if line is None:
+            return node
+        done = ast.parse(line.format(*map(ast.unparse, call.args))).body[0]
+        if name.endswith("setattr") and isinstance(call.args[1], ast.Constant) and str(call.args[1].value).isidentifier():
+            target = ast.Attribute(call.args[0], call.args[1].value, ast.Store())
+            done = ast.Assign([target], call.args[2], lineno=0)
+        done.was_patching = True
+        for part in ast.walk(done):
+            part.lineno, part.end_lineno = node.lineno, node.end_lineno
+            part.col_offset, part.end_col_offset = node.col_offset, node.end_col_offset
+        return done
 
 
 def is_patch(decorator):
@@ -75,12 +107,15 @@ def scripts(frames, provide):
                 continue
             if text not in seen and len(found) < MOST_SCRIPTS:
                 seen.add(text)
-                found.append({"text": text, "raises": raises})
+                found.append({"text": text, "raises": raises if raises != HOLDS else None, "holds": raises == HOLDS})
     return found
 
 
 def ways_to_see(levels, frame):
-    """Levels up to a place in the function, the lines to put there, and the exception that should come."""
+    """Levels up to a place in the function, the lines to put there, and the exception that should come.
+
+    In its place, `HOLDS` says that a claim is printed.
+    """
     preceding, statement = levels[-1]
     read, _ = names(statement)
     ways = []
@@ -170,7 +205,7 @@ class Assembly:
             local = (wanted | set(self.frames[0].handed.values())) & statement.scope.local
             if not (bound & wanted or self.acts(statement, read, local)):
                 continue
-            if isinstance(statement, ast.Assign) and all(isinstance(t, ast.Name) for t in statement.targets):
+            if isinstance(statement, ast.Assign) and all(isinstance(t, (ast.Name, ast.Tuple)) for t in statement.targets):
                 wanted -= bound
             wanted |= read
             tail = [copy.deepcopy(statement)] + tail
@@ -193,11 +228,10 @@ class Assembly:
 
     def acts(self, statement, read, local):
         """Whether a statement changes something without binding a name."""
+        if "monkeypatch" in read or getattr(statement, "was_patching", False):
+            return True
         if isinstance(statement, ast.Expr):
-            root = dotted(statement.value.func).split(".")[0] if isinstance(statement.value, ast.Call) else ""
             acts = any(isinstance(node, (ast.Call, ast.Await)) for node in ast.walk(statement))
-            if root == "monkeypatch":
-                return True
         elif isinstance(statement, (ast.Assign, ast.AugAssign)):
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             acts = any(isinstance(t, (ast.Attribute, ast.Subscript)) for t in targets)
@@ -258,10 +292,13 @@ class Assembly:
     def finished(self, tail):
         if not tail:
             raise Unfit("nothing is done")
-        tail = inlined(without_aliases([Plain().visit(statement) for statement in tail]))
+        tail = [Plain().visit(statement) for statement in tail]
+        for statement in tail:
+            forget(statement)
+        tail = inlined(without_aliases(tail))
         if is_literal(shown_by(tail[-1])):
             raise Unfit("nothing but a literal is shown")
-        tail = [self.ground.flattened(statement, statement.scope) for statement in tail]
+        tail = [self.ground.flattened(Relative().visit(statement), statement.scope) for statement in tail]
         self.claim(tail)
         body = self.ground.definitions + tail
         # In which order is seen when it runs: functions may read what is bound after them.
@@ -349,6 +386,15 @@ def literal_of(target, values):
         parts = [literal_of(part, values) for part in target.elts]
         return None if None in parts else ast.Tuple(parts, ast.Load())
     return None
+
+
+class Relative(ast.NodeTransformer):
+    """Files of the repository by their path in it: that is where snippets are run."""
+
+    def visit_Constant(self, node):
+        if isinstance(node.value, str) and node.value.startswith(ROOT + os.sep):
+            return ast.copy_location(ast.Constant(node.value[len(ROOT) + 1:] or "."), node)
+        return node
 
 
 class Put(ast.NodeTransformer):
