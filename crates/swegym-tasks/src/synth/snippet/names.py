@@ -185,7 +185,7 @@ class Ground:
             self._define(name, module, [ast.Assign([ast.Name(name, ast.Store())], ast.Constant(place), lineno=0)])
             return
         known = self.origins.get(name)
-        if known is not None and known != module.path and name in module.binding:
+        if known is not None and known != module.path and name in module.binding and not is_same(name, known, module):
             raise Unfit("two things are called " + name)
         if known is not None:
             return
@@ -259,11 +259,11 @@ class Ground:
         for name in names(statement)[0] - scope.local if scope.module is not None else ():
             source = module_of_tests(name, scope.module)
             if source is not None:
-                statement = Members(name).visit(copy.deepcopy(statement))
+                members = Members(name)
+                statement = members.visit(copy.deepcopy(statement))
                 forget(statement)
-                for member in sorted(names(statement)[0]):
-                    if member in source.binding and member not in scope.local:
-                        self.provide(member, source)
+                for member in sorted(members.found):
+                    self.provide(member, source)
         return statement
 
     def lines(self):
@@ -281,12 +281,19 @@ class Members(ast.NodeTransformer):
     """What follows a module's name, alone."""
 
     def __init__(self, name):
-        self.name = name
+        self.name, self.found = name, set()
 
     def visit_Attribute(self, node):
         if isinstance(node.value, ast.Name) and node.value.id == self.name:
+            self.found.add(node.attr)
             return ast.copy_location(ast.Name(node.attr, node.ctx), node)
         return self.generic_visit(node)
+
+
+def is_same(name, path, module):
+    """Whether two modules of tests mean the same thing by a name."""
+    nothing = object()
+    return Module.known[path].namespace.get(name, nothing) is module.namespace.get(name)
 
 
 def module_of_tests(name, module):

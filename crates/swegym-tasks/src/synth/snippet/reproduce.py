@@ -167,14 +167,17 @@ def run(text):
         report.seek(0)
         try:
             outcome = json.loads(report.read())
-            outcome["output"] = without_addresses(output.read(1 << 16))
-            outcome["error"] = outcome["error"] and without_addresses(outcome["error"])
+            outcome["output"] = settled(output.read(1 << 16))
+            outcome["error"] = outcome["error"] and settled(outcome["error"])
             return outcome
         except ValueError:
             return None
 
 
-def without_addresses(text):
+def settled(text):
+    """What differs from run to run, under one name."""
+    folder = re.escape(tempfile.gettempdir())
+    text = re.sub(folder + r"/[\w.-]*tmp[\w.-]*", "<temporary>", text)
     return re.sub(r" at 0x[0-9a-fA-F]{6,}", " at 0x...", text)
 
 
