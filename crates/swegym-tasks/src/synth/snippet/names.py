@@ -317,6 +317,7 @@ class Plain(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node):
         self.generic_visit(node)
+        forget(node)
         node.returns = None
         for argument in ast.walk(node.args):
             if isinstance(argument, ast.arg):
@@ -328,6 +329,7 @@ class Plain(ast.NodeTransformer):
     def visit_ClassDef(self, node):
         if isinstance(node, ast.ClassDef):
             self.generic_visit(node)
+            forget(node)
         if ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
         return node
