@@ -249,7 +249,7 @@ fn a_statement_is_reproduced_by_somebody_who_has_no_tests(gym: &Gym) {
         .into_iter()
         .filter(|d| d["reason"] == "no_statement")
         .collect();
-    assert!(found.len() >= 12 && without.is_empty(), "{} kept, without: {without:#?}", found.len());
+    assert!(found.len() >= 8 && without.is_empty(), "{} kept, without: {without:#?}", found.len());
     let mut scripts = String::new();
     for (i, instance) in found.iter().enumerate() {
         let statement = instance["problem_statement"].as_str().unwrap();
@@ -315,8 +315,9 @@ fn run(folder: &Path, script: &str) -> String {
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let error = said.lines().last().unwrap_or_default();
-    let address = regex::Regex::new(" at 0x[0-9a-f]+").unwrap();
-    address.replace_all(&format!("{printed}{error}"), " at 0x...").trim().to_owned()
+    // Statements name what differs from run to run by one name.
+    let folder = regex::Regex::new(r"/tmp/tmp\w+").unwrap();
+    folder.replace_all(&format!("{printed}{error}"), "<temporary>").trim().to_owned()
 }
 
 /// Scripts of a statement with what comes of them before and after the fix.

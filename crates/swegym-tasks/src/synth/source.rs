@@ -91,7 +91,7 @@ fn judge(
     let in_package = path.parent().is_some_and(|folder| root.join(folder).join("__init__.py").is_file());
     let skip = if text.replace("\r\n", "\n").contains('\r') {
         Some(Skip::LoneCr)
-    } else if !syntax::parse(&text).is_some_and(|tree| !tree.root_node().has_error()) {
+    } else if syntax::parse(&text).is_none_or(|tree| tree.root_node().has_error()) {
         Some(Skip::NotPython)
     } else if is_set_up(path, &text) {
         Some(Skip::SetUp)

@@ -132,7 +132,7 @@ fn is_target(node: Node<'_>) -> bool {
         match outer.kind() {
             "assignment" | "augmented_assignment" | "for_statement" | "for_in_clause" => return left,
             "pattern_list" | "tuple_pattern" | "list_pattern" | "tuple" | "list" | "list_splat_pattern" => {
-                inner = outer
+                inner = outer;
             }
             _ => return false,
         }
