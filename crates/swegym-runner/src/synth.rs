@@ -1,23 +1,25 @@
-//! One candidate: a bug is planted, the tests say what it breaks, and if they
-//! say anything, the broken tree becomes an instance with an image of its own.
+//! One candidate: a bug is planted, the tests say what it breaks, scripts made of
+//! them say it to somebody who has no tests, and if one does, the broken tree
+//! becomes an instance with an image of its own.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use swegym_core::format::instances;
 use swegym_core::instance::{Instance, ListEncoding};
-use swegym_core::{Boundary, Digest, Fault, InstanceId, TestStatus};
-use swegym_grade::evidence::{RunEnd, Structured};
+use swegym_core::{Boundary, Digest, Fault, InstanceId};
+use swegym_grade::evidence::RunEnd;
 use swegym_sandbox::{Command, Extent, Image, Sandbox, SandboxError};
-use swegym_tasks::recipe::TestRunner;
-use swegym_tasks::synth::statement::{self, Failure};
-use swegym_tasks::synth::{Mutant, Synthesis};
+use swegym_tasks::synth::snippet::{self, Reproduced, Snippet};
+use swegym_tasks::synth::statement::gate::{self, Author, Problem, Secrets};
+use swegym_tasks::synth::{Mutant, Synthesis, statement};
 
 use crate::build::{Built, commit_script};
 use crate::context::Context;
 use crate::job::JobResult;
 use crate::launcher::Watcher;
-use crate::testing::{TestPlan, TestRun, WORKDIR, must_run, run_watched, start, stop};
+use crate::testing::{TestPlan, TestRun, WORKDIR, must_run, run_watched, start, stop, write};
 
 /// Exits with 3 if every pair of files compiles to the same code: then no test
 /// can tell the two apart. Line numbers are part of the code, and a bug that
@@ -64,16 +66,20 @@ pub async fn synth(
     if fail_to_pass.is_empty() {
         return Ok(dropped("no_failing_test", &bugs));
     }
-    let failures = failures(&run, &plan, &observed, &fail_to_pass);
-    if failures.is_empty() {
-        return Ok(dropped("no_visible_failure", &bugs));
-    }
+    let observed = of_tests(&observed, &fail_to_pass);
+    let reproduced = reproduce(context, &image, &mutant, &observed).await?;
+    let (statement, problems) = state(built, &mutant, &fail_to_pass, reproduced);
+    let Some(statement) = statement else {
+        let mut result = dropped("no_statement", &bugs);
+        result.value["problems"] = json!(problems);
+        return Ok(result);
+    };
     let Some((image, commit)) = instance_image(context, &image, &mutant).await? else {
         return Ok(dropped("leaks", &bugs));
     };
     let digest = context.host.store().save_image(&image).map_err(|e| SandboxError::from(e).to_fault())?;
     let instance =
-        instance(built, &mutant, &digest, commit, &plan, (&fail_to_pass, &pass_to_pass), &failures)?;
+        instance(built, &mutant, &digest, commit, &plan, (&fail_to_pass, &pass_to_pass), statement)?;
     let row: Value = serde_json::from_str(&instances::write_row(&instance)).unwrap_or_default();
     Ok(JobResult { outcome: "candidate".into(), value: json!({"instance": row, "bugs": bugs}) })
 }
@@ -92,10 +98,10 @@ async fn is_equivalent(sandbox: &dyn Sandbox, mutant: &Mutant) -> Result<bool, F
     let mut argv = vec!["python".to_owned(), "-I".into(), "-c".into(), COMPARE.into()];
     for (i, file) in mutant.files.iter().enumerate() {
         let copy = format!("/tmp/swegym-{i}.py");
-        sandbox.write(&copy, file.text.as_bytes(), Some(0o644)).await.map_err(|e| e.to_fault())?;
+        sandbox.write(&copy, file.broken.as_bytes(), Some(0o644)).await.map_err(|e| e.to_fault())?;
         argv.extend([format!("{WORKDIR}/{}", file.path), copy]);
     }
-    let done = sandbox.exec(Command::new(argv, std::time::Duration::from_secs(60))).await;
+    let done = sandbox.exec(Command::new(argv, Duration::from_secs(60))).await;
     let done = done.map_err(|e| e.to_fault())?;
     Ok(done.end == swegym_sandbox::End::Exited(3))
 }
@@ -103,7 +109,7 @@ async fn is_equivalent(sandbox: &dyn Sandbox, mutant: &Mutant) -> Result<bool, F
 async fn plant(sandbox: &dyn Sandbox, mutant: &Mutant) -> Result<(), Fault> {
     for file in &mutant.files {
         let path = format!("{WORKDIR}/{}", file.path);
-        sandbox.write(&path, file.text.as_bytes(), Some(0o644)).await.map_err(|e| e.to_fault())?;
+        sandbox.write(&path, file.broken.as_bytes(), Some(0o644)).await.map_err(|e| e.to_fault())?;
     }
     Ok(())
 }
@@ -127,50 +133,69 @@ async fn run_observed(
     context: &Context,
     sandbox: &dyn Sandbox,
     plan: &TestPlan,
-) -> Result<(TestRun, Vec<(String, Failure)>), Fault> {
-    let observer = Watcher { modules: &[(statement::OBSERVER_MODULE, statement::OBSERVER)], data: None };
+) -> Result<(TestRun, Vec<(String, Vec<Snippet>)>), Fault> {
+    let observer = Watcher { modules: snippet::OBSERVER, data: None };
     let run = run_watched(context, sandbox, plan, Some(&observer)).await?;
-    let bytes = sandbox.read(statement::OBSERVER_OUTPUT, 16 << 20).await.unwrap_or_default();
-    Ok((run, statement::read_observed(&String::from_utf8_lossy(&bytes))))
+    let bytes = sandbox.read(snippet::OBSERVER_OUTPUT, 16 << 20).await.unwrap_or_default();
+    Ok((run, snippet::read_observed(&String::from_utf8_lossy(&bytes))))
 }
 
-/// What the failing tests show: by the observer, else by their tracebacks.
-fn failures(
-    run: &TestRun,
-    plan: &TestPlan,
-    observed: &[(String, Failure)],
+/// The ways to show what the tests that must flip show.
+fn of_tests<'o>(
+    observed: &'o [(String, Vec<Snippet>)],
     fail_to_pass: &[&str],
-) -> Vec<Failure> {
+) -> Vec<(&'o str, &'o [Snippet])> {
     // Logs cut ids at blanks, so an expected id may be the start of the observed one.
     let wanted = |id: &str| fail_to_pass.iter().any(|t| id.starts_with(*t));
-    let seen: Vec<Failure> = observed.iter().filter(|(id, _)| wanted(id)).map(|(_, f)| f.clone()).collect();
-    if !seen.is_empty() {
-        return seen;
-    }
-    if plan.runner == TestRunner::Unittest {
-        return unittest_failures(run, fail_to_pass);
-    }
-    let Structured::Cases(cases) = &run.structured else { return Vec::new() };
-    let ids: Vec<_> = fail_to_pass.iter().filter_map(|t| swegym_grade::witness::split_id(t)).collect();
-    let failing = cases.iter().filter(|c| matches!(c.status, TestStatus::Failed | TestStatus::Error));
-    failing
-        .filter(|c| ids.iter().any(|(class, name)| *class == c.classname && c.name.starts_with(name)))
-        .map(|c| statement::from_traceback(&c.text, &c.message))
-        .collect()
+    observed.iter().filter(|(id, _)| wanted(id)).map(|(id, snippets)| (id.as_str(), &**snippets)).collect()
 }
 
-/// unittest prints a block for each failure: a title, a rule, a traceback.
-fn unittest_failures(run: &TestRun, fail_to_pass: &[&str]) -> Vec<Failure> {
-    let blocks =
-        run.log.split("======================================================================\n").skip(1);
-    let failure = |block: &str| {
-        let (title, rest) = block.split_once('\n')?;
-        let name = title.split_whitespace().nth(1)?;
-        let message = rest.split("\n\n").next()?.lines().last()?;
-        let known = fail_to_pass.iter().any(|t| t.ends_with(&format!(".{name}")));
-        known.then(|| statement::from_traceback("", message))
-    };
-    blocks.filter_map(failure).collect()
+/// Where the program that runs snippets stands in a box.
+const REPRODUCE_PATH: &str = "/tmp/swegym/reproduce.py";
+/// For all snippets of a candidate together; what was found until then counts.
+const REPRODUCE_TIME: Duration = Duration::from_secs(90);
+
+/// Runs snippets on both trees, in a box where no test has been, and gives those
+/// that tell the trees apart.
+async fn reproduce(
+    context: &Context,
+    image: &Image,
+    mutant: &Mutant,
+    failures: &[(&str, &[Snippet])],
+) -> Result<Vec<Reproduced>, Fault> {
+    let files: Vec<(&str, &str, &str)> =
+        mutant.files.iter().map(|f| (f.path.as_str(), f.mended.as_str(), f.broken.as_str())).collect();
+    let sandbox = start(context, image).await?;
+    write(&sandbox, REPRODUCE_PATH, snippet::REPRODUCE.as_bytes(), 0o444).await?;
+    let command = Command::new(["python", REPRODUCE_PATH], REPRODUCE_TIME)
+        .in_folder(WORKDIR)
+        .with_stdin(snippet::question(&files, failures, statement::SHOWN));
+    let done = sandbox.exec(command).await.map_err(|e| e.to_fault())?;
+    stop(sandbox).await?;
+    Ok(snippet::read_reproduced(&done.output.stdout_text()))
+}
+
+/// The statement, or what was wrong with each script that might have been in it: one
+/// that breaks a rule is left out, and the others stay.
+fn state(
+    built: &Built,
+    mutant: &Mutant,
+    fail_to_pass: &[&str],
+    reproduced: Vec<Reproduced>,
+) -> (Option<String>, Vec<Value>) {
+    let secrets = Secrets { tests: fail_to_pass, gold_patch: &mutant.gold_patch };
+    let (mut good, mut problems) = (Vec::new(), Vec::new());
+    for one in reproduced {
+        let text = statement::write(&built.name, &built.version, std::slice::from_ref(&one));
+        let found = gate::problems(&text, Author::Swegym, secrets);
+        if found.is_empty() {
+            good.push(one);
+        }
+        let row = |p: Problem| json!({"rule": p.rule.code(), "evidence": p.evidence});
+        problems.extend(found.into_iter().map(row));
+    }
+    let statement = (!good.is_empty()).then(|| statement::write(&built.name, &built.version, &good));
+    (statement, problems)
 }
 
 /// The broken tree as an image: changed files, fresh bytecode, one new commit.
@@ -222,7 +247,7 @@ fn instance(
     commit: String,
     plan: &TestPlan,
     (fail_to_pass, pass_to_pass): (&[&str], &[&str]),
-    failures: &[Failure],
+    problem_statement: String,
 ) -> Result<Instance, Fault> {
     let number = &Digest::of(mutant.bug_patch.as_bytes()).hex()[..10];
     let instance_id = InstanceId::new(format!("pypi__{}-{number}", built.name))
@@ -233,7 +258,7 @@ fn instance(
         base_commit: commit,
         gold_patch: mutant.gold_patch.clone(),
         test_patch: String::new(),
-        problem_statement: statement::write(&built.name, &built.version, failures),
+        problem_statement,
         hints_text: String::new(),
         created_at: String::new(),
         version: built.version.clone(),

@@ -11,16 +11,7 @@ use similar::TextDiff;
 use swegym_core::Digest;
 
 use super::operator::{self, Edit, Operator, Site};
-use crate::recipe::{belongs_to_tests, python_files};
-
-/// One file of the package that may be broken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceFile {
-    /// Relative to the repository.
-    pub path: String,
-    /// As it is.
-    pub text: String,
-}
+use super::source::{self, SkippedFile, SourceFile};
 
 /// One planted bug, for statistics; the agent never sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +24,17 @@ pub struct Bug {
     pub line: usize,
 }
 
+/// One file of a broken tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedFile {
+    /// Relative to the repository.
+    pub path: String,
+    /// As it was.
+    pub mended: String,
+    /// With its bugs.
+    pub broken: String,
+}
+
 /// A broken tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mutant {
@@ -40,8 +42,8 @@ pub struct Mutant {
     pub number: u32,
     /// Sorted by path and line.
     pub bugs: Vec<Bug>,
-    /// Changed files with their broken text.
-    pub files: Vec<SourceFile>,
+    /// The changed files.
+    pub files: Vec<ChangedFile>,
     /// From the original to the broken tree.
     pub bug_patch: String,
     /// From the broken tree back.
@@ -53,6 +55,7 @@ pub struct Mutant {
 pub struct Synthesis {
     files: Vec<SourceFile>,
     sites: BTreeMap<Operator, Vec<(usize, Site)>>,
+    skipped: Vec<SkippedFile>,
     seed: Digest,
 }
 
@@ -61,28 +64,13 @@ pub struct Synthesis {
 const SHAPES: u32 = 8;
 
 impl Synthesis {
-    /// Reads the package's own source: no tests, no scripts around it.
+    /// Reads the package's own source ([`source::read`]).
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub fn of_tree(root: &Path, name: &str, seed: u64) -> std::io::Result<Self> {
-        let mut files = Vec::new();
-        for path in python_files(root)? {
-            let aside = path.components().count() == 1
-                && matches!(
-                    path.to_str(),
-                    Some("setup.py" | "noxfile.py" | "tasks.py" | "conf.py" | "fabfile.py")
-                );
-            if belongs_to_tests(&path) || aside {
-                continue;
-            }
-            let Ok(text) = String::from_utf8(std::fs::read(root.join(&path))?) else { continue };
-            // Patches of files with CR LF survive no mail and few editors.
-            if !text.contains('\r') {
-                files.push(SourceFile { path: path.to_string_lossy().into_owned(), text });
-            }
-        }
-        Ok(Self::of_files(files, name, seed))
+    pub fn of_tree(root: &Path, package: &str, version: &str, seed: u64) -> std::io::Result<Self> {
+        let (files, skipped) = source::read(root, version)?;
+        Ok(Self { skipped, ..Self::of_files(files, &format!("{package}=={version}"), seed) })
     }
 
     /// The same for files at hand.
@@ -94,7 +82,13 @@ impl Synthesis {
                 sites.entry(site.operator).or_default().push((i, site));
             }
         }
-        Self { files, sites, seed: Digest::of(format!("{seed}/{name}").as_bytes()) }
+        Self { files, sites, skipped: Vec::new(), seed: Digest::of(format!("{seed}/{name}").as_bytes()) }
+    }
+
+    /// The files that no bug is planted in, tests aside.
+    #[must_use]
+    pub fn skipped(&self) -> &[SkippedFile] {
+        &self.skipped
     }
 
     /// Sites by operator.
@@ -161,10 +155,10 @@ impl Synthesis {
         let (mut files, mut bug_patch, mut gold_patch) = (Vec::new(), String::new(), String::new());
         for (file, edits) in by_file {
             let source = &self.files[file];
-            let text = operator::apply(&source.text, &edits)?;
-            bug_patch.push_str(&diff(&source.path, &source.text, &text));
-            gold_patch.push_str(&diff(&source.path, &text, &source.text));
-            files.push(SourceFile { path: source.path.clone(), text });
+            let broken = operator::apply(&source.text, &edits)?;
+            bug_patch.push_str(&diff(&source.path, &source.text, &broken));
+            gold_patch.push_str(&diff(&source.path, &broken, &source.text));
+            files.push(ChangedFile { path: source.path.clone(), mended: source.text.clone(), broken });
         }
         (!files.is_empty()).then_some(Mutant { number, bugs, files, bug_patch, gold_patch })
     }
@@ -202,7 +196,24 @@ mod tests {
 
     #[test]
     fn patches_are_reverses_that_parse() {
-        let synthesis = Synthesis::of_files(files(), "x", 7);
+        check_patches(&Synthesis::of_files(files(), "x", 7));
+    }
+
+    #[test]
+    fn line_ends_are_kept() {
+        let mut files = files();
+        for file in &mut files {
+            file.text = file.text.replace('\n', "\r\n");
+        }
+        let synthesis = Synthesis::of_files(files, "x", 7);
+        check_patches(&synthesis);
+        for file in (0..50).filter_map(|n| synthesis.mutant(n)).flat_map(|mutant| mutant.files) {
+            assert_eq!(file.broken.matches('\n').count(), file.broken.matches("\r\n").count());
+            assert!(!file.broken.replace("\r\n", "").contains('\r'), "{:?}", file.broken);
+        }
+    }
+
+    fn check_patches(synthesis: &Synthesis) {
         for mutant in (0..50).filter_map(|n| synthesis.mutant(n)) {
             let (bug, gold) =
                 (Patch::parse(&mutant.bug_patch).unwrap(), Patch::parse(&mutant.gold_patch).unwrap());

@@ -11,13 +11,15 @@ use swegym_runner::build::Built;
 use swegym_runner::job::JobKind;
 use swegym_runner::run_dir::Open;
 use swegym_tasks::synth::Synthesis;
+use swegym_tasks::synth::source::SkippedFile;
 
 use super::{Done, Stage, job_name};
 use crate::error::CommandError;
 use crate::session::Session;
 use crate::text;
 
-/// Plants bugs in every image; writes `candidates.jsonl`, `bugs.jsonl` and `dropped.jsonl`.
+/// Plants bugs in every image; writes `candidates.jsonl`, `bugs.jsonl`, `dropped.jsonl`, and
+/// in `skipped.jsonl` the files that got none.
 pub(crate) async fn synth(
     session: &Session,
     images: &Path,
@@ -45,14 +47,18 @@ pub(crate) async fn synth(
         inputs,
     };
     let context = stage.context();
-    let mut jobs = Vec::new();
+    let (mut jobs, mut skipped) = (Vec::new(), Vec::new());
     for built in read_images(images, &text)? {
         let source = built.source_folder(&context)?;
-        let synthesis = Synthesis::of_tree(&source, &format!("{}=={}", built.name, built.version), seed)
+        let synthesis = Synthesis::of_tree(&source, &built.name, &built.version, seed)
             .map_err(|e| CommandError::file("read", &source, &e))?;
         if synthesis.counts().is_empty() {
             session.printer.say(&format!("{}: no place for a bug in its source", built.name));
         }
+        let package = format!("{}=={}", built.name, built.version);
+        let row =
+            |file: &SkippedFile| json!({"package": package, "path": file.path, "reason": file.reason.code()});
+        skipped.extend(synthesis.skipped().iter().map(row));
         let (built, synthesis) = (Arc::new(built), Arc::new(synthesis));
         for number in 0..candidates {
             let name = job_name(&format!("{}-{}-{number}", built.name, built.version));
@@ -68,7 +74,11 @@ pub(crate) async fn synth(
         let swegym_runner::Outcome::Finished { outcome, value } = outcome else { continue };
         let id = value["instance"]["instance_id"].clone();
         if outcome != "candidate" {
-            dropped.push(json!({"candidate": name, "reason": outcome, "bugs": value["bugs"]}));
+            let mut row = json!({"candidate": name, "reason": outcome, "bugs": value["bugs"]});
+            if let Some(problems) = value.get("problems") {
+                row["problems"] = problems.clone();
+            }
+            dropped.push(row);
         } else if seen.insert(id.to_string()) {
             rows.push(value["instance"].clone());
             bugs.push(json!({"instance_id": id, "bugs": value["bugs"]}));
@@ -79,6 +89,7 @@ pub(crate) async fn synth(
     ran.write_lines("candidates.jsonl", rows)?;
     ran.write_lines("bugs.jsonl", bugs)?;
     ran.write_lines("dropped.jsonl", dropped)?;
+    ran.write_lines("skipped.jsonl", skipped)?;
     ran.close(session)
 }
 
