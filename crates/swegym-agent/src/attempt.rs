@@ -278,18 +278,22 @@ impl Work<'_> {
             message.calls.clear();
             return Said { message, calls: Vec::new(), problem: Some(CallProblem::WrongRole(role)) };
         }
+        // Nobody knows what it would have said next: that a call looks whole does
+        // not make it the one that was meant.
+        if finish == Finish::Length {
+            return Said::wrong(message, CallProblem::Cut);
+        }
         if self.attempt.calls == CallForm::Native && !message.calls.is_empty() {
-            return self.understand_native(message, finish);
+            return self.understand_native(message);
         }
         // Models that were trained on the text form use it wherever they are.
         let profile = self.attempt.scaffold.profile();
-        let whole = if finish == Finish::Length {
-            message.content.clone()
-        } else {
-            text::repair(&message.content, profile.dialect)
+        // Only a stop word leaves a call open that is whole; a filter leaves half of one.
+        let whole = match finish {
+            Finish::Stop | Finish::ToolCalls => text::repair(&message.content, profile.dialect),
+            Finish::Length | Finish::Other => message.content.clone(),
         };
         match text::parse(&whole, &self.tools, profile.dialect) {
-            Ok(None) if finish == Finish::Length => Said::wrong(message, CallProblem::Cut),
             Ok(None) => Said { message, calls: Vec::new(), problem: None },
             Ok(Some(found)) => {
                 let arguments = serde_json::Value::Object(found.arguments.clone()).to_string();
@@ -302,7 +306,6 @@ impl Work<'_> {
                 let message = Message { reasoning, aside, sampled, ..said };
                 Said { message, calls: vec![(call, found.arguments)], problem: None }
             }
-            Err(_) if finish == Finish::Length => Said::wrong(message, CallProblem::Cut),
             Err(problem) => {
                 message.content = whole;
                 Said::wrong(message, problem)
@@ -312,7 +315,7 @@ impl Work<'_> {
 
     /// Calls in fields of their own. All are checked before one is carried out:
     /// an answer is understood or it is not.
-    fn understand_native(&self, mut message: Message, finish: Finish) -> Said {
+    fn understand_native(&self, mut message: Message) -> Said {
         // Answers name the call they belong to, so ids must be there and differ.
         let number = self.step_count + 1;
         for i in 0..message.calls.len() {
@@ -326,9 +329,6 @@ impl Work<'_> {
         let read = |call: &ToolCall| Ok((call.clone(), calls::read(call, &self.tools)?));
         match message.calls.iter().map(read).collect::<Result<Vec<_>, CallProblem>>() {
             Ok(calls) => Said { message, calls, problem: None },
-            Err(CallProblem::NotJson { .. }) if finish == Finish::Length => {
-                Said::wrong(message, CallProblem::Cut)
-            }
             Err(problem) => Said::wrong(message, problem),
         }
     }

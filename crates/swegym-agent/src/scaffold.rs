@@ -120,8 +120,8 @@ impl Scaffold {
     #[must_use]
     pub fn version(self) -> String {
         let version = match self {
-            Self::CodeAct21 | Self::CodeAct22 => 4,
-            Self::CodeAct | Self::Bash => 2,
+            Self::CodeAct21 | Self::CodeAct22 => 5,
+            Self::CodeAct | Self::Bash => 3,
             Self::Gold | Self::NoisyExpert => 1,
         };
         format!("{}@{version}", self.as_str())

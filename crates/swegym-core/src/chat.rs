@@ -217,13 +217,19 @@ impl Finish {
         }
     }
 
-    /// Reads a finish reason of OpenAI's or of [`Finish::as_str`].
+    /// Reads a finish reason of OpenAI's, of a server that keeps its model's own
+    /// word for one, or of [`Finish::as_str`].
     #[must_use]
     pub fn parse(word: &str) -> Self {
-        match word {
-            "stop" => Self::Stop,
-            "tool_calls" | "function_call" => Self::ToolCalls,
-            "length" => Self::Length,
+        match word.to_ascii_lowercase().as_str() {
+            "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" => Self::Stop,
+            "tool_calls" | "function_call" | "tool_use" => Self::ToolCalls,
+            "length"
+            | "max_length"
+            | "model_length"
+            | "max_tokens"
+            | "max_output_tokens"
+            | "model_context_window_exceeded" => Self::Length,
             _ => Self::Other,
         }
     }

@@ -446,7 +446,8 @@ impl Running {
         // does not depend on how this one was drawn.
         let chance = self.rng.random::<f64>();
         let before = logits.to_vec();
-        let id = draw(logits, &self.request.drawing, chance);
+        let said = &self.tokens[self.request.prompt.len()..];
+        let id = draw(logits, said, &self.request.drawing, chance);
         let token = Drawn { id, logprob: before[id as usize] - sum, alternatives, watched };
         self.tokens.push(id);
         let mut progress = vec![Progress::Token { ticket, token }];

@@ -61,6 +61,17 @@ pub enum TokenFileError {
         /// What belongs there.
         expected: &'static str,
     },
+    /// A learnt token with a weight below zero: unlearning has an objective of its
+    /// own, and the mean over weights would learn the token instead.
+    #[error("{}: row {row}: a learnt token has the weight {weight}", path.display())]
+    Negative {
+        /// Which file.
+        path: PathBuf,
+        /// Which row, from 1.
+        row: usize,
+        /// The weight.
+        weight: f32,
+    },
     /// A row that contradicts itself.
     #[error("{}: row {row}: {problem}", path.display())]
     Row {
@@ -246,8 +257,8 @@ fn check(path: &Path, row: usize, of: &TokenRow) -> Result<(), TokenFileError> {
 /// need `input_ids` and `loss_mask` alone.
 ///
 /// # Errors
-/// The file cannot be read, is newer, or holds a row that contradicts itself;
-/// or `take` fails.
+/// The file cannot be read, is newer, or holds a row that contradicts itself or
+/// that nothing can learn from as it says; or `take` fails.
 pub fn read<E: From<TokenFileError>>(
     path: &Path,
     mut take: impl FnMut(TokenRow) -> Result<(), E>,
@@ -269,6 +280,9 @@ pub fn read<E: From<TokenFileError>>(
             row += 1;
             let found = row_of(path, &batch, index)?;
             check(path, row, &found)?;
+            if let Some(weight) = found.negative_weight() {
+                return Err(TokenFileError::Negative { path: path.to_owned(), row, weight }.into());
+            }
             take(found)?;
         }
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use thiserror::Error;
-use tokenizers::Tokenizer as Inner;
+use tokenizers::{DecoderWrapper, Tokenizer as Inner};
 
 use crate::template::{Template, TemplateError};
 use words::Words;
@@ -45,6 +45,8 @@ pub struct Tokenizer {
     /// Asked for every token and every request; the library would copy its
     /// whole vocabulary each time.
     special: HashSet<u32>,
+    /// Whether a token is written as characters that stand for its bytes.
+    is_of_bytes: bool,
     len: usize,
     files: Vec<(String, Vec<u8>)>,
 }
@@ -165,7 +167,8 @@ impl Tokenizer {
         // Ids may have gaps; what counts is the largest.
         let len = inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
         let words = Words::of(&inner);
-        Ok(Self { inner, words, template, end, ends, special, len, files })
+        let is_of_bytes = matches!(inner.get_decoder(), Some(DecoderWrapper::ByteLevel(_)));
+        Ok(Self { inner, words, is_of_bytes, template, end, ends, special, len, files })
     }
 
     /// Tokens, added ones included.
@@ -233,6 +236,39 @@ impl Tokenizer {
         self.inner.decode(ids, true).unwrap_or_default()
     }
 
+    /// The bytes that each token adds to the text of all of them: joined, they are
+    /// [`Self::decode`]'s, but for characters that are not whole.
+    pub fn bytes_of_each(&self, ids: &[u32]) -> Vec<Vec<u8>> {
+        if self.is_of_bytes {
+            return ids.iter().map(|&id| self.bytes(id)).collect();
+        }
+        // What a token says may depend on the one before: blanks at the beginning
+        // are left out, and bytes of one character come as tokens of their own.
+        let (mut from, mut read) = (0, 0);
+        let mut each = vec![Vec::new(); ids.len()];
+        for at in 0..ids.len() {
+            let now = self.decode(&ids[from..=at]);
+            if now.ends_with('\u{FFFD}') && at + 1 < ids.len() && at - read < 8 {
+                continue;
+            }
+            let before = self.decode(&ids[from..read]);
+            each[at] = now.as_bytes().get(before.len()..).unwrap_or_default().to_vec();
+            (from, read) = (read, at + 1);
+        }
+        each
+    }
+
+    /// The bytes that a token stands for by itself; none for those that were added
+    /// for their meaning.
+    pub fn bytes(&self, id: u32) -> Vec<u8> {
+        if !self.is_of_bytes || self.is_special(id) {
+            return self.decode(&[id]).into_bytes();
+        }
+        let token = self.token(id).unwrap_or_default();
+        let bytes: Option<Vec<u8>> = token.chars().map(byte_of).collect();
+        bytes.unwrap_or_else(|| token.into_bytes())
+    }
+
     /// The files that go with a model.
     pub fn files(&self) -> &[(String, Vec<u8>)] {
         &self.files
@@ -242,6 +278,16 @@ impl Tokenizer {
 #[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
 fn refused(error: tokenizers::Error) -> TokenizerError {
     TokenizerError::Encode(error.to_string())
+}
+
+/// The byte that a character of a token stands for, as GPT-2 wrote them down:
+/// those that print stand for themselves, the others for what follows 255.
+fn byte_of(c: char) -> Option<u8> {
+    let prints = |byte: u8| matches!(byte, 33..=126 | 161..=172 | 174..=255);
+    match u8::try_from(u32::from(c)) {
+        Ok(byte) => prints(byte).then_some(byte),
+        Err(_) => (0..=255).filter(|&byte| !prints(byte)).nth((u32::from(c) - 256) as usize),
+    }
 }
 
 /// A token in settings: its text, or an object that holds it.

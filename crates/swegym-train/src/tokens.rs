@@ -45,6 +45,12 @@ impl TokenRow {
         self.loss_mask.iter().enumerate().map(|(i, &learnt)| if learnt { weight(i) } else { 0.0 }).collect()
     }
 
+    /// The weight below zero of a token that is learnt, if there is one.
+    pub fn negative_weight(&self) -> Option<f32> {
+        let learnt = self.weights.iter().flatten().zip(&self.loss_mask).filter(|(_, learnt)| **learnt);
+        learnt.map(|(weight, _)| *weight).find(|weight| *weight < 0.0)
+    }
+
     /// The row with what is known of the attempt that it came from.
     #[must_use]
     pub fn about(self, of: &Conversation) -> Self {

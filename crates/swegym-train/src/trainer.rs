@@ -106,6 +106,17 @@ pub enum TrainError {
         /// The model's tokens.
         vocabulary: usize,
     },
+    /// A weight below zero. The loss is divided by the sum of weights, so that it
+    /// would be learnt like any other, or not at all.
+    #[error("row {row} ({instance}) has a learnt token with the weight {weight}")]
+    Negative {
+        /// Which row, from 1.
+        row: usize,
+        /// Its instance.
+        instance: String,
+        /// The weight.
+        weight: f32,
+    },
     /// The loss of a row is no number any more.
     #[error("at step {step} the loss of row {row} ({instance}) is not a number")]
     NotFinite {
@@ -187,7 +198,8 @@ impl Trainer {
     /// Prepares a run over `rows`.
     ///
     /// # Errors
-    /// There is nothing to learn, or a token that the model does not have.
+    /// There is nothing to learn, a token that the model does not have, or a
+    /// weight below zero.
     pub fn new(
         mut decoder: Decoder,
         settings: Settings,
@@ -199,6 +211,7 @@ impl Trainer {
         }
         let instances: Vec<String> = rows.iter().map(|row| row.instance_id.clone()).collect();
         check_vocabulary(rows, &decoder)?;
+        check_weights(rows)?;
         let (sequences, fitted) = fit(rows, settings.context, settings.overlong);
         if sequences.is_empty() {
             return Err(TrainError::Nothing { rows: rows.len(), context: settings.context, fitted });
@@ -282,9 +295,10 @@ impl Trainer {
     /// The loss on rows that are not trained on.
     ///
     /// # Errors
-    /// A token that the model does not have, or nothing to score.
+    /// A token that the model does not have, a weight below zero, or nothing to score.
     pub fn evaluate(&self, rows: &[TokenRow]) -> Result<Measured, TrainError> {
         check_vocabulary(rows, &self.decoder)?;
+        check_weights(rows)?;
         let (sequences, fitted) = fit(rows, self.settings.context, self.settings.overlong);
         if sequences.is_empty() {
             return Err(TrainError::Nothing { rows: rows.len(), context: self.settings.context, fitted });
@@ -359,6 +373,12 @@ fn check_vocabulary(rows: &[TokenRow], decoder: &Decoder) -> Result<(), TrainErr
         }
     }
     Ok(())
+}
+
+fn check_weights(rows: &[TokenRow]) -> Result<(), TrainError> {
+    let found = rows.iter().enumerate().find_map(|(index, row)| Some((index + 1, row.negative_weight()?)));
+    let Some((row, weight)) = found else { return Ok(()) };
+    Err(TrainError::Negative { row, instance: rows[row - 1].instance_id.clone(), weight })
 }
 
 fn first_not_finite(packs: &[Pack], outcomes: &[Vec<Outcome>]) -> Option<(usize, usize)> {

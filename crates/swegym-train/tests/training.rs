@@ -194,6 +194,20 @@ fn bad_data_is_named() {
     odd[1].input_ids[4] = 64;
     let error = build(&odd).to_string();
     assert_eq!(error, "row 2 (count-1) has token 64; the model's vocabulary ends at 64");
+    // Divided by the sum of weights, what is to be unlearnt would be learnt.
+    let mut centred = rows(3);
+    centred[2].weights = Some(vec![-0.25; centred[2].input_ids.len()]);
+    let said = "row 3 (count-2) has a learnt token with the weight -0.25";
+    assert_eq!(build(&centred).to_string(), said);
+    let trainer = Trainer::new(decoder(), settings(), &rows(3), pool(1)).expect("rows");
+    assert_eq!(trainer.evaluate(&centred).expect_err("bad").to_string(), said);
+    // What is only read may weigh what it likes.
+    let read = |row: TokenRow| {
+        let weights = row.loss_mask.iter().map(|&learnt| if learnt { 0.5 } else { -1.0 }).collect();
+        TokenRow { weights: Some(weights), ..row }
+    };
+    let read: Vec<TokenRow> = rows(3).into_iter().map(read).collect();
+    assert!(trainer.evaluate(&read).is_ok());
 }
 
 #[test]

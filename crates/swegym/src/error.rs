@@ -198,9 +198,15 @@ impl From<swegym_train::verifier::VerifierError> for CommandError {
     }
 }
 
+/// What to do about weights below zero.
+const UNLEARNING: &str = "nothing can be unlearnt yet: leave such rows out, or give them weights from 0 on";
+
 impl From<swegym_train::token_file::TokenFileError> for CommandError {
     fn from(error: swegym_train::token_file::TokenFileError) -> Self {
-        let hint = "token files are Parquet with lists `input_ids` and `loss_mask`";
+        let hint = match &error {
+            swegym_train::token_file::TokenFileError::Negative { .. } => UNLEARNING,
+            _ => "token files are Parquet with lists `input_ids` and `loss_mask`",
+        };
         Self::told(&error, hint, exit::USAGE)
     }
 }
@@ -220,6 +226,7 @@ impl From<swegym_train::trainer::TrainError> for CommandError {
                 ("give a longer --context, or rows whose mask is not empty", exit::NOTHING_SELECTED)
             }
             E::Vocabulary { .. } => ("the tokens were made with another model's tokenizer", exit::USAGE),
+            E::Negative { .. } => (UNLEARNING, exit::USAGE),
             E::NotFinite { .. } | E::Gradient { .. } => (
                 "the last checkpoint is good: lower --rate, look at the row, and go on with --resume",
                 exit::UNEXPECTED,

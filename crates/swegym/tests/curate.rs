@@ -225,3 +225,65 @@ fn attempts_are_scored_and_the_best_are_chosen() {
         "{text}"
     );
 }
+
+#[test]
+fn an_answer_of_every_instance_is_handed_in_whatever_the_figures_need() {
+    let gym = taught();
+    let reports = rows(&gym.read("teacher/reports.jsonl"));
+    let ids: std::collections::BTreeSet<&str> =
+        reports.iter().map(|report| report["instance_id"].as_str().unwrap()).collect();
+    let (first, second) = (*ids.iter().next().unwrap(), *ids.iter().nth(1).unwrap());
+    // Of one instance a single attempt is tested, of another none.
+    let tested = |report: &&Value| {
+        report["instance_id"] != second && (report["instance_id"] != first || report["attempt"] == 2)
+    };
+    let some: String = reports.iter().filter(tested).map(|report| format!("{report}\n")).collect();
+    gym.write("partly/reports.jsonl", &some);
+    let last = |report: &Value| {
+        let score = report["attempt"].as_f64().unwrap() / 4.0;
+        json!({"instance_id": report["instance_id"], "attempt": report["attempt"], "score": score})
+    };
+    gym.write("last.jsonl", &reports.iter().map(|report| format!("{}\n", last(report))).collect::<String>());
+    let select = |out: &str, flags: &[&str]| -> (Value, String, Vec<Value>) {
+        let from = ["select", "teacher", "--scores", "last.jsonl", "--json", "--out", out];
+        let output = gym.run(&[&from[..], flags].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        let told = serde_json::from_slice(&output.stdout).unwrap();
+        (told, said, rows(&gym.read(&format!("{out}/predictions.jsonl"))))
+    };
+    let patch = |id: &str, attempt: u64| -> Value {
+        let all = rows(&gym.read(&format!("teacher/predictions.{attempt}.jsonl")));
+        all.into_iter().find(|row| row["instance_id"] == id).unwrap()["model_patch"].clone()
+    };
+    let ks = |told: &Value| told["ways"]["verifier"].as_array().unwrap().len();
+    let (told, said, handed_in) = select("all", &["--evaluation", "partly"]);
+    assert_eq!(handed_in.len(), ids.len(), "{said}");
+    for row in &handed_in {
+        let id = row["instance_id"].as_str().unwrap();
+        assert_eq!(row["model_patch"], patch(id, 3), "{id}: the attempt of the highest score");
+    }
+    // K ends where the instance of the fewest attempts ends, and what has none is named.
+    assert_eq!((ks(&told), &told["left_out"]), (1, &json!([second])), "{told}");
+    assert!(
+        told["instances"] == ids.len() - 1 && said.contains(second) && said.contains("K goes up to 1"),
+        "{said}"
+    );
+    // Another K is of fewer instances, which are named; the answers are still all there.
+    let (told, said, handed_in) = select("three", &["--evaluation", "partly", "--k", "3"]);
+    assert_eq!((ks(&told), &told["left_out"]), (3, &json!([first, second])), "{told}");
+    assert!(said.contains(first) && said.contains(second), "{said}");
+    assert_eq!(handed_in.len(), ids.len());
+    for row in &handed_in {
+        let id = row["instance_id"].as_str().unwrap();
+        assert_eq!(row["model_patch"], patch(id, 2), "{id}: the best of the first three");
+    }
+    // Where nobody tested anything, there is still something to hand in.
+    std::fs::rename(gym.path("teacher/reports.jsonl"), gym.path("reports.jsonl")).unwrap();
+    let (told, said, handed_in) = select("untested", &[]);
+    assert_eq!((ks(&told), handed_in.len(), told["instances"].as_u64()), (0, ids.len(), Some(0)), "{told}");
+    assert!(said.contains("no attempt is tested"), "{said}");
+    let output =
+        gym.run(&["select", "teacher", "--scores", "last.jsonl", "--evaluation", "drawn", "--out", "no"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("`drawn` has no verdict"), "{output:?}");
+}

@@ -27,9 +27,12 @@ fn a_real_socket_with_every_fault_gives_the_same_attempt() {
     let mut flags = vec!["--script", "socket.script", "--key", "sesame-4711"];
     flags.extend(faults.iter().flat_map(|f| ["--fault", f]));
     let server = serve(&gym, &flags);
-    for (name, more) in
-        [("plain", &[][..]), ("stream", &["--stream"]), ("anthropic", &["--wire", "anthropic"])]
-    {
+    for (name, more) in [
+        ("plain", &[][..]),
+        ("stream", &["--stream"]),
+        ("anthropic", &["--wire", "anthropic"]),
+        ("anthropic-stream", &["--wire", "anthropic", "--stream"]),
+    ] {
         let out = format!("http-{name}");
         let mut arguments =
             vec!["rollout", "--instances", "one.jsonl", "--model", "m", "--endpoint", &server.address];

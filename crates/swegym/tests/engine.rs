@@ -6,6 +6,7 @@ mod common;
 use common::toy::{gym, id, listen, result};
 use common::{Gym, rows};
 use serde_json::{Value, json};
+use swegym_train::tokens::TokenRow;
 
 #[test]
 fn a_model_from_nothing_learns_a_teachers_attempt_by_heart_and_resolves_the_instance() {
@@ -473,6 +474,24 @@ fn what_cannot_be_trained_is_named() {
         &["train", "tokenizer", "--text", "text.jsonl", "--vocabulary", "100", "--out", "t"],
         "a vocabulary of 100 is too small",
     );
+    // What would be learnt instead of unlearnt, by us and by whoever reads our files.
+    let mut writer = swegym_train::token_file::TokenWriter::create(&gym.path("centred.parquet")).unwrap();
+    for weight in [1.0, -0.5] {
+        let row =
+            TokenRow { input_ids: vec![1, 2, 3], loss_mask: vec![false, true, true], ..TokenRow::default() };
+        // What is only read may weigh what it likes.
+        writer.push(TokenRow { weights: Some(vec![-1.0, 1.0, weight]), ..row }).unwrap();
+    }
+    writer.finish().unwrap();
+    let words = "centred.parquet: row 2: a learnt token has the weight -0.5";
+    refused(&[&base[..], &["centred.parquet"]].concat(), words);
+    for framework in ["trl", "torchtune", "verl"] {
+        refused(
+            &["export", "centred.parquet", "--to", framework, "--model", "base", "--out", "there"],
+            words,
+        );
+    }
+    assert!(!gym.path("run").exists() && !gym.path("there").exists());
     gym.must(&[&base[..], &["rows.jsonl", "--steps", "2"]].concat());
     refused(&[&base[..], &["rows.jsonl", "--steps", "2"]].concat(), "is a run already");
 }

@@ -204,6 +204,46 @@ fn answers_that_cannot_be_carried_out_are_answered() {
 }
 
 #[test]
+fn nothing_of_an_answer_that_was_cut_is_carried_out() {
+    let gym = gym();
+    let edit = json!({"command": "str_replace", "path": "/testbed/toy.py", "old_str": "    return x\n", "new_str": ""});
+    let run = |command: &str| call("execute_bash", &json!({"command": command}));
+    let with = |mut reply: Value, finish: &str| {
+        reply["finish"] = json!(finish);
+        reply
+    };
+    let text = "<function=execute_bash>\n<parameter=command>rm toy.py</parameter>\n";
+    let replies = [
+        with(run("rm toy.py"), "length"),
+        with(call("str_replace_editor", &edit), "max_tokens"),
+        bash("echo one good answer in between"),
+        // The form of the other way, whole and not.
+        with(json!({"content": format!("{text}</function>")}), "length"),
+        with(json!({"content": text}), "length"),
+        bash("true"),
+        // What a filter left out would have been the rest of the call.
+        with(json!({"content": text}), "content_filter"),
+        with(finish(), "length"),
+        finish(),
+    ];
+    for (form, scaffold) in [("native", "codeact"), ("text", "codeact"), ("text", "codeact-2.2")] {
+        let name = format!("cut-{form}-{}", scaffold.replace('.', "-"));
+        let (run, result) = play(&gym, &name, &replies, &["--tool-calls", form, "--scaffold", scaffold]);
+        assert_eq!(result["exit_status"], "submitted", "{name}: {result}");
+        assert_eq!(result["patch"], "", "{name}: {result}");
+        let shown = shown(&gym, &run);
+        let problems: Vec<_> = shown["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|step| step["problem"].as_str().unwrap_or("-"))
+            .collect();
+        let told = ["cut", "cut", "-", "cut", "cut", "-", "malformed_call", "cut", "-"];
+        assert_eq!(problems, told, "{name}");
+    }
+}
+
+#[test]
 fn limits_end_an_attempt_and_keep_its_patch() {
     let gym = gym();
     let edit = bash("echo '# mine' >> toy.py");
@@ -502,7 +542,7 @@ fn a_slow_command_is_looked_in_on() {
     ];
     let (run, result) = play(&gym, "slow", &replies, &["--scaffold", "codeact-2.2"]);
     assert_eq!(result["exit_status"], "submitted");
-    assert_eq!(result["scaffold"], "codeact-2.2@4");
+    assert_eq!(result["scaffold"], "codeact-2.2@5");
     let seen = observations(&shown(&gym, &run));
     let ends = |text: &str, code: &str| text.ends_with(&format!("[Command finished with exit code {code}]"));
     assert!(seen[0].starts_with("begun\n") && ends(&seen[0], "-1"), "{}", seen[0]);

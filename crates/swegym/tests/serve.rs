@@ -1,6 +1,8 @@
 //! A served model among strangers: clients that are slow, that stay, that ask
 //! under other names, for other folders, and for odd numbers.
 
+#[path = "serve/answers.rs"]
+mod answers;
 mod common;
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
@@ -18,17 +20,23 @@ use serde_json::{Value, json};
 /// Long enough for every machine; only what would never end meets it.
 const NEVER: Duration = Duration::from_secs(120);
 
-/// Made once, and removed when the last test that uses it is through.
-static MADE: Mutex<Weak<Gym>> = Mutex::new(Weak::new());
+/// A folder that lives as long as a test uses it.
+type Made = Mutex<Weak<Gym>>;
 
-/// A small model of no use (`base`), with an adapter (`shelf/pupil`).
-fn model() -> Arc<Gym> {
-    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+/// Made once, and removed when the last test that uses it is through.
+fn made_once(made: &Made, make: impl FnOnce() -> Gym) -> Arc<Gym> {
+    let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
     made.upgrade().unwrap_or_else(|| {
         let gym = Arc::new(make());
         *made = Arc::downgrade(&gym);
         gym
     })
+}
+
+/// A small model of no use (`base`), with an adapter (`shelf/pupil`).
+fn model() -> Arc<Gym> {
+    static MADE: Made = Made::new(Weak::new());
+    made_once(&MADE, make)
 }
 
 fn make() -> Gym {
@@ -102,6 +110,16 @@ impl Served {
         let (status, text) = self.say(format!("{head}content-length: {len}\r\n\r\n{body}").as_bytes());
         let body = text.split_once("\r\n\r\n").unwrap().1;
         (status, serde_json::from_str(body).unwrap_or_else(|_| panic!("no JSON: {text}")))
+    }
+
+    /// The events of an answer in pieces, but for the last, which ends it.
+    fn events(&self, path: &str, body: &str) -> Vec<Value> {
+        let (host, len) = (&self.at, body.len());
+        let head = format!("POST {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
+        let (_, text) = self.say(format!("{head}content-length: {len}\r\n\r\n{body}").as_bytes());
+        let mut events: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+        assert_eq!(events.pop(), Some("[DONE]"), "{text}");
+        events.into_iter().map(|event| serde_json::from_str(event).unwrap()).collect()
     }
 
     fn is_well(&self) -> bool {

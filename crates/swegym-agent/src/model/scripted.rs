@@ -162,10 +162,18 @@ fn document(reply: &ScriptedReply, said: usize, as_text: bool, prompt: usize) ->
     }
     let fits = if as_text || calls.is_empty() { "stop" } else { "tool_calls" };
     let written: usize = content.len() + calls.iter().map(|c| c.arguments.len()).sum::<usize>();
+    let mut choice =
+        json!({"index": 0, "message": message, "finish_reason": reply.finish.as_deref().unwrap_or(fits)});
+    if as_text && !calls.is_empty() && reply.finish.is_none() {
+        // Which stop word it met, as vLLM tells it.
+        choice["stop_reason"] = json!(text::STOP);
+    }
     json!({
+        "id": format!("scripted-{said}"),
         "object": "chat.completion",
+        "created": 0,
         "model": "scripted",
-        "choices": [{"index": 0, "message": message, "finish_reason": reply.finish.as_deref().unwrap_or(fits)}],
+        "choices": [choice],
         // No tokenizer is asked: four bytes are about a token.
         "usage": {"prompt_tokens": prompt / 4, "completion_tokens": written / 4 + 1},
     })

@@ -139,7 +139,9 @@ impl Editor {
                 self.create(sandbox, catalogue, path, file_text).await
             }
             "str_replace" => {
-                let (old, new) = (needs("old_str")?, text("new_str").unwrap_or_default());
+                // The references take no `new_str` for an empty one. That deletes what
+                // nobody asked to delete, where a model was cut or forgot it.
+                let (old, new) = (needs("old_str")?, needs("new_str")?);
                 let before = self.read(sandbox, path).await?;
                 let edit = edits::replace(self.generation, path, &before, old, new)?;
                 self.apply(sandbox, catalogue, path, edit, "edited").await

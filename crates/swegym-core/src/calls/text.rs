@@ -278,11 +278,15 @@ pub fn conversation(
     tools: &[Tool],
     instructions: &str,
 ) -> Result<Vec<Message>, CallProblem> {
+    let suffix = instructions.replace("{tools}", describe(tools).trim_end());
     let mut texts = Vec::new();
+    // Whoever has no rules of its own is told of the tools all the same.
+    if !tools.is_empty() && messages.first().is_none_or(|first| first.role != Role::System) {
+        texts.push(Message::of(Role::System, suffix.clone()));
+    }
     for message in one_call_each(messages) {
         texts.push(match message.role {
             Role::System if texts.is_empty() => {
-                let suffix = instructions.replace("{tools}", describe(tools).trim_end());
                 Message::of(Role::System, format!("{}\n\n{suffix}", message.content.trim_end()))
             }
             Role::Assistant => {
@@ -485,6 +489,17 @@ mod tests {
             let found = parse(&text, &tools(), Dialect::Kept).unwrap();
             assert_eq!(found.map(|f| f.name).as_deref(), name, "{text}");
         }
+    }
+
+    #[test]
+    fn tools_are_told_whether_there_are_rules_or_not() {
+        let asked = Message::of(Role::User, "Go.");
+        let told = |messages: &[Message]| conversation(messages, &tools(), "Use {tools}.").unwrap();
+        let (with, without) =
+            (told(&[Message::of(Role::System, "Be kind."), asked.clone()]), told(&[asked.clone()]));
+        assert_eq!((with.len(), without.len()), (2, 2));
+        assert_eq!(with[0].content, format!("Be kind.\n\n{}", without[0].content));
+        assert_eq!(conversation(&[asked.clone()], &[], "Use {tools}.").unwrap(), [asked]);
     }
 
     #[test]

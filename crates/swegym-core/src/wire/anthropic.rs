@@ -127,7 +127,7 @@ pub fn read(value: &Value) -> Result<Reply, WireError> {
         finish: match value.get("stop_reason").and_then(Value::as_str) {
             Some("end_turn" | "stop_sequence") | None => Finish::Stop,
             Some("tool_use") => Finish::ToolCalls,
-            Some("max_tokens") => Finish::Length,
+            Some("max_tokens" | "model_context_window_exceeded") => Finish::Length,
             Some(_) => Finish::Other,
         },
         usage: Usage {
@@ -170,6 +170,22 @@ mod tests {
             stream: false,
         };
         insta::assert_snapshot!(format!("{:#}", write(&request)));
+    }
+
+    #[test]
+    fn whatever_cut_an_answer_is_told_as_length() {
+        for (word, finish) in [
+            ("max_tokens", Finish::Length),
+            ("model_context_window_exceeded", Finish::Length),
+            ("stop_sequence", Finish::Stop),
+            ("refusal", Finish::Other),
+        ] {
+            let body = json!({"role": "assistant", "stop_reason": word, "content": []});
+            assert_eq!(Wire::Anthropic.read(body.to_string().as_bytes()).unwrap().finish, finish, "{word}");
+            let choice = json!({"message": {"content": "x"}, "finish_reason": word});
+            let body = json!({"choices": [choice]});
+            assert_eq!(Wire::OpenAi.read(body.to_string().as_bytes()).unwrap().finish, finish, "{word}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Drawing a token from logits.
 
+use std::collections::BTreeMap;
+
 use crate::ops::isa_widest as widest;
 use crate::ops::math::{exp_sum, largest};
 
@@ -12,18 +14,33 @@ pub struct Drawing {
     pub top_k: usize,
     /// Only the likeliest that make up so much; 1 is all.
     pub top_p: f32,
+    /// What a token's logit loses once it was said in the answer.
+    pub presence_penalty: f32,
+    /// What it loses each time that it was said in the answer.
+    pub frequency_penalty: f32,
     /// Of the request's own random numbers.
     pub seed: u64,
 }
 
 impl Default for Drawing {
     fn default() -> Self {
-        Self { temperature: 1.0, top_k: 0, top_p: 1.0, seed: 0 }
+        Self {
+            temperature: 1.0,
+            top_k: 0,
+            top_p: 1.0,
+            presence_penalty: 0.0,
+            frequency_penalty: 0.0,
+            seed: 0,
+        }
     }
 }
 
-/// Draws a token; `chance` is uniform in 0 to 1. Uses up the logits.
-pub(super) fn draw(logits: &mut [f32], how: &Drawing, chance: f64) -> u32 {
+/// Draws the token after those that were `said`; `chance` is uniform in 0 to 1.
+/// Uses up the logits.
+pub(super) fn draw(logits: &mut [f32], said: &[u32], how: &Drawing, chance: f64) -> u32 {
+    if how.presence_penalty != 0.0 || how.frequency_penalty != 0.0 {
+        penalise(logits, said, how);
+    }
     let factor = 1.0 / how.temperature;
     // So close to 0 that nothing but the likeliest is left.
     if how.temperature <= 0.0 || !factor.is_finite() {
@@ -47,6 +64,16 @@ pub(super) fn draw(logits: &mut [f32], how: &Drawing, chance: f64) -> u32 {
         }
     }
     last as u32
+}
+
+/// Takes from the logit of each token what its having been said costs (OpenAI's
+/// presence and frequency penalties).
+fn penalise(logits: &mut [f32], said: &[u32], how: &Drawing) {
+    let mut counts = BTreeMap::<u32, u32>::new();
+    said.iter().for_each(|&id| *counts.entry(id).or_default() += 1);
+    for (id, count) in counts {
+        logits[id as usize] -= how.presence_penalty + count as f32 * how.frequency_penalty;
+    }
 }
 
 fn first_largest(logits: &[f32]) -> u32 {
@@ -127,7 +154,7 @@ mod tests {
     fn shares(how: Drawing) -> Vec<f64> {
         let mut counts = vec![0f64; LOGITS.len()];
         for i in 0..10_000 {
-            counts[draw(&mut LOGITS.to_vec(), &how, (f64::from(i) + 0.5) / 10_000.0) as usize] += 1e-4;
+            counts[draw(&mut LOGITS.to_vec(), &[], &how, (f64::from(i) + 0.5) / 10_000.0) as usize] += 1e-4;
         }
         counts
     }
@@ -159,7 +186,24 @@ mod tests {
         assert_eq!(zero(Drawing { top_k: 3, ..Drawing::default() }), [true, false, false, false, true]);
         assert_eq!(zero(Drawing { top_p: 0.5, ..Drawing::default() }), [true, false, true, false, true]);
         assert_eq!(zero(Drawing { top_p: 0.0, ..Drawing::default() }), [true, false, true, true, true]);
-        assert_eq!(draw(&mut LOGITS.to_vec(), &Drawing { temperature: 0.0, ..Drawing::default() }, 0.9), 1);
+        assert_eq!(
+            draw(&mut LOGITS.to_vec(), &[], &Drawing { temperature: 0.0, ..Drawing::default() }, 0.9),
+            1
+        );
         assert_eq!(likeliest(&LOGITS, 3), [1, 3, 2]);
+    }
+
+    #[test]
+    fn what_was_said_is_said_again_as_much_less_as_is_asked_for() {
+        let drawn = |said: &[u32], presence_penalty: f32, frequency_penalty: f32| {
+            let how = Drawing { temperature: 0.0, presence_penalty, frequency_penalty, ..Drawing::default() };
+            draw(&mut LOGITS.to_vec(), said, &how, 0.5)
+        };
+        assert_eq!(drawn(&[1], 0.0, 0.0), 1);
+        assert_eq!(drawn(&[1], 0.5, 0.0), 3);
+        assert_eq!(drawn(&[1, 3], 0.5, 0.0), 1, "however often, it costs as much");
+        assert_eq!(drawn(&[1, 1, 3], 0.0, 0.1), 3);
+        assert_eq!(drawn(&[1, 3], 2.0, 0.0), 2);
+        assert_eq!(drawn(&[0], -2.0, -1.0), 0, "or as much more");
     }
 }

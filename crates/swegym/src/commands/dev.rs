@@ -1,13 +1,18 @@
 //! A script behind an address, so that clients of model endpoints meet a real
 //! socket, and every fault that real endpoints have.
 
+mod chat;
+mod events;
+mod messages;
+mod responses;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use serde_json::{Value, json};
 use swegym_agent::model::scripted::Script;
@@ -127,7 +132,7 @@ async fn answer(State(server): State<Arc<Server>>, uri: Uri, headers: HeaderMap,
         Some(Fault::Drop) => return dropped(),
         Some(Fault::TooMany) => {
             let mut response = refuse(429, "rate_limit_exceeded", "slow down");
-            response.headers_mut().insert("retry-after", axum::http::HeaderValue::from_static("0.05"));
+            response.headers_mut().insert("retry-after", HeaderValue::from_static("0.05"));
             return response;
         }
         Some(Fault::Broken) => return refuse(500, "internal_error", "something broke"),
@@ -147,8 +152,8 @@ async fn answer(State(server): State<Arc<Server>>, uri: Uri, headers: HeaderMap,
         return refuse(400, "invalid_request", "the body is not JSON");
     };
     let session = headers.get("x-session-id").and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let messages = request["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let said = messages.iter().filter(|m| m["role"] == "assistant").count();
+    let protocol = Protocol::of(uri.path());
+    let said = protocol.answers(&request);
     let stops = ["stop", "stop_sequences"].iter().filter_map(|k| request.get(*k)?.as_array()).flatten();
     let as_text = stops.into_iter().any(|s| s == text::STOP);
     let mut document = match server.script.document(session, said, as_text, body.len()) {
@@ -158,17 +163,66 @@ async fn answer(State(server): State<Arc<Server>>, uri: Uri, headers: HeaderMap,
     if fault == Some(Fault::WrongRole) {
         document["choices"][0]["message"]["role"] = json!("user");
     }
-    if uri.path().ends_with("/messages") {
-        return reply(200, anthropic(&document).to_string());
-    }
-    if request["stream"] == true || fault == Some(Fault::CutStream) {
-        let mut events = stream(&document);
-        if fault == Some(Fault::CutStream) {
-            events.truncate(events.len() / 2);
+    let cut = fault == Some(Fault::CutStream);
+    if request["stream"] == true || cut {
+        let mut events = protocol.stream(&document, &request, said);
+        if cut {
+            events
+                .truncate((0..=events.len() / 2).rev().find(|at| events.is_char_boundary(*at)).unwrap_or(0));
         }
-        return reply(200, events);
+        return typed("text/event-stream", reply(200, events));
     }
-    reply(200, document.to_string())
+    reply(200, protocol.whole(document, &request, said).to_string())
+}
+
+/// What a client speaks, by the path that it asks.
+#[derive(Debug, Clone, Copy)]
+enum Protocol {
+    Chat,
+    Messages,
+    Responses,
+}
+
+impl Protocol {
+    fn of(path: &str) -> Self {
+        match path.rsplit('/').next() {
+            Some("messages") => Self::Messages,
+            Some("responses") => Self::Responses,
+            _ => Self::Chat,
+        }
+    }
+
+    /// How many answers a request holds: which one comes next follows from it.
+    fn answers(self, request: &Value) -> usize {
+        match self {
+            Self::Chat | Self::Messages => {
+                let messages = request["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
+                messages.iter().filter(|message| message["role"] == "assistant").count()
+            }
+            Self::Responses => responses::answers(request),
+        }
+    }
+
+    fn whole(self, document: Value, request: &Value, said: usize) -> Value {
+        match self {
+            Self::Chat => document,
+            Self::Messages => messages::whole(&document),
+            Self::Responses => responses::whole(&document, request, said),
+        }
+    }
+
+    fn stream(self, document: &Value, request: &Value, said: usize) -> String {
+        match self {
+            Self::Chat => chat::stream(document),
+            Self::Messages => messages::stream(document),
+            Self::Responses => responses::stream(document, request, said),
+        }
+    }
+}
+
+/// A name for a part of an answer, which the same answer always has.
+fn id(prefix: &str, document: &Value) -> String {
+    format!("{prefix}_{}", Digest::of(document.to_string().as_bytes()).short())
 }
 
 impl Server {
@@ -194,67 +248,23 @@ impl Server {
 fn reply(status: u16, body: String) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    typed("application/json", response)
+}
+
+fn typed(kind: &'static str, mut response: Response) -> Response {
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 
 fn refuse(status: u16, code: &str, words: &str) -> Response {
-    reply(status, json!({"error": {"code": code, "message": words}}).to_string())
+    // What either protocol looks for.
+    let error = json!({"type": code, "code": code, "message": words, "param": null});
+    reply(status, json!({"type": "error", "error": error}).to_string())
 }
 
 /// A body that is promised and does not come.
 fn dropped() -> Response {
     let mut response = Response::new(Body::empty());
-    response.headers_mut().insert("content-length", axum::http::HeaderValue::from_static("1000"));
+    response.headers_mut().insert("content-length", HeaderValue::from_static("1000"));
     response
-}
-
-/// The document in three pieces.
-fn stream(document: &Value) -> String {
-    let choice = &document["choices"][0];
-    let mut calls = choice["message"]["tool_calls"].clone();
-    for (i, call) in calls.as_array_mut().into_iter().flatten().enumerate() {
-        call["index"] = json!(i);
-    }
-    let mut delta = json!({"role": choice["message"]["role"], "content": choice["message"]["content"]});
-    for (key, value) in
-        [("tool_calls", calls), ("reasoning_content", choice["message"]["reasoning_content"].clone())]
-    {
-        if !value.is_null() {
-            delta[key] = value;
-        }
-    }
-    let pieces = [
-        json!({"choices": [{"delta": delta}]}),
-        json!({"choices": [{"delta": {}, "finish_reason": choice["finish_reason"]}]}),
-        json!({"choices": [], "usage": document["usage"]}),
-    ];
-    pieces.iter().map(|p| format!("data: {p}\n\n")).collect::<String>() + "data: [DONE]\n\n"
-}
-
-/// The document in the other protocol.
-fn anthropic(document: &Value) -> Value {
-    let choice = &document["choices"][0];
-    let thought = choice["message"]["reasoning_content"].as_str();
-    let mut content: Vec<Value> = thought
-        .map(|text| json!({"type": "thinking", "thinking": text, "signature": Digest::of(text.as_bytes()).short()}))
-        .into_iter()
-        .collect();
-    content.push(json!({"type": "text", "text": choice["message"]["content"]}));
-    for call in choice["message"]["tool_calls"].as_array().into_iter().flatten() {
-        let arguments = call["function"]["arguments"].as_str().unwrap_or_default();
-        let input = swegym_core::json::from_str(arguments).unwrap_or_else(|_| json!(arguments));
-        content.push(
-            json!({"type": "tool_use", "id": call["id"], "name": call["function"]["name"], "input": input}),
-        );
-    }
-    let reason = match choice["finish_reason"].as_str() {
-        Some("tool_calls") => "tool_use",
-        Some("length") => "max_tokens",
-        _ => "end_turn",
-    };
-    let usage = &document["usage"];
-    json!({
-        "role": choice["message"]["role"], "content": content, "stop_reason": reason,
-        "usage": {"input_tokens": usage["prompt_tokens"], "output_tokens": usage["completion_tokens"]},
-    })
 }

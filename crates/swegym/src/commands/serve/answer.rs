@@ -9,7 +9,7 @@ use axum::response::Response;
 use futures_util::stream;
 use serde_json::{Map, Value, json};
 use swegym_core::calls::text as call_text;
-use swegym_core::chat::{Message, ToolCall};
+use swegym_core::chat::{Message, Tool, ToolCall};
 use swegym_core::wire::openai::message_json;
 use swegym_train::generation::{Drawn, End, Progress};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -18,6 +18,9 @@ use super::question::{Kind, Question};
 use super::text::Writing;
 use super::{Refusal, Served};
 
+/// What an answer is said to have ended by that the longest length cut.
+const CUT: &str = "length";
+
 /// One answer, as far as it is.
 struct Answer {
     text: String,
@@ -25,6 +28,8 @@ struct Answer {
     prompt_logprobs: Vec<f32>,
     shared: usize,
     finish: &'static str,
+    /// Whether a stop word ended it.
+    stopped: bool,
 }
 
 /// Answers in one document.
@@ -91,7 +96,8 @@ async fn send_pieces(served: &Served, question: &Question, sender: &UnboundedSen
         usage.add(&answer);
         let mut last = choice(served, question, index, &answer);
         if let Some(mut message) = last.as_object_mut().and_then(|last| last.remove("message")) {
-            for (nth, call) in message["tool_calls"].as_array_mut().into_iter().flatten().enumerate() {
+            let calls = message.get_mut("tool_calls").and_then(Value::as_array_mut);
+            for (nth, call) in calls.into_iter().flatten().enumerate() {
                 call["index"] = json!(nth);
             }
             last["delta"] = if at_once { json!({}) } else { message };
@@ -131,6 +137,7 @@ async fn collect(
         prompt_logprobs: Vec::new(),
         shared: 0,
         finish: "stop",
+        stopped: false,
     };
     loop {
         match receiver.recv().await {
@@ -145,11 +152,12 @@ async fn collect(
                     return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "gone", message));
                 }
                 if stopped {
+                    answer.stopped = true;
                     break;
                 }
             }
             Some(Progress::Done { end, .. }) => {
-                answer.finish = if end == End::Token { "stop" } else { "length" };
+                answer.finish = if end == End::Token { "stop" } else { CUT };
                 break;
             }
             None => {
@@ -187,7 +195,9 @@ fn choice(served: &Served, question: &Question, index: usize, answer: &Answer) -
     let mut finish = answer.finish;
     match question.kind {
         Kind::Chat => {
-            let message = message(question, &answer.text);
+            // A call that was cut is words: nobody knows how it would have gone on.
+            let tools = if finish == CUT { &[] } else { question.tools.as_slice() };
+            let message = message(tools, &answer.text);
             if !message.calls.is_empty() {
                 finish = "tool_calls";
             }
@@ -201,7 +211,7 @@ fn choice(served: &Served, question: &Question, index: usize, answer: &Answer) -
     }
     choice.insert("finish_reason".into(), json!(finish));
     let logprobs = question.logprobs.then(|| match question.kind {
-        Kind::Chat => chat_logprobs(served, answer),
+        Kind::Chat => chat_logprobs(served, question, answer),
         Kind::Completion => plain_logprobs(served, question, answer),
     });
     choice.insert("logprobs".into(), json!(logprobs));
@@ -211,18 +221,18 @@ fn choice(served: &Served, question: &Question, index: usize, answer: &Answer) -
     Value::Object(choice)
 }
 
-/// What was said, with calls taken out of the text where tools were offered:
+/// What was said, with calls taken out of the text where there are tools:
 /// `<function=…>` as our scaffolds write it, `<tool_call>` as Qwen does.
-fn message(question: &Question, text: &str) -> Message {
+fn message(tools: &[Tool], text: &str) -> Message {
     let said = Message::assistant(text, Vec::new());
-    if question.tools.is_empty() {
+    if tools.is_empty() {
         return said;
     }
     if let Some((content, calls)) = tagged_calls(text) {
         return Message::assistant(content, calls);
     }
     let repaired = call_text::repair(text, call_text::Dialect::default());
-    match call_text::parse(&repaired, &question.tools, call_text::Dialect::default()) {
+    match call_text::parse(&repaired, tools, call_text::Dialect::default()) {
         Ok(Some(found)) => {
             let arguments = Value::Object(found.arguments).to_string();
             Message::assistant(found.content, vec![ToolCall { id: call_id(), name: found.name, arguments }])
@@ -252,15 +262,30 @@ fn call_id() -> String {
     format!("call_{:012x}", rand::random::<u64>() >> 16)
 }
 
-fn chat_logprobs(served: &Served, answer: &Answer) -> Value {
-    let entry = |id: u32, logprob: f32| {
+/// How many bytes stand before the first of some words.
+fn first_of(words: &[String], bytes: &[u8]) -> usize {
+    let place = |word: &String| bytes.windows(word.len()).position(|at| at == word.as_bytes());
+    words.iter().filter_map(place).min().unwrap_or(bytes.len())
+}
+
+fn chat_logprobs(served: &Served, question: &Question, answer: &Answer) -> Value {
+    let entry = |id: u32, logprob: f32, bytes: Vec<u8>| {
         let token = served.tokenizer.token(id).unwrap_or_default();
-        let bytes = served.tokenizer.decode(&[id]).into_bytes();
         json!({"token": token, "logprob": logprob, "bytes": bytes})
     };
-    let content = answer.tokens.iter().map(|token| {
-        let mut of = entry(token.id, token.logprob);
-        of["top_logprobs"] = token.alternatives.iter().map(|(id, logprob)| entry(*id, *logprob)).collect();
+    let ids: Vec<u32> = answer.tokens.iter().map(|token| token.id).collect();
+    let each = served.tokenizer.bytes_of_each(&ids);
+    // A stop word is no part of the answer, though its tokens were said.
+    let mut left = if answer.stopped { first_of(&question.stops, &each.concat()) } else { usize::MAX };
+    let bytes = each.into_iter().map(|mut bytes| {
+        bytes.truncate(left);
+        left -= bytes.len();
+        bytes
+    });
+    let content = answer.tokens.iter().zip(bytes).map(|(token, bytes)| {
+        let mut of = entry(token.id, token.logprob, bytes);
+        let other = |&(id, logprob): &(u32, f32)| entry(id, logprob, served.tokenizer.bytes(id));
+        of["top_logprobs"] = token.alternatives.iter().map(other).collect();
         of
     });
     json!({"content": content.collect::<Vec<_>>()})

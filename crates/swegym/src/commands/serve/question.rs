@@ -6,7 +6,7 @@ use swegym_core::wire::openai::{read_message, read_tool};
 use swegym_train::generation::{Drawing, Request};
 
 use super::policies::Policy;
-use super::{Refusal, Served, numbers};
+use super::{Refusal, Served, fields, numbers};
 
 /// Most tokens that a request may ask for; far beyond every context.
 const MOST: u64 = 1 << 40;
@@ -52,6 +52,7 @@ impl Question {
     pub(super) fn read(served: &Served, kind: Kind, body: &[u8]) -> Result<Self, Refusal> {
         let body: Value = swegym_core::json::from_slice(body)
             .map_err(|e| Refusal::bad(format!("the body is not JSON: {e}")))?;
+        fields::check(kind, &body)?;
         let tools: Result<Vec<Tool>, _> = list(&body, "tools").iter().map(read_tool).collect();
         let tools = tools.map_err(|e| Refusal::bad(e.to_string()))?;
         let tools = if body["tool_choice"] == "none" { Vec::new() } else { tools };
@@ -98,11 +99,11 @@ impl Question {
             );
             return Err(Refusal::about("n", message));
         }
-        for penalty in ["presence_penalty", "frequency_penalty"] {
-            numbers::real(&body, penalty, -2.0..=2.0)?;
-        }
         let echo = kind == Kind::Completion && numbers::switch(&body, "echo")?;
-        let ignores_ends = numbers::switch(&body, "ignore_eos")?;
+        let mut ends = stop_tokens(&body)?;
+        if !numbers::switch(&body, "ignore_eos")? {
+            ends.extend(&served.tokenizer.ends);
+        }
         Ok(Self {
             kind,
             policy,
@@ -110,7 +111,7 @@ impl Question {
                 prompt,
                 max_new,
                 drawing: drawing(&body)?,
-                ends: if ignores_ends { Vec::new() } else { served.tokenizer.ends.clone() },
+                ends,
                 alternatives: alternatives as usize,
                 watched: Vec::new(),
                 prompt_logprobs: echo && logprobs,
@@ -178,14 +179,34 @@ fn plain_prompt(served: &Served, prompt: &Value) -> Result<Vec<u32>, Refusal> {
 
 fn drawing(body: &Value) -> Result<Drawing, Refusal> {
     let top_k = numbers::signed(body, "top_k", -1..=i64::from(i32::MAX))?.unwrap_or(0);
+    let penalty = |name: &str| -> Result<f32, Refusal> {
+        Ok(numbers::real(body, name, -2.0..=2.0)?.unwrap_or(0.0) as f32)
+    };
     Ok(Drawing {
         temperature: numbers::real(body, "temperature", 0.0..=2.0)?.unwrap_or(1.0) as f32,
         // Both 0 and -1 stand for all tokens.
         top_k: usize::try_from(top_k).unwrap_or(0),
         top_p: numbers::real(body, "top_p", 0.0..=1.0)?.unwrap_or(1.0) as f32,
+        presence_penalty: penalty("presence_penalty")?,
+        frequency_penalty: penalty("frequency_penalty")?,
         // Without a seed, every request draws anew.
         seed: numbers::seed(body)?.unwrap_or_else(rand::random),
     })
+}
+
+/// Tokens that end the answer as the model's own do.
+fn stop_tokens(body: &Value) -> Result<Vec<u32>, Refusal> {
+    let bad = || {
+        let message = format!("`stop_token_ids` must be a list of at most {STOPS} token ids");
+        Refusal::about("stop_token_ids", message)
+    };
+    let items = match &body["stop_token_ids"] {
+        Value::Null => return Ok(Vec::new()),
+        Value::Array(items) if items.len() <= STOPS => items,
+        _ => return Err(bad()),
+    };
+    let id = |item: &Value| item.as_u64().and_then(|id| u32::try_from(id).ok()).ok_or_else(bad);
+    items.iter().map(id).collect()
 }
 
 fn stops(body: &Value) -> Result<Vec<String>, Refusal> {
