@@ -359,7 +359,7 @@ impl Section {
             return Err(PatchError::Malformed { line, what: "a file is both new and gone" });
         }
         // Without `new file mode` a hunk of nothing on one side may be a whole file.
-        let is_open = hunks.iter().any(|h| h.old_start == 0) && self.new_mode.is_none();
+        let is_open = hunks.iter().any(|h| h.old_start == 0) && !self.says_a_mode();
         let is_plain = !created && !deleted && origin == Origin::Itself && (!self.is_git || is_open);
         let blobs = self.blobs.clone().filter(|_| !is_plain);
         let (old_mode, new_mode) = self.modes(created, deleted, blobs.is_some());
@@ -374,6 +374,13 @@ impl Section {
             blobs,
             encoded: Vec::new(),
         })
+    }
+
+    /// Whether there is a mode that says something: a new one that is the old one
+    /// does so beside the blobs alone.
+    fn says_a_mode(&self) -> bool {
+        let old = self.old_mode.as_deref().unwrap_or("100644");
+        self.new_mode.as_deref().is_some_and(|new| new != old || self.blobs.is_some())
     }
 
     /// The modes before and after, as far as they are written: what is new or

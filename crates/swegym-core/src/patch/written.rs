@@ -186,6 +186,12 @@ mod tests {
     }
 
     #[test]
+    fn a_mode_that_says_nothing_changes_nothing() {
+        let text = "diff --git a/n b/n\nnew mode 100644\n@@ -0,2 +1,2 @@\n\n\n";
+        assert_eq!(placeless(&rewritten(text)), placeless(text));
+    }
+
+    #[test]
     fn line_ends_become_those_of_the_file() {
         let patch = Patch::parse("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n").unwrap();
         let crlf = patch.with_line_ends(|name| (name == b"x").then_some(true));
