@@ -300,7 +300,7 @@ pub(crate) struct RolloutArgs {
     /// Share of the noisy expert's attempts that go wrong
     #[arg(long, value_name = "SHARE", default_value_t = 0.4)]
     pub(crate) noise: f64,
-    /// Carry fields along that the format does not have
+    /// Carry fields along that look like misspelt ones
     #[arg(long)]
     pub(crate) keep_unknown_fields: bool,
     #[command(flatten)]
@@ -361,7 +361,7 @@ pub(crate) enum Verb {
         /// them passes without a mark
         #[arg(long)]
         probe: bool,
-        /// Carry fields along that the format does not have
+        /// Carry fields along that look like misspelt ones
         #[arg(long)]
         keep_unknown_fields: bool,
         #[command(flatten)]
@@ -377,7 +377,7 @@ pub(crate) enum Verb {
         /// Predictions file, the folder of a rollout, or one of: gold, empty, wrong
         #[arg(long, value_name = "FILE|SET")]
         predictions: String,
-        /// Carry fields along that the format does not have
+        /// Carry fields along that look like misspelt ones
         #[arg(long)]
         keep_unknown_fields: bool,
         #[command(flatten)]

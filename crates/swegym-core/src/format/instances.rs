@@ -32,12 +32,13 @@ pub const FIELDS: [&str; 17] = [
     "image",
 ];
 
-/// What the reader does with columns that the format does not have.
+/// What the reader does with a column that looks like a misspelt one of the format which
+/// the row lacks. Whatever else a row has is kept and written back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnknownFields {
-    /// An error that names the field: the default, since a misspelt field is silent otherwise.
+    /// An error that names both: the default, since a misspelt field is silent otherwise.
     Refuse,
-    /// They are kept and written back.
+    /// It is kept, too.
     Keep,
 }
 
@@ -62,13 +63,12 @@ pub fn read(file: &str, text: &str, unknown: UnknownFields) -> Result<Vec<Instan
     let mut instances = Vec::new();
     let mut seen: HashMap<InstanceId, usize> = HashMap::new();
     for (line, mut row) in Row::all(file, text)? {
-        let instance = read_needed(&mut row, Need::Everything)?;
-        let extra = row.rest();
-        let stranger = extra.keys().find(|field| !NOTES.contains(&field.as_str()));
-        if let (UnknownFields::Refuse, Some(field)) = (unknown, stranger) {
-            let problem = Problem::UnknownField { field: field.clone(), closest: closest(field, &FIELDS) };
+        if let (UnknownFields::Refuse, Some((field, meant))) = (unknown, misspelt(&row)) {
+            let problem = Problem::UnknownField { field, closest: Some(meant) };
             return Err(FormatError::new(file, line, problem));
         }
+        let instance = read_needed(&mut row, Need::Everything)?;
+        let extra = row.rest();
         if let Some(first) = seen.insert(instance.instance_id.clone(), line) {
             let id = instance.instance_id.to_string();
             return Err(FormatError::new(file, line, Problem::DuplicateId { id, first }));
@@ -79,6 +79,15 @@ pub fn read(file: &str, text: &str, unknown: UnknownFields) -> Result<Vec<Instan
         return Err(FormatError::new(file, None, Problem::Empty));
     }
     Ok(instances)
+}
+
+/// A column that looks like one of the format which the row lacks, and that one.
+fn misspelt(row: &Row<'_>) -> Option<(String, &'static str)> {
+    let lacking: Vec<&'static str> = FIELDS.into_iter().filter(|field| !row.has(field)).collect();
+    let strangers = row.names().filter(|name| !FIELDS.contains(name) && !NOTES.contains(name));
+    // A name that goes on says something else: `image_name`.
+    let meant = |name: &str| closest(name, &lacking).filter(|meant| !name.starts_with(meant));
+    strangers.filter_map(|name| Some((name.to_owned(), meant(name)?))).next()
 }
 
 /// What a row must hold.
@@ -272,7 +281,8 @@ mod tests {
         let cases = [
             ("{".to_owned(), "in.jsonl:2: not valid JSON: EOF while parsing an object at line 1 column 1"),
             ("[1]".to_owned(), "in.jsonl:2: a row must be a JSON object, this is a list"),
-            (first.replace("\"repo\"", "\"rpo\""), "in.jsonl:2: the field `repo` is missing"),
+            (first.replace("\"repo\":", "\"x\":"), "in.jsonl:2: the field `repo` is missing"),
+            (first.replace("\"repo\":", "\"rpo\":"), "in.jsonl:2: unknown field `rpo`; did you mean `repo`?"),
             (
                 first.replace("\"version\"", "\"Versions\""),
                 "in.jsonl:2: unknown field `Versions`; did you mean `version`?",
@@ -297,10 +307,18 @@ mod tests {
     }
 
     #[test]
-    fn unknown_fields_are_kept_when_asked() {
-        let row = ROW.lines().next().unwrap().replace("\"version\":", "\"stars\":3,\"version\":");
-        let rows = read("in", &row, UnknownFields::Keep).unwrap();
-        assert!(write_row(&rows[0]).ends_with("\"stars\":3}"));
+    fn unknown_fields_are_kept_and_misspelt_ones_when_asked() {
+        let with = |field: &str| {
+            ROW.lines().next().unwrap().replace("\"version\":", &format!("\"{field}\":3,\"version\":"))
+        };
+        // What the row has is not misspelt.
+        for field in ["stars", "versions", "pull_number", "image_name"] {
+            let rows = read("in", &with(field), UnknownFields::Refuse).unwrap();
+            assert!(write_row(&rows[0]).ends_with(&format!("\"{field}\":3}}")), "{field}");
+        }
+        let row = with("imge");
+        assert!(read("in", &row, UnknownFields::Refuse).is_err());
+        assert!(read("in", &row, UnknownFields::Keep).is_ok());
     }
 
     #[test]
