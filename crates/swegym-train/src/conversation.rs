@@ -14,6 +14,8 @@ pub struct Conversation {
     pub tools: Vec<Tool>,
     /// Turns of the assistant that are not to be learnt, from 0.
     pub skip_turns: Vec<usize>,
+    /// Turns of the assistant that a limit cut, from 0.
+    pub cut_turns: Vec<usize>,
     /// Which instance.
     pub instance_id: String,
     /// Its repository.
@@ -42,10 +44,13 @@ impl Conversation {
         if messages.is_empty() {
             return Err("the field `messages` is missing or empty".to_owned());
         }
-        let skip_turns = list("skip_turns").iter().filter_map(Value::as_u64).map(|turn| turn as usize);
+        let turns = |key: &str| -> Vec<usize> {
+            list(key).iter().filter_map(Value::as_u64).map(|turn| turn as usize).collect()
+        };
         let text = |pointer: &str| row.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         Ok(Self {
-            skip_turns: skip_turns.collect(),
+            skip_turns: turns("skip_turns"),
+            cut_turns: turns("cut_turns"),
             instance_id: text("/instance_id").unwrap_or_default(),
             repo: text("/repo"),
             attempt: row["attempt"].as_u64().unwrap_or(0) as u32,

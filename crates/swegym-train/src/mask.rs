@@ -1,6 +1,9 @@
 //! Which of an attempt's turns are learnt.
 
 use swegym_core::Trajectory;
+use swegym_core::calls::CallProblem;
+use swegym_core::calls::text::parts_of_turns;
+use swegym_core::chat::{Message, Role};
 use swegym_core::trajectory::Step;
 
 /// Which of an assistant's turns are learnt.
@@ -10,12 +13,33 @@ pub struct Mask {
     pub last_only: bool,
     /// Turns that are not learnt, counting assistants' messages from 0.
     pub skip: Vec<usize>,
+    /// Turns that a limit cut, counted alike: what ends them was never said.
+    pub cut: Vec<usize>,
 }
 
 impl Mask {
     /// Whether a turn of so many is learnt.
     pub fn learns(&self, turn: usize, turns: usize) -> bool {
         (!self.last_only || turn + 1 == turns) && !self.skip.contains(&turn)
+    }
+
+    /// The same for a conversation whose calls are told in words, one a turn. A call
+    /// that was cut is not learnt then: nobody knows how far it came.
+    #[must_use]
+    pub fn in_words(&self, messages: &[Message]) -> Self {
+        let parts = parts_of_turns(messages);
+        let calls = |turn: &&usize| {
+            let mut turns = messages.iter().filter(|message| message.role == Role::Assistant);
+            turns.nth(**turn).is_some_and(|message| !message.calls.is_empty())
+        };
+        let spread = |turns: &[usize]| -> Vec<usize> {
+            let first = |turn: usize| parts[..turn].iter().sum::<usize>();
+            let known = turns.iter().filter(|turn| **turn < parts.len());
+            known.flat_map(|&turn| first(turn)..first(turn) + parts[turn]).collect()
+        };
+        let half_said: Vec<usize> = self.cut.iter().filter(calls).copied().collect();
+        let skip = [spread(&self.skip), spread(&half_said)].concat();
+        Self { last_only: self.last_only, skip, cut: spread(&self.cut) }
     }
 }
 
@@ -66,6 +90,15 @@ impl Blemish {
             }
         }
     }
+}
+
+/// The turns of an attempt, from 0, that a limit cut.
+pub fn cut(attempt: &Trajectory) -> Vec<usize> {
+    let steps = attempt.steps.iter().enumerate();
+    steps
+        .filter(|(_, step)| step.problem.as_deref() == Some(CallProblem::Cut.code()))
+        .map(|(at, _)| at)
+        .collect()
 }
 
 /// The turns of an attempt, from 0, that have one of some blemishes.

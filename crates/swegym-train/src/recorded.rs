@@ -104,9 +104,9 @@ mod tests {
         let turns = [turn(&[1, 2], &[3]), turn(&[1, 9, 3, 5], &[6])];
         let found = rows(&turns, &Mask::default());
         assert_eq!(found[1].loss_mask, [false, false, false, false, true]);
-        let last = rows(&turns, &Mask { last_only: true, skip: Vec::new() });
+        let last = rows(&turns, &Mask { last_only: true, ..Mask::default() });
         assert_eq!(last, found[1..]);
-        assert!(rows(&turns, &Mask { last_only: false, skip: vec![0, 1] }).is_empty());
+        assert!(rows(&turns, &Mask { skip: vec![0, 1], ..Mask::default() }).is_empty());
     }
 
     proptest! {

@@ -8,9 +8,10 @@ use std::fmt::Write as _;
 
 use minijinja::value::Kwargs;
 use minijinja::{Environment, ErrorKind, Value as JinjaValue};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use swegym_core::Digest;
 use swegym_core::calls::text;
-use swegym_core::chat::{Message, Tool};
+use swegym_core::chat::{Message, Role, Tool, ToolCall};
 use swegym_core::wire::openai::{message_json, tool_json};
 use thiserror::Error;
 
@@ -18,6 +19,13 @@ use thiserror::Error;
 /// characters, so that no conversation means anything by them.
 const OPEN: char = '\u{F8F0}';
 const CLOSE: char = '\u{F8F1}';
+
+/// Begins the only key of an object that stands for arguments that are no object.
+const STANDS_FOR: &str = "arguments-as-said-";
+
+/// The key of what a template is given where it cannot hold such arguments.
+/// Nobody said it, and what has it is not learnt.
+pub(crate) const UNREADABLE: &str = "unreadable_arguments";
 
 /// Instructions that one rendering may take; a conversation of 200 turns takes some ten thousand.
 pub(crate) const FUEL: u64 = 20_000_000;
@@ -49,6 +57,16 @@ pub enum TemplateError {
         "the chat template rewrites what came before message {0}: what is trained would not be what was sampled"
     )]
     Rewrites(usize),
+    /// What a template marks as said cannot be told apart by turns.
+    #[error(
+        "the chat template marks {marks} stretches as said in a conversation of {turns} turns, and not turn by turn"
+    )]
+    Marks {
+        /// Marked stretches.
+        marks: usize,
+        /// Turns of the assistant.
+        turns: usize,
+    },
 }
 
 /// Which parts of a rendered conversation a model wrote.
@@ -57,7 +75,8 @@ pub struct Rendered {
     /// The whole text.
     pub text: String,
     /// For each assistant's message, its index among the messages and its
-    /// bytes: without the header, with what ends it.
+    /// bytes: without the header, with what ends it. A message that the template
+    /// marks in several stretches is there several times.
     pub turns: Vec<(usize, std::ops::Range<usize>)>,
 }
 
@@ -136,7 +155,8 @@ impl Template {
         ask: bool,
     ) -> Result<String, TemplateError> {
         let mut context = Map::new();
-        context.insert("messages".to_owned(), messages.iter().map(template_message).collect());
+        context
+            .insert("messages".to_owned(), messages.iter().map(|message| told(message, &stand_in)).collect());
         if !tools.is_empty() {
             context.insert("tools".to_owned(), tools.iter().map(tool_json).collect());
         }
@@ -144,7 +164,22 @@ impl Template {
         context
             .extend(self.specials.iter().map(|(name, token)| (name.clone(), Value::String(token.clone()))));
         let template = self.jinja.get_template("chat").map_err(|e| TemplateError::Parse(describe(&e)))?;
-        template.render(JinjaValue::from_serialize(&context)).map_err(|e| TemplateError::Render(describe(&e)))
+        let render = |context: &Map<String, Value>| {
+            let text = template.render(JinjaValue::from_serialize(context));
+            text.map_err(|e| TemplateError::Render(describe(&e)))
+        };
+        let text = render(&context);
+        if !messages.iter().flat_map(|message| &message.calls).any(is_broken) {
+            return text;
+        }
+        let text = text.map(|text| with_arguments_as_said(text, messages));
+        if let Some(text) = text.ok().filter(|text| !text.contains(STANDS_FOR)) {
+            return Ok(text);
+        }
+        // A template that takes arguments apart gets an object, as an endpoint does.
+        let messages = messages.iter().map(|message| told(message, &unreadable)).collect();
+        context.insert("messages".to_owned(), messages);
+        render(&context)
     }
 
     /// The text of a conversation, and what of it the model wrote: by the
@@ -153,11 +188,14 @@ impl Template {
     /// # Errors
     /// The template fails on it, or does not keep what it wrote before.
     pub fn render_turns(&self, messages: &[Message], tools: &[Tool]) -> Result<Rendered, TemplateError> {
-        use swegym_core::chat::Role::Assistant;
-        let turns = messages.iter().enumerate().filter(|(_, m)| m.role == Assistant).map(|(index, _)| index);
+        let turns =
+            messages.iter().enumerate().filter(|(_, m)| m.role == Role::Assistant).map(|(index, _)| index);
         let whole = self.render_marked(messages, tools, false)?;
         if self.marks {
-            return Ok(unmark(&whole, turns));
+            let stretches = self.without_header(unmark(&whole))?;
+            let owners = self.owners(messages, tools, &turns.collect::<Vec<_>>(), stretches.turns.len())?;
+            let ranges = stretches.turns.into_iter().map(|(_, bytes)| bytes);
+            return Ok(Rendered { text: stretches.text, turns: owners.into_iter().zip(ranges).collect() });
         }
         let mut rendered = Rendered { text: whole, turns: Vec::new() };
         for index in turns {
@@ -166,6 +204,46 @@ impl Template {
                 return Err(TemplateError::Rewrites(index));
             }
             rendered.turns.push((index, said));
+        }
+        Ok(rendered)
+    }
+
+    /// Whose each of so many marked stretches is: most templates mark every turn
+    /// once; what others mark is counted, beginning by beginning.
+    fn owners(
+        &self,
+        messages: &[Message],
+        tools: &[Tool],
+        turns: &[usize],
+        marks: usize,
+    ) -> Result<Vec<usize>, TemplateError> {
+        if marks == turns.len() {
+            return Ok(turns.to_vec());
+        }
+        let count = |end: usize| -> Result<usize, TemplateError> {
+            Ok(self.render_marked(&messages[..end], tools, false)?.matches(OPEN).count())
+        };
+        let mut owners = Vec::new();
+        for &turn in turns {
+            let own = count(turn + 1)?.saturating_sub(count(turn)?);
+            owners.extend(std::iter::repeat_n(turn, own));
+        }
+        let unclear = TemplateError::Marks { marks, turns: turns.len() };
+        if owners.len() == marks { Ok(owners) } else { Err(unclear) }
+    }
+
+    /// What a model is asked with is not what it says, though some templates mark it.
+    fn without_header(&self, mut rendered: Rendered) -> Result<Rendered, TemplateError> {
+        let asked = [Message::of(Role::User, "?")];
+        // A template may refuse so short a conversation.
+        let (Ok(told), Ok(asks)) = (self.render(&asked, &[], false), self.render(&asked, &[], true)) else {
+            return Ok(rendered);
+        };
+        let header = asks.strip_prefix(told.as_str()).unwrap_or_default();
+        for (_, bytes) in &mut rendered.turns {
+            if !header.is_empty() && rendered.text[bytes.clone()].starts_with(header) {
+                bytes.start += header.len();
+            }
         }
         Ok(rendered)
     }
@@ -193,7 +271,8 @@ impl Template {
 
 /// A message as templates expect it: OpenAI's, with arguments as the object
 /// that they are, and the words of a turn that was sampled as text to the byte.
-fn template_message(message: &Message) -> Value {
+/// What stands for arguments that are no object is `broken`'s to say.
+fn told(message: &Message, broken: &dyn Fn(&str) -> Value) -> Value {
     let mut value = match &message.sampled {
         Some(text) => {
             let (content, reasoning) = (text.clone(), message.reasoning.clone());
@@ -204,25 +283,58 @@ fn template_message(message: &Message) -> Value {
     if value["content"].is_null() {
         value["content"] = Value::String(String::new());
     }
-    for call in value.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
-        let arguments = &mut call["function"]["arguments"];
-        if let Some(Ok(object)) = arguments.as_str().map(swegym_core::json::from_str::<Map<String, Value>>) {
-            *arguments = Value::Object(object);
-        }
+    let calls = value.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten();
+    for (call, said) in calls.zip(&message.calls) {
+        // What is no object is put in its place when the text is there: templates
+        // write it as a text in quotes, which nobody said.
+        let arguments = swegym_core::json::from_str::<Map<String, Value>>(&said.arguments);
+        call["function"]["arguments"] = match arguments {
+            Ok(object) => Value::Object(object),
+            Err(_) if said.arguments.trim().is_empty() => json!({}),
+            Err(_) => broken(&said.arguments),
+        };
     }
     value
 }
 
-/// Removes the marks, and pairs the marked stretches with the turns.
-fn unmark(text: &str, turns: impl Iterator<Item = usize>) -> Rendered {
+/// Whether a call's arguments are no object, and are there.
+fn is_broken(call: &ToolCall) -> bool {
+    !call.arguments.trim().is_empty() && serde_json::from_str::<Map<String, Value>>(&call.arguments).is_err()
+}
+
+/// What stands for such arguments until they are put in its place.
+fn stand_in(arguments: &str) -> Value {
+    json!({format!("{STANDS_FOR}{}", Digest::of(arguments.as_bytes())): 0})
+}
+
+fn unreadable(arguments: &str) -> Value {
+    json!({UNREADABLE: arguments})
+}
+
+/// Puts arguments that are no object where their places are, as they were said.
+fn with_arguments_as_said(mut text: String, messages: &[Message]) -> String {
+    for call in messages.iter().flat_map(|message| &message.calls).filter(|call| is_broken(call)) {
+        let key = format!("\"{STANDS_FOR}{}\"", Digest::of(call.arguments.as_bytes()));
+        let Some(at) = text.find(&key) else { continue };
+        let before = text[..at].trim_end().strip_suffix('{');
+        let after = text[at + key.len()..].trim_start_matches([':', ' ', '0', '\n']).strip_prefix('}');
+        if let (Some(before), Some(after)) = (before, after) {
+            text = [before, &call.arguments, after].concat();
+        }
+    }
+    text
+}
+
+/// Removes the marks; the stretches between them, numbered from 0.
+fn unmark(text: &str) -> Rendered {
     let mut rendered = Rendered { text: String::with_capacity(text.len()), turns: Vec::new() };
-    let (mut turns, mut open) = (turns, None);
+    let mut open = None;
     for c in text.chars() {
         match c {
             OPEN => open = Some(rendered.text.len()),
             CLOSE => {
-                let turn = turns.next().zip(open.take());
-                rendered.turns.extend(turn.map(|(turn, start)| (turn, start..rendered.text.len())));
+                let (number, end) = (rendered.turns.len(), rendered.text.len());
+                rendered.turns.extend(open.take().map(|start| (number, start..end)));
             }
             c => rendered.text.push(c),
         }

@@ -38,6 +38,8 @@ pub struct Tokenizer {
     words: Option<Words>,
     /// How conversations become text, where the model has a way.
     pub template: Option<Template>,
+    /// The file that the template is in.
+    pub template_file: PathBuf,
     /// The token that ends what is said.
     pub end: Option<u32>,
     /// All tokens that end an answer: `generation_config.json` may name several.
@@ -46,7 +48,7 @@ pub struct Tokenizer {
     /// whole vocabulary each time.
     special: HashSet<u32>,
     /// Whether a token is written as characters that stand for its bytes.
-    is_of_bytes: bool,
+    pub(crate) is_of_bytes: bool,
     len: usize,
     files: Vec<(String, Vec<u8>)>,
 }
@@ -151,9 +153,9 @@ impl Tokenizer {
                 ends.push(id);
             }
         }
-        let text = match file("chat_template.jinja") {
-            Some(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-            None => template_of(&config),
+        let (name, text) = match file("chat_template.jinja") {
+            Some(bytes) => ("chat_template.jinja", Some(String::from_utf8_lossy(bytes).into_owned())),
+            None => ("tokenizer_config.json", template_of(&config)),
         };
         let template = text.map(|text| Template::new(&text, &specials)).transpose()?;
         if let Some(template) = &template {
@@ -168,7 +170,8 @@ impl Tokenizer {
         let len = inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
         let words = Words::of(&inner);
         let is_of_bytes = matches!(inner.get_decoder(), Some(DecoderWrapper::ByteLevel(_)));
-        Ok(Self { inner, words, is_of_bytes, template, end, ends, special, len, files })
+        let template_file = folder.join(name);
+        Ok(Self { inner, words, is_of_bytes, template, template_file, end, ends, special, len, files })
     }
 
     /// Tokens, added ones included.

@@ -8,7 +8,7 @@ use swegym_train::corpus;
 use swegym_train::mask::Mask;
 use swegym_train::template::{Template, TemplateError};
 use swegym_train::tokenizer::{Tokenizer, TokenizerError};
-use swegym_train::tokens::{TokenRow, row_of, rows_of};
+use swegym_train::tokens::{HiddenEnd, TokenRow, hidden_end, row_of, rows_of};
 
 fn specials() -> Vec<(&'static str, String)> {
     vec![("bos_token", "<bos>".to_owned()), ("eos_token", "<eos>".to_owned())]
@@ -180,4 +180,129 @@ fn templates_that_fail_say_why() {
     let error = lacking.expect_err("a token that is not there").to_string();
     assert!(error.ends_with("chat template: the token `<|turn_end|>` is not in the vocabulary"), "{error}");
     assert!(matches!(tokenizer(None).check(100), Err(TokenizerError::TooLarge { rows: 100, .. })));
+}
+
+/// A template of turns that each way of ending them is put into.
+fn turns_of(said: &str, after: &str) -> String {
+    format!(
+        "{{% for m in messages %}}{{% if m.role == 'assistant' %}}<|im_start|>assistant\n{said}{after}\n\
+         {{% else %}}<|im_start|>{{{{ m.role }}}}\n{{{{ m.content }}}}<|im_end|>\n{{% endif %}}{{% endfor %}}\
+         {{% if add_generation_prompt %}}<|im_start|>assistant\n{{% endif %}}"
+    )
+}
+
+#[test]
+fn marks_that_leave_the_end_out_or_take_the_header_in_say_the_same() {
+    let mark = |text: &str| format!("{{% generation %}}{text}{{% endgeneration %}}");
+    let header = "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}<|im_start|>assistant\n{{ m.content }}<|im_end|>{% endgeneration %}{{ '\\n' }}{% else %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>{{ '\\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant{{ '\\n' }}{% endif %}";
+    for template in [
+        turns_of(&mark("{{ m.content }}<|im_end|>"), ""),
+        turns_of(&mark("{{ m.content }}"), "<|im_end|>"),
+        turns_of("{{ m.content }}", "<|im_end|>"),
+        header.to_owned(),
+        // In two stretches, which are one turn all the same.
+        turns_of(&[mark("{{ m.content[:3] }}"), mark("{{ m.content[3:] }}<|im_end|>")].concat(), ""),
+    ] {
+        let tokenizer = tokenizer(Some(&template));
+        let messages = conversation();
+        let told: Vec<String> = learnt(&tokenizer, &Mask::default(), &messages);
+        assert_eq!(told, ["first says|end", "second runs|end"], "{template}");
+        let skip = Mask { skip: vec![0], ..Mask::default() };
+        assert_eq!(learnt(&tokenizer, &skip, &messages), ["second runs|end"], "{template}");
+        assert_eq!(hidden_end(&tokenizer), None, "{template}");
+    }
+}
+
+#[test]
+fn an_end_that_a_template_hides_is_told() {
+    let plain = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}";
+    assert_eq!(hidden_end(&tokenizer(Some(plain))), Some(HiddenEnd::Always));
+    // The header of what follows is what the model stops at.
+    let before = "{% for m in messages %}{% if m.role != 'assistant' %}<|im_end|>{% endif %}{{ m.role }}: {{ m.content }}{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}";
+    let tokenizer = tokenizer(Some(before));
+    assert_eq!(learnt(&tokenizer, &Mask::default(), &conversation()), ["first says|end", "second runs"]);
+    assert_eq!(hidden_end(&tokenizer), Some(HiddenEnd::Last));
+}
+
+#[test]
+fn nobody_said_the_end_of_a_turn_that_was_cut() {
+    let tokenizer = tokenizer(None);
+    let mask = |cut: &[usize]| Mask { cut: cut.to_vec(), ..Mask::default() };
+    assert_eq!(learnt(&tokenizer, &mask(&[0]), &conversation()), ["first says", "second runs|end"]);
+    assert_eq!(learnt(&tokenizer, &mask(&[0, 1]), &conversation()), ["first says", "second runs"]);
+    // How far a call came is not known.
+    let call = ToolCall { id: "1".to_owned(), name: "run".to_owned(), arguments: "{\"a\": 1}".to_owned() };
+    let messages = [Message::of(Role::User, "hello"), Message::assistant("words", vec![call])];
+    assert!(learnt(&tokenizer, &mask(&[0]), &messages).is_empty());
+}
+
+#[test]
+fn a_token_never_reaches_from_what_was_asked_into_what_was_said() {
+    let template = "{% for m in messages %}{{ m.role }}\n{{ m.content }}<|im_end|>{% endfor %}{% if add_generation_prompt %}assistant\n{% endif %}";
+    let text = "assistant\n\n  hello\n\nuser there ".repeat(40);
+    let tokenizer = corpus::train_tokenizer(&[text], 320, &[], Some(template), corpus::WordRule::default());
+    let tokenizer = tokenizer.expect("a tokenizer");
+    for said in ["\n  hello", "\nhello", " hello", "hello"] {
+        let messages = [Message::of(Role::User, "there"), Message::of(Role::Assistant, said)];
+        assert_eq!(learnt(&tokenizer, &Mask::default(), &messages), [format!("{said}|end")]);
+        // As a model that is asked goes on: its prompt is cut into tokens alone.
+        let row = row_of(&tokenizer, &messages, &[], &Mask::default()).expect("a row");
+        let asked =
+            tokenizer.template.as_ref().expect("one").render(&messages[..1], &[], true).expect("text");
+        assert!(row.input_ids.starts_with(&tokenizer.encode(&asked).expect("tokens")), "{said:?}");
+    }
+}
+
+#[test]
+fn a_call_that_is_no_json_is_learnt_as_it_was_said_or_not_at_all() {
+    let calls = |arguments: &str| {
+        format!(
+            "{{% for m in messages %}}<|im_start|>{{{{ m.role }}}}\n{{{{ m.content }}}}{{% for c in m.tool_calls %}}<tool_call>{{\"name\": \"{{{{ c.function.name }}}}\", \
+             {arguments}</tool_call>{{% endfor %}}<|im_end|>\n{{% endfor %}}{{% if tools %}}{{% endif %}}\
+             {{% if add_generation_prompt %}}<|im_start|>assistant\n{{% endif %}}"
+        )
+    };
+    let json = calls("\"arguments\": {{ c.function.arguments | tojson }}}");
+    let either = calls(
+        "\"arguments\": {{ c.function.arguments if c.function.arguments is string else c.function.arguments | tojson }}}",
+    );
+    let apart = calls("{% for k, v in c.function.arguments.items() %}<{{ k }}>{{ v }}{% endfor %}");
+    let said = |arguments: &str| {
+        let (id, name) = ("1\"\\".to_owned(), "run".to_owned());
+        let call = ToolCall { id, name, arguments: arguments.to_owned() };
+        let last = Message::of(Role::Assistant, "second");
+        let answer = Message::answer(&call, "no");
+        [Message::of(Role::User, "hello"), Message::assistant("first ", vec![call]), answer, last]
+    };
+    for broken in ["{\"a\": \"ls", "ls -l", "[1]", "\"ls\"", "{\"a\": 1}}", "{0}", "</tool_call>"] {
+        for template in [&json, &either] {
+            let tokenizer = tokenizer(Some(template));
+            let first =
+                format!("first <tool_call>{{\"name\": \"run\", \"arguments\": {broken}}}</tool_call>|end");
+            assert_eq!(learnt(&tokenizer, &Mask::default(), &said(broken)), [first.as_str(), "second|end"]);
+        }
+        // Where the form has no room for it, nobody is taught what was not said.
+        let tokenizer = tokenizer(Some(&apart));
+        assert_eq!(learnt(&tokenizer, &Mask::default(), &said(broken)), ["second|end"], "{broken}");
+    }
+    let tokenizer = tokenizer(Some(&json));
+    let whole = "first <tool_call>{\"name\": \"run\", \"arguments\": {\"a\": 1}}</tool_call>|end";
+    assert_eq!(learnt(&tokenizer, &Mask::default(), &said("{\"a\":1}")), [whole, "second|end"]);
+}
+
+#[test]
+fn calls_that_a_template_tells_one_by_one_keep_their_turns_number() {
+    let tokenizer = tokenizer(None);
+    let call = |id: &str| ToolCall { id: id.to_owned(), name: "run".to_owned(), arguments: "{}".to_owned() };
+    let messages = [
+        Message::of(Role::User, "hello"),
+        Message::assistant("first", vec![call("1"), call("2")]),
+        Message::answer(&call("1"), "a"),
+        Message::answer(&call("2"), "b"),
+        Message::of(Role::Assistant, "last"),
+    ];
+    let skip = |turn: usize| Mask { skip: vec![turn], ..Mask::default() };
+    assert_eq!(learnt(&tokenizer, &skip(0), &messages), ["last|end"]);
+    let first = learnt(&tokenizer, &skip(1), &messages);
+    assert!(first.len() == 2 && first.iter().all(|turn| turn.contains("<function=run>")), "{first:?}");
 }

@@ -357,6 +357,20 @@ pub fn one_call_each(messages: &[Message]) -> Vec<Message> {
     split
 }
 
+/// How many messages each message of the assistant becomes in [`one_call_each`].
+#[must_use]
+pub fn parts_of_turns(messages: &[Message]) -> Vec<usize> {
+    let is_turn = |message: &Message| message.role == Role::Assistant;
+    if messages.iter().all(|message| message.calls.len() < 2) {
+        return vec![1; messages.iter().filter(|message| is_turn(message)).count()];
+    }
+    let starts = messages.iter().enumerate().filter(|(_, message)| is_turn(message)).map(|(at, _)| at);
+    let from = |at: usize| one_call_each(&messages[at..]).iter().filter(|m| is_turn(m)).count();
+    let mut rest: Vec<usize> = starts.map(from).collect();
+    rest.push(0);
+    rest.windows(2).map(|pair| pair[0] - pair[1]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -515,6 +529,10 @@ mod tests {
         let expected =
             [(Role::Assistant, "words"), (Role::Tool, "a"), (Role::Assistant, ""), (Role::Tool, "b")];
         assert_eq!(split, expected.map(|(r, c)| (r, c.to_owned())));
+        messages.insert(0, Message::assistant("before", Vec::new()));
+        assert_eq!(parts_of_turns(&messages), [1, 2]);
+        messages.push(Message::of(Role::User, "go on"));
+        assert_eq!(parts_of_turns(&messages), [1, 3], "more is said, and so nothing goes");
     }
 
     proptest! {

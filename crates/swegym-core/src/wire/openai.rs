@@ -139,6 +139,14 @@ impl<'a> Said<'a> {
 }
 
 impl<'a> Called<'a> {
+    /// To the byte, even where it is no JSON.
+    fn as_said(call: &'a ToolCall) -> Self {
+        let said = if call.arguments.trim().is_empty() { "{}" } else { &call.arguments };
+        let function = CalledFunction { name: &call.name, arguments: said.into() };
+        Self { id: &call.id, kind: "function", function, aside: None }
+    }
+
+    /// As an endpoint accepts it.
     fn of(call: &'a ToolCall) -> Self {
         // A call that was sound is repeated to the byte.
         let is_sound = call.arguments.len() <= crate::calls::LONGEST_ARGUMENTS
@@ -182,7 +190,7 @@ impl<'a> Offered<'a> {
 /// endpoint understands, and with its reasoning where most look for it.
 #[must_use]
 pub fn message_json(message: &Message) -> Value {
-    let calls = message.calls.iter().map(Called::of).collect();
+    let calls = message.calls.iter().map(Called::as_said).collect();
     let mut value = json!(Said { tool_calls: calls, aside: Aside::default(), ..Said::of(message) });
     if let Some(reasoning) = &message.reasoning {
         value["reasoning_content"] = json!(reasoning);

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use swegym_core::record::RecordEvent;
 use swegym_core::{Class, Trajectory, Verdict};
-use swegym_train::mask::{Blemish, Mask, blemished};
+use swegym_train::mask::{Blemish, Mask, blemished, cut};
 
 use crate::args::ExportArgs;
 use crate::error::CommandError;
@@ -61,7 +61,7 @@ pub(crate) struct Taken<'a> {
 
 /// The row of an attempt as a conversation.
 pub(crate) fn conversation_row(attempt: &Trajectory, verdict: Option<Verdict>, form: &Form) -> Value {
-    messages::row(attempt, verdict, form, &[])
+    messages::row(attempt, verdict, form, &Mask { cut: cut(attempt), ..Mask::default() })
 }
 
 /// Which attempts are wanted, and what of them.
@@ -99,8 +99,7 @@ pub(crate) fn run(printer: Printer, args: &ExportArgs) -> Result<u8, CommandErro
         Target::Messages => {
             let mut written = Written::begin(&args.out)?;
             let counts = each(source, args, &choice, |chosen| {
-                let skip = &chosen.mask.skip;
-                written.line(&messages::row(&chosen.attempt, chosen.verdict, &choice.form, skip))
+                written.line(&messages::row(&chosen.attempt, chosen.verdict, &choice.form, &chosen.mask))
             })?;
             written.finish()?;
             finish(printer, &counts, args, &json!({}))
@@ -164,7 +163,8 @@ fn each(
             counts.cheating += 1;
             continue;
         }
-        let mask = Mask { last_only: choice.last_only, skip: blemished(&attempt, &choice.blemishes) };
+        let skip = blemished(&attempt, &choice.blemishes);
+        let mask = Mask { last_only: choice.last_only, skip, cut: cut(&attempt) };
         take(Chosen { events, attempt, verdict, mask })?;
         counts.written += 1;
     }

@@ -27,7 +27,7 @@ use crate::printer::Printer;
 use course::{Course, Outcome};
 
 pub(crate) use course::Stop;
-pub(crate) use rows::{conversations, held_groups};
+pub(crate) use rows::{conversations, held_groups, warn_of_ends};
 pub(crate) use verifier::train as verifier;
 
 /// Columns of a head of a model from nothing.

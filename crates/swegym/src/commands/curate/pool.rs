@@ -9,7 +9,7 @@ use swegym_core::format::scores;
 use swegym_core::trajectory::stuck::Stuck;
 use swegym_core::{Class, StopReason, Verdict};
 use swegym_train::curation::Candidate;
-use swegym_train::mask::{Blemish, Mask, blemished};
+use swegym_train::mask::{Blemish, Mask, blemished, cut};
 use swegym_train::tokenizer::Tokenizer;
 use swegym_train::tokens::TokenRow;
 
@@ -47,6 +47,7 @@ pub(super) struct Pool {
 impl Pool {
     pub(super) fn read(printer: Printer, args: &CurateArgs) -> Result<Self, CommandError> {
         let tokenizer = Tokenizer::read(&crate::commands::train::model_folder(&args.model))?;
+        crate::commands::train::warn_of_ends(printer, &tokenizer);
         let mut pool = Self {
             candidates: Vec::new(),
             about: Vec::new(),
@@ -146,7 +147,8 @@ impl Pool {
     }
 
     fn mask(&self, attempt: &swegym_core::Trajectory) -> Mask {
-        Mask { last_only: self.last_only, skip: blemished(attempt, &self.blemishes) }
+        let skip = blemished(attempt, &self.blemishes);
+        Mask { last_only: self.last_only, skip, cut: cut(attempt) }
     }
 
     /// The rows of an attempt.

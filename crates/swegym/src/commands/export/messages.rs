@@ -8,6 +8,7 @@ use swegym_core::calls::text;
 use swegym_core::chat::{CallForm, Message};
 use swegym_core::wire::openai::{message_json, tool_json};
 use swegym_core::{Class, StopReason, Trajectory, Verdict};
+use swegym_train::mask::Mask;
 
 use super::repo_of;
 use crate::error::CommandError;
@@ -61,8 +62,17 @@ pub(crate) fn conversation(attempt: &Trajectory, form: &Form) -> Vec<Message> {
     told
 }
 
-/// The row of an attempt. `skip` are the turns that are not to be learnt.
-pub(super) fn row(attempt: &Trajectory, verdict: Option<Verdict>, form: &Form, skip: &[usize]) -> Value {
+/// What is learnt of the conversation of an attempt in a form, by what is learnt
+/// of the attempt: a form may make several turns of one.
+pub(super) fn mask_of(attempt: &Trajectory, form: &Form, mask: &Mask) -> Mask {
+    if form.calls(attempt) == CallForm::Native {
+        return mask.clone();
+    }
+    mask.in_words(&attempt.messages)
+}
+
+/// The row of an attempt, with the turns that `mask` leaves out or knows to be cut.
+pub(super) fn row(attempt: &Trajectory, verdict: Option<Verdict>, form: &Form, mask: &Mask) -> Value {
     let head = &attempt.head;
     let mut row = Map::new();
     row.insert("instance_id".into(), json!(head.instance_id.as_str()));
@@ -71,8 +81,11 @@ pub(super) fn row(attempt: &Trajectory, verdict: Option<Verdict>, form: &Form, s
     if form.calls(attempt) == CallForm::Native {
         row.insert("tools".into(), head.tools.iter().map(tool_json).collect());
     }
-    if !skip.is_empty() {
-        row.insert("skip_turns".into(), json!(skip));
+    let Mask { skip, cut, .. } = mask_of(attempt, form, mask);
+    for (name, turns) in [("skip_turns", skip), ("cut_turns", cut)] {
+        if !turns.is_empty() {
+            row.insert(name.into(), json!(turns));
+        }
     }
     row.insert("resolved".into(), json!(verdict.map(|v| v.resolved)));
     row.insert("exit_status".into(), json!(attempt.stop.map(StopReason::as_str)));

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use swegym_core::Trajectory;
-use swegym_core::chat::{CallForm, Role};
+use swegym_core::chat::CallForm;
+use swegym_core::record::RecordEvent;
+use swegym_core::trajectory::live;
 use swegym_train::conversation::Conversation;
 use swegym_train::recorded::{self, Turn};
 use swegym_train::template::Template;
@@ -40,6 +42,7 @@ pub(super) fn write(
     let partial = out.with_extension("partial");
     let mut writer = TokenWriter::create(&partial)?;
     let mut sources = Sources::default();
+    crate::commands::train::warn_of_ends(printer, &tokenizer);
     let taken = if run.is_file() {
         conversations(printer, &tokenizer, run, choice, &mut sources, &mut writer)
     } else {
@@ -125,7 +128,7 @@ pub(crate) fn rows(
         ..Conversation::default()
     };
     let turns = recorded::turns(events).ok().flatten();
-    if let Some(turns) = turns.filter(|turns| belong(tokenizer, turns, attempt)) {
+    if let Some(turns) = turns.filter(|turns| belong(tokenizer, turns, events, attempt)) {
         let named = |row: TokenRow| {
             let policy = row.policy.clone();
             let row = row.about(&about);
@@ -140,20 +143,25 @@ pub(crate) fn rows(
     let conversation = messages::conversation(attempt, form);
     let native = form.calls(attempt) == CallForm::Native;
     let tools = if native { attempt.head.tools.as_slice() } else { &[] };
-    let rows = rows_of(tokenizer, &conversation, tools, mask)?;
+    let rows = rows_of(tokenizer, &conversation, tools, &messages::mask_of(attempt, form, mask))?;
     Ok((rows.into_iter().map(|row| row.about(&about)).collect(), Source::Rendered))
 }
 
-/// Whether recorded ids are of this tokenizer: they say what the record says.
-/// Another model's ids would train noise.
-fn belong(tokenizer: &Tokenizer, turns: &[Turn], attempt: &Trajectory) -> bool {
+/// Whether recorded ids are of this tokenizer: they say what the endpoint said
+/// that they do. Another model's ids would train noise. What became of the words
+/// afterwards does not matter: a call that could not be read is mended before it
+/// is told again.
+fn belong(tokenizer: &Tokenizer, turns: &[Turn], events: &[RecordEvent], attempt: &Trajectory) -> bool {
     let ids = turns.iter().flat_map(|turn| turn.prompt.iter().chain(&turn.answer));
     if ids.into_iter().any(|&id| id as usize >= tokenizer.len()) {
         return false;
     }
-    let said = attempt.messages.iter().filter(|message| message.role == Role::Assistant);
-    turns.iter().zip(said).all(|(turn, message)| {
+    let answers = live(events).unwrap_or_default().into_iter().filter_map(|event| match event {
+        RecordEvent::Answered { response, .. } => Some(attempt.head.wire.read(response)),
+        _ => None,
+    });
+    turns.iter().zip(answers).all(|(turn, answer)| {
         let text = tokenizer.decode(&turn.answer);
-        text.contains(message.content.trim())
+        answer.is_ok_and(|answer| text.contains(answer.message.content.trim()))
     })
 }

@@ -9,7 +9,7 @@ use rand::seq::SliceRandom as _;
 use swegym_train::conversation::Refused;
 use swegym_train::token_file::{self, TokenFileError};
 use swegym_train::tokenizer::Tokenizer;
-use swegym_train::tokens::{self, TokenRow};
+use swegym_train::tokens::{self, HiddenEnd, TokenRow};
 
 use crate::args::HeldOutArgs;
 use crate::error::CommandError;
@@ -23,8 +23,11 @@ pub(super) fn read(
     last_turn_only: bool,
 ) -> Result<Vec<TokenRow>, CommandError> {
     let mut rows = Vec::new();
+    if files.iter().any(|path| !is_of_tokens(path)) {
+        warn_of_ends(printer, tokenizer);
+    }
     for path in files {
-        if path.extension().is_some_and(|ending| ending == "parquet") {
+        if is_of_tokens(path) {
             token_file::read(path, |row| {
                 rows.push(row);
                 Ok::<(), TokenFileError>(())
@@ -34,6 +37,22 @@ pub(super) fn read(
         rows.extend(conversations(printer, path, tokenizer, last_turn_only)?);
     }
     Ok(rows)
+}
+
+fn is_of_tokens(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "parquet")
+}
+
+/// Says where a template hides what ends a turn: it cannot be learnt from it.
+pub(crate) fn warn_of_ends(printer: Printer, tokenizer: &Tokenizer) {
+    let what = match tokens::hidden_end(tokenizer) {
+        None => return,
+        Some(HiddenEnd::Always) => "writes no token that ends a turn: nobody learns from it to stop",
+        Some(HiddenEnd::Last) => {
+            "ends a turn by what begins the next message: last turns are learnt without their end"
+        }
+    };
+    printer.say(&format!("warning: the chat template in {} {what}", tokenizer.template_file.display()));
 }
 
 /// The conversations of a file as rows of tokens.
