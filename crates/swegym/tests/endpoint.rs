@@ -4,6 +4,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use common::toy::{bash, finish, gym, id, play, result, serve};
@@ -269,5 +270,121 @@ fn a_killed_run_goes_on_where_it_was_and_loses_nothing() {
             (shown["steps"].as_array().unwrap().len(), shown["exit_status"].as_str()),
             (13, Some("submitted"))
         );
+    }
+}
+
+/// The events of an answer in pieces: each has its data's type for a name.
+fn events(address: &str, path: &str, body: &Value) -> Vec<Value> {
+    let (status, text) = ask(address, path, body);
+    assert_eq!(status, 200, "{text}");
+    let event = |block: &str| -> Value {
+        let (name, data) = block.split_once('\n').unwrap();
+        let data: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
+        assert_eq!(name.strip_prefix("event: "), data["type"].as_str(), "{block}");
+        data
+    };
+    text.trim_end().split("\n\n").map(event).collect()
+}
+
+/// Asks over a real socket; gives status and body.
+fn ask(address: &str, path: &str, body: &Value) -> (u16, String) {
+    let host = address.trim_start_matches("http://").trim_end_matches("/v1");
+    let mut stream = std::net::TcpStream::connect(host).unwrap();
+    let body = body.to_string();
+    let head = format!("POST {path} HTTP/1.0\r\nhost: {host}\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all((head + &body).as_bytes()).unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+#[test]
+fn a_script_is_told_in_every_protocol() {
+    let gym = gym();
+    let mut first = bash("ls \"é\"");
+    (first["reasoning"], first["content"]) = (json!("I wonder."), json!("I look: é."));
+    let cut = json!({"content": "half", "finish": "length"});
+    gym.write("told.script", &format!("{}\n", json!({"replies": [first, cut]})));
+    let server = serve(&gym, &["--script", "told.script"]);
+    let at = &server.address;
+
+    let body = json!({"messages": [{"role": "user", "content": "Go."}], "max_tokens": 9});
+    let whole: Value = serde_json::from_str(&ask(at, "/v1/messages", &body).1).unwrap();
+    let kinds: Vec<&str> =
+        whole["content"].as_array().unwrap().iter().map(|block| block["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["thinking", "text", "tool_use"], "{whole}");
+    assert_eq!((&whole["type"], &whole["stop_reason"]), (&json!("message"), &json!("tool_use")));
+    let mut streamed = body;
+    streamed["stream"] = json!(true);
+    let pieces = events(at, "/v1/messages", &streamed);
+    let mut blocks: Vec<Value> = Vec::new();
+    for piece in &pieces {
+        let index = piece["index"].as_u64().map(|index| index as usize);
+        match piece["type"].as_str().unwrap() {
+            "content_block_start" => {
+                assert_eq!(index, Some(blocks.len()));
+                blocks.push(piece["content_block"].clone());
+            }
+            "content_block_delta" => {
+                let block = blocks.last_mut().unwrap();
+                for (key, text) in
+                    piece["delta"].as_object().unwrap().iter().filter(|(key, _)| *key != "type")
+                {
+                    let so_far = block[key].as_str().unwrap_or_default().to_owned();
+                    block[key] = json!(so_far + text.as_str().unwrap());
+                }
+            }
+            _ => {}
+        }
+    }
+    let input: Value = serde_json::from_str(blocks[2]["partial_json"].as_str().unwrap()).unwrap();
+    blocks[2]["input"] = input;
+    blocks[2].as_object_mut().unwrap().remove("partial_json");
+    assert_eq!(json!(blocks), whole["content"]);
+    let kind = |event: &Value| event["type"].as_str().unwrap().to_owned();
+    assert_eq!(
+        (kind(&pieces[0]), kind(pieces.last().unwrap())),
+        ("message_start".into(), "message_stop".into())
+    );
+    assert_eq!(pieces[pieces.len() - 2]["delta"]["stop_reason"], "tool_use");
+
+    let asked = json!({"input": "Go."});
+    let whole: Value = serde_json::from_str(&ask(at, "/v1/responses", &asked).1).unwrap();
+    let output = whole["output"].as_array().unwrap();
+    let kinds: Vec<&str> = output.iter().map(|item| item["type"].as_str().unwrap()).collect();
+    assert_eq!(
+        (kinds, &whole["status"]),
+        (vec!["reasoning", "message", "function_call"], &json!("completed"))
+    );
+    assert_eq!(output[2]["arguments"], "{\"command\":\"ls \\\"é\\\"\"}");
+    let pieces = events(at, "/v1/responses", &json!({"input": "Go.", "stream": true}));
+    let numbers: Vec<u64> = pieces.iter().map(|event| event["sequence_number"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (0..pieces.len() as u64).collect::<Vec<_>>());
+    assert_eq!(pieces.last().unwrap()["type"], "response.completed");
+    assert_eq!(pieces.last().unwrap()["response"]["output"], whole["output"]);
+    let deltas = |of: &str| -> String {
+        pieces
+            .iter()
+            .filter(|event| kind(event) == of)
+            .map(|event| event["delta"].as_str().unwrap())
+            .collect()
+    };
+    assert_eq!(deltas("response.output_text.delta"), "I look: é.");
+    assert_eq!(deltas("response.reasoning_summary_text.delta"), "I wonder.");
+    assert_eq!(deltas("response.function_call_arguments.delta"), output[2]["arguments"].as_str().unwrap());
+    // What was said is told again in full, or by the name of the response before.
+    let answer = json!({"type": "function_call_output", "call_id": output[2]["call_id"], "output": "x"});
+    let again: Vec<Value> = [&output[..], &[answer.clone()]].concat();
+    for asked in [json!({"input": again}), json!({"input": [answer], "previous_response_id": whole["id"]})] {
+        let next: Value = serde_json::from_str(&ask(at, "/v1/responses", &asked).1).unwrap();
+        assert_eq!(next["output"][0]["content"][0]["text"], "half", "{next}");
+        assert_eq!(
+            (&next["status"], &next["incomplete_details"]["reason"]),
+            (&json!("incomplete"), &json!("max_output_tokens"))
+        );
+        let (status, over) =
+            ask(at, "/v1/responses", &json!({"input": "On.", "previous_response_id": next["id"]}));
+        assert_eq!(status, 422, "{over}");
     }
 }

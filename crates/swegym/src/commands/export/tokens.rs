@@ -165,3 +165,80 @@ fn belong(tokenizer: &Tokenizer, turns: &[Turn], events: &[RecordEvent], attempt
         answer.is_ok_and(|answer| text.contains(answer.message.content.trim()))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+    use swegym_core::chat::{Finish, Message, Role, Sampling, Usage};
+    use swegym_core::record::{AttemptHead, Delta};
+    use swegym_core::wire::Wire;
+    use swegym_core::{InstanceId, StopReason};
+    use swegym_train::corpus::{WordRule, train_tokenizer};
+    use swegym_train::mask::Mask;
+
+    use super::*;
+
+    /// An attempt of one answer: the ids that were sampled, what the endpoint said
+    /// that they say, and what was told of it afterwards.
+    fn attempt(prompt: &[u32], ids: &[u32], said: &str, told: &str) -> Vec<RecordEvent> {
+        let logprobs: Vec<Value> = ids.iter().map(|_| json!({"logprob": -0.5})).collect();
+        let choice = json!({
+            "message": {"role": "assistant", "content": said}, "finish_reason": "stop", "token_ids": ids,
+            "logprobs": {"content": logprobs},
+        });
+        let response =
+            json!({"choices": [choice], "prompt_token_ids": prompt, "system_fingerprint": "m@7"}).to_string();
+        let head = AttemptHead {
+            instance_id: InstanceId::new("a__b-1").unwrap(),
+            attempt: 0,
+            scaffold: "codeact@3".into(),
+            model: "m".into(),
+            wire: Wire::OpenAi,
+            calls: CallForm::Text,
+            sampling: Sampling::default(),
+            image: "swegym:x".into(),
+            base_commit: "abc".into(),
+            tools: Vec::new(),
+            limits: Map::new(),
+            forked_from: None,
+        };
+        vec![
+            RecordEvent::Started(Box::new(head)),
+            RecordEvent::Said(Message::of(Role::User, "Go.")),
+            RecordEvent::Answered {
+                request: Delta::between("", "{}"),
+                response: response.into_bytes(),
+                tries: 1,
+                latency_ms: 1,
+                usage: Usage::default(),
+                finish: Finish::Stop,
+            },
+            RecordEvent::Said(Message::of(Role::Assistant, told)),
+            RecordEvent::Malformed { code: "malformed_call".into(), message: "no".into() },
+            RecordEvent::Ended { reason: StopReason::FormatErrors, patch: String::new() },
+        ]
+    }
+
+    #[test]
+    fn what_was_sampled_stays_where_a_call_was_mended_and_another_models_ids_go() {
+        let text = "I look. <function=bash> <parameter=command>ls </function> Go. ".repeat(9);
+        let tokenizer = train_tokenizer(&[text], 300, &[], None, WordRule::default()).unwrap();
+        let half = "I look.\n<function=bash>\n<parameter=command>ls\n";
+        let (prompt, ids) =
+            (tokenizer.encode("Go.").unwrap(), tokenizer.encode(&format!("{half}</function")).unwrap());
+        let form = Form { calls: None, instructions: String::new() };
+        let made = |ids: &[u32]| {
+            let events = attempt(&prompt, ids, half, &format!("{half}</function>"));
+            let attempt = Trajectory::fold(&events).unwrap();
+            let taken = Taken { events: &events, attempt: &attempt, mask: Mask::default() };
+            rows(&tokenizer, &form, &taken).unwrap()
+        };
+        let (found, source) = made(&ids);
+        assert_eq!(source, Source::Sampled);
+        assert_eq!(found[0].input_ids, [&prompt[..], &ids].concat());
+        assert_eq!((found[0].learnt(), found[0].policy.as_deref()), (ids.len(), Some("m@7")));
+        assert!(found[0].logprobs.is_some());
+        let others: Vec<u32> = ids.iter().map(|id| id / 2).collect();
+        assert_eq!(made(&others).1, Source::Rendered);
+    }
+}
