@@ -4,9 +4,9 @@
 //! reaches the index (`mirror.rs`) and nothing else. All that they write is the
 //! box's: counted by its limit, and gone with it but for what is frozen.
 
+mod baseline;
 mod checkout;
 mod installer;
-mod trial;
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,8 @@ use crate::context::Context;
 use crate::foundation::{self, Foundation};
 use crate::job::JobResult;
 use crate::testing::{TestPlan, TestRun, WORKDIR, last_lines, must_run};
+use baseline::{Baseline, Installed};
 use installer::Installer;
-use trial::{Installed, Trial};
 
 /// How many requirement sets are tried before the best one is taken.
 const SETS_TRIED: usize = 4;
@@ -75,20 +75,20 @@ pub async fn build(context: &Context, spec: &PackageSpec) -> Result<JobResult, F
     let (package, recipe, source) = unpack(context, spec).await?;
     let foundation = foundation::lay(context, recipe.requires_python.as_deref()).await?;
     let image = foundation.image.with_layer(source);
-    let mut best: Option<Trial> = None;
+    let mut best: Option<Baseline> = None;
     let mut refused: Vec<(String, Fault)> = Vec::new();
     let now = &recipe.requirement_sets[..recipe.requirement_sets.len().min(SETS_TRIED)];
     let then = in_its_days(context, &package, now);
     for (at, set) in then.iter().chain(now).enumerate() {
         // What is of its days is enough where most of it passes.
-        if at == then.len() && best.as_ref().is_some_and(Trial::is_mostly_passing) {
+        if at == then.len() && best.as_ref().is_some_and(Baseline::is_mostly_passing) {
             break;
         }
-        match trial::install_and_test(context, &foundation, &image, &package, &recipe, set).await {
-            Ok(trial) => {
-                let is_whole = trial.is_whole();
-                if best.as_ref().is_none_or(|best| best.passing().len() < trial.passing().len()) {
-                    best = Some(trial);
+        match baseline::install_and_test(context, &foundation, &image, &package, &recipe, set).await {
+            Ok(baseline) => {
+                let is_whole = baseline.is_whole();
+                if best.as_ref().is_none_or(|best| best.passing().len() < baseline.passing().len()) {
+                    best = Some(baseline);
                 }
                 if is_whole {
                     break;
@@ -100,10 +100,10 @@ pub async fn build(context: &Context, spec: &PackageSpec) -> Result<JobResult, F
     }
     match best {
         None => Err(nothing_installs(&package.name, &refused)),
-        Some(trial) if trial.passing().is_empty() => {
-            Err(nothing_passes(&package.name, &trial.runs, &refused))
+        Some(baseline) if baseline.passing().is_empty() => {
+            Err(nothing_passes(&package.name, &baseline.runs, &refused))
         }
-        Some(trial) => result(context, &package, &recipe, source, &trial, &refused),
+        Some(baseline) => result(context, &package, &recipe, source, &baseline, &refused),
     }
 }
 
@@ -274,10 +274,10 @@ fn result(
     package: &Package,
     recipe: &Recipe,
     source: LayerId,
-    trial: &Trial,
+    baseline: &Baseline,
     refused: &[(String, Fault)],
 ) -> Result<JobResult, Fault> {
-    let installed = &trial.installed;
+    let installed = &baseline.installed;
     let digest =
         context.host.store().save_image(&installed.image).map_err(|e| SandboxError::from(e).to_fault())?;
     let built = Built {
@@ -286,13 +286,13 @@ fn result(
         image: digest.hex(),
         source: source.0.hex(),
         commit: installed.commit.clone(),
-        passing: trial.passing(),
+        passing: baseline.passing(),
     };
     let mut value = built.to_json();
     value["recipe"] = recipe.to_json();
     value["requirements_from"] = json!(installed.set.from);
     value["frozen"] = json!(installed.frozen);
-    value["left_out"] = json!(trial.left_out());
+    value["left_out"] = json!(baseline.left_out());
     if !refused.is_empty() {
         let refused = refused.iter().map(|(from, fault)| json!({"from": from, "message": fault.message}));
         value["does_not_install"] = refused.collect();

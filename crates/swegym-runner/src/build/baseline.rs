@@ -64,12 +64,12 @@ impl Installed {
 }
 
 /// An installed package and the runs of its tests.
-pub(super) struct Trial {
+pub(super) struct Baseline {
     pub(super) installed: Installed,
     pub(super) runs: Vec<TestRun>,
 }
 
-impl Trial {
+impl Baseline {
     /// Tests that pass in every run.
     pub(super) fn passing(&self) -> Vec<String> {
         let mut runs = self.runs.iter().map(|run| run.passed(&self.installed.plan));
@@ -118,7 +118,7 @@ pub(super) async fn install_and_test(
     package: &Package,
     recipe: &Recipe,
     set: &RequirementSet,
-) -> Result<Trial, Fault> {
+) -> Result<Baseline, Fault> {
     let mut best = try_set(context, foundation, image, package, recipe, set).await?;
     for _ in 0..REPAIRS {
         let (installed, run) = &best;
@@ -141,9 +141,9 @@ pub(super) async fn install_and_test(
     let count = if first.passed(&installed.plan).is_empty() { 1 } else { BASELINE_RUNS };
     let mut runs = vec![first];
     while (runs.len() as u32) < count {
-        runs.push(baseline(context, &installed).await?);
+        runs.push(run_once(context, &installed).await?);
     }
-    Ok(Trial { installed, runs })
+    Ok(Baseline { installed, runs })
 }
 
 async fn try_set(
@@ -155,7 +155,7 @@ async fn try_set(
     set: &RequirementSet,
 ) -> Result<(Installed, TestRun), Fault> {
     let installed = install(context, foundation, image, package, recipe, set).await?;
-    let run = baseline(context, &installed).await?;
+    let run = run_once(context, &installed).await?;
     Ok((installed.with_whole_names(&run), run))
 }
 
@@ -175,12 +175,12 @@ async fn leave_out(
         return Ok((installed, first));
     }
     let rest = installed.without(broken);
-    let run = baseline(context, &rest).await?;
+    let run = run_once(context, &rest).await?;
     let passes = !run.passed(&rest.plan).is_empty();
     Ok(if passes { (rest, run) } else { (installed, first) })
 }
 
-async fn baseline(context: &Context, installed: &Installed) -> Result<TestRun, Fault> {
+async fn run_once(context: &Context, installed: &Installed) -> Result<TestRun, Fault> {
     let sandbox = start(context, &installed.image).await?;
     let run = run_tests(context, &sandbox, &installed.plan).await?;
     stop(sandbox).await?;
