@@ -375,7 +375,7 @@ fn a_script_is_told_in_every_protocol() {
     assert_eq!(deltas("response.function_call_arguments.delta"), output[2]["arguments"].as_str().unwrap());
     // What was said is told again in full, or by the name of the response before.
     let answer = json!({"type": "function_call_output", "call_id": output[2]["call_id"], "output": "x"});
-    let again: Vec<Value> = [&output[..], &[answer.clone()]].concat();
+    let again: Vec<Value> = [&output[..], std::slice::from_ref(&answer)].concat();
     for asked in [json!({"input": again}), json!({"input": [answer], "previous_response_id": whole["id"]})] {
         let next: Value = serde_json::from_str(&ask(at, "/v1/responses", &asked).1).unwrap();
         assert_eq!(next["output"][0]["content"][0]["text"], "half", "{next}");

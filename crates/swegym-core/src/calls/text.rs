@@ -509,11 +509,13 @@ mod tests {
     fn tools_are_told_whether_there_are_rules_or_not() {
         let asked = Message::of(Role::User, "Go.");
         let told = |messages: &[Message]| conversation(messages, &tools(), "Use {tools}.").unwrap();
-        let (with, without) =
-            (told(&[Message::of(Role::System, "Be kind."), asked.clone()]), told(&[asked.clone()]));
+        let (with, without) = (
+            told(&[Message::of(Role::System, "Be kind."), asked.clone()]),
+            told(std::slice::from_ref(&asked)),
+        );
         assert_eq!((with.len(), without.len()), (2, 2));
         assert_eq!(with[0].content, format!("Be kind.\n\n{}", without[0].content));
-        assert_eq!(conversation(&[asked.clone()], &[], "Use {tools}.").unwrap(), [asked]);
+        assert_eq!(conversation(std::slice::from_ref(&asked), &[], "Use {tools}.").unwrap(), [asked]);
     }
 
     #[test]
