@@ -334,7 +334,7 @@ enum Second<'a> {
     /// Of a run of ours, whose launcher names tests as the log does.
     Ours(witness::Structured),
     /// Of somebody else's, whose names may be others.
-    Theirs(witness::Witnesses<'a>),
+    Theirs(Box<witness::Witnesses<'a>>),
 }
 
 impl<'a> Second<'a> {
@@ -342,7 +342,7 @@ impl<'a> Second<'a> {
         let statuses = &evidence.reading.as_ref()?.statuses;
         Some(match evidence.end {
             Some(_) => Self::Ours(witness::Structured::new(cases)),
-            None => Self::Theirs(witness::Witnesses::new(statuses, cases)),
+            None => Self::Theirs(Box::new(witness::Witnesses::new(statuses, cases))),
         })
     }
 

@@ -203,7 +203,7 @@ pub(super) fn pytest_pydantic(lines: &mut Lines<'_>) -> StatusMap {
     static COUNTER: LazyLock<Regex> = LazyLock::new(|| pattern(r"FAILED\s*\[.*?\]"));
     let mut map = StatusMap::default();
     each_uncoloured(lines, statuses(), |line| {
-        say_old_v2(&mut map, &COUNTER.replace_all(line, "FAILED"), Edition::V2)
+        say_old_v2(&mut map, &COUNTER.replace_all(line, "FAILED"), Edition::V2);
     });
     map
 }

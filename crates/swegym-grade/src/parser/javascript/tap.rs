@@ -11,7 +11,7 @@ use crate::text::is_python_digit;
 /// results there are.
 pub(in crate::parser) fn tap(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
     if edition < Edition::Own {
-        return by_line(lines, needles!["ok "], |line| result(line));
+        return by_line(lines, needles!["ok "], result);
     }
     let (mut announced, mut told) = (0, 0);
     let mut map = StatusMap::default();

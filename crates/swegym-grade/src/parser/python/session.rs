@@ -64,10 +64,10 @@ impl Session {
         match line.as_bytes().first() {
             Some(b'=') => self.see_rule(line),
             Some(b'c') if line.starts_with("collected ") => {
-                self.collected = self.collected.or(collected(line))
+                self.collected = self.collected.or(collected(line));
             }
             Some(b'0'..=b'9') if line.ends_with(" items]") => {
-                self.collected = self.collected.or(shared(line))
+                self.collected = self.collected.or(shared(line));
             }
             Some(b'!') => {
                 self.is_stopped |= line.contains("stopping after") || line.contains("during collection");

@@ -27,7 +27,14 @@ _counts = {}
 
 def pytest_runtest_makereport(item, call):
     if call.excinfo is not None and call.excinfo.typename not in ("Skipped", "XFailed"):
-        _note(item.nodeid, call.excinfo.tb, item, None)
+        _note(_name(item), call.excinfo.tb, item, None)
+
+
+def _name(item):
+    """The test as the log names it: from the working folder, not from that of the settings."""
+    path, colons, rest = item.nodeid.partition("::")
+    root = str(getattr(item.config, "rootpath", None) or item.config.rootdir)
+    return os.path.relpath(os.path.join(root, path)).replace(os.sep, "/") + colons + rest
 
 
 def pytest_sessionfinish(session):
