@@ -49,7 +49,9 @@ impl Needles {
         }
         let mut pieces: IndexMap<&[u8], Piece> = IndexMap::new();
         for word in words.iter().map(|word| word.as_bytes()).filter(|word| word.len() > 1) {
-            let at = rarest_pair(word);
+            // One that is looked for anyway costs nothing more.
+            let known = word.windows(2).position(|pair| pieces.contains_key(pair));
+            let at = known.unwrap_or_else(|| rarest_pair(word));
             pieces.entry(&word[at..at + 2]).or_insert(Piece(Vec::new())).0.push((at, word));
         }
         let long = words.iter().all(|word| word.len() > 1);

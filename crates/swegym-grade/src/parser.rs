@@ -158,7 +158,7 @@ parsers! {
     /// mocha's min reporter, failures only (eslint).
     Eslint "eslint" |lines, _| javascript::failures::eslint(lines);
     /// `go test -v`.
-    Gotest "gotest" go::gotest;
+    Gotest "gotest" |lines, _| go::gotest(lines);
     /// `cargo test`.
     Cargo "cargo" rust::cargo;
     /// One `mvn test -Dtest=…` for each test, traced by the shell.

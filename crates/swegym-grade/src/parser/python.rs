@@ -69,7 +69,7 @@ fn status_and_test(line: &str) -> Option<(&str, &str)> {
 /// A line that starts with a status: the second word is the test.
 pub(super) fn pytest(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
     let (mut map, mut session) = (StatusMap::default(), Session::new(edition));
-    while let Some(line) = lines.next_with(session.needles()) {
+    while let Some(line) = session.next_line(lines) {
         if starts_with_status(line, edition)
             && let Some((status, test)) = status_and_test(line)
             && !is_skip_count(status, test, edition)
@@ -87,7 +87,7 @@ pub(super) fn pytest(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
 /// component, and what follows the bracket is dropped.
 pub(super) fn pytest_options(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
     let (mut map, mut session) = (StatusMap::default(), Session::new(edition));
-    while let Some(line) = lines.next_with(session.needles()) {
+    while let Some(line) = session.next_line(lines) {
         if starts_with_status(line, edition)
             && let Some((status, test)) = status_and_test(line)
             && !is_skip_count(status, test, edition)
@@ -128,10 +128,17 @@ fn words(text: &str) -> String {
 
 /// Every line that may name a status, [`without_colours`].
 fn each_uncoloured(lines: &mut Lines<'_>, needles: &Needles, mut see: impl FnMut(&str)) {
+    static START: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(session::START));
+    // The number of tests comes soon after a session's first heading.
+    let (mut before_session, mut in_head) = (true, false);
     while let Some(block) = lines.block() {
         for piece in pieces(block) {
+            let was_in_head = std::mem::take(&mut in_head);
+            if before_session && START.find(piece.as_bytes()).is_some() {
+                (before_session, in_head) = (false, true);
+            }
             // Where nothing is removed, nothing comes together that was apart.
-            if is_plain(piece) {
+            if is_plain(piece) && !in_head && !was_in_head {
                 needles.lines(piece).for_each(&mut see);
             } else {
                 piece.lines().for_each(|line| see(&without_colours(line)));
@@ -214,7 +221,7 @@ pub(super) fn matplotlib(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
         return pytest(lines, edition);
     }
     let (mut map, mut session) = (StatusMap::default(), Session::new(edition));
-    while let Some(line) = lines.next_with(session.needles()) {
+    while let Some(line) = session.next_line(lines) {
         // Neither name can bring forth a status at the start of a line.
         if starts_with_status(line, edition)
             && let Some((status, test)) = status_and_test(line)

@@ -6,10 +6,10 @@ use regex::Regex;
 use swegym_core::TestStatus;
 
 use super::pattern::pattern;
-use super::{Edition, Lacking, StatusMap, by_line};
+use super::{Edition, Lacking, Said, StatusMap, by_line};
 use crate::lines::Lines;
 use crate::needles::needles;
-use crate::text::python_word;
+use crate::text::{python_strip, python_word};
 
 /// `test path::name ... ok`. Ignored tests, doctests and "should panic" tests
 /// leave no entry; the crate is not part of the name. We read nextest's lines, too,
@@ -19,10 +19,18 @@ pub(super) fn cargo(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
         return by_line(lines, needles!["test"], libtest);
     }
     let mut binaries = Binaries::default();
-    let mut map = by_line(lines, needles!["test", "running ", "s] "], |line| {
-        binaries.see(line);
-        libtest(line).or_else(|| nextest(line))
-    });
+    let mut map = StatusMap::default();
+    // nextest's first line says whose the next ones are.
+    let mut is_nextest = false;
+    while let Some(line) = if is_nextest { lines.next() } else { lines.next_with(needles!["test"]) } {
+        let line = python_strip(line);
+        let told = libtest(line).or_else(|| if is_nextest { nextest(line) } else { None });
+        binaries.see(line, told.is_some());
+        match told {
+            Some((test, status)) => map.say(test, Said::Status(status)),
+            None => is_nextest |= line.starts_with("Nextest run ID "),
+        }
+    }
     if let Some(lacking) = binaries.finish() {
         map.lack(lacking);
     }
@@ -64,7 +72,11 @@ struct Binaries {
 }
 
 impl Binaries {
-    fn see(&mut self, line: &str) {
+    fn see(&mut self, line: &str, is_result: bool) {
+        if is_result {
+            self.count();
+            return;
+        }
         let announced = line.strip_prefix("running ").and_then(|rest| {
             let (count, word) = rest.split_once(' ')?;
             count.parse::<u64>().ok().filter(|_| matches!(word, "test" | "tests"))
@@ -74,8 +86,14 @@ impl Binaries {
             self.open = Some((announced, 0));
         } else if line.contains("test result: ") {
             self.open = None;
-        } else if let Some((_, told)) = &mut self.open {
-            *told += u64::from(line.starts_with("test ") && line.contains(" ... "));
+        } else if line.starts_with("test ") && line.contains(" ... ") {
+            self.count();
+        }
+    }
+
+    fn count(&mut self) {
+        if let Some((_, told)) = &mut self.open {
+            *told += 1;
         }
     }
 
@@ -115,7 +133,7 @@ mod tests {
 
     #[test]
     fn nextest_names_tests_as_cargo_does() {
-        let log = "    PASS [   0.004s] ( 1/12) pkg::bin tests::adds\n    FAIL [   0.1s] pkg same\n SIGABRT [ 0.1s] pkg::t aborts\n";
+        let log = "  Nextest run ID 1 with nextest profile: default\n    PASS [   0.004s] ( 1/12) pkg::bin tests::adds\n    FAIL [   0.1s] pkg same\n SIGABRT [ 0.1s] pkg::t aborts\n";
         let map = LogParser::Cargo.parse(log);
         let told: Vec<_> = map.iter().map(|(t, s)| (t, s.status().unwrap().as_str())).collect();
         assert_eq!(told, [("tests::adds", "PASSED"), ("same", "FAILED"), ("aborts", "FAILED")]);

@@ -352,16 +352,6 @@ fn a_run_that_ends_early_is_no_result() {
             ..EARLY
         },
         Run {
-            name: "go-exit",
-            parser: "gotest",
-            fail_to_pass: &["TestA"],
-            log: marked!(
-                "=== RUN   TestA\n--- PASS: TestA (0.00s)\n=== RUN   TestB\nok  \tpkg\t0.01s\n",
-                "0"
-            ),
-            ..EARLY
-        },
-        Run {
             name: "unittest-exit",
             parser: "unittest",
             fail_to_pass: &["t.T.test_a"],

@@ -19,13 +19,19 @@ pub(in crate::parser) fn vitest(lines: &mut Lines<'_>, edition: Edition) -> Stat
     let mut broken = Vec::new();
     let mut in_suites = false;
     let mut map = by_line(lines, needles!["✓", "×", "↓", "FAIL ", "Failed "], |line| {
-        if line.contains("Failed Suites ") || line.contains("Failed Tests ") {
-            in_suites = line.contains("Failed Suites ");
-        } else if let Some(suite) = line.strip_prefix("FAIL ").filter(|_| in_suites) {
-            broken.push(suite_of(suite).to_owned());
+        let told = result(line);
+        if told.is_none() {
+            if line.contains("Failed Suites ") || line.contains("Failed Tests ") {
+                in_suites = line.contains("Failed Suites ");
+            } else if let Some(suite) = line.strip_prefix("FAIL ").filter(|_| in_suites) {
+                broken.push(suite_of(suite).to_owned());
+            }
         }
-        result(line)
+        told
     });
+    if broken.is_empty() {
+        return map;
+    }
     let is_skipped = |said: &Said| said.status() == Some(TestStatus::Skipped);
     let within = |test: &str| {
         broken

@@ -7,11 +7,19 @@ use regex::Regex;
 use swegym_core::TestStatus;
 
 use super::statuses;
+use crate::lines::Lines;
 use crate::needles::{Needles, needles};
 use crate::parser::pattern::pattern;
 use crate::parser::{Edition, Said, StatusMap};
 use crate::status_map::Lacking;
 use crate::text::{python_split, python_word};
+
+/// What headings and the last line begin and end with.
+const RULE: &str = "====";
+/// What the first heading of a session holds.
+pub(super) const START: &str = "test session starts";
+/// Lines between that and the number of tests, at most.
+const HEAD: usize = 200;
 
 /// One session, line by line. Says nothing for the editions of the reference.
 #[derive(Default)]
@@ -19,6 +27,8 @@ pub(super) struct Session {
     edition: Edition,
     /// Sessions that were begun: of several no numbers are compared.
     begun: usize,
+    /// Lines that are still looked at whatever they hold: the number of tests comes soon.
+    head: usize,
     /// Tests that are to be run.
     collected: Option<u64>,
     /// Results by the last line.
@@ -40,20 +50,16 @@ impl Session {
         if self.edition < Edition::Own {
             return statuses();
         }
-        needles![
-            "PASSED",
-            "FAILED",
-            "SKIPPED",
-            "ERROR",
-            "XFAIL",
-            "XPASS ",
-            "SUBFAIL",
-            "collected ",
-            "====",
-            " items]",
-            "stopping after",
-            "during collection"
-        ]
+        needles!["PASSED", "FAILED", "SKIPPED", "ERROR", "XFAIL", "XPASS ", "SUBFAIL", RULE, "!!!!"]
+    }
+
+    /// The next line that may say something.
+    pub(super) fn next_line<'l>(&mut self, lines: &'l mut Lines<'_>) -> Option<&'l str> {
+        if self.head == 0 {
+            return lines.next_with(self.needles());
+        }
+        self.head -= 1;
+        lines.next()
     }
 
     /// Takes in a line that has no status at its start.
@@ -63,12 +69,8 @@ impl Session {
         }
         match line.as_bytes().first() {
             Some(b'=') => self.see_rule(line),
-            Some(b'c') if line.starts_with("collected ") => {
-                self.collected = self.collected.or(collected(line));
-            }
-            Some(b'0'..=b'9') if line.ends_with(" items]") => {
-                self.collected = self.collected.or(shared(line));
-            }
+            Some(b'c') if line.starts_with("collected ") => self.collect(collected(line)),
+            Some(b'0'..=b'9') if line.ends_with(" items]") => self.collect(shared(line)),
             Some(b'!') => {
                 self.is_stopped |= line.contains("stopping after") || line.contains("during collection");
             }
@@ -78,13 +80,19 @@ impl Session {
         }
     }
 
+    fn collect(&mut self, tests: Option<u64>) {
+        self.collected = self.collected.or(tests);
+        self.head = 0;
+    }
+
     /// `=== 2 failed, 1 passed in 0.10s ===`, and headings.
     fn see_rule(&mut self, line: &str) {
         static COUNT: LazyLock<Regex> =
             LazyLock::new(|| pattern(r"(\d+) (?:passed|failed|skipped|xfailed|xpassed|errors?)\b"));
         let line = line.trim_matches(['=', ' ']);
-        if line == "test session starts" {
+        if line == START {
             self.begun += 1;
+            self.head = if self.collected.is_none() { HEAD } else { 0 };
         } else if line.contains(" in ") || line.starts_with("no tests ran") {
             let numbers = COUNT.captures_iter(line).filter_map(|found| found[1].parse::<u64>().ok());
             self.counted = Some(numbers.sum());
@@ -207,7 +215,8 @@ mod tests {
         assert_eq!(lacking(&format!("{start}{broken}")), None);
         // Of two sessions nobody knows which numbers belong together.
         assert_eq!(lacking(&format!("{start}{end}{start}{few}")), None);
-        assert_eq!(lacking("4 workers [12 items]\n..\n"), Some((12, 0)));
+        let shared = "===== test session starts =====\ncreated: 4/4 workers\n4 workers [12 items]\n..\n";
+        assert_eq!(lacking(shared), Some((12, 0)));
         assert_eq!(lacking("===== no tests ran in 0.01s =====\n"), None);
         assert_eq!(lacking("PASSED a.py::t\n"), None);
     }

@@ -28,7 +28,7 @@ fn word_after_space(text: &str) -> Option<&str> {
 /// `tests/a.py::test_b PASSED [ 1%]`: `^(\S+)(\s+)STATUS`.
 pub(in crate::parser) fn pytest(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
     let (mut map, mut session) = (StatusMap::default(), Session::new(edition));
-    while let Some(line) = lines.next_with(session.needles()) {
+    while let Some(line) = session.next_line(lines) {
         if !line.starts_with(is_python_space)
             && let Some((test, rest)) = python_word(line)
             && let Some((status, _)) = status_at_start(rest.trim_start_matches(is_python_space))
