@@ -112,7 +112,7 @@ parsers! {
     /// karma with its spec reporter (preact).
     Karma "karma" |lines, _| javascript::karma(lines);
     /// The Test Anything Protocol (three.js, axios).
-    Tap "tap" javascript::tap;
+    Tap "tap" |lines, _| javascript::tap(lines);
     /// [`Self::Jest`] or [`Self::JestJson`], by the instance.
     ImmutableJs "immutable_js" |_, _| StatusMap::default();
     /// jest with nested suites (wp-calypso).

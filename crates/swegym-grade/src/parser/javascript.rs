@@ -4,7 +4,6 @@
 
 pub(super) mod failures;
 pub(super) mod files;
-mod tap;
 mod vitest;
 
 use std::collections::HashMap;
@@ -23,7 +22,6 @@ use crate::text::{
     after_space, indent, is_python_digit, python_lstrip, python_strip, without_duration, without_escapes,
 };
 
-pub(super) use tap::tap;
 pub(super) use vitest::vitest;
 
 const PASSED: Said = Said::Status(TestStatus::Passed);
@@ -54,6 +52,19 @@ pub(super) fn jest_json(lines: &mut Lines<'_>) -> StatusMap {
             _ => return None,
         };
         Some((after_space(rest).filter(|name| !name.is_empty())?, status))
+    })
+}
+
+/// `ok 12 name`; directives stay in the name.
+pub(super) fn tap(lines: &mut Lines<'_>) -> StatusMap {
+    by_line(lines, needles!["ok "], |line| {
+        let (rest, status) = match line.strip_prefix("not ok ") {
+            Some(rest) => (rest, TestStatus::Failed),
+            None => (line.strip_prefix("ok ")?, TestStatus::Passed),
+        };
+        let name = rest.trim_start_matches(is_python_digit);
+        let counted = name.len() < rest.len();
+        Some((name.strip_prefix(' ').filter(|name| counted && !name.is_empty())?, status))
     })
 }
 

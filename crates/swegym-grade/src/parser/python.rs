@@ -137,8 +137,11 @@ fn each_uncoloured(lines: &mut Lines<'_>, needles: &Needles, mut see: impl FnMut
             if before_session && START.find(piece.as_bytes()).is_some() {
                 (before_session, in_head) = (false, true);
             }
+            if in_head || was_in_head {
+                piece.lines().filter(|line| session::counts(line)).for_each(&mut see);
+            }
             // Where nothing is removed, nothing comes together that was apart.
-            if is_plain(piece) && !in_head && !was_in_head {
+            if is_plain(piece) {
                 needles.lines(piece).for_each(&mut see);
             } else {
                 piece.lines().for_each(|line| see(&without_colours(line)));
@@ -339,7 +342,9 @@ pub(super) fn unittest(lines: &mut Lines<'_>) -> StatusMap {
             map.say(unittest_id(&block[2], &block[3]), Said::Status(status));
             continue;
         }
-        if let Some(part) = PART.captures(line) {
+        if line.starts_with("  ")
+            && let Some(part) = PART.captures(line)
+        {
             let id = unittest_id(&part[1], &part[2]);
             match unittest_status(&part[3]) {
                 Some(TestStatus::Skipped) if map.contains_key(&id) => {}

@@ -114,6 +114,11 @@ impl Session {
     }
 }
 
+/// Whether a line says how many tests are to be run.
+pub(super) fn counts(line: &str) -> bool {
+    line.starts_with("collected ") || line.ends_with(" items]")
+}
+
 /// `collected 12 items / 1 error / 3 deselected / 9 selected`: those that are run.
 fn collected(line: &str) -> Option<u64> {
     static COUNTS: LazyLock<Regex> = LazyLock::new(|| pattern(r"^collected (\d+) items?(.*)$"));
