@@ -66,6 +66,15 @@ pub(crate) fn commit_script() -> String {
     )
 }
 
+/// What is built, and on what.
+struct Project<'a> {
+    context: &'a Context,
+    foundation: &'a Foundation,
+    image: &'a Image,
+    package: &'a Package,
+    recipe: &'a Recipe,
+}
+
 /// Builds a package's image and learns which of its tests can be relied on.
 ///
 /// # Errors
@@ -75,6 +84,8 @@ pub async fn build(context: &Context, spec: &PackageSpec) -> Result<JobResult, F
     let (package, recipe, source) = unpack(context, spec).await?;
     let foundation = foundation::lay(context, recipe.requires_python.as_deref()).await?;
     let image = foundation.image.with_layer(source);
+    let project =
+        Project { context, foundation: &foundation, image: &image, package: &package, recipe: &recipe };
     let mut best: Option<Baseline> = None;
     let mut refused: Vec<(String, Fault)> = Vec::new();
     let now = &recipe.requirement_sets[..recipe.requirement_sets.len().min(SETS_TRIED)];
@@ -84,7 +95,7 @@ pub async fn build(context: &Context, spec: &PackageSpec) -> Result<JobResult, F
         if at == then.len() && best.as_ref().is_some_and(Baseline::is_mostly_passing) {
             break;
         }
-        match baseline::install_and_test(context, &foundation, &image, &package, &recipe, set).await {
+        match baseline::install_and_test(&project, set).await {
             Ok(baseline) => {
                 let is_whole = baseline.is_whole();
                 if best.as_ref().is_none_or(|best| best.passing().len() < baseline.passing().len()) {
@@ -197,14 +208,8 @@ async fn unpack(context: &Context, spec: &PackageSpec) -> Result<(Package, Recip
     work.await.map_err(|e| Fault::new(Boundary::Internal, "panic", e.to_string()))?
 }
 
-async fn install(
-    context: &Context,
-    foundation: &Foundation,
-    image: &Image,
-    package: &Package,
-    recipe: &Recipe,
-    set: &RequirementSet,
-) -> Result<Installed, Fault> {
+async fn install(project: &Project<'_>, set: &RequirementSet) -> Result<Installed, Fault> {
+    let Project { context, foundation, image, package, recipe } = project;
     let until = set.until.as_deref();
     let installer = Installer::start(context, image, &package.version, until).await?;
     let sandbox = &installer.sandbox;

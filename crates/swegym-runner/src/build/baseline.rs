@@ -7,12 +7,10 @@ use swegym_grade::LogParser;
 use swegym_grade::evidence::Structured;
 use swegym_grade::junit::Case;
 use swegym_sandbox::Image;
-use swegym_tasks::package::Package;
-use swegym_tasks::recipe::{self, Recipe, RequirementSet};
+use swegym_tasks::recipe::{self, RequirementSet};
 
-use super::install;
+use super::{Project, install};
 use crate::context::Context;
-use crate::foundation::Foundation;
 use crate::testing::{TestPlan, TestRun, run_tests, start, stop};
 
 /// Runs of the untouched package's tests; only what passes in each can be an expectation.
@@ -111,51 +109,37 @@ impl Baseline {
 /// Installs one requirement set and runs the baseline; modules that failing tests
 /// miss are added by name and the whole is tried again. What passed before is kept
 /// where that does not help.
-pub(super) async fn install_and_test(
-    context: &Context,
-    foundation: &Foundation,
-    image: &Image,
-    package: &Package,
-    recipe: &Recipe,
-    set: &RequirementSet,
-) -> Result<Baseline, Fault> {
-    let mut best = try_set(context, foundation, image, package, recipe, set).await?;
+pub(super) async fn install_and_test(project: &Project<'_>, set: &RequirementSet) -> Result<Baseline, Fault> {
+    let mut best = try_set(project, set).await?;
     for _ in 0..REPAIRS {
         let (installed, run) = &best;
         let missing = missing_modules(run, &installed.set);
-        let missing = known_projects(context, missing).await;
+        let missing = known_projects(project.context, missing).await;
         if missing.is_empty() {
             break;
         }
         let mut set = installed.set.clone();
         set.from = set.from.trim_end_matches(REPAIRED).to_owned() + REPAIRED;
         set.requirements.extend(missing);
-        match try_set(context, foundation, image, package, recipe, &set).await {
+        match try_set(project, &set).await {
             Ok(repaired) if passes(&repaired) >= passes(&best) => best = repaired,
             Err(fault) if fault.boundary.is_infrastructure() => return Err(fault),
             Ok(_) | Err(_) => break,
         }
     }
-    let (installed, first) = leave_out(context, best.0, best.1).await?;
+    let (installed, first) = leave_out(project.context, best.0, best.1).await?;
     // Where nothing passes once, nothing passes always.
     let count = if first.passed(&installed.plan).is_empty() { 1 } else { BASELINE_RUNS };
     let mut runs = vec![first];
     while (runs.len() as u32) < count {
-        runs.push(run_once(context, &installed).await?);
+        runs.push(run_once(project.context, &installed).await?);
     }
     Ok(Baseline { installed, runs })
 }
 
-async fn try_set(
-    context: &Context,
-    foundation: &Foundation,
-    image: &Image,
-    package: &Package,
-    recipe: &Recipe,
-    set: &RequirementSet,
-) -> Result<(Installed, TestRun), Fault> {
-    let installed = install(context, foundation, image, package, recipe, set).await?;
-    let run = run_once(context, &installed).await?;
+async fn try_set(project: &Project<'_>, set: &RequirementSet) -> Result<(Installed, TestRun), Fault> {
+    let installed = install(project, set).await?;
+    let run = run_once(project.context, &installed).await?;
     Ok((installed.with_whole_names(&run), run))
 }
 
