@@ -33,9 +33,9 @@ pub(super) struct Session {
     collected: Option<u64>,
     /// Results by the last line.
     counted: Option<u64>,
-    /// Whether the runner says that it stopped: after a failure, as it was told, or
-    /// because of files that cannot be collected.
-    is_stopped: bool,
+    /// Whether that line counts failures or errors: after one the runner may have stopped,
+    /// as it was told.
+    has_failures: bool,
     /// Lines that say that a part of a test failed.
     parts: Vec<String>,
 }
@@ -50,7 +50,7 @@ impl Session {
         if self.edition < Edition::Own {
             return statuses();
         }
-        needles!["PASSED", "FAILED", "SKIPPED", "ERROR", "XFAIL", "XPASS ", "SUBFAIL", RULE, "!!!!"]
+        needles!["PASSED", "FAILED", "SKIPPED", "ERROR", "XFAIL", "XPASS ", "SUBFAIL", RULE]
     }
 
     /// The next line that may say something.
@@ -71,9 +71,6 @@ impl Session {
             Some(b'=') => self.see_rule(line),
             Some(b'c') if line.starts_with("collected ") => self.collect(collected(line)),
             Some(b'0'..=b'9') if line.ends_with(" items]") => self.collect(shared(line)),
-            Some(b'!') => {
-                self.is_stopped |= line.contains("stopping after") || line.contains("during collection");
-            }
             Some(b'X') if line.starts_with("XPASS ") => say_unexpected_pass(line, map),
             _ if line.contains("SUBFAIL") => self.parts.push(line.to_owned()),
             _ => {}
@@ -95,6 +92,7 @@ impl Session {
             self.head = if self.collected.is_none() { HEAD } else { 0 };
         } else if line.contains(" in ") || line.starts_with("no tests ran") {
             let numbers = COUNT.captures_iter(line).filter_map(|found| found[1].parse::<u64>().ok());
+            self.has_failures = line.contains(" failed") || line.contains(" error");
             self.counted = Some(numbers.sum());
         }
     }
@@ -106,7 +104,7 @@ impl Session {
                 map.say(test, Said::Status(TestStatus::Failed));
             }
         }
-        let Some(announced) = self.collected.filter(|_| self.begun < 2 && !self.is_stopped) else { return };
+        let Some(announced) = self.collected.filter(|_| self.begun < 2 && !self.has_failures) else { return };
         let told = self.counted.unwrap_or(map.len() as u64);
         if self.counted.is_none() && announced > 0 || told < announced {
             map.lack(Lacking { announced, told: told.min(announced) });
@@ -215,7 +213,7 @@ mod tests {
         assert_eq!(lacking(&format!("{start}PASSED a.py::t\n")), Some((10, 1)));
         let few = "==== 3 passed, 2 warnings in 0.01s ====\n";
         assert_eq!(lacking(&format!("{start}{few}")), Some((10, 3)));
-        assert_eq!(lacking(&format!("{start}!!!!! stopping after 1 failures !!!!!\n{few}")), None);
+        assert_eq!(lacking(&format!("{start}==== 1 failed, 3 passed in 0.01s ====\n")), None);
         let broken = "!!!! Interrupted: 1 error during collection !!!!\n===== 1 error in 0.10s =====\n";
         assert_eq!(lacking(&format!("{start}{broken}")), None);
         // Of two sessions nobody knows which numbers belong together.
