@@ -112,7 +112,7 @@ parsers! {
     /// karma with its spec reporter (preact).
     Karma "karma" |lines, _| javascript::karma(lines);
     /// The Test Anything Protocol (three.js, axios).
-    Tap "tap" |lines, _| javascript::tap(lines);
+    Tap "tap" javascript::tap;
     /// [`Self::Jest`] or [`Self::JestJson`], by the instance.
     ImmutableJs "immutable_js" |_, _| StatusMap::default();
     /// jest with nested suites (wp-calypso).
@@ -158,7 +158,7 @@ parsers! {
     /// mocha's min reporter, failures only (eslint).
     Eslint "eslint" |lines, _| javascript::failures::eslint(lines);
     /// `go test -v`.
-    Gotest "gotest" |lines, _| go::gotest(lines);
+    Gotest "gotest" go::gotest;
     /// `cargo test`.
     Cargo "cargo" rust::cargo;
     /// One `mvn test -Dtest=…` for each test, traced by the shell.

@@ -4,6 +4,7 @@
 
 pub(super) mod failures;
 pub(super) mod files;
+mod tap;
 mod vitest;
 
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ use crate::text::{
     after_space, indent, is_python_digit, python_lstrip, python_strip, without_duration, without_escapes,
 };
 
+pub(super) use tap::tap;
 pub(super) use vitest::vitest;
 
 const PASSED: Said = Said::Status(TestStatus::Passed);
@@ -52,19 +54,6 @@ pub(super) fn jest_json(lines: &mut Lines<'_>) -> StatusMap {
             _ => return None,
         };
         Some((after_space(rest).filter(|name| !name.is_empty())?, status))
-    })
-}
-
-/// `ok 12 name`; directives stay in the name.
-pub(super) fn tap(lines: &mut Lines<'_>) -> StatusMap {
-    by_line(lines, needles!["ok "], |line| {
-        let (rest, status) = match line.strip_prefix("not ok ") {
-            Some(rest) => (rest, TestStatus::Failed),
-            None => (line.strip_prefix("ok ")?, TestStatus::Passed),
-        };
-        let name = rest.trim_start_matches(is_python_digit);
-        let counted = name.len() < rest.len();
-        Some((name.strip_prefix(' ').filter(|name| counted && !name.is_empty())?, status))
     })
 }
 
@@ -285,7 +274,7 @@ pub(super) fn prismjs(lines: &mut Lines<'_>) -> StatusMap {
     for run in text.split("./node_modules/.bin/mocha tests/run.js --reporter json").skip(1) {
         let body = run.split_once('{').map_or(run, |(_, body)| body);
         let body = body.rsplit_once('}').map_or(body, |(body, _)| body);
-        let Ok(report) = serde_json::from_str::<Value>(&format!("{{{body}}}")) else { continue };
+        let Ok(report) = swegym_core::json::from_str::<Value>(&format!("{{{body}}}")) else { continue };
         for (list, said) in [("failures", FAILED), ("passes", PASSED)] {
             for test in report[list].as_array().into_iter().flatten() {
                 if let Some(title) = test["fullTitle"].as_str() {

@@ -10,7 +10,7 @@ use crate::lines::Lines;
 pub(super) fn pro(lines: &mut Lines<'_>) -> StatusMap {
     let mut map = StatusMap::default();
     let text = lines.text().unwrap_or_default();
-    let output: Value = serde_json::from_str(&text).unwrap_or_default();
+    let output: Value = swegym_core::json::from_str(&text).unwrap_or_default();
     for test in output["tests"].as_array().into_iter().flatten() {
         if let (Some(name), Some(status)) = (test["name"].as_str(), test["status"].as_str()) {
             map.say(name, Said::of(status));

@@ -170,10 +170,13 @@ fn may_have_colours(line: &str) -> bool {
 pub(super) fn pytest_v2(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
     let (mut map, mut session) = (StatusMap::default(), Session::new(edition));
     each_uncoloured(lines, session.needles(), |line| {
-        session.see(line, &mut map);
+        let is_result = starts_with_status(line, edition);
+        if !is_result {
+            session.see(line, &mut map);
+        }
         if edition < Edition::V5 {
             say_old_v2(&mut map, line, edition);
-        } else if starts_with_status(line, edition) {
+        } else if is_result {
             let line = if line.starts_with("FAILED") { line.split(" - ").next().unwrap_or("") } else { line };
             if let Some((status, rest)) = python_word(line)
                 && let Some((first, more)) = python_word(rest)

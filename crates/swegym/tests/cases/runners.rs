@@ -359,6 +359,23 @@ fn a_run_that_ends_early_is_no_result() {
             ..EARLY
         },
         Run {
+            name: "go-exit",
+            parser: "gotest",
+            fail_to_pass: &["TestA"],
+            log: marked!(
+                "=== RUN   TestA\n--- PASS: TestA (0.00s)\n=== RUN   TestB\nok  \tacme/a\t0.002s\n",
+                "0"
+            ),
+            ..EARLY
+        },
+        Run {
+            name: "tap-exit",
+            parser: "tap",
+            fail_to_pass: &["adds"],
+            log: marked!("TAP version 13\n1..3\nok 1 adds\nok 2 takes\n", "0"),
+            ..EARLY
+        },
+        Run {
             name: "stopped-after-a-failure",
             fail_to_pass: &["a.py::t"],
             log: marked!(
