@@ -249,28 +249,30 @@ impl Part {
     ) {
         let left_first = self.rows.start * left.down + self.inner.start * left.right;
         let right_first = self.inner.start * right.down + self.columns.start * right.right;
+        // The kernels want a result that lies column by column. Ours lies row by row, so that
+        // the transposed product is asked for: the right factor's columns are its rows.
         // SAFETY: by the caller's promise.
         unsafe {
-            gemm::gemm(
-                self.rows.len(),
+            gemm_f32::gemm::f32::get_gemm_fn()(
                 self.columns.len(),
+                self.rows.len(),
                 self.inner.len(),
                 result,
-                1,
                 down as isize,
+                1,
                 into == Into::Add,
-                left.array.as_ptr().add(left_first),
-                left.right as isize,
-                left.down as isize,
                 right.array.as_ptr().add(right_first),
-                right.right as isize,
                 right.down as isize,
+                right.right as isize,
+                left.array.as_ptr().add(left_first),
+                left.down as isize,
+                left.right as isize,
                 1.0,
                 factor,
                 false,
                 false,
                 false,
-                gemm::Parallelism::None,
+                gemm_common::Parallelism::None,
             );
         }
     }
