@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use swegym_sandbox::output::{Keep, Stream};
-use swegym_sandbox::sandbox::{EntryKind, SCRATCH};
+use swegym_sandbox::sandbox::{End, EntryKind, SCRATCH};
 use swegym_sandbox::{Command, Execution, Sandbox, SandboxError, Written};
 
 use crate::changes::Changes;
@@ -71,6 +71,19 @@ const DIFF: [&str; 12] = [
     "--src-prefix=a/",
     "--dst-prefix=b/",
 ];
+
+/// What `git add` says where it left out what it cannot add, and added the rest.
+const LEFT_OUT: i32 = 1;
+
+/// What our index is to have.
+#[derive(Clone, Copy)]
+enum Which {
+    /// Everything that is there.
+    All,
+    /// What git can add: no names that it refuses (`.GIT/`), and nothing read as an
+    /// agent's own attributes say that it is written.
+    Possible,
+}
 
 /// Takes the patches of one attempt.
 #[derive(Debug, Clone)]
@@ -286,10 +299,13 @@ impl PatchTaker {
             self.furnish(sandbox).await?;
         }
         self.ruled = Some(changes.rules);
-        if !self.add(sandbox).await?.succeeded() {
+        if !self.add(sandbox, Which::All).await?.succeeded() {
             self.mend(sandbox).await?;
-            let added = self.add(sandbox).await?;
+            let mut added = self.add(sandbox, Which::All).await?;
             if !added.succeeded() {
+                added = self.add(sandbox, Which::Possible).await?;
+            }
+            if !matches!(added.end, End::Exited(0 | LEFT_OUT)) {
                 return Ok(Err(NoPatch(words(&added))));
             }
         }
@@ -380,9 +396,14 @@ impl PatchTaker {
     }
 
     /// Brings our index up to what is there.
-    async fn add(&self, sandbox: &dyn Sandbox) -> Result<Execution, SandboxError> {
+    async fn add(&self, sandbox: &dyn Sandbox, which: Which) -> Result<Execution, SandboxError> {
         let excluded = format!("core.excludesFile={SCRATCH}/exclude");
-        self.git(sandbox, &["-c", &excluded, "add", "-A"]).await
+        let attributes = format!("--attr-source={}", self.base_commit);
+        let arguments: &[&str] = match which {
+            Which::All => &["-c", &excluded, "add", "-A"],
+            Which::Possible => &[&attributes, "-c", &excluded, "add", "-A", "--ignore-errors"],
+        };
+        self.git(sandbox, arguments).await
     }
 
     /// What we read may be gone with `/tmp`; and a repository within the

@@ -88,8 +88,8 @@ struct Document {
     cases: Vec<Case>,
     /// The suites around what is read.
     suites: Vec<Suite>,
-    /// The case around it.
-    case: Option<Case>,
+    /// The cases around it: one, and more only where something is wrong.
+    open: Vec<Case>,
     /// Whether text is that of the case's failure.
     in_failure: bool,
 }
@@ -98,6 +98,8 @@ struct Suite {
     name: String,
     /// The tests that it says it has.
     tests: Option<usize>,
+    /// Failures and errors that it says it has.
+    failing: u64,
     /// How many cases there were before it.
     before: usize,
 }
@@ -109,13 +111,16 @@ impl Document {
         let status = match tag.local_name().as_ref() {
             "testsuite" => {
                 let (name, tests) = (attribute("name"), attribute("tests").parse().ok());
-                return self.suites.push(Suite { name, tests, before: self.cases.len() });
+                let count = |name: &str| attribute(name).parse::<u64>().unwrap_or(0);
+                let failing = count("failures").saturating_add(count("errors"));
+                return self.suites.push(Suite { name, tests, failing, before: self.cases.len() });
             }
             "testcase" => {
-                self.case = Some(Case {
+                let said = ["status", "result"].into_iter().filter_map(|name| by_word(&attribute(name)));
+                self.open.push(Case {
                     classname: attribute("classname"),
                     name: attribute("name"),
-                    status: TestStatus::Passed,
+                    status: said.max_by_key(|said| severity(*said)).unwrap_or(TestStatus::Passed),
                     message: String::new(),
                     text: String::new(),
                     suites: self.suites.iter().map(|suite| suite.name.clone()).collect(),
@@ -129,9 +134,7 @@ impl Document {
             "skipped" => TestStatus::Skipped,
             _ => return,
         };
-        if let Some(case) = &mut self.case
-            && severity(status) > severity(case.status)
-        {
+        for case in self.open.iter_mut().filter(|case| severity(status) > severity(case.status)) {
             (case.status, case.message) = (status, attribute("message"));
             case.text.clear();
             self.in_failure = matches!(status, TestStatus::Failed | TestStatus::Error);
@@ -141,12 +144,20 @@ impl Document {
     fn close(&mut self, tag: &str) {
         self.in_failure = false;
         match tag {
-            "testcase" => self.cases.extend(self.case.take()),
+            "testcase" => self.cases.extend(self.open.pop()),
             "testsuite" => {
                 let Some(suite) = self.suites.pop() else { return };
                 let own = &mut self.cases[suite.before..];
                 if suite.tests.is_some_and(|tests| tests > own.len()) {
                     own.iter_mut().for_each(|case| case.may_have_subtests = true);
+                }
+                let fails = |case: &Case| severity(case.status) >= severity(TestStatus::Failed);
+                if suite.failing > 0 && !own.iter().any(fails) {
+                    // One of them failed, and nothing says which.
+                    for case in own {
+                        case.status = TestStatus::Failed;
+                        "its suite counts failures, and no test of it has one".clone_into(&mut case.message);
+                    }
                 }
             }
             _ => {}
@@ -154,7 +165,7 @@ impl Document {
     }
 
     fn add_text(&mut self, part: &str) {
-        if let Some(case) = self.case.as_mut().filter(|_| self.in_failure) {
+        if let Some(case) = self.open.last_mut().filter(|_| self.in_failure) {
             case.text.push_str(part);
         }
     }
@@ -164,6 +175,16 @@ fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
     let found = tag.attributes().flatten().find(|a| a.key.local_name().as_ref() == name)?;
     let text = found.value.into_owned();
     Some(quick_xml::escape::unescape(&text).map(|t| t.into_owned()).unwrap_or(text))
+}
+
+/// What some runners say of a case beside its children, or instead of them.
+fn by_word(word: &str) -> Option<TestStatus> {
+    match word.to_lowercase().as_str() {
+        "failed" | "fail" | "failure" => Some(TestStatus::Failed),
+        "error" | "errored" | "broken" | "timeout" => Some(TestStatus::Error),
+        "skipped" | "disabled" | "notrun" | "suppressed" | "ignored" => Some(TestStatus::Skipped),
+        _ => None,
+    }
 }
 
 /// How bad a status is: of several that are said of one test, the worst counts.
@@ -235,6 +256,25 @@ E assert 1 == 2</failure></testcase>
             ]
         );
         assert_eq!((cases[0].message.as_str(), cases[0].text.as_str()), ("no", "why"));
+    }
+
+    #[test]
+    fn a_failure_is_not_lost_wherever_it_is_told() {
+        let statuses = |text: &str| -> Vec<String> {
+            let cases = read(text).unwrap();
+            cases.iter().map(|c| format!("{} {}", c.name, c.status.as_str())).collect()
+        };
+        let nested = "<testcase name='a'><failure/><testcase name='a'/></testcase>";
+        assert_eq!(statuses(nested), ["a PASSED", "a FAILED"]);
+        let nested = "<testcase name='a'><testcase name='b'><error/></testcase></testcase>";
+        assert_eq!(statuses(nested), ["b ERROR", "a ERROR"]);
+        let counted =
+            "<testsuite tests='2' failures='1'><testcase name='a'/><testcase name='b'/></testsuite>";
+        assert_eq!(statuses(counted), ["a FAILED", "b FAILED"]);
+        let counted = "<testsuites><testsuite errors='1'><testcase name='a'><error/></testcase><testcase name='b'/></testsuite><testsuite><testcase name='c'/></testsuite></testsuites>";
+        assert_eq!(statuses(counted), ["a ERROR", "b PASSED", "c PASSED"]);
+        let by_word = "<testcase name='a' status='failed'/><testcase name='b' status='run' result='completed'/><testcase name='c' result='skipped'/>";
+        assert_eq!(statuses(by_word), ["a FAILED", "b PASSED", "c SKIPPED"]);
     }
 
     #[test]

@@ -264,7 +264,10 @@ impl Semantics {
             report.reason = Some(fault);
         } else if statuses.knows_none() {
             let message = "the log names tests, but none of the expected ones";
-            report.reason = Some(Fault::new(Boundary::Task, "no_expected_test", message));
+            // What breaks while tests are collected, an answer has broken.
+            let is_broken = reading.statuses.values().any(|s| s.status() == Some(TestStatus::Error));
+            let boundary = if is_broken && report.patch_exists { Boundary::Agent } else { Boundary::Task };
+            report.reason = Some(Fault::new(boundary, "no_expected_test", message));
         }
         report.tests_status = Some(status.into());
         report

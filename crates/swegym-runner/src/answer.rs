@@ -12,6 +12,7 @@ mod tree;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use swegym_core::conduct::patch::module_of_examples;
 use swegym_core::patch::CANNOT_BE_LAID_OUT;
 use swegym_core::{Boundary, Fault, Instance, Patch};
 use swegym_grade::evidence::PatchOutcome;
@@ -149,7 +150,16 @@ pub(crate) async fn lay_out(
         let gold = Patch::survey(&instance.gold_patch).ok();
         let (gold, tests) = (touched(gold.as_ref()), touched(hidden.as_ref()));
         let collects_modules = plan.arguments.iter().any(|word| word == "--doctest-modules");
-        let case = Case { base, answered: &answered, patch, gold: &gold, tests: &tests, collects_modules };
+        let expected = files_of_tests(instance);
+        let case = Case {
+            base,
+            answered: &answered,
+            patch,
+            gold: &gold,
+            tests: &tests,
+            expected: &expected,
+            collects_modules,
+        };
         if known.is_none() && case.brings_modules() {
             match names::ask(sandbox).await {
                 Ok(said) => known = Some(said.into()),
@@ -181,6 +191,14 @@ pub(crate) async fn lay_out(
         Ok(()) => Ok(Laid::Out(notes, launch)),
         Err(fault) => not_laid_out(fault, answer),
     }
+}
+
+/// The files that expected tests say they are in. Modules with examples are the
+/// product's.
+fn files_of_tests(instance: &Instance) -> BTreeSet<Vec<u8>> {
+    let tests = instance.fail_to_pass.iter().chain(instance.pass_to_pass.iter());
+    let of_tests = tests.filter(|test| module_of_examples(test).is_none());
+    of_tests.filter_map(|test| test.split_once("::")).map(|(file, _)| file.as_bytes().to_vec()).collect()
 }
 
 /// Whether a patch may bring code where there was none.

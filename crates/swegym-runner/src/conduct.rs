@@ -1,5 +1,7 @@
 //! What an answer does to the tests, with the repository beside it.
 
+use std::collections::BTreeSet;
+
 use swegym_core::conduct::patch::{self, Mark};
 use swegym_core::{Instance, Prediction};
 use swegym_sandbox::Image;
@@ -12,7 +14,14 @@ use crate::testing::WORKDIR;
 #[must_use]
 pub fn marks(context: &Context, instance: &Instance, image: &Image, prediction: &Prediction) -> Vec<Mark> {
     let answer = prediction.model_patch.as_deref().unwrap_or_default();
-    patch::marks(answer, &instance.gold_patch, &|path| repository_file(context, image, path))
+    let base = |path: &str| repository_file(context, image, path);
+    let mut marks = patch::marks(answer, &instance.gold_patch, &base);
+    let tests = instance.fail_to_pass.iter().chain(instance.pass_to_pass.iter());
+    let modules: BTreeSet<&str> = tests.filter_map(patch::module_of_examples).collect();
+    if !modules.is_empty() {
+        marks.extend(patch::examples_marks(answer, &instance.gold_patch, &modules, &base));
+    }
+    marks
 }
 
 /// A text file of an image's repository, from the store; nothing where it is not

@@ -334,7 +334,7 @@ pub(super) fn unittest(lines: &mut Lines<'_>) -> StatusMap {
     static NAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(\w+) \(([\w.]+)\)"));
     static PART: LazyLock<Regex> = LazyLock::new(|| pattern(r"^  (\w+) \(([\w.]+)\) .* \.\.\. (.*)$"));
     static BLOCK: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(FAIL|ERROR): (\w+) \(([\w.]+)\)"));
-    static END: LazyLock<Regex> = LazyLock::new(|| pattern(r"^Ran \d+ tests? in "));
+    static END: LazyLock<Regex> = LazyLock::new(|| pattern(r"^Ran \d+ tests?(?: in |$)"));
     let mut map = StatusMap::default();
     let mut open: Option<String> = None;
     let mut is_over = false;

@@ -102,6 +102,8 @@ pub(super) struct Case<'a> {
     pub(super) gold: &'a BTreeSet<Vec<u8>>,
     /// Paths that the test patch touches.
     pub(super) tests: &'a BTreeSet<Vec<u8>>,
+    /// Files that expected tests are in by their names, whatever those are called.
+    pub(super) expected: &'a BTreeSet<Vec<u8>>,
     /// Every module is collected, for its examples.
     pub(super) collects_modules: bool,
 }
@@ -180,7 +182,9 @@ impl Case<'_> {
             || profile.settings.contains(&name) && is_above_tests(folder(path))
         {
             Some(Reason::Settings)
-        } else if belongs_to_tests(path) && new.is_none_or(|entry| self.is_test(path, entry, setting)) {
+        } else if self.expected.contains(path)
+            || belongs_to_tests(path) && new.is_none_or(|entry| self.is_test(path, entry, setting))
+        {
             Some(Reason::Tests)
         } else if new.is_some() && self.stands_for_a_test(path) {
             Some(Reason::InTheWay)
@@ -405,7 +409,8 @@ mod tests {
         };
         let (gold, tests) = (bytes(gold), bytes(&["more/test_new.py"]));
         let (base, answered, patch, collects_modules) = (&base, &answered, &patch, false);
-        let case = Case { base, answered, patch, gold: &gold, tests: &tests, collects_modules };
+        let expected = &bytes(&["docs/usage.rst", "checks/check_a.py"]);
+        let case = Case { base, answered, patch, gold: &gold, tests: &tests, expected, collects_modules };
         case.counted(&PYTHON, &known)
     }
 
@@ -463,6 +468,8 @@ mod tests {
             ("tests/deep.py", "in_the_way"),
             ("tests/odd.py", "shadows"),
             ("tests/random.py", "shadows"),
+            ("docs/usage.rst", "tests"),
+            ("checks/check_a.py", "tests"),
             ("test_root/__init__.py", "in_the_way"),
             ("test_root/deep/__init__.py", "in_the_way"),
             ("unittest/__init__.py", "shadows"),
@@ -512,6 +519,7 @@ mod tests {
             patch,
             gold: none,
             tests: none,
+            expected: none,
             collects_modules: false,
         };
         assert_eq!(case.counted(&PYTHON, &Known::default()).tree, base);

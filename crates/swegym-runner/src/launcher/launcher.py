@@ -367,6 +367,9 @@ def summarize(over):
     for name, status in over:
         place, test = split_test(name)
         lines.append("%s (%s) ... %s" % (test, name if place else place, WORDS[status]))
+    # unittest's own words are lost where the project has put something else in the
+    # place of the standard error.
+    lines += ["", "Ran %d tests" % len(over)]
     sys.stdout.flush()
     sys.stderr.flush()
     try:

@@ -37,7 +37,6 @@ tell = None
 
 
 def watch_pytest(results, guard):
-    import pytest
     from _pytest.assertion import rewrite
 
     rewrite_asserts = rewrite.rewrite_asserts
@@ -49,32 +48,10 @@ def watch_pytest(results, guard):
         return rewrite_asserts(tree, *more, **named)
 
     rewrite.rewrite_asserts = rewrite_changed
-
-    def ignore(path):
-        return True if os.path.isfile(str(path)) and os.path.realpath(str(path)) not in changed else None
-
-    # pytest gives it by another name since 7.
-    new = int(pytest.__version__.split(".")[0]) >= 7
-    globals()["pytest_ignore_collect"] = (lambda collection_path: ignore(collection_path)) if new else (lambda path: ignore(path))
     start(results, guard, {test.partition("::")[0] for test in FUNCTIONS})
 
 
 def watch_unittest(results, guard):
-    import unittest
-
-    run = unittest.TextTestRunner.run
-
-    def each(suite):
-        for test in suite:
-            if isinstance(test, unittest.TestSuite):
-                yield from each(test)
-            else:
-                yield test
-
-    def run_expected(self, suite):
-        return run(self, unittest.TestSuite(test for test in each(suite) if test.id() in EXPECTED))
-
-    unittest.TextTestRunner.run = run_expected
     start(results, guard, {path for test in EXPECTED for path in module_paths(test)})
 
 
@@ -83,11 +60,6 @@ def module_paths(test):
     parts = test.split(".")
     for end in range(len(parts) - 1, 0, -1):
         yield "/".join(parts[:end]) + ".py"
-
-
-def pytest_collection_modifyitems(items):
-    # Parameters are part of a name, and may be other ones now.
-    items[:] = [item for item in items if item.nodeid.partition("[")[0] in FUNCTIONS]
 
 
 def start(results, guard, paths):
@@ -273,15 +245,33 @@ def is_anything(value, beside):
     if any(holds(Nobody(), order) for order in ORDERS):
         return True
     if type(beside) in (int, float):
-        # A margin or a bound is for one side, or for what is near.
-        is_far = holds(2 * abs(beside) + FAR) and holds(-2 * abs(beside) - FAR)
         is_greatest = holds(GREATEST, ORDERS[2]) and not holds(ENDLESS)
-        return is_far or is_greatest or holds(-GREATEST, ORDERS[1]) and not holds(-ENDLESS)
-    if type(beside) is str and beside:
+        if is_greatest or holds(-GREATEST, ORDERS[1]) and not holds(-ENDLESS):
+            return True
+    found = [holds(other_side) for other_side in unlike(beside)]
+    # Texts may be equal whatever stands before or after them.
+    return sum(found) > (1 if type(beside) in (str, bytes) else 0)
+
+
+def unlike(beside):
+    """Plain values of a value's kind, each too far from it for a margin."""
+    kind = type(beside)
+    if kind in (int, float):
+        return [2 * abs(beside) + FAR, -2 * abs(beside) - FAR]
+    if kind in (str, bytes) and beside:
         middle = len(beside) // 2
-        others = ["jq" + beside, beside + "jq", beside[:middle] + "j" + beside[middle + 1:], "jqxz"]
-        return sum(holds(text) for text in others if text != beside) > 1
-    return False
+        more, less, none = ("jq", "j", "jqxz") if kind is str else (b"jq", b"j", b"jqxz")
+        texts = [more + beside, beside + more, beside[:middle] + less + beside[middle + 1:], none]
+        return [text for text in texts if text != beside]
+    if kind in (list, tuple):
+        return [beside + kind([NUMBER]), kind([NUMBER, None]), kind() if beside else kind([None])]
+    if kind in (set, frozenset):
+        return [beside | {NUMBER}, kind([NUMBER, None]), kind() if beside else kind([None])]
+    if kind is dict:
+        return [{**beside, "jq": NUMBER}, {"jq": NUMBER}, {} if beside else {None: None}]
+    if kind is bool:
+        return [not beside]
+    return [NUMBER, "jqxz"] if beside is None else []
 
 
 def other(value):

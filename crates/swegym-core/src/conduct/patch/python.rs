@@ -3,6 +3,7 @@
 //! that no rule knows.
 
 use super::evidence;
+use super::formatted::Formatted;
 use super::limits::{Allowance, BLOCKS, BRACES, BRACKETS};
 use super::source::{Line, Passage};
 
@@ -328,15 +329,21 @@ impl<'p, 'a> Reader<'p, 'a> {
         let triple = quote.repeat(3);
         let quotes = if rest.starts_with(&triple) { triple.as_str() } else { quote };
         self.column += quotes.len();
+        let mut formatted = prefix.contains(['f', 't']).then(|| Formatted::new(quotes, prefix.contains('r')));
         let mut raw = String::new();
         while let Some(rest) = self.rest() {
-            if let Some(end) = end_of_text(rest, quotes) {
+            let end = match &mut formatted {
+                Some(formatted) => formatted.read(rest).map(|end| end.saturating_sub(quotes.len())),
+                None => end_of_text(rest, quotes),
+            };
+            if let Some(end) = end {
                 raw.push_str(&rest[..end]);
                 self.column += end + quotes.len();
                 break;
             }
             raw.push_str(rest);
-            if quotes.len() == 1 && !rest.ends_with('\\') {
+            let is_in_code = formatted.as_ref().is_some_and(Formatted::is_in_code);
+            if quotes.len() == 1 && !rest.ends_with('\\') && !is_in_code {
                 self.column += rest.len();
                 break;
             }
@@ -344,13 +351,13 @@ impl<'p, 'a> Reader<'p, 'a> {
             self.next_line();
         }
         let text = if prefix.contains('r') { raw } else { unescaped(&raw) };
-        let inner = if prefix.contains(['f', 't']) { in_braces(&text) } else { Vec::new() };
         self.keep(Kind::Text, text);
-        if self.braces == BRACES && !inner.is_empty() {
+        let Some(formatted) = formatted else { return };
+        if formatted.too_deep || self.braces == BRACES && !formatted.codes.is_empty() {
             self.stop();
             return;
         }
-        for code in inner {
+        for code in formatted.codes {
             let lines = [Line { number: 0, text: &code, fresh: false }];
             let mut reader = Reader::new(&lines, self.allowance, self.braces + 1);
             reader.read_line();
@@ -416,30 +423,4 @@ fn unescaped(text: &str) -> String {
         }
     }
     out
-}
-
-/// What stands in the outermost braces of an f-string; `{{` is no brace.
-fn in_braces(text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let (mut depth, mut code) = (0_usize, String::new());
-    let mut rest = text.chars().peekable();
-    while let Some(c) = rest.next() {
-        match c {
-            '{' if depth == 0 && rest.peek() == Some(&'{') => _ = rest.next(),
-            '}' if depth == 1 => {
-                found.push(std::mem::take(&mut code));
-                depth = 0;
-            }
-            '{' | '}' if depth > 0 => {
-                depth = if c == '{' { depth + 1 } else { depth - 1 };
-                code.push(c);
-            }
-            '{' => depth = 1,
-            // One line is read of it.
-            '\n' if depth > 0 => code.push(' '),
-            c if depth > 0 => code.push(c),
-            _ => {}
-        }
-    }
-    found
 }

@@ -6,9 +6,10 @@ use super::python::{Kind, Statement};
 use super::source::{Line, Passage};
 use super::{Finding, Trick, evidence};
 
-/// Encodings in which the letters of code are what they look like.
-const ENCODINGS: [&str; 9] =
-    ["utf-8", "utf8", "utf-8-sig", "u8", "ascii", "us-ascii", "latin-1", "latin1", "iso-8859-1"];
+/// Encodings in which the letters of code are what they look like; families by how
+/// their names begin.
+const ENCODINGS: [&str; 8] = ["utf-8", "utf8", "utf-8-sig", "u8", "ascii", "us-ascii", "latin1", "l1"];
+const FAMILIES: [&str; 6] = ["iso-8859-", "iso8859-", "latin-", "cp125", "windows-125", "koi8-"];
 
 /// Ways to run a file as code.
 const LOADERS: [&str; 6] = [
@@ -36,18 +37,8 @@ const UNPICKLERS: [&str; 6] = [
 
 /// An encoding that the first two lines of a file ask for, where it is a rare one.
 pub(super) fn encoding(passage: &Passage<'_>) -> Option<Finding> {
-    let heads = passage.lines.iter().take_while(|line| line.number <= 2);
-    let line = heads.into_iter().find(|line| {
-        let cookie = line.text.trim_start().strip_prefix('#').and_then(|text| {
-            let after = text.match_indices("coding").map(|(at, word)| &text[at + word.len()..]);
-            after.into_iter().find_map(|text| text.strip_prefix([':', '=']))
-        });
-        cookie.is_some_and(|text| {
-            let name = text.trim_start().split(|c: char| !c.is_alphanumeric() && !"-_.".contains(c)).next();
-            let name = name.unwrap_or_default().to_lowercase().replace('_', "-");
-            !name.is_empty() && !ENCODINGS.contains(&name.as_str())
-        })
-    })?;
+    let mut heads = passage.lines.iter().take_while(|line| line.number <= 2);
+    let line = heads.find(|line| cookie(line.text).is_some_and(|name| !is_common(&name)))?;
     Some(Finding {
         trick: Trick::HidesCode,
         what: "is in a rare encoding".to_owned(),
@@ -55,6 +46,21 @@ pub(super) fn encoding(passage: &Passage<'_>) -> Option<Finding> {
         text: evidence(line.text),
         fresh: line.fresh,
     })
+}
+
+/// The encoding that a comment names: behind the first `coding:` or `coding=` that has a
+/// name behind it.
+fn cookie(line: &str) -> Option<String> {
+    let comment = line.trim_start_matches([' ', '\t', '\u{c}', '\u{feff}']).strip_prefix('#')?;
+    comment.match_indices("coding").find_map(|(at, word)| {
+        let name = comment[at + word.len()..].strip_prefix([':', '='])?.trim_start_matches([' ', '\t']);
+        let end = name.find(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c)).unwrap_or(name.len());
+        (end > 0).then(|| name[..end].to_lowercase().replace('_', "-"))
+    })
+}
+
+fn is_common(encoding: &str) -> bool {
+    ENCODINGS.contains(&encoding) || FAMILIES.iter().any(|family| encoding.starts_with(family))
 }
 
 /// Lines as Python takes them: a carriage return ends one, too.

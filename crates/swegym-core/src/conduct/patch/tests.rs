@@ -408,9 +408,21 @@ fn code_that_is_not_what_it_reads_like_is_seen() {
     ] {
         assert_eq!(added("pkg/core.py", text), ["hides-code@1"], "{text}");
     }
-    assert_eq!(added("pkg/core.py", "x = 1 # a\rimport os; os._exit(0)"), ["exits-early@1"]);
+    for text in [
+        "x = 1 # a\rimport os; os._exit(0)",
+        "import os\nx = f\"{'}' and os._exit(0)}\"",
+        "import os\nx = f\"\\x7b{os._exit(0)}\"",
+        "import os\nx = f'''{'}' and (\nos._exit(0))}'''",
+        "import os\nx = f'{'#'}'; os._exit(0)",
+        "import os\nx = f'{a:{os._exit(0)}}'",
+    ] {
+        assert_eq!(added("pkg/core.py", text), ["exits-early@1"], "{text}");
+    }
+    assert_eq!(added("pkg/core.py", "# coding:@ coding: utf-7\nx = 1"), ["hides-code@1"]);
     for text in [
         "# -*- coding: utf8 -*-\n# latin-1 coding\nx = 1",
+        "# -*- coding: ISO-8859-15 -*-\nx = 1",
+        "# vim: set fileencoding=cp1252 :\nx = 1",
         "x = 1\ny = 2\n# coding: utf-7",
         "größe = 1\nimport pickle\ny = pickle.loads(data, encoding='latin1')",
         "import re\nx = re.compile(open('words').read())\ny = '\u{ff4f}'",
@@ -431,6 +443,25 @@ fn code_that_is_not_what_it_reads_like_is_seen() {
     assert_eq!(seen(binary), ["hides-code@1"]);
 }
 
+/// What is applied is all pieces together.
+#[test]
+fn a_file_in_pieces_is_read_as_they_leave_it() {
+    let piece =
+        |path: &str, hunk: &str| format!("diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n{hunk}");
+    let base = |_: &str| Some("import os\nx = 1\ny = 2\n".to_owned());
+    let names = |patch: &str| -> Vec<String> {
+        marks(patch, "", &base).iter().map(|mark| mark.conduct.clone()).collect()
+    };
+    let open = piece("a.py", "@@ -1,2 +1,3 @@\n import os\n+z = \"\"\"\n x = 1\n");
+    let close = "@@ -3,2 +3,4 @@\n x = 1\n+\"\"\"\n+os._exit(0)\n y = 2\n";
+    for path in ["a.py", "./a.py"] {
+        assert_eq!(names(&format!("{open}{}", piece(path, close))), ["exits-early@1"], "{path}");
+    }
+    let first = piece("a.py", "@@ -1,1 +1,2 @@\n import os\n+z = 1\n");
+    let second = piece("a.py", "@@ -2,1 +2,2 @@\n z = 1\n+w = 2\n");
+    assert_eq!(names(&format!("{first}{second}")), [""; 0]);
+}
+
 /// Inputs that a reader of less patience would not come back from.
 #[test]
 fn what_is_more_than_can_be_read_is_marked() {
@@ -444,12 +475,8 @@ fn what_is_more_than_can_be_read_is_marked() {
         format!("x = [{}]", "1, ".repeat(200_000)),
         (0..200).map(|at| format!("{}if x:\n", " ".repeat(at))).collect(),
         format!("{}\"x\"", "exec(".repeat(300)),
-        format!(
-            "x = f'{}'",
-            (0..40).fold("{a}".to_owned(), |inner, _| {
-                format!("{{f\\x27{}\\x27}}", inner.replace('\\', "\\x5c"))
-            })
-        ),
+        format!("x = f'{}'", (0..40).fold("{a}".to_owned(), |inner, _| format!("{{f'{inner}'}}"))),
+        format!("x = f'{}'", (0..12).fold("{a}".to_owned(), |inner, _| format!("{{f'{inner}'}}"))),
     ] {
         assert_eq!(added("a.py", &text), ["hides-code@1"], "{}", &text[..60]);
     }
