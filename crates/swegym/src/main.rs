@@ -13,6 +13,7 @@ mod exit;
 mod printer;
 mod progress;
 mod report;
+mod run_view;
 mod session;
 mod settings;
 mod sheet;
