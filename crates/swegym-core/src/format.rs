@@ -167,7 +167,9 @@ pub enum Problem {
         told_by: String,
     },
     /// A file of a run that the run knows nothing of.
-    #[error("{unknown_to} does not speak of this: it is of another run, or was copied while the run went on")]
+    #[error(
+        "{unknown_to} does not speak of this: it was cut, or this is of another run or was copied while the run went on"
+    )]
     Stray {
         /// The journal.
         unknown_to: String,
@@ -235,8 +237,8 @@ impl FormatError {
                     .into()
             }
             Problem::Stray { .. } => {
-                "copy the run's folder again, whole and when nothing works on it; or move what is of another \
-                 run out of it"
+                "copy the run's folder again, whole and when nothing works on it; where it was killed, go on with \
+                 it by --resume; move what is of another run out of it"
                     .into()
             }
             Problem::Mixed { .. } | Problem::Gap { .. } => {

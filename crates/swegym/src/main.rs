@@ -19,6 +19,7 @@ mod settings;
 mod sheet;
 mod stage;
 mod text;
+mod words;
 mod workshop;
 
 use std::process::ExitCode;

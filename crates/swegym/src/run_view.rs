@@ -15,6 +15,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use serde_json::Value;
 use swegym_core::Digest;
@@ -36,6 +37,9 @@ const HEAD: &str = "run.json";
 /// Its journal.
 const JOURNAL: &str = "events.jsonl";
 
+/// After which a run that goes on has told of what it has written.
+const MOMENT: Duration = Duration::from_millis(50);
+
 /// A run.
 pub(crate) struct RunView {
     folder: PathBuf,
@@ -52,18 +56,37 @@ impl RunView {
     pub(crate) fn open(folder: &Path) -> Result<Self, CommandError> {
         // Listed before the journal is read, which then speaks of all of them even
         // if the run goes on.
-        let listed = listed(folder)?;
+        Self::read(folder, listed(folder)?, false)
+    }
+
+    fn read(folder: &Path, listed: Vec<Listed>, again: bool) -> Result<Self, CommandError> {
         let head = read_head(folder)?;
         let history = read_history(folder, &head)?;
         let view = Self { folder: folder.to_owned(), head, history, repositories: OnceLock::new() };
-        let is_known = |job: &String| view.history.jobs.contains_key(job);
-        match listed.into_iter().find(|(_, jobs)| !jobs.iter().any(is_known)) {
+        match view.stray(&listed) {
             None => Ok(view),
-            Some((path, _)) => {
+            Some(_) if !again => {
+                // The journal's line follows its result at once where the run goes on.
+                std::thread::sleep(MOMENT);
+                Self::read(folder, listed, true)
+            }
+            Some(path) => {
                 let unknown_to = view.path(JOURNAL).display().to_string();
                 Err(FormatError::new(&path.to_string_lossy(), None, Problem::Stray { unknown_to }).into())
             }
         }
+    }
+
+    /// The first file that the journal does not speak of. One process writes results
+    /// and journal in turn, so a result without a line is none of a sound run.
+    fn stray<'a>(&self, listed: &'a [Listed]) -> Option<&'a Path> {
+        let is_known = |of: &&Listed| match of {
+            Listed::Result(_, job) => self.history.jobs.get(job).is_some_and(|job| job.end.is_some()),
+            Listed::Other(_, jobs) => jobs.iter().any(|job| self.history.jobs.contains_key(job)),
+        };
+        listed.iter().find(|of| !is_known(of)).map(|of| match of {
+            Listed::Result(path, _) | Listed::Other(path, _) => path.as_path(),
+        })
     }
 
     /// Whether a folder holds a run.
@@ -268,11 +291,19 @@ fn read_history(folder: &Path, head: &RunHead) -> Result<History, CommandError> 
     Ok(History::of(&read.entries))
 }
 
-/// What lies in the folder for jobs: each file with the names that its job may have.
-fn listed(folder: &Path) -> Result<Vec<(PathBuf, Vec<String>)>, CommandError> {
+/// What lies in the folder for a job.
+enum Listed {
+    /// Its result.
+    Result(PathBuf, String),
+    /// A record or evidence, with the names that its job may have.
+    Other(PathBuf, Vec<String>),
+}
+
+/// What lies in the folder for jobs.
+fn listed(folder: &Path) -> Result<Vec<Listed>, CommandError> {
     let mut listed = Vec::new();
     for (path, name) in names(&folder.join("results"))? {
-        listed.extend(name.strip_suffix(".json").map(|job| (path, vec![job.to_owned()])));
+        listed.extend(name.strip_suffix(".json").map(|job| Listed::Result(path, job.to_owned())));
     }
     for kind in ["trajectories", "evaluations"] {
         for (path, id) in names(&folder.join(kind))? {
@@ -281,7 +312,7 @@ fn listed(folder: &Path) -> Result<Vec<(PathBuf, Vec<String>)>, CommandError> {
                 let mut jobs = vec![format!("{id}.{attempt}")];
                 // One answer an instance has the instance's name.
                 jobs.extend((attempt == "0").then(|| id.clone()));
-                listed.push((path, jobs));
+                listed.push(Listed::Other(path, jobs));
             }
         }
     }

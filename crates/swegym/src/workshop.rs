@@ -220,11 +220,23 @@ impl Workshop {
 }
 
 fn parse(words: Vec<OsString>) -> Result<Verb, CommandError> {
+    // Of a group, the verb is two words.
+    let named = words.iter().take_while(|word| !word.to_string_lossy().starts_with('-'));
+    let groups = if words.first().is_some_and(|word| word == "train") { 2 } else { 1 };
+    let verb: Vec<_> = named.take(groups).map(|word| word.to_string_lossy().into_owned()).collect();
     let typed = std::iter::once(OsString::from("swegym")).chain(words);
     // What users typed is in it: settings that do not fit are theirs.
     Args::try_parse_from(typed).map(|args| args.verb).map_err(|e| {
-        CommandError::usage(format!("a step cannot be taken: {e}"), "see `swegym help` of its verb")
+        let hint = format!("see `swegym {} --help`", verb.join(" "));
+        CommandError::usage(format!("a step cannot be taken: {}", reason(&e)), hint)
     })
+}
+
+/// What is wrong with flags, without the usage that the hint leads to.
+fn reason(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines = text.lines().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    lines.collect::<Vec<_>>().join("\n").trim().trim_start_matches("error: ").to_owned()
 }
 
 pub(crate) fn interrupted() -> CommandError {
