@@ -137,9 +137,9 @@ pub async fn rollout(
     let mut verdict = None;
     if plan.evaluates {
         job = evaluate(context, instance, &prediction, attempt).await?;
-        let resolved = job.value.get("resolved").and_then(Value::as_bool);
-        verdict = resolved.map(|resolved| Verdict { resolved, marked: !marks.is_empty() });
         result.report = job.value.as_object().cloned();
+        let judged = reports::read_one_judged("report", result.report.clone().unwrap_or_default());
+        verdict = judged.ok().map(|row| Verdict { resolved: row.resolved, marked: row.marked });
     }
     result.class = done.class(&instance.repo, verdict);
     Ok(JobResult { value: attempts::write(&result), ..job })

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use swegym_agent::model::adapters::load_adapter;
 use swegym_core::format::instances::{self, UnknownFields};
+use swegym_core::format::{FormatError, Problem};
 use swegym_grade::metrics::{Attempt, Comparison, Metrics, compare, measure};
 use swegym_train::checkpoint::write_synced;
 
@@ -173,8 +174,12 @@ fn attempts(
 pub(crate) fn learnt(data: &Path) -> Result<usize, CommandError> {
     let path = data.join("card.json");
     let text = std::fs::read_to_string(&path).map_err(|e| CommandError::file("read", &path, &e))?;
-    let card: Value = serde_json::from_str(&text).unwrap_or_default();
-    Ok(card.pointer("/files/0/attempts").and_then(Value::as_u64).unwrap_or(0) as usize)
+    let file = path.to_string_lossy();
+    let card: Value = serde_json::from_str(&text)
+        .map_err(|e| FormatError::new(&file, e.line(), Problem::Json(e.to_string())))?;
+    let attempts = card.pointer("/files/0/attempts").and_then(Value::as_u64);
+    let attempts = attempts.ok_or_else(|| FormatError::new(&file, None, Problem::Missing("attempts")))?;
+    Ok(attempts as usize)
 }
 
 /// Nothing may be learnt that is measured with.
