@@ -74,7 +74,7 @@ impl History {
                 end(job, Some(JobEnd::Finished(Finished { line, outcome, result: *result, files })));
             }
             Event::JobFailed { job, fault, retry: false, .. } => {
-                end(job, Some(JobEnd::Failed(fault.clone())))
+                end(job, Some(JobEnd::Failed(fault.clone())));
             }
             Event::RunStarted { jobs, .. } => self.wanted = *jobs,
             Event::RunInterrupted | Event::RunFinished => {}

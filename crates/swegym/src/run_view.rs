@@ -204,6 +204,10 @@ impl RunView {
             let problem = Problem::Changed { told_by };
             return Err(FormatError::new(&path.to_string_lossy(), cut_at(&bytes), problem).into());
         }
+        // An older run that was taken up since keeps them, too.
+        if self.path(INSTANCES).is_file() {
+            return Ok(self.path(INSTANCES));
+        }
         let named = PathBuf::from(self.setting("instances").unwrap_or_default());
         let folder = std::path::absolute(&self.folder)?;
         let mut places =

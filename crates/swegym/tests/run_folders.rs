@@ -9,6 +9,9 @@ use std::sync::LazyLock;
 
 use common::{Gym, contents, rows};
 use serde_json::Value;
+use swegym_core::event::Event;
+use swegym_core::format::{journal, record};
+use swegym_core::record::RecordEvent;
 
 /// Instances, a tested rollout of them, and evaluations of its answers.
 struct Runs {
@@ -100,7 +103,7 @@ fn copy(from: &Path, to: &Path) {
 /// What damages a file.
 type Damage = (&'static str, fn(&Path));
 
-const DAMAGES: [Damage; 5] = [
+const DAMAGES: [Damage; 4] = [
     ("is cut in half", |path| {
         let bytes = fs::read(path).unwrap();
         fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
@@ -110,7 +113,6 @@ const DAMAGES: [Damage; 5] = [
         let end = text.trim_end().rfind('\n').map_or(0, |at| at + 1);
         fs::write(path, &text[..end]).unwrap();
     }),
-    ("is empty", |path| fs::write(path, "").unwrap()),
     ("is gone", |path| fs::remove_file(path).unwrap()),
     ("has another letter", |path| {
         let mut bytes = fs::read(path).unwrap();
@@ -180,6 +182,32 @@ fn a_result_that_was_cut_is_named_with_its_line() {
     }
 }
 
+/// Records are read one by one, too: in a run, the run says whether they are whole.
+#[test]
+fn a_record_that_was_cut_is_not_shown_as_an_attempt_that_did_not_end() {
+    let runs = &*RUNS;
+    let run = runs.copy("run", "cut-record");
+    let (name, bytes) = contents(&runs.gym.path(&run).join("trajectories"), &|_| false).remove(0);
+    let record = format!("{run}/trajectories/{name}");
+    let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+    runs.gym.must(&["show", "trajectory", &record]);
+    // At the end of a line, which no checksum sees, and within one.
+    let end = bytes[..bytes.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    for cut in [end, end + 20] {
+        fs::write(runs.gym.path(&record), &bytes[..cut]).unwrap();
+        let output = runs.gym.run(&["show", "trajectory", &record]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        let place = format!("{name}:{lines}: the record stops here");
+        assert!(
+            output.status.code() == Some(2) && said.contains(&place) && said.contains("hint: "),
+            "{said}"
+        );
+    }
+    // Elsewhere nobody knows more than the record says.
+    fs::copy(runs.gym.path(&record), runs.gym.path("alone.jsonl")).unwrap();
+    assert!(runs.gym.must(&["show", "trajectory", "alone.jsonl"]).contains("unfinished"));
+}
+
 #[test]
 fn a_newer_run_is_refused_by_every_verb() {
     let runs = &*RUNS;
@@ -192,12 +220,15 @@ fn a_newer_run_is_refused_by_every_verb() {
     }
 }
 
+/// A name, and the files that are of the other run.
+type Mix = (&'static str, fn(&str) -> bool);
+
 /// One run's files on another's, either way round; a copy whose journal is from an
 /// earlier moment than its results.
 #[test]
 fn two_runs_in_one_folder_are_told_apart() {
     let runs = &*RUNS;
-    let mixes: [(&str, fn(&str) -> bool); 5] = [
+    let mixes: [Mix; 5] = [
         ("mixed-results", |name| name.starts_with("results/")),
         ("mixed-records", |name| name.starts_with("trajectories/")),
         ("mixed-head", |name| name == "run.json"),
@@ -227,6 +258,90 @@ fn two_runs_in_one_folder_are_told_apart() {
     for (verb, code, said) in runs.ask(&early) {
         assert!(code == 2 && said.contains("copied while the run went on"), "{verb}: {code}: {said}");
     }
+}
+
+/// As runs were before they kept their instances, digests of evidence, the parser
+/// that read it, and the repository of each attempt.
+fn make_old(folder: &Path) {
+    let rewrite = |name: &str, write: &dyn Fn(&str) -> String| {
+        let path = folder.join(name);
+        fs::write(&path, write(&fs::read_to_string(&path).unwrap())).unwrap();
+    };
+    fs::remove_file(folder.join("instances.jsonl")).unwrap();
+    rewrite("run.json", &|text| {
+        let mut value: Value = serde_json::from_str(text).unwrap();
+        value.as_object_mut().unwrap().remove("instances").unwrap();
+        value.to_string()
+    });
+    rewrite("events.jsonl", &|text| {
+        let mut entries = journal::read("events.jsonl", text).unwrap().entries;
+        for entry in &mut entries {
+            if let Event::JobFinished { files, .. } = &mut entry.event {
+                files.clear();
+            }
+        }
+        entries.iter().map(journal::write_entry).collect()
+    });
+    for (name, _) in contents(folder, &|name| name != "evidence.json") {
+        rewrite(&name, &|text| {
+            let mut value: Value = serde_json::from_str(text).unwrap();
+            value.as_object_mut().unwrap().remove("parser").unwrap();
+            value["format_version"] = 1.into();
+            value.to_string()
+        });
+    }
+    for (name, _) in contents(&folder.join("trajectories"), &|_| false) {
+        rewrite(&format!("trajectories/{name}"), &|text| {
+            let mut entries = record::read("0.jsonl", text).unwrap().entries;
+            for entry in &mut entries {
+                if let RecordEvent::Started(head) = &mut entry.event {
+                    assert!(head.repo.take().is_some());
+                }
+            }
+            entries.iter().map(|entry| record::write_entry(entry.seq, entry.at_ms, &entry.event)).collect()
+        });
+    }
+}
+
+#[test]
+fn a_run_from_before_is_read_as_it_was() {
+    let runs = &*RUNS;
+    let whole = runs.ask(&runs.copy("run", "of-today"));
+    let run = runs.copy("run", "of-before");
+    make_old(&runs.gym.path(&run));
+    for ((verb, code, said), (_, _, right)) in runs.ask(&run).iter().zip(&whole) {
+        assert!(
+            *code == 0 && said.replace("of-before", "RUN") == right.replace("of-today", "RUN"),
+            "{verb}: {said}"
+        );
+    }
+    // What it lacks is not what was lost.
+    let evidence = contents(&runs.gym.path(&run), &|name| name != "junit.xml").remove(0).0;
+    fs::remove_file(runs.gym.path(&run).join(&evidence)).unwrap();
+    let output = runs.gym.run(&["grade", "--run", &run, "--out", "no.jsonl"]);
+    assert!(output.status.code() == Some(2) && String::from_utf8_lossy(&output.stderr).contains(&evidence));
+}
+
+/// Answers are those of the results, whatever became of the files of predictions.
+#[test]
+fn a_rollout_is_evaluated_as_it_is_or_not_at_all() {
+    let runs = &*RUNS;
+    let run = runs.copy("untested", "cut-answers");
+    let result = fs::read_dir(runs.gym.path(&run).join("results")).unwrap().flatten().next().unwrap().path();
+    DAMAGES[0].1(&result);
+    let output = runs.gym.run(&[
+        "evaluate",
+        "--instances",
+        "drawn/candidates.jsonl",
+        "--predictions",
+        &run,
+        "--out",
+        "no",
+    ]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let name = result.file_name().unwrap().to_string_lossy();
+    assert!(output.status.code() == Some(2) && said.contains(&*name), "{said}");
+    assert!(!runs.gym.path("no").exists());
 }
 
 /// A run that was killed is read as far as it came.
