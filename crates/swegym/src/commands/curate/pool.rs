@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use swegym_core::Verdict;
 use swegym_core::format::scores;
 use swegym_core::trajectory::stuck::Stuck;
-use swegym_core::{Class, StopReason, Verdict};
 use swegym_train::curation::Candidate;
 use swegym_train::mask::{Blemish, Mask, blemished, cut};
 use swegym_train::tokenizer::Tokenizer;
@@ -127,12 +127,11 @@ impl Pool {
                 instance_id: id,
                 set: set.to_owned(),
                 attempt: head.attempt,
-                exit_status: attempt.stop.map_or("", StopReason::as_str).to_owned(),
+                class: attempt.class(&record.repo, verdict),
+                stop: attempt.stop,
                 turns: attempt.steps.iter().filter(|step| !step.actions.is_empty()).count(),
                 tokens: rows.iter().map(|row| row.input_ids.len()).sum(),
                 stuck: Stuck::Trailing3.holds(&attempt.steps),
-                masked: attempt.stop.is_some_and(StopReason::is_budget),
-                cheated: attempt.class(&record.repo, verdict) == Some(Class::Cheating),
                 repo: record.repo.clone(),
                 patch: attempt.patch.clone(),
                 score: scores.get(&key).copied(),
