@@ -13,6 +13,9 @@ use swegym_core::event::Event;
 use swegym_core::format::{journal, record};
 use swegym_core::record::RecordEvent;
 
+/// A verb, its exit code, and what it said.
+type Said = (&'static str, i32, String);
+
 /// Instances, a tested rollout of them, and evaluations of its answers.
 struct Runs {
     gym: Gym,
@@ -58,7 +61,7 @@ impl Runs {
     }
 
     /// What each verb says of a run: its standard output and its code.
-    fn ask(&self, run: &str) -> Vec<(&'static str, i32, String)> {
+    fn ask(&self, run: &str) -> Vec<Said> {
         let out = format!("{run}-out");
         let asked: [(&str, Vec<&str>); 6] = [
             ("metrics", vec!["metrics", run, "--json"]),
@@ -127,15 +130,14 @@ const DAMAGES: [Damage; 4] = [
 #[test]
 fn a_damaged_file_is_named_and_no_number_is_smaller_for_it() {
     let runs = &*RUNS;
-    let whole = runs.ask(&runs.copy("run", "whole"));
+    let whole = &runs.ask(&runs.copy("run", "whole"));
     assert!(whole.iter().all(|(_, code, _)| *code == 0), "{whole:?}");
     let files: Vec<String> =
         contents(&runs.gym.path("run"), &|_| false).into_iter().map(|(name, _)| name).collect();
     let of_kind = |start: &str, end: &str| {
         files.iter().find(|name| name.starts_with(start) && name.ends_with(end)).unwrap().as_str()
     };
-    let mut caught = 0;
-    for file in [
+    let files = [
         "run.json",
         "events.jsonl",
         "reports.jsonl",
@@ -145,26 +147,41 @@ fn a_damaged_file_is_named_and_no_number_is_smaller_for_it() {
         of_kind("evaluations/", "evidence.json"),
         of_kind("evaluations/", "test_output.txt"),
         of_kind("evaluations/", "junit.xml"),
-    ] {
-        for (how, damage) in DAMAGES {
-            let run = runs.copy("run", "damaged");
-            damage(&runs.gym.path(&run).join(file));
-            for ((verb, code, said), (_, _, right)) in runs.ask(&run).into_iter().zip(&whole) {
-                let what = format!("{verb}, where {file} {how}: {code}, {said}");
-                if code == 0 {
-                    assert!(&said == right, "{what}");
-                } else {
-                    caught += 1;
-                    assert!(code == 2 && said.contains("hint: "), "{what}");
-                    // What the journal cannot tell any more it does not tell of another file.
-                    let name = if file == "events.jsonl" { "damaged/" } else { file };
-                    assert!(said.contains(name), "{what}");
-                }
-            }
-            fs::remove_dir_all(runs.gym.path(&run)).unwrap();
-        }
-    }
+    ];
+    let caught: usize = std::thread::scope(|scope| {
+        let damaged = |(n, file)| scope.spawn(move || damaged(runs, &format!("damaged-{n}"), file, whole));
+        let threads: Vec<_> = files.into_iter().enumerate().map(damaged).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
     assert!(caught > 80, "{caught}");
+}
+
+/// Damages a file in every way; gives how often a verb refused the run for it.
+fn damaged(runs: &Runs, name: &str, file: &str, whole: &[Said]) -> usize {
+    let mut caught = 0;
+    for (how, damage) in DAMAGES {
+        let run = runs.copy("run", name);
+        damage(&runs.gym.path(&run).join(file));
+        for ((verb, code, said), (_, _, right)) in runs.ask(&run).into_iter().zip(whole) {
+            let what = format!("{verb}, where {file} {how}: {code}, {said}");
+            if code == 0 {
+                assert!(&said == right, "{what}");
+                continue;
+            }
+            caught += 1;
+            assert!(code == 2 && said.contains("hint: "), "{what}");
+            // What the journal cannot tell any more is told of the file that it should
+            // tell of; a folder without a head is no run.
+            let place = match file {
+                "events.jsonl" => format!("{name}/"),
+                "run.json" => name.to_owned(),
+                file => format!("{name}/{file}"),
+            };
+            assert!(said.contains(&place), "{what}");
+        }
+        fs::remove_dir_all(runs.gym.path(&run)).unwrap();
+    }
+    caught
 }
 
 /// The file, the line where there is one, and what to do.
