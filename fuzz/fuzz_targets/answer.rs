@@ -16,7 +16,9 @@ fuzz_target!(|bytes: &[u8]| {
     });
     let tool = Tool { name: "t".into(), description: String::new(), parameters: parameters.as_object().cloned() };
     let tools = [tool];
-    let _ = Refusal::read(bytes).is_context_overflow();
+    for status in [400, 413, 429, 500] {
+        let _ = Refusal::read(bytes).kind(status);
+    }
     for wire in [Wire::OpenAi, Wire::Anthropic] {
         let _ = wire.tokens(bytes);
         if let Ok(reply) = wire.read(bytes) {

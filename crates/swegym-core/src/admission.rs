@@ -109,6 +109,12 @@ impl Class {
         }
     }
 
+    /// Reads the word of [`Class::as_str`].
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == word)
+    }
+
     /// What it is worth as a reward, where anybody knows: nothing for what
     /// cheated, whatever its tests say.
     #[must_use]

@@ -3,6 +3,8 @@
 //! The runner emits these; the journal, the progress display and `--resume`
 //! read them. Nothing else crosses between the three.
 
+use std::collections::BTreeMap;
+
 use crate::{Digest, Fault};
 
 /// One line of a run's journal.
@@ -32,6 +34,8 @@ pub enum Event {
         outcome: String,
         /// Digest of the result file, so that a resumed run can tell a whole one.
         result: Digest,
+        /// Digests of what else the job left, by the name in the run's folder.
+        files: BTreeMap<String, Digest>,
         /// Wall time of the attempt.
         wall_time_ms: u64,
     },

@@ -4,6 +4,8 @@
 //! say file, line and what to do; writers return text. Files that only swegym
 //! reads carry a format version: older ones are read, newer ones refused.
 
+pub mod attempts;
+pub mod evidence;
 pub mod instances;
 pub mod journal;
 pub mod plain;
@@ -128,6 +130,66 @@ pub enum Problem {
     /// The file holds no row.
     #[error("the file has no rows")]
     Empty,
+    /// A file of a run is not there.
+    #[error("the file is missing, though {told_by} speaks of it")]
+    Gone {
+        /// The file and line that speak of it.
+        told_by: String,
+    },
+    /// A file of a run has other content than the run says.
+    #[error("this is not what {told_by} speaks of: the file was cut or changed, or is of another run")]
+    Changed {
+        /// The file and line that say what it should be.
+        told_by: String,
+    },
+    /// A record stops before its attempt does.
+    #[error("the record stops here, though {told_by} says that the attempt came to its end")]
+    Unended {
+        /// The file and line that say so.
+        told_by: String,
+    },
+    /// A file of a run has not all the rows that it should.
+    #[error("the file ends here, and no row is of `{of}`, of which {told_by} speaks")]
+    NoRow {
+        /// What the row would be of.
+        of: String,
+        /// The file and line that speak of it.
+        told_by: String,
+    },
+    /// A file of a run has fewer or more rows than it should.
+    #[error("the file has {found} rows, where {told_by} tells of {told}")]
+    Rows {
+        /// How many it has.
+        found: usize,
+        /// How many it should have.
+        told: usize,
+        /// The file that says so.
+        told_by: String,
+    },
+    /// A file of a run that the run knows nothing of.
+    #[error(
+        "{unknown_to} does not speak of this: it was cut, or this is of another run or was copied while the run went on"
+    )]
+    Stray {
+        /// The journal.
+        unknown_to: String,
+    },
+    /// Two files of a folder are of different runs.
+    #[error("this is of another run than {other}: {what}")]
+    Mixed {
+        /// The other file.
+        other: String,
+        /// What differs.
+        what: String,
+    },
+    /// Lines of a journal are missing, or two journals are mixed.
+    #[error("this is line {found} of a journal where line {expected} belongs")]
+    Gap {
+        /// The number that belongs there.
+        expected: u64,
+        /// The number that stands there.
+        found: u64,
+    },
 }
 
 impl FormatError {
@@ -165,6 +227,23 @@ impl FormatError {
             Problem::NotText(_) => "write the file as UTF-8, and check that it is the one you meant".into(),
             Problem::Unreadable(_) => "check the file, or fetch it again".into(),
             Problem::Empty => "check that this is the file you meant".into(),
+            Problem::Gone { .. }
+            | Problem::Changed { .. }
+            | Problem::Unended { .. }
+            | Problem::NoRow { .. }
+            | Problem::Rows { .. } => {
+                "copy the run's folder again, whole and when nothing works on it; or let the verb that made it \
+                 write the file anew by --resume"
+                    .into()
+            }
+            Problem::Stray { .. } => {
+                "copy the run's folder again, whole and when nothing works on it; where it was killed, go on with \
+                 it by --resume; move what is of another run out of it"
+                    .into()
+            }
+            Problem::Mixed { .. } | Problem::Gap { .. } => {
+                "give each run a folder of its own: copy it again, whole and when nothing works on it".into()
+            }
         }
     }
 }

@@ -87,6 +87,13 @@ folder_id! {
     RunId
 }
 
+/// The repository that an instance's id tells of, by SWE-bench's custom
+/// (`owner__name-number`): the last resort where no file says it.
+#[must_use]
+pub fn repository_by_id(id: &str) -> String {
+    id.rsplit_once('-').map_or(id, |(repository, _)| repository).replace("__", "/")
+}
+
 /// A SHA-256 digest, written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);

@@ -8,6 +8,7 @@
 use serde_json::{Map, Value};
 
 use crate::chat::{CallForm, Finish, Message, Sampling, Tool, Usage};
+use crate::id::repository_by_id;
 use crate::trajectory::StopReason;
 use crate::wire::Wire;
 use crate::{Digest, Fault, InstanceId};
@@ -17,6 +18,9 @@ use crate::{Digest, Fault, InstanceId};
 pub struct AttemptHead {
     /// The problem.
     pub instance_id: InstanceId,
+    /// The problem's repository, as `owner/name`; records from before it was
+    /// noted do not say.
+    pub repo: Option<String>,
     /// Which of the K attempts, from 0.
     pub attempt: u32,
     /// The scaffold and its version, for example `codeact@1`.
@@ -39,6 +43,16 @@ pub struct AttemptHead {
     pub limits: Map<String, Value>,
     /// The attempt and step that this one was forked from.
     pub forked_from: Option<(u32, u32)>,
+}
+
+impl AttemptHead {
+    /// The repository: as the record says; where it does not, what else is known
+    /// of the instance; and only then what its id tells.
+    #[must_use]
+    pub fn repository(&self, known: Option<&str>) -> String {
+        let said = self.repo.as_deref().or(known);
+        said.map_or_else(|| repository_by_id(self.instance_id.as_str()), str::to_owned)
+    }
 }
 
 /// Bytes of a request, as what it does not share with the one before: requests

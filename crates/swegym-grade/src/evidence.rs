@@ -1,18 +1,9 @@
 //! What one test run left behind. Grading looks at nothing else.
 
+pub use swegym_core::evidence::{PatchOutcome, RunEnd};
+
 use crate::junit::Case;
 use crate::reading::Reading;
-
-/// How the test command ended, as the supervisor saw it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RunEnd {
-    /// It returned this status.
-    Exited(i32),
-    /// A signal ended it.
-    Signalled(i32),
-    /// It was stopped at its time limit.
-    TimedOut,
-}
 
 /// The evidence of one evaluation.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,19 +18,6 @@ pub struct Evidence {
     pub structured: Structured,
     /// A limit of the box that the tests ran into (`memory`, `disk`, `processes`, `output`).
     pub limit_hit: Option<String>,
-}
-
-/// What became of the answer's patch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PatchOutcome {
-    /// There was none.
-    Absent,
-    /// It applies and was applied.
-    Applied,
-    /// It was refused before anything ran it: (code, message, hint).
-    Refused(String, String, String),
-    /// No tool could apply it.
-    Failed(String),
 }
 
 /// The second witness.

@@ -307,7 +307,7 @@ fn result(
     if let Some(why) = &package.yanked {
         value["yanked"] = json!(why);
     }
-    Ok(JobResult { outcome: "built".to_owned(), value })
+    Ok(JobResult::of("built", value))
 }
 
 impl Built {

@@ -130,11 +130,11 @@ pub async fn run(
         memory = (memory + jobs[report.at].memory_bytes(context)).min(context.settings.memory_bytes);
         let job = jobs[report.at].name.clone();
         match report.result {
-            Ok(JobResult { outcome, value }) => {
+            Ok(JobResult { outcome, value, files }) => {
                 let result = run.write_result(&job, &value)?;
                 let wall_time_ms = report.wall_time.as_millis() as u64;
                 outcomes[report.at] = Some(Outcome::Finished { outcome: outcome.clone(), value });
-                let event = Event::JobFinished { job, outcome, result, wall_time_ms };
+                let event = Event::JobFinished { job, outcome, result, files, wall_time_ms };
                 note(run, event, progress(&outcomes, running.len()))?;
             }
             Err(fault) => {

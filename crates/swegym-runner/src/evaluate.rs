@@ -4,10 +4,11 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
+use swegym_core::format::evidence::{self, EvidenceFile, Results};
 use swegym_core::format::reports;
-use swegym_core::{Boundary, Fault, Instance, Prediction, Report};
-use swegym_grade::evidence::{Evidence, PatchOutcome, RunEnd, Structured};
+use swegym_core::{Boundary, Digest, Fault, Instance, Prediction, Report};
+use swegym_grade::evidence::{Evidence, PatchOutcome, Structured};
 use swegym_grade::{LogParser, Reading, Semantics};
 use swegym_sandbox::store::write_whole;
 use swegym_sandbox::{Image, SandboxError};
@@ -18,6 +19,9 @@ use crate::context::Context;
 use crate::counter::{self, Counter};
 use crate::job::JobResult;
 use crate::testing::{TestPlan, TestRun, run_launched, start, stop};
+
+/// The rules of our own verdicts.
+const SEMANTICS: Semantics = Semantics::V5;
 
 /// Evaluates a prediction and writes its evidence into the run's folder, under
 /// the number of the attempt.
@@ -34,9 +38,24 @@ pub async fn evaluate(
     let plan = TestPlan::of_image(&image)?;
     let Tested { report, evidence, notes, run, counter } =
         test(context, instance, prediction, &image, &plan).await?;
-    let folder = context.run_folder.join("evaluations").join(instance.instance_id.as_str());
-    let folder = folder.join(attempt.to_string());
-    save(&folder, prediction, run.as_ref(), &evidence, &notes, counter.as_ref(), &report).map_err(|e| {
+    let document = EvidenceFile {
+        patch: evidence.patch,
+        answer: notes.to_json(),
+        end: evidence.end,
+        results: match evidence.structured {
+            Structured::NotOffered => Results::NotOffered,
+            Structured::Missing(why) => Results::Missing(why),
+            Structured::Cases(cases) => Results::Cases(cases.len() as u64),
+        },
+        limit_hit: evidence.limit_hit,
+        counter_tests: counter.as_ref().map(Counter::to_json),
+        parser: Some(parser(instance, &plan).name().to_owned()),
+        semantics: Some(SEMANTICS.name().to_owned()),
+        usage: run.as_ref().map(|run| run.usage.clone()),
+    };
+    let name = evidence::folder(instance.instance_id.as_str(), attempt);
+    let folder = context.run_folder.join(&name);
+    let files = save(&folder, prediction, run.as_ref(), &document, &report).map_err(|e| {
         Fault::new(
             Boundary::Sandbox,
             "store",
@@ -47,7 +66,8 @@ pub async fn evaluate(
     if let Some(notes) = notes.to_json() {
         value["answer"] = notes;
     }
-    Ok(JobResult { outcome: outcome_word(&report), value })
+    let files = files.into_iter().map(|(file, digest)| (format!("{name}/{file}"), digest)).collect();
+    Ok(JobResult { outcome: outcome_word(&report), value, files })
 }
 
 /// An answer, tested.
@@ -72,8 +92,8 @@ pub(crate) async fn test(
     plan: &TestPlan,
 ) -> Result<Tested, Fault> {
     let Tried { patch, notes, run } = collect(context, instance, prediction, image, plan).await?;
-    let evidence = evidence(instance, plan, patch, run.as_ref());
-    let mut report = Semantics::V5.grade(instance, prediction.model_patch.is_none(), &evidence);
+    let evidence = evidence_of(instance, plan, patch, run.as_ref());
+    let mut report = SEMANTICS.grade(instance, prediction.model_patch.is_none(), &evidence);
     report.conduct = conduct::marks(context, instance, image, prediction);
     let is_unmarked = report.resolved() && report.conduct.is_empty();
     let counter = match is_unmarked && counter::is_called_for(context, instance, image, prediction) {
@@ -84,17 +104,21 @@ pub(crate) async fn test(
     Ok(Tested { report, evidence, notes, run, counter })
 }
 
+/// What reads the log: what the instance names, else what its image does.
+fn parser(instance: &Instance, plan: &TestPlan) -> LogParser {
+    LogParser::of(instance).ok().flatten().unwrap_or(plan.parser)
+}
+
 /// What the verdict on a run rests on.
-pub(crate) fn evidence(
+pub(crate) fn evidence_of(
     instance: &Instance,
     plan: &TestPlan,
     patch: PatchOutcome,
     run: Option<&TestRun>,
 ) -> Evidence {
-    let parser = LogParser::of(instance).ok().flatten().unwrap_or(plan.parser);
     Evidence {
         patch,
-        reading: run.map(|r| Reading::bare(&r.log, parser)),
+        reading: run.map(|r| Reading::bare(&r.log, parser(instance, plan))),
         end: run.map(|r| r.end),
         structured: run.map_or(Structured::NotOffered, |r| r.structured.clone()),
         limit_hit: run.and_then(|r| r.limit_hit.clone()),
@@ -167,59 +191,28 @@ async fn collect(
     Ok(Tried { patch, notes, run: Some(run) })
 }
 
+/// Saves what was found; gives the digest of each file.
 fn save(
     folder: &Path,
     prediction: &Prediction,
     run: Option<&TestRun>,
-    evidence: &Evidence,
-    notes: &Notes,
-    counter: Option<&Counter>,
+    document: &EvidenceFile,
     report: &Report,
-) -> std::io::Result<()> {
+) -> std::io::Result<Vec<(&'static str, Digest)>> {
     // What a killed run left here goes with what it was writing.
     if folder.exists() {
         fs::remove_dir_all(folder)?;
     }
     fs::create_dir_all(folder)?;
-    let patch = match &evidence.patch {
-        PatchOutcome::Absent => json!({"outcome": "absent"}),
-        PatchOutcome::Applied => json!({"outcome": "applied"}),
-        PatchOutcome::Refused(code, message, _) => {
-            json!({"outcome": "refused", "code": code, "message": message})
-        }
-        PatchOutcome::Failed(words) => json!({"outcome": "failed", "message": words}),
+    let (text, verdict) = (evidence::write(document), format!("{:#}\n", reports::write_report(report)));
+    let patch = prediction.model_patch.as_deref().unwrap_or_default();
+    let mut files = vec![(evidence::FILE, text.as_bytes()), ("patch.diff", patch.as_bytes())];
+    files.extend(run.map(|run| (evidence::LOG, run.log.as_bytes())));
+    files.extend(run.and_then(|run| run.junit.as_deref()).map(|junit| (evidence::RESULTS, junit)));
+    files.push(("report.json", verdict.as_bytes()));
+    let save = |(name, bytes): (&'static str, &[u8])| {
+        write_whole(&folder.join(name), bytes)?;
+        Ok((name, Digest::of(bytes)))
     };
-    let end = evidence.end.map(|end| match end {
-        RunEnd::Exited(code) => json!({"exited": code}),
-        RunEnd::Signalled(signal) => json!({"signalled": signal}),
-        RunEnd::TimedOut => json!("timed_out"),
-    });
-    let structured = match &evidence.structured {
-        Structured::NotOffered => json!("not_offered"),
-        Structured::Missing(why) => json!({"missing": why}),
-        Structured::Cases(cases) => json!({"cases": cases.len()}),
-    };
-    let document = json!({
-        "format_version": 1,
-        "patch": patch,
-        "answer": notes.to_json(),
-        "end": end,
-        "structured": structured,
-        "limit_hit": evidence.limit_hit,
-        "counter_tests": counter.map(Counter::to_json),
-        "semantics": Semantics::V5.name(),
-        "usage": run.map(|r| r.usage.clone()),
-    });
-    write_whole(&folder.join("evidence.json"), format!("{document:#}\n").as_bytes())?;
-    write_whole(
-        &folder.join("patch.diff"),
-        prediction.model_patch.as_deref().unwrap_or_default().as_bytes(),
-    )?;
-    if let Some(run) = run {
-        write_whole(&folder.join("test_output.txt"), run.log.as_bytes())?;
-        if let Some(junit) = &run.junit {
-            write_whole(&folder.join("junit.xml"), junit)?;
-        }
-    }
-    write_whole(&folder.join("report.json"), format!("{:#}\n", reports::write_report(report)).as_bytes())
+    files.into_iter().map(save).collect()
 }

@@ -1,9 +1,10 @@
 //! The scheduled pieces.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
-use swegym_core::{Fault, Instance, Prediction};
+use swegym_core::{Digest, Fault, Instance, Prediction};
 use swegym_tasks::micro::World;
 use swegym_tasks::package::PackageSpec;
 use swegym_tasks::synth::Synthesis;
@@ -81,6 +82,16 @@ pub struct JobResult {
     pub outcome: String,
     /// The result document; it holds no times, so that equal work gives equal bytes.
     pub value: Value,
+    /// Digests of what else it left, by the name in the run's folder.
+    pub files: BTreeMap<String, Digest>,
+}
+
+impl JobResult {
+    /// The result of a job that leaves no files of its own.
+    #[must_use]
+    pub fn of(outcome: impl Into<String>, value: Value) -> Self {
+        Self { outcome: outcome.into(), value, files: BTreeMap::new() }
+    }
 }
 
 impl Job {

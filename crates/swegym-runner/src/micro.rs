@@ -77,7 +77,7 @@ pub async fn micro(context: &Context, ground: &str, world: &World, number: u32) 
     let printed = sandbox.exec(command).await.map_err(|e| e.to_fault())?;
     let Some(tests) = task.tests(&printed.output.stdout_text()) else {
         stop(sandbox).await?;
-        return Ok(JobResult { outcome: "equivalent".into(), value: json!({"bug": about}) });
+        return Ok(JobResult::of("equivalent", json!({"bug": about})));
     };
     let trial = ["python", "-I", "-S", "-c", &task.trial(&tests).program].map(str::to_owned);
     let command = Command::new(trial, std::time::Duration::from_secs(60));
@@ -111,7 +111,7 @@ pub async fn micro(context: &Context, ground: &str, world: &World, number: u32) 
     let value = json!({
         "instance": row(&instance), "example": row(&example), "bug": about, "answers": answers,
     });
-    Ok(JobResult { outcome: "candidate".into(), value })
+    Ok(JobResult::of("candidate", value))
 }
 
 fn instance(

@@ -14,12 +14,13 @@ use swegym_agent::{Attempt, Limits, Model, Scaffold, teacher};
 use swegym_core::chat::{CallForm, Sampling, Usage};
 use swegym_core::conduct::commands::{Conduct, Sighting};
 use swegym_core::conduct::patch::Mark;
+use swegym_core::format::attempts::{self, AttemptResult};
 use swegym_core::format::reports;
 use swegym_core::record::{AttemptHead, RecordEvent};
 use swegym_core::trajectory::stuck::Stuck;
-use swegym_core::trajectory::{FoldError, beginning};
+use swegym_core::trajectory::{FoldError, Step, beginning};
 use swegym_core::wire::Wire;
-use swegym_core::{Boundary, Class, Fault, Instance, Prediction, StopReason, Trajectory, Verdict};
+use swegym_core::{Boundary, Fault, Instance, Prediction, StopReason, Trajectory, Verdict};
 use swegym_sandbox::store::LayerId;
 use swegym_sandbox::{EmbeddedSandbox, Image, Sandbox};
 use tokio::sync::Semaphore;
@@ -131,18 +132,17 @@ pub async fn rollout(
         model_patch: Some(done.patch.clone()),
     };
     let marks = conduct::marks(context, instance, &image_of(context, instance)?, &prediction);
-    let mut value = summary(&done, instance, &marks);
-    let mut outcome = value["exit_status"].as_str().unwrap_or_default().to_owned();
+    let mut result = summary(&done, instance, &marks);
+    let mut job = JobResult::of(result.exit_status.as_str(), Value::Null);
     let mut verdict = None;
     if plan.evaluates {
-        let graded = evaluate(context, instance, &prediction, attempt).await?;
-        outcome = graded.outcome;
-        let resolved = graded.value.get("resolved").and_then(Value::as_bool);
-        verdict = resolved.map(|resolved| Verdict { resolved, marked: !marks.is_empty() });
-        value["report"] = graded.value;
+        job = evaluate(context, instance, &prediction, attempt).await?;
+        result.report = job.value.as_object().cloned();
+        let judged = reports::read_one_judged("report", result.report.clone().unwrap_or_default());
+        verdict = judged.ok().map(|row| Verdict { resolved: row.resolved, marked: row.marked });
     }
-    value["class"] = json!(done.class(&instance.repo, verdict).map(Class::as_str));
-    Ok(JobResult { outcome, value })
+    result.class = done.class(&instance.repo, verdict);
+    Ok(JobResult { value: attempts::write(&result), ..job })
 }
 
 /// An attempt's record and what it says so far.
@@ -182,13 +182,20 @@ impl Record {
     }
 
     /// Begins as another attempt did.
-    fn begin_as(&mut self, plan: &RolloutPlan, number: u32, fork: &Fork) -> Result<(), Fault> {
+    fn begin_as(
+        &mut self,
+        plan: &RolloutPlan,
+        instance: &Instance,
+        number: u32,
+        fork: &Fork,
+    ) -> Result<(), Fault> {
         let wrong = |e: FoldError| {
             Fault::new(Boundary::Task, "no_such_step", e.to_string())
                 .with_hint("see `swegym show trajectory` for its steps")
         };
         let of = Trajectory::fold(&fork.events).map_err(wrong)?.head;
         let head = AttemptHead {
+            repo: Some(instance.repo.clone()),
             attempt: number,
             scaffold: plan.scaffold.version(),
             model: plan.model_name.clone(),
@@ -253,7 +260,7 @@ async fn work(
 ) -> Result<(), Fault> {
     let image = image_of(context, instance)?;
     if let (None, Some(fork)) = (&record.past, &plan.fork) {
-        record.begin_as(plan, number, fork)?;
+        record.begin_as(plan, instance, number, fork)?;
     }
     let sandbox = record.box_to_go_on(context, plan, &image).await?;
     let script;
@@ -310,40 +317,36 @@ async fn teach(
     Ok(Scripted::new(&plan.model_name, script))
 }
 
-/// What the run keeps of an attempt besides its record. It holds no times.
-fn summary(done: &Trajectory, instance: &Instance, marks: &[Mark]) -> Value {
-    let reason = done.stop.unwrap_or(StopReason::Interrupted);
-    let stuck: Vec<_> = Stuck::ALL.into_iter().filter(|s| s.holds(&done.steps)).map(Stuck::name).collect();
+/// What the run keeps of an attempt besides its record.
+fn summary(done: &Trajectory, instance: &Instance, marks: &[Mark]) -> AttemptResult {
     let sighting =
         |s: &Sighting| json!({"conduct": s.conduct.name(), "step": s.step, "evidence": s.evidence});
     let mut conduct: Vec<_> = Conduct::sightings(&done.steps, &instance.repo).iter().map(sighting).collect();
     conduct.extend(reports::write_marks(marks).as_array().cloned().unwrap_or_default());
-    let turns = done.steps.iter().filter(|s| !s.actions.is_empty()).count();
     // Of steps that count. What a kill made void was paid for and limits count it,
     // but a run that was killed says what one says that was not.
-    let mut used = Usage::default();
-    done.steps.iter().for_each(|step| used.add(&step.usage));
-    json!({
-        "instance_id": done.head.instance_id.as_str(),
-        "attempt": done.head.attempt,
-        "repo": instance.repo,
-        "exit_status": reason.as_str(),
-        "scaffold": done.head.scaffold,
-        "model": done.head.model,
-        "temperature": done.head.sampling.temperature,
-        "steps": done.steps.len(),
-        "turns": turns,
-        "malformed": done.steps.iter().filter(|s| s.problem.is_some()).count(),
-        "stuck": stuck,
-        "conduct": conduct,
-        "answers": done.steps.len(),
-        "prompt_tokens": used.prompt_tokens,
-        "completion_tokens": used.completion_tokens,
-        "cached_tokens": used.cached_tokens,
-        "cost_usd": used.cost_usd,
-        "empty_patch": done.patch.trim().is_empty(),
-        "patch": done.patch,
-    })
+    let mut usage = Usage::default();
+    done.steps.iter().for_each(|step| usage.add(&step.usage));
+    let count = |counts: &dyn Fn(&&Step) -> bool| done.steps.iter().filter(counts).count() as u64;
+    let stuck = Stuck::ALL.into_iter().filter(|s| s.holds(&done.steps)).map(Stuck::name);
+    AttemptResult {
+        instance_id: done.head.instance_id.clone(),
+        attempt: done.head.attempt,
+        repo: Some(instance.repo.clone()),
+        exit_status: done.stop.unwrap_or(StopReason::Interrupted),
+        scaffold: done.head.scaffold.clone(),
+        model: done.head.model.clone(),
+        temperature: done.head.sampling.temperature,
+        steps: done.steps.len() as u64,
+        turns: count(&|step| !step.actions.is_empty()),
+        malformed: count(&|step| step.problem.is_some()),
+        stuck: stuck.map(str::to_owned).collect(),
+        conduct,
+        usage,
+        patch: done.patch.clone(),
+        report: None,
+        class: None,
+    }
 }
 
 /// Whether trying again cannot help: the endpoint understood, and refuses.

@@ -20,6 +20,7 @@ use swegym_core::event::Event;
 use swegym_core::format::FormatError;
 use swegym_core::format::journal::{self, Entry};
 use swegym_core::format::run::{self, RunHead};
+use swegym_core::history::History;
 use swegym_sandbox::store::write_whole;
 use thiserror::Error;
 
@@ -145,7 +146,7 @@ impl RunDir {
                 fs::remove_file(file.path()).map_err(io_error("remove", &file.path()))?;
             }
         }
-        let finished = finished_jobs(&results, &read.entries);
+        let finished = finished_jobs(path, &History::of(&read.entries));
         let next = read.entries.last().map_or(0, |e| e.seq + 1);
         Ok(Self { path: path.to_owned(), journal, next, finished })
     }
@@ -222,16 +223,19 @@ fn check_head(path: &Path, file: &Path, head: &RunHead) -> Result<(), RunDirErro
     Err(RunDirError::Differs { path: path.to_owned(), what })
 }
 
-/// Jobs whose result file is the one that the journal speaks of.
-fn finished_jobs(results: &Path, entries: &[Entry]) -> HashMap<String, (String, Value)> {
+/// Jobs whose files are those that the journal speaks of; the others are done again.
+fn finished_jobs(run: &Path, history: &History) -> HashMap<String, (String, Value)> {
     let mut finished = HashMap::new();
-    for entry in entries {
-        let Event::JobFinished { job, outcome, result, .. } = &entry.event else { continue };
-        let Ok(text) = fs::read_to_string(results.join(format!("{job}.json"))) else { continue };
-        if Digest::of(text.as_bytes()) == *result
+    for (job, end) in history.finished() {
+        let is_whole = |(name, digest): (&String, &Digest)| {
+            fs::read(run.join(name)).is_ok_and(|bytes| Digest::of(&bytes) == *digest)
+        };
+        let Ok(text) = fs::read_to_string(run.join("results").join(format!("{job}.json"))) else { continue };
+        if Digest::of(text.as_bytes()) == end.result
             && let Ok(value) = serde_json::from_str(&text)
+            && end.files.iter().all(is_whole)
         {
-            finished.insert(job.clone(), (outcome.clone(), value));
+            finished.insert(job.to_owned(), (end.outcome.clone(), value));
         }
     }
     finished
@@ -239,6 +243,8 @@ fn finished_jobs(results: &Path, entries: &[Entry]) -> HashMap<String, (String, 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use serde_json::json;
     use swegym_core::RunId;
@@ -251,13 +257,20 @@ mod tests {
             swegym: "0".into(),
             inputs: Digest::of(&[runs as u8]),
             settings,
+            instances: None,
         }
     }
 
     fn finish(run: &mut RunDir, job: &str) {
         let result = run.write_result(job, &json!({"x": 1})).unwrap();
         run.append(
-            Event::JobFinished { job: job.into(), outcome: "kept".into(), result, wall_time_ms: 1 },
+            Event::JobFinished {
+                job: job.into(),
+                outcome: "kept".into(),
+                result,
+                files: BTreeMap::new(),
+                wall_time_ms: 1,
+            },
             0,
         )
         .unwrap();

@@ -81,11 +81,11 @@ pub async fn synth(
     let instance =
         instance(built, &mutant, &digest, commit, &plan, (&fail_to_pass, &pass_to_pass), statement)?;
     let row: Value = serde_json::from_str(&instances::write_row(&instance)).unwrap_or_default();
-    Ok(JobResult { outcome: "candidate".into(), value: json!({"instance": row, "bugs": bugs}) })
+    Ok(JobResult::of("candidate", json!({"instance": row, "bugs": bugs})))
 }
 
 fn dropped(reason: &str, bugs: &Value) -> JobResult {
-    JobResult { outcome: reason.to_owned(), value: json!({"reason": reason, "bugs": bugs}) }
+    JobResult::of(reason, json!({"reason": reason, "bugs": bugs}))
 }
 
 fn describe_bugs(mutant: &Mutant) -> Value {

@@ -134,7 +134,7 @@ fn dropped(reason: &str, details: Value) -> JobResult {
     if let (Some(to), Value::Object(from)) = (value.as_object_mut(), details) {
         to.extend(from);
     }
-    JobResult { outcome: reason.to_owned(), value }
+    JobResult::of(reason, value)
 }
 
 fn unusable(run: &TestRun, plan: &TestPlan) -> Option<&'static str> {
@@ -199,13 +199,13 @@ fn judge(
     }
     let row: Value = serde_json::from_str(&instances::write_row(&kept)).unwrap_or_default();
     let value = json!({"instance": row, "flakes": flakes});
-    (Some(kept), JobResult { outcome: "kept".into(), value })
+    (Some(kept), JobResult::of("kept", value))
 }
 
 /// Why an evaluation of the gold patch that left this run would not resolve the
 /// instance, though its tests pass.
 fn refusal(instance: &Instance, plan: &TestPlan, run: &TestRun) -> Option<String> {
-    let evidence = evaluate::evidence(instance, plan, PatchOutcome::Applied, Some(run));
+    let evidence = evaluate::evidence_of(instance, plan, PatchOutcome::Applied, Some(run));
     let report = Semantics::V5.grade(instance, false, &evidence);
     let unsaid = || "not every expected test holds".to_owned();
     (!report.resolved()).then(|| report.reason.map_or_else(unsaid, |fault| fault.message))

@@ -11,42 +11,15 @@
 //!
 //! What is left does not depend on the order in which candidates came.
 
+mod candidate;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 
-/// What is known of an attempt.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Candidate {
-    /// The instance.
-    pub instance_id: String,
-    /// Its repository.
-    pub repo: String,
-    /// Which set it belongs to: the run that it is of.
-    pub set: String,
-    /// Which attempt of that set.
-    pub attempt: u32,
-    /// By its hidden tests; nothing where nobody ran them.
-    pub resolved: Option<bool>,
-    /// Why it ended.
-    pub exit_status: String,
-    /// Steps with an action.
-    pub turns: usize,
-    /// Its length in tokens, as it would be learnt.
-    pub tokens: usize,
-    /// It ended in a loop.
-    pub stuck: bool,
-    /// A limit of ours ended it.
-    pub masked: bool,
-    /// It looked where the answer may be lying about.
-    pub cheated: bool,
-    /// Its patch.
-    pub patch: String,
-    /// A verifier's score, where there is one.
-    pub score: Option<f64>,
-}
+pub use candidate::Candidate;
 
 /// Which attempts of an instance come first under a cap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -294,13 +267,13 @@ fn alone(candidate: &Candidate, rules: &Rules, rates: &BTreeMap<&str, f64>) -> O
     };
     if outcome.is_some() {
         outcome
-    } else if candidate.cheated && !rules.keep_cheating {
+    } else if candidate.cheated() && !rules.keep_cheating {
         Some(Reason::Cheating)
     } else if candidate.stuck && !rules.keep_loops {
         Some(Reason::Loop)
     } else if candidate.patch.trim().is_empty() && !rules.keep_empty {
         Some(Reason::EmptyPatch)
-    } else if candidate.masked && !rules.keep_masked {
+    } else if candidate.is_cut() && !rules.keep_masked {
         Some(Reason::Limit)
     } else if rules.most_tokens.is_some_and(|most| candidate.tokens > most) {
         Some(Reason::Overlong)
@@ -440,30 +413,61 @@ pub fn ladder(
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use swegym_core::{Class, StopReason, Verdict};
 
     use super::*;
 
+    fn stop(cut: bool) -> StopReason {
+        if cut { StopReason::StepLimit } else { StopReason::Submitted }
+    }
+
+    fn verdict(resolved: bool) -> Verdict {
+        Verdict { resolved, marked: false }
+    }
+
     fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
         let one =
-            (0..6u8, 0..4u32, any::<Option<bool>>(), 0..5usize, 1..9usize, any::<[bool; 2]>(), any::<bool>())
-                .prop_map(|(instance, attempt, resolved, turns, tokens, [stuck, masked], again)| Candidate {
-                    instance_id: format!("r{}-{instance}", instance % 2),
-                    repo: format!("r{}", instance % 2),
-                    set: if again { "on" } else { "off" }.to_owned(),
-                    attempt,
-                    resolved,
-                    turns,
-                    tokens: tokens * 100,
-                    stuck,
-                    masked,
-                    patch: ["", "x", "y"][turns % 3].to_owned(),
-                    ..Candidate::default()
+            (0..6u8, 0..4u32, any::<Option<bool>>(), 0..5usize, 1..9usize, any::<[bool; 3]>(), any::<bool>())
+                .prop_map(|(instance, attempt, resolved, turns, tokens, [stuck, cut, cheated], again)| {
+                    Candidate {
+                        instance_id: format!("r{}-{instance}", instance % 2),
+                        repo: format!("r{}", instance % 2),
+                        set: if again { "on" } else { "off" }.to_owned(),
+                        attempt,
+                        resolved,
+                        turns,
+                        tokens: tokens * 100,
+                        stuck,
+                        class: Some(Class::of(stop(cut), resolved.map(verdict), cheated)),
+                        stop: Some(stop(cut)),
+                        patch: ["", "x", "y"][turns % 3].to_owned(),
+                        ..Candidate::default()
+                    }
                 });
         prop::collection::vec(one, 0..60).prop_map(|mut all| {
             let mut seen = BTreeSet::new();
             all.retain(|c| seen.insert((c.instance_id.clone(), c.set.clone(), c.attempt)));
             all
         })
+    }
+
+    #[test]
+    fn a_class_that_is_masked_is_no_lesson_unless_it_is_asked_for() {
+        for class in
+            [Class::Resolved, Class::ResolvedOverBudget, Class::Policy, Class::Budget, Class::Cheating]
+        {
+            let over = matches!(class, Class::ResolvedOverBudget | Class::Budget);
+            let candidate = Candidate {
+                class: Some(class),
+                stop: Some(stop(over)),
+                patch: "x".into(),
+                ..Candidate::default()
+            };
+            let any = Rules { resolved: None, ..Rules::default() };
+            assert_eq!(alone(&candidate, &any, &BTreeMap::new()).is_some(), class.is_masked(), "{class:?}");
+            let all = Rules { keep_masked: true, keep_cheating: true, ..any };
+            assert_eq!(alone(&candidate, &all, &BTreeMap::new()), None, "{class:?}");
+        }
     }
 
     fn rules() -> impl Strategy<Value = Rules> {

@@ -6,6 +6,7 @@
 //! that is all a run needs to go on as if it had never stopped.
 
 mod state;
+mod stopping;
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -20,6 +21,8 @@ use crate::optimizer::{self, AdamW, Moments};
 use crate::packing::{Fitted, Overlong, Sequence, best_fit, fit, pack};
 use crate::schedule::{Schedule, Shape};
 use crate::tokens::TokenRow;
+
+pub use stopping::Stopping;
 
 /// What a user chooses.
 #[derive(Debug, Clone, PartialEq)]
@@ -185,6 +188,9 @@ pub struct Trainer {
     pub settings: Settings,
     /// What became of the rows.
     pub fitted: Fitted,
+    /// What the losses say so far, for whoever decides when to stop; `None` after
+    /// going on from a state that was saved before states held it.
+    pub stopping: Option<Stopping>,
     schedule: Schedule,
     sequences: Vec<Sequence>,
     instances: Vec<String>,
@@ -227,7 +233,20 @@ impl Trainer {
             shape: settings.schedule,
         };
         let (moments, lanes) = (Moments::new(decoder.trained_len()), Lanes::new(&decoder, settings.lanes));
-        Ok(Self { decoder, settings, fitted, schedule, sequences, instances, packs, moments, lanes, pool })
+        let stopping = Some(Stopping::default());
+        Ok(Self {
+            decoder,
+            settings,
+            fitted,
+            stopping,
+            schedule,
+            sequences,
+            instances,
+            packs,
+            moments,
+            lanes,
+            pool,
+        })
     }
 
     /// Steps in all.

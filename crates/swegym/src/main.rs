@@ -13,11 +13,13 @@ mod exit;
 mod printer;
 mod progress;
 mod report;
+mod run_view;
 mod session;
 mod settings;
 mod sheet;
 mod stage;
 mod text;
+mod words;
 mod workshop;
 
 use std::process::ExitCode;

@@ -7,10 +7,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use swegym_core::format::run;
+use swegym_core::StopReason;
+use swegym_core::format::reports::Judged;
 use swegym_core::visible::visible_in_html;
 
 use crate::error::CommandError;
+use crate::run_view::RunView;
+
+/// What a stage dropped.
+const DROPPED: &str = "dropped.jsonl";
 
 /// One stage's numbers.
 #[derive(Debug, Clone)]
@@ -24,6 +29,8 @@ struct Stage {
     reasons: BTreeMap<String, usize>,
     /// Rows of the stage's main file.
     rows: Vec<Value>,
+    /// Verdicts, of stages that give some.
+    judged: Vec<Judged>,
     bugs: Vec<Value>,
     flakes: Vec<Value>,
     /// What tricks came to on instances, where they were tried.
@@ -52,13 +59,13 @@ impl Summary {
     pub(crate) fn load(folders: &[PathBuf]) -> Result<Self, CommandError> {
         let mut stages = Vec::new();
         for folder in folders {
-            if folder.join("run.json").is_file() {
+            if RunView::is_at(folder) {
                 stages.push(Stage::load(folder)?);
                 continue;
             }
             let read =
                 std::fs::read_dir(folder).map_err(|e| CommandError::file("read the run", folder, &e))?;
-            let inner = read.flatten().map(|e| e.path()).filter(|p| p.join("run.json").is_file());
+            let inner = read.flatten().map(|e| e.path()).filter(|p| RunView::is_at(p));
             let mut found = inner.map(|p| Stage::load(&p)).collect::<Result<Vec<_>, _>>()?;
             if found.is_empty() {
                 let message = format!("`{}` holds no run", folder.display());
@@ -195,36 +202,29 @@ fn image_row(row: &Value) -> Value {
 
 impl Stage {
     fn load(folder: &Path) -> Result<Self, CommandError> {
-        let head_path = folder.join("run.json");
-        let text =
-            std::fs::read_to_string(&head_path).map_err(|e| CommandError::file("read", &head_path, &e))?;
-        let head = run::read(&head_path.to_string_lossy(), &text)?;
-        let (_, file) = shape(&head.verb);
-        let rows = lines(folder, file)?;
+        let view = RunView::open(folder)?;
+        let verb = view.head.verb.clone();
+        let has_verdicts = matches!(verb.as_str(), "evaluate" | "rollout");
+        let judged = if has_verdicts { view.judged()? } else { Vec::new() };
+        let (rows, dropped) = rows(&view)?;
         let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
-        let mut add = |reason: Option<&str>| {
-            *reasons.entry(reason.unwrap_or("unresolved").to_owned()).or_default() += 1;
-        };
-        let good = if head.verb == "rollout" && rows.is_empty() {
-            let statuses = exit_statuses(folder)?;
-            statuses.iter().filter(|s| *s != "submitted").for_each(|s| add(Some(s)));
-            statuses.iter().filter(|s| *s == "submitted").count()
-        } else if matches!(head.verb.as_str(), "evaluate" | "rollout") {
-            for row in rows.iter().filter(|r| r["resolved"] != true) {
-                let code = ["infra_failure", "reason"].into_iter().find_map(|k| row[k]["code"].as_str());
-                add(code.or((row["patch_exists"] == false).then_some("empty_patch")));
+        let mut add = |reason: &str| *reasons.entry(reason.to_owned()).or_default() += 1;
+        let good = if has_verdicts && judged.is_empty() {
+            let statuses = view.attempts()?.into_iter().map(|attempt| attempt.exit_status);
+            let (good, other): (Vec<_>, Vec<_>) = statuses.partition(|s| *s == StopReason::Submitted);
+            other.into_iter().for_each(|status| add(status.as_str()));
+            good.len()
+        } else if has_verdicts {
+            for row in judged.iter().filter(|row| !row.resolved) {
+                let code = row.broke.as_deref().or(row.reason.as_deref());
+                add(code.unwrap_or(if row.patch_exists { "unresolved" } else { "empty_patch" }));
             }
-            rows.iter().filter(|r| r["resolved"] == true).count()
+            judged.iter().filter(|row| row.resolved).count()
         } else {
-            for row in lines(folder, "dropped.jsonl")? {
-                add(row["reason"].as_str());
-            }
+            dropped.iter().for_each(|row| add(row["reason"].as_str().unwrap_or("unresolved")));
             // validate lists its failures among the dropped already.
-            if head.verb != "validate" {
-                for row in lines(folder, "failures.jsonl")? {
-                    add(row["code"].as_str());
-                }
-            }
+            let failed = view.history.failed().filter(|_| verb != "validate");
+            failed.for_each(|(_, fault)| add(&fault.code));
             rows.len()
         };
         Ok(Self {
@@ -233,16 +233,15 @@ impl Stage {
             good,
             reasons,
             rows,
-            bugs: lines(folder, "bugs.jsonl")?,
-            flakes: lines(folder, "flakes.jsonl")?,
-            probes: lines(folder, "probes.jsonl")?,
-            predictions: head
-                .settings
-                .get(if head.verb == "rollout" { "scaffold" } else { "predictions" })
-                .and_then(Value::as_str)
+            judged,
+            bugs: view.rows("bugs.jsonl")?,
+            flakes: view.rows("flakes.jsonl")?,
+            probes: view.rows("probes.jsonl")?,
+            predictions: view
+                .setting(if verb == "rollout" { "scaffold" } else { "predictions" })
                 .unwrap_or_default()
                 .to_owned(),
-            verb: head.verb,
+            verb,
         })
     }
 
@@ -262,8 +261,7 @@ impl Stage {
     /// mark, or kept although a trick passes them, if with a mark.
     fn marked(&self) -> Option<usize> {
         if self.has_verdicts() {
-            let marks = |row: &&Value| row["conduct"].as_array().is_some_and(|marks| !marks.is_empty());
-            return Some(self.rows.iter().filter(|row| row["resolved"] == true).filter(marks).count());
+            return Some(self.judged.iter().filter(|row| row.resolved && row.marked).count());
         }
         let kept = |row: &&Value| row["kept"] == true && is_forgeable(row);
         (!self.probes.is_empty()).then(|| self.probes.iter().filter(kept).count())
@@ -271,9 +269,10 @@ impl Stage {
 
     /// What became of the answers to an instance.
     fn verdict(&self, id: &Value) -> String {
-        let answers: Vec<&Value> = self.rows.iter().filter(|r| &r["instance_id"] == id).collect();
-        let resolved = answers.iter().filter(|r| r["resolved"] == true).count();
-        let marked = answers.iter().any(|r| r["resolved"] == true && r["conduct"].is_array());
+        let answers: Vec<&Judged> =
+            self.judged.iter().filter(|row| id.as_str() == Some(&row.instance_id)).collect();
+        let resolved = answers.iter().filter(|row| row.resolved).count();
+        let marked = answers.iter().any(|row| row.resolved && row.marked);
         match (answers.len(), resolved) {
             (0, _) => "–".to_owned(),
             (1, 1) if marked => "resolved, marked".to_owned(),
@@ -297,7 +296,7 @@ impl Stage {
         json!({
             "title": self.title(), "total": self.total, "good": self.good, "share": self.percent(),
             "marked": self.marked(),
-            "word": if self.verb == "rollout" && self.rows.is_empty() { "submitted" } else { shape(&self.verb).0 }, "reasons": reasons,
+            "word": if self.verb == "rollout" && self.judged.is_empty() { "submitted" } else { shape(&self.verb).0 }, "reasons": reasons,
         })
     }
 }
@@ -307,32 +306,25 @@ fn is_forgeable(row: &Value) -> bool {
     row["forgeable"].as_array().is_some_and(|names| !names.is_empty())
 }
 
-/// Why the finished attempts of a rollout ended.
-fn exit_statuses(folder: &Path) -> Result<Vec<String>, CommandError> {
-    let results = folder.join("results");
-    let entries =
-        std::fs::read_dir(&results).map_err(|e| CommandError::file("read the run", &results, &e))?;
-    let status = |entry: std::fs::DirEntry| {
-        let value: Value = serde_json::from_str(&std::fs::read_to_string(entry.path()).ok()?).ok()?;
-        value["exit_status"].as_str().map(str::to_owned)
-    };
-    Ok(entries.flatten().filter_map(status).collect())
-}
-
-/// Rows of a JSON Lines file; a file that is not there has none.
-fn lines(folder: &Path, file: &str) -> Result<Vec<Value>, CommandError> {
-    let path = folder.join(file);
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(CommandError::file("read", &path, &error)),
-    };
-    let rows = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
-    rows.map(|(i, line)| {
-        serde_json::from_str(line).map_err(|e| {
-            let message = format!("{}:{}: not valid JSON: {e}", path.display(), i + 1);
-            CommandError::usage(message, "run the stage again with --resume to write the file anew")
-        })
+/// Rows of a stage's main file, and of what it dropped, as many as its journal
+/// tells of.
+fn rows(view: &RunView) -> Result<(Vec<Value>, Vec<Value>), CommandError> {
+    let verb = view.head.verb.as_str();
+    let (word, file) = shape(verb);
+    let good = view.count(word);
+    let others = view.history.finished().len() - good;
+    Ok(match verb {
+        "build" => (view.whole_rows(file, good)?, Vec::new()),
+        "validate" => {
+            let dropped = view.whole_rows(DROPPED, others + view.broke())?;
+            (view.whole_rows(file, good)?, dropped)
+        }
+        "synth" => {
+            let rows = view.rows(DROPPED)?;
+            let again = rows.iter().filter(|row| row["reason"] == "duplicate").count();
+            let dropped = view.whole_rows(DROPPED, others + again)?;
+            (view.whole_rows(file, good.saturating_sub(again))?, dropped)
+        }
+        _ => (Vec::new(), view.rows(DROPPED)?),
     })
-    .collect()
 }

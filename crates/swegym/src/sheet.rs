@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use minijinja::{Environment, context};
 use serde_json::{Value, json};
+use swegym_core::format::{FormatError, Problem};
 use swegym_core::visible::visible_in_html;
 use swegym_train::checkpoint::write_synced;
 
@@ -82,7 +83,12 @@ impl Sheet {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             read => read.map_err(|e| CommandError::file("read", &path, &e))?,
         };
-        let value: Value = serde_json::from_str(&text).unwrap_or_default();
+        let file = path.to_string_lossy();
+        let value: Value = serde_json::from_str(&text)
+            .map_err(|e| FormatError::new(&file, e.line(), Problem::Json(e.to_string())))?;
+        if let Some(found) = value["version"].as_u64().filter(|found| *found > VERSION) {
+            return Err(FormatError::new(&file, 1, Problem::Newer { found, known: VERSION }).into());
+        }
         let sheet = Self::from_json(&value).filter(|_| value["version"] == VERSION);
         sheet.map(Some).ok_or_else(|| {
             let message = format!("`{}` is no sheet of version {VERSION}", path.display());

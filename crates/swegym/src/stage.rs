@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
-use swegym_core::format::run::RunHead;
+use swegym_core::format::run::{INSTANCES, RunHead};
 use swegym_core::{Class, Digest, Fault, RunId};
 use swegym_runner::run_dir::Open;
 use swegym_runner::{Context, Job, Outcome, RunDir};
@@ -56,6 +56,8 @@ struct Stage<'a> {
     aside: Option<Box<dyn Fn() -> String + Send>>,
     /// Contents that decide the jobs, beyond the settings.
     inputs: Vec<Digest>,
+    /// Instances that the run keeps, for whoever reads it elsewhere.
+    instances: Option<&'a str>,
 }
 
 /// Jobs with their outcomes, and the directory for the output files.
@@ -86,8 +88,12 @@ impl Stage<'_> {
             swegym: env!("CARGO_PKG_VERSION").to_owned(),
             inputs,
             settings: self.settings.into_iter().chain(self.free).collect(),
+            instances: self.instances.map(|text| Digest::of(text.as_bytes())),
         };
         let mut run = RunDir::open(self.folder, &head, self.open)?;
+        if let Some(text) = self.instances {
+            run.write_file(INSTANCES, text)?;
+        }
         let printer = self.session.printer;
         let mut bar = Bar::new(printer, self.verb);
         let stop = self.session.stop.clone();

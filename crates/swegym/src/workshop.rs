@@ -10,6 +10,7 @@ use std::time::Instant;
 use clap::Parser as _;
 use serde_json::{Value, json};
 use swegym_core::format::instances::UnknownFields;
+use swegym_core::format::{FormatError, Problem};
 use swegym_runner::run_dir::Open;
 
 use crate::args::{Args, RunArgs, TrainVerb, Verb};
@@ -67,7 +68,10 @@ impl Workshop {
         }
         std::fs::create_dir_all(folder).map_err(|e| CommandError::file("make the folder", folder, &e))?;
         let path = folder.join(DONE);
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let text = match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            read => read.map_err(|e| CommandError::file("read", &path, &e))?,
+        };
         // A line that was cut by a crash is a step that is not done, and must not
         // merge with the next one.
         let whole = text.rfind('\n').map_or(0, |at| at + 1);
@@ -76,7 +80,12 @@ impl Workshop {
             let mended = file.and_then(|file| file.set_len(whole as u64));
             mended.map_err(|e| CommandError::file("mend", &path, &e))?;
         }
-        let done = text[..whole].lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let step = |(index, line): (usize, &str)| {
+            serde_json::from_str(line).map_err(|e| {
+                FormatError::new(&path.to_string_lossy(), index + 1, Problem::Json(e.to_string()))
+            })
+        };
+        let done = text[..whole].lines().enumerate().map(step).collect::<Result<_, _>>()?;
         Ok(Self { session: session.inner(), folder: folder.to_owned(), done })
     }
 
@@ -220,11 +229,23 @@ impl Workshop {
 }
 
 fn parse(words: Vec<OsString>) -> Result<Verb, CommandError> {
+    // Of a group, the verb is two words.
+    let named = words.iter().take_while(|word| !word.to_string_lossy().starts_with('-'));
+    let groups = if words.first().is_some_and(|word| word == "train") { 2 } else { 1 };
+    let verb: Vec<_> = named.take(groups).map(|word| word.to_string_lossy().into_owned()).collect();
     let typed = std::iter::once(OsString::from("swegym")).chain(words);
     // What users typed is in it: settings that do not fit are theirs.
     Args::try_parse_from(typed).map(|args| args.verb).map_err(|e| {
-        CommandError::usage(format!("a step cannot be taken: {e}"), "see `swegym help` of its verb")
+        let hint = format!("see `swegym {} --help`", verb.join(" "));
+        CommandError::usage(format!("a step cannot be taken: {}", reason(&e)), hint)
     })
+}
+
+/// What is wrong with flags, without the usage that the hint leads to.
+fn reason(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines = text.lines().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    lines.collect::<Vec<_>>().join("\n").trim().trim_start_matches("error: ").to_owned()
 }
 
 pub(crate) fn interrupted() -> CommandError {

@@ -279,11 +279,30 @@ fn an_answer_of_every_instance_is_handed_in_whatever_the_figures_need() {
         assert_eq!(row["model_patch"], patch(id, 2), "{id}: the best of the first three");
     }
     // Where nobody tested anything, there is still something to hand in.
-    std::fs::rename(gym.path("teacher/reports.jsonl"), gym.path("reports.jsonl")).unwrap();
-    let (told, said, handed_in) = select("untested", &[]);
+    let again =
+        ["rollout", "--instances", "drawn/candidates.jsonl", "--scaffold", "noisy-expert", "--attempts", "4"];
+    gym.must(&[&again[..], &["--out", "untested-run"]].concat());
+    let words = ["select", "untested-run", "--scores", "last.jsonl", "--json", "--out", "untested"];
+    let output = gym.run(&words);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let handed_in = rows(&gym.read("untested/predictions.jsonl"));
+    // An evaluation that lost its verdicts is no evaluation of nothing.
+    std::fs::remove_file(gym.path("teacher/reports.jsonl")).unwrap();
+    let output = gym.run(&["select", "teacher", "--scores", "last.jsonl", "--out", "no"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("teacher/reports.jsonl"), "{output:?}");
     assert_eq!((ks(&told), handed_in.len(), told["instances"].as_u64()), (0, ids.len(), Some(0)), "{told}");
     assert!(said.contains("no attempt is tested"), "{said}");
-    let output =
-        gym.run(&["select", "teacher", "--scores", "last.jsonl", "--evaluation", "drawn", "--out", "no"]);
+    let output = gym.run(&[
+        "select",
+        "untested-run",
+        "--scores",
+        "last.jsonl",
+        "--evaluation",
+        "drawn",
+        "--out",
+        "no",
+    ]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("`drawn` has no verdict"), "{output:?}");
 }

@@ -126,9 +126,9 @@ fn a_run_that_is_killed_again_and_again_ends_with_the_weights_of_an_unbroken_one
         let resume: &[&str] = if gym.path("broken/training.json").exists() { &["--resume"] } else { &[] };
         let mut child = gym.spawn(&[&arguments, resume].concat());
         std::thread::sleep(std::time::Duration::from_millis(pause));
-        kills += usize::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
-        child.wait().unwrap();
+        // What a signal ended has no code.
+        kills += usize::from(child.wait().unwrap().code().is_none());
     }
     assert!(kills > 2, "the run is too short to be killed");
     gym.must(&[&arguments[..], &["--resume", "--cores", "1"]].concat());
@@ -183,6 +183,58 @@ fn a_run_stops_without_a_better_loss_and_keeps_the_best() {
     let output = gym.run(&[&["train", "sft", "--model", "base", "--data", "one.jsonl"][..], &one].concat());
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("all rows are of one repo; none can be held out"), "{text}");
+}
+
+#[test]
+fn a_run_that_is_taken_up_stops_where_one_in_peace_does() {
+    let gym = model();
+    let row = |i: usize| {
+        let (repo, numbers) =
+            if i < 30 { ("up", counted(i % 9 + 3)) } else { ("down", "9 8 7 6 5 4".to_owned()) };
+        let messages = json!([
+            {"role": "user", "content": "count"}, {"role": "assistant", "content": numbers},
+        ]);
+        json!({"instance_id": format!("{repo}-{i}"), "repo": repo, "messages": messages}).to_string() + "\n"
+    };
+    gym.write("both.jsonl", &(0..60).map(row).collect::<String>());
+    let words = |rate: &'static str, out: &'static str| -> Vec<&str> {
+        let data = ["train", "sft", "--model", "base", "--data", "both.jsonl", "--context", "128", "--json"];
+        let course = ["--held-out", "0.5", "--split-by", "repo", "--patience", "4", "--measure-every", "1"];
+        let flags = ["--save-every", "1", "--epochs", "60", "--batch", "2", "--schedule", "constant"];
+        [&data[..], &course, &flags, &["--rate", rate, "--out", out]].concat()
+    };
+    let whole: Value = serde_json::from_str(&gym.must(&words("1e-2", "whole"))).unwrap();
+    assert_eq!(whole["stopped"], "no better loss", "{whole}");
+    let weights = |run: &str| std::fs::read(gym.path(run).join("model/model.safetensors")).unwrap();
+
+    // Cut within the patience: the best is behind, and worse has been counted.
+    copy(&gym.path("whole"), &gym.path("cut"));
+    let checkpoints = gym.path("cut/checkpoints");
+    let mut steps: Vec<_> = std::fs::read_dir(&checkpoints).unwrap().flatten().map(|e| e.path()).collect();
+    steps.sort();
+    assert_eq!(steps.len(), 2, "the best and the last: {steps:?}");
+    std::fs::remove_dir_all(gym.path("cut/model")).unwrap();
+    // What the metrics say of it may be lost with the machine.
+    std::fs::remove_file(gym.path("cut/metrics.jsonl")).unwrap();
+    let again: Value =
+        serde_json::from_str(&gym.must(&[&words("1e-2", "cut")[..], &["--resume"]].concat())).unwrap();
+    assert_eq!(again["held_out_loss"], whole["held_out_loss"], "{again}");
+    assert_eq!(weights("cut"), weights("whole"));
+
+    // A run that is refused is as it was.
+    let before = common::contents(&gym.path("whole"), &|_| false);
+    let refused = gym.run(&[&words("1e-3", "whole")[..], &["--resume"]].concat());
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(2) && said.contains("`rate` was"), "{said}");
+    assert_eq!(common::contents(&gym.path("whole"), &|_| false), before);
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    for (name, bytes) in common::contents(from, &|_| false) {
+        let place = to.join(name);
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        std::fs::write(place, bytes).unwrap();
+    }
 }
 
 /// Asks over a real socket; gives status and body.

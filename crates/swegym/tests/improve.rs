@@ -72,7 +72,7 @@ fn rounds_are_taken_up_where_they_were_cut() {
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     child.kill().unwrap();
-    child.wait().unwrap();
+    assert_eq!(child.wait().unwrap().code(), None, "the kill came too late");
     let before = rows(&gym.read("cut/steps.jsonl"));
     assert!(!before.is_empty());
     let refused = gym.run(&improve(&["--rounds", "1", "--out", "cut"]));
@@ -93,8 +93,34 @@ fn rounds_are_taken_up_where_they_were_cut() {
     same[6] = "train/candidates.jsonl";
     let same = gym.run(&same);
     assert!(String::from_utf8_lossy(&same.stderr).contains("learnt from and measured with"), "{same:?}");
-    let odd = gym.run(&improve(&["--rounds", "1", "--out", "no", "--train", "--no-such-flag"]));
-    assert!(!odd.status.success());
+    let mut wrong = improve(&["--rounds", "1", "--out", "no"]);
+    *wrong.iter_mut().find(|word| **word == AGENT).unwrap() = "--no-such-flag";
+    let odd = gym.run(&wrong);
+    let said = String::from_utf8_lossy(&odd.stderr);
+    assert!(odd.status.code() == Some(2) && said.contains("`swegym rollout --help`"), "{said}");
+    assert!(said.contains("--no-such-flag") && !said.contains("Usage:"), "{said}");
+    gym.must(&["rollout", "--help"]);
+}
+
+/// A value with blanks and quotes is one value, as it stands and as it is typed in a
+/// shell; what it says reaches the endpoint's settings.
+#[test]
+fn flags_of_a_step_take_any_value() {
+    let gym = school();
+    for (out, extra) in [("plain", r#"--extra {"top_k": 20}"#), ("typed", r#"--extra '{"top_k": 20}'"#)] {
+        let agent = format!("{AGENT} {extra}");
+        let mut words = improve(&["--rounds", "0", "--out", out]);
+        *words.iter_mut().find(|word| **word == AGENT).unwrap() = &agent;
+        gym.must(&words);
+        let asked: Value = serde_json::from_str(&gym.read(&format!("{out}/measure-0/run.json"))).unwrap();
+        assert_eq!(asked["settings"]["extra"]["top_k"], 20, "{asked}");
+    }
+    let mut words = improve(&["--rounds", "0", "--out", "open"]);
+    *words.iter_mut().find(|word| **word == AGENT).unwrap() = "--prompts 'terse";
+    let open = gym.run(&words);
+    let said = String::from_utf8_lossy(&open.stderr);
+    assert!(open.status.code() == Some(2) && said.contains("a quote in --rollout does not end"), "{said}");
+    assert!(!gym.path("open/steps.jsonl").exists());
 }
 
 #[test]

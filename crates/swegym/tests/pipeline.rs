@@ -159,23 +159,34 @@ fn a_project_becomes_tasks_and_every_kill_is_survived() {
     no_box_is_left(&gym);
 }
 
-/// Starts or resumes the verb and kills it with SIGKILL at a moment that
-/// `seed` decides, several times; the last attempt runs to its end.
+/// Starts or resumes the verb and kills it with SIGKILL: first while a job is at
+/// work, which always hits, then at moments that `seed` decides; the last attempt
+/// runs to its end.
 fn kill_until_done(gym: &Gym, verb: &[&str], out: &str, seed: u64) {
-    let mut state = seed;
-    for attempt in 0..6 {
+    let start = || {
         let resume: &[&str] = if gym.path(out).join("run.json").is_file() { &["--resume"] } else { &[] };
-        let mut child = gym.spawn(&[verb, &["--out", out], resume].concat());
+        gym.spawn(&[verb, &["--out", out], resume].concat())
+    };
+    // A process that a signal ended has no code.
+    let hits = |mut child: std::process::Child| {
+        child.kill().unwrap();
+        usize::from(child.wait().unwrap().code().is_none())
+    };
+    let child = start();
+    let journal = gym.path(out).join("events.jsonl");
+    wait_until("a job", || std::fs::read_to_string(&journal).is_ok_and(|text| text.contains("job_started")));
+    let mut hit = hits(child);
+    assert_eq!(hit, 1, "{out}: a run that had just begun was through before the kill");
+    let mut state = seed;
+    for attempt in 0..5 {
+        let child = start();
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let pause = 150 + (state >> 33) % 1500 + 200 * attempt;
-        std::thread::sleep(Duration::from_millis(pause));
-        // It may be through already; that is a result too.
-        let _ = child.kill();
-        child.wait().unwrap();
+        std::thread::sleep(Duration::from_millis(150 + (state >> 33) % 1500 + 200 * attempt));
+        // It may be through already.
+        hit += hits(child);
     }
-    let resume: &[&str] = if gym.path(out).join("run.json").is_file() { &["--resume"] } else { &[] };
-    let last = gym.run(&[verb, &["--out", out], resume].concat());
-    assert!(matches!(last.status.code(), Some(0 | 11)), "{}", String::from_utf8_lossy(&last.stderr));
+    let last = start().wait().unwrap();
+    assert!(matches!(last.code(), Some(0 | 11)), "{out}, after {hit} kills: {last}");
 }
 
 /// The process that keeps the boxes is killed under a run: its jobs are tried
@@ -234,13 +245,13 @@ fn has_children(process: u32) -> bool {
 }
 
 fn wait_until(what: &str, done: impl Fn() -> bool) {
-    for _ in 0..100 {
+    for _ in 0..600 {
         if done() {
             return;
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    panic!("waited ten seconds for {what}");
+    panic!("waited a minute for {what}");
 }
 
 /// The statement shows a symptom and leads to no file, line or kind of bug.

@@ -127,6 +127,7 @@ impl Attempt<'_> {
     fn head(&self) -> AttemptHead {
         AttemptHead {
             instance_id: self.instance.instance_id.clone(),
+            repo: Some(self.instance.repo.clone()),
             attempt: self.number,
             scaffold: self.scaffold.version(),
             model: self.model.name().to_owned(),

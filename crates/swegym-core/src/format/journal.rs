@@ -3,7 +3,9 @@
 //! Its lines are sealed (`sealed.rs`). A last line that was cut by a crash is
 //! not an error: it is dropped, and the run goes on from the line before.
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
 
 use super::row::Row;
 use super::{FormatError, Problem, sealed};
@@ -56,9 +58,17 @@ fn event_json(event: &Event) -> Value {
             json!({"kind": "run_started", "version": VERSION, "verb": verb, "inputs": inputs.hex(), "jobs": jobs})
         }
         Event::JobStarted { job, attempt } => json!({"kind": "job_started", "job": job, "attempt": attempt}),
-        Event::JobFinished { job, outcome, result, wall_time_ms } => json!({
-            "kind": "job_finished", "job": job, "outcome": outcome, "result": result.hex(), "wall_time_ms": wall_time_ms,
-        }),
+        Event::JobFinished { job, outcome, result, files, wall_time_ms } => {
+            let mut event = json!({
+                "kind": "job_finished", "job": job, "outcome": outcome, "result": result.hex(),
+                "wall_time_ms": wall_time_ms,
+            });
+            if !files.is_empty() {
+                let digests = files.iter().map(|(name, digest)| (name.clone(), json!(digest.hex())));
+                event["files"] = Value::Object(digests.collect::<Map<_, _>>());
+            }
+            event
+        }
         Event::JobFailed { job, attempt, fault, retry } => json!({
             "kind": "job_failed", "job": job, "attempt": attempt, "boundary": fault.boundary.as_str(),
             "code": fault.code, "message": fault.message, "hint": fault.hint, "retry": retry,
@@ -89,6 +99,7 @@ fn read_event(mut row: Row<'_>) -> Result<Event, FormatError> {
             job: row.string("job")?,
             outcome: row.string("outcome")?,
             result: digest(&mut row, "result")?,
+            files: read_files(&mut row)?,
             wall_time_ms: row.integer("wall_time_ms")?,
         },
         "job_failed" => {
@@ -114,6 +125,17 @@ fn read_event(mut row: Row<'_>) -> Result<Event, FormatError> {
     })
 }
 
+/// Digests of files; none in journals from before they were noted.
+fn read_files(row: &mut Row<'_>) -> Result<BTreeMap<String, Digest>, FormatError> {
+    let Some(value) = row.take("files") else { return Ok(BTreeMap::new()) };
+    let Value::Object(files) = value else { return Err(row.wrong("files", "an object", &value)) };
+    let digest = |(name, value): (String, Value)| {
+        let text = value.as_str().ok_or_else(|| row.wrong("files", "digests", &value))?;
+        Ok((name, Digest::parse(text).map_err(|e| row.error(e))?))
+    };
+    files.into_iter().map(digest).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,6 +150,7 @@ mod tests {
                 job: "a".into(),
                 outcome: "kept".into(),
                 result: Digest::of(b"y"),
+                files: BTreeMap::from([("evaluations/a/0/evidence.json".into(), Digest::of(b"z"))]),
                 wall_time_ms: 5,
             },
             Event::RunInterrupted,

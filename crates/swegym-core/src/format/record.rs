@@ -121,6 +121,7 @@ fn head_json(head: &AttemptHead) -> Value {
         "kind": "started",
         "version": VERSION,
         "instance_id": head.instance_id.as_str(),
+        "repo": head.repo,
         "attempt": head.attempt,
         "scaffold": head.scaffold,
         "model": head.model,
@@ -254,6 +255,7 @@ fn read_head(row: &mut Row<'_>) -> Result<AttemptHead, FormatError> {
     };
     Ok(AttemptHead {
         instance_id: InstanceId::new(row.string("instance_id")?).map_err(|e| row.error(e))?,
+        repo: row.optional_string("repo")?,
         attempt: row.integer("attempt")? as u32,
         scaffold: row.string("scaffold")?,
         model: row.string("model")?,
@@ -378,6 +380,7 @@ mod tests {
         let tool = Tool { name: "bash".into(), description: "Runs.".into(), parameters: None };
         let head = AttemptHead {
             instance_id: InstanceId::new("a__b-1").unwrap(),
+            repo: Some("a/b".into()),
             attempt: 2,
             scaffold: "codeact@1".into(),
             model: "m".into(),

@@ -213,6 +213,68 @@ pub fn read(file: &str, text: &str) -> Result<Vec<Report>, FormatError> {
     Row::all(file, text)?.into_iter().map(|(_, mut row)| read_row(&mut row)).collect()
 }
 
+/// What our verbs ask of a row of `reports.jsonl`. Rows of others may say no more
+/// than the instance and whether it is resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// The instance.
+    pub instance_id: String,
+    /// Which attempt at it.
+    pub attempt: u32,
+    /// Whether the answer resolves it.
+    pub resolved: bool,
+    /// Whether the answer has a mark.
+    pub marked: bool,
+    /// Whether there was an answer.
+    pub patch_exists: bool,
+    /// What broke on our side, by its code: such a row is no verdict.
+    pub broke: Option<String>,
+    /// Why it is not resolved, by its code, where there is more to say than that
+    /// tests fail.
+    pub reason: Option<String>,
+    /// Tests that held before and do not any more, where the row has lists.
+    pub broken_tests: Option<usize>,
+    /// Tests that were to pass and do, where the row has lists.
+    pub passed_tests: Option<usize>,
+}
+
+/// Reads the rows of `reports.jsonl`, of any attempt.
+///
+/// # Errors
+/// The first thing that is wrong, with its line.
+pub fn read_judged(file: &str, text: &str) -> Result<Vec<Judged>, FormatError> {
+    Row::all(file, text)?.into_iter().map(|(_, row)| judged(row)).collect()
+}
+
+/// The same of one row that is part of another file.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn read_one_judged(file: &str, row: Map<String, Value>) -> Result<Judged, FormatError> {
+    judged(Row::from_map(file, 1, row))
+}
+
+fn judged(mut row: Row<'_>) -> Result<Judged, FormatError> {
+    let code = |value: Option<Value>| {
+        value.as_ref().and_then(|fault| fault.get("code")?.as_str().map(str::to_owned))
+    };
+    let status = row.take("tests_status").unwrap_or_default();
+    let count = |path: &str| status.pointer(path).and_then(Value::as_array).map(Vec::len);
+    Ok(Judged {
+        instance_id: row.string("instance_id")?,
+        attempt: row.optional_integer("attempt")?.unwrap_or(0) as u32,
+        resolved: row.boolean("resolved")?,
+        marked: row
+            .take("conduct")
+            .is_some_and(|marks| marks.as_array().is_some_and(|marks| !marks.is_empty())),
+        patch_exists: row.take("patch_exists") != Some(Value::Bool(false)),
+        broke: code(row.take("infra_failure")),
+        reason: code(row.take("reason")),
+        broken_tests: count("/PASS_TO_PASS/failure"),
+        passed_tests: count("/FAIL_TO_PASS/success"),
+    })
+}
+
 fn read_row(row: &mut Row<'_>) -> Result<Report, FormatError> {
     let resolution = match row.string("resolution")?.as_str() {
         "RESOLVED_FULL" => Resolution::Full,

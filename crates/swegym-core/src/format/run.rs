@@ -22,12 +22,18 @@ pub struct RunHead {
     pub inputs: Digest,
     /// Settings by flag name, as they were resolved.
     pub settings: Map<String, Value>,
+    /// Digest of the instances, where the run keeps them beside this file
+    /// ([`INSTANCES`]); runs from before it did name a file in their settings.
+    pub instances: Option<Digest>,
 }
+
+/// Where a run keeps the instances that it is about.
+pub const INSTANCES: &str = "instances.jsonl";
 
 /// The file's text.
 #[must_use]
 pub fn write(head: &RunHead) -> String {
-    let value = json!({
+    let mut value = json!({
         "format_version": VERSION,
         "run_id": head.run_id.as_str(),
         "verb": head.verb,
@@ -35,6 +41,9 @@ pub fn write(head: &RunHead) -> String {
         "inputs": head.inputs.hex(),
         "settings": head.settings,
     });
+    if let Some(digest) = &head.instances {
+        value["instances"] = json!(digest.hex());
+    }
     format!("{value:#}\n")
 }
 
@@ -53,12 +62,15 @@ pub fn read(file: &str, text: &str) -> Result<RunHead, FormatError> {
         Some(other) => return Err(row.wrong("settings", "an object", &other)),
         None => return Err(row.error(Problem::Missing("settings"))),
     };
+    let instances = row.optional_string("instances")?;
+    let instances = instances.map(|text| Digest::parse(&text)).transpose().map_err(|e| row.error(e))?;
     Ok(RunHead {
         run_id: RunId::new(row.string("run_id")?).map_err(|e| row.error(e))?,
         verb: row.string("verb")?,
         swegym: row.string("swegym")?,
         inputs: Digest::parse(&row.string("inputs")?).map_err(|e| row.error(e))?,
         settings,
+        instances,
     })
 }
 
@@ -74,6 +86,7 @@ mod tests {
             swegym: "0.1.0".into(),
             inputs: Digest::of(b""),
             settings: Map::from_iter([("runs".to_owned(), json!(3))]),
+            instances: Some(Digest::of(b"{}")),
         };
         let text = write(&head);
         assert_eq!(read("run.json", &text).unwrap(), head);

@@ -37,7 +37,8 @@ pub(super) fn write(seq: u64, at_ms: u64, event: &Value) -> String {
     format!("{body},\"sum\":\"{sum}\"}}\n")
 }
 
-/// Reads every line, checking its sum. A last line that was cut is left out.
+/// Reads every line, checking its sum and that none is missing before it. A last
+/// line that was cut is left out.
 pub(super) fn read<'a, T>(
     file: &'a str,
     text: &str,
@@ -47,7 +48,13 @@ pub(super) fn read<'a, T>(
     for (i, line) in text.split_inclusive('\n').enumerate() {
         let last = sealed.sound_bytes + line.len() == text.len();
         match open(file, i + 1, line) {
-            Ok((place, row)) => sealed.items.push(event(place, row)?),
+            Ok((place, row)) => {
+                let (expected, found) = (i as u64, place.seq);
+                if found != expected {
+                    return Err(row.error(Problem::Gap { expected, found }));
+                }
+                sealed.items.push(event(place, row)?);
+            }
             Err(error) if last && error.problem == Problem::Checksum => break,
             Err(error) => return Err(error),
         }

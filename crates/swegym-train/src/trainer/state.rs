@@ -8,9 +8,13 @@ use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use serde_json::{Value, json};
 
+use super::stopping::Stopping;
 use super::{TrainError, Trainer};
 use crate::checkpoint::{CheckpointError, read_json, write_synced};
 
+/// Newest version of the state that this code writes and reads. Since 2, it says
+/// what decides when a run stops.
+const VERSION: u64 = 2;
 const STATE: &str = "trainer_state.json";
 const NUMBERS: &str = "trainer_state.safetensors";
 
@@ -36,7 +40,10 @@ impl Trainer {
     /// # Errors
     /// It cannot be written.
     pub fn save(&mut self, folder: &Path) -> Result<(), TrainError> {
-        let state = json!({"version": 1, "step": self.moments.steps, "of": self.fingerprint()});
+        let state = json!({
+            "version": VERSION, "step": self.moments.steps, "of": self.fingerprint(),
+            "stopping": self.stopping.map(Stopping::to_json),
+        });
         write_synced(&folder.join(STATE), format!("{state:#}\n").as_bytes())?;
         let numbers = bytes(self.decoder.trained_mut().ok_or(TrainError::Frozen)?);
         let (mean, square) = (bytes(&self.moments.mean), bytes(&self.moments.square));
@@ -57,6 +64,15 @@ impl Trainer {
     /// It cannot be read, or is of another run.
     pub fn restore(&mut self, folder: &Path) -> Result<(), TrainError> {
         let state = read_json(&folder.join(STATE))?;
+        if state["version"].as_u64().is_none_or(|version| version > VERSION) {
+            let problem =
+                format!("its version is {}, and {VERSION} is the newest this swegym reads", state["version"]);
+            return Err(broken(folder, &problem));
+        }
+        let stopping = match &state["stopping"] {
+            Value::Null => None,
+            value => Some(Stopping::of_json(value).ok_or_else(|| broken(folder, "its losses are damaged"))?),
+        };
         let now = self.fingerprint();
         let differs = now.as_object().and_then(|now| {
             now.iter()
@@ -78,6 +94,7 @@ impl Trainer {
             return Err(broken(folder, "it has another number of weights"));
         }
         *trained = numbers;
+        self.stopping = stopping;
         Ok(())
     }
 }

@@ -6,19 +6,18 @@ mod import;
 mod messages;
 mod tokens;
 
-use std::collections::HashMap;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use swegym_core::record::RecordEvent;
-use swegym_core::{Class, Trajectory, Verdict};
+use swegym_core::{Class, Verdict};
 use swegym_train::mask::{Blemish, Mask, blemished, cut};
 
 use crate::args::ExportArgs;
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
+use crate::run_view::{self, Record, RunView};
 
 pub(crate) use messages::{Form, conversation};
 pub(crate) use tokens::rows as token_rows;
@@ -41,27 +40,22 @@ impl Target {
     }
 }
 
-/// Verdicts by instance and attempt.
-pub(crate) type Verdicts = HashMap<(String, u64), Verdict>;
-
 /// A finished attempt that is wanted.
 struct Chosen {
-    events: Vec<RecordEvent>,
-    attempt: Trajectory,
+    record: Record,
     verdict: Option<Verdict>,
     mask: Mask,
 }
 
 /// An attempt that rows are made of, and what of it is learnt.
 pub(crate) struct Taken<'a> {
-    pub(crate) events: &'a [RecordEvent],
-    pub(crate) attempt: &'a Trajectory,
+    pub(crate) record: &'a Record,
     pub(crate) mask: Mask,
 }
 
 /// The row of an attempt as a conversation.
-pub(crate) fn conversation_row(attempt: &Trajectory, verdict: Option<Verdict>, form: &Form) -> Value {
-    messages::row(attempt, verdict, form, &Mask { cut: cut(attempt), ..Mask::default() })
+pub(crate) fn conversation_row(record: &Record, verdict: Option<Verdict>, form: &Form) -> Value {
+    messages::row(record, verdict, form, &Mask { cut: cut(&record.attempt), ..Mask::default() })
 }
 
 /// Which attempts are wanted, and what of them.
@@ -99,7 +93,7 @@ pub(crate) fn run(printer: Printer, args: &ExportArgs) -> Result<u8, CommandErro
         Target::Messages => {
             let mut written = Written::begin(&args.out)?;
             let counts = each(source, args, &choice, |chosen| {
-                written.line(&messages::row(&chosen.attempt, chosen.verdict, &choice.form, &chosen.mask))
+                written.line(&messages::row(&chosen.record, chosen.verdict, &choice.form, &chosen.mask))
             })?;
             written.finish()?;
             finish(printer, &counts, args, &json!({}))
@@ -110,11 +104,6 @@ pub(crate) fn run(printer: Printer, args: &ExportArgs) -> Result<u8, CommandErro
         }
         Target::Bundle(framework) => bundle::write(printer, framework, source, args, &choice),
     }
-}
-
-/// The repository of an instance, by SWE-bench's custom: `owner__name-number`.
-pub(crate) fn repo_of(id: &str) -> String {
-    id.rsplit_once('-').map_or(id, |(repo, _)| repo).replace("__", "/")
 }
 
 /// The kinds of turns that a flag names.
@@ -143,11 +132,12 @@ fn each(
     choice: &Choice,
     mut take: impl FnMut(Chosen) -> Result<(), CommandError>,
 ) -> Result<Counts, CommandError> {
-    let verdicts = verdicts(args.evaluation.as_deref().unwrap_or(run))?;
+    let view = RunView::open(run)?;
+    let verdicts = run_view::verdicts(args.evaluation.as_deref().unwrap_or(run))?;
     let mut counts = Counts::default();
-    for path in records(run)? {
-        let events = super::show::events(&path)?;
-        let attempt = super::show::fold(&path, &events)?;
+    for path in view.records()? {
+        let record = view.record(&path)?;
+        let attempt = &record.attempt;
         if !attempt.is_over() {
             counts.unfinished += 1;
             continue;
@@ -158,14 +148,14 @@ fn each(
             counts.unresolved += 1;
             continue;
         }
-        let class = attempt.class(&repo_of(attempt.head.instance_id.as_str()), verdict);
+        let class = attempt.class(&record.repo, verdict);
         if choice.resolved_only && class == Some(Class::Cheating) {
             counts.cheating += 1;
             continue;
         }
-        let skip = blemished(&attempt, &choice.blemishes);
-        let mask = Mask { last_only: choice.last_only, skip, cut: cut(&attempt) };
-        take(Chosen { events, attempt, verdict, mask })?;
+        let skip = blemished(attempt, &choice.blemishes);
+        let mask = Mask { last_only: choice.last_only, skip, cut: cut(attempt) };
+        take(Chosen { record, verdict, mask })?;
         counts.written += 1;
     }
     if counts.written == 0 {
@@ -178,24 +168,24 @@ fn each(
 }
 
 /// Lines beside their place until they are whole.
-struct Written {
+pub(crate) struct Written {
     place: PathBuf,
     partial: PathBuf,
     out: BufWriter<std::fs::File>,
 }
 
 impl Written {
-    fn begin(place: &Path) -> Result<Self, CommandError> {
+    pub(crate) fn begin(place: &Path) -> Result<Self, CommandError> {
         let partial = place.with_extension("partial");
         let file = std::fs::File::create(&partial).map_err(|e| CommandError::file("write", &partial, &e))?;
         Ok(Self { place: place.to_owned(), partial, out: BufWriter::new(file) })
     }
 
-    fn line(&mut self, row: &Value) -> Result<(), CommandError> {
+    pub(crate) fn line(&mut self, row: &Value) -> Result<(), CommandError> {
         writeln!(self.out, "{row}").map_err(|e| CommandError::file("write", &self.partial, &e))
     }
 
-    fn finish(mut self) -> Result<(), CommandError> {
+    pub(crate) fn finish(mut self) -> Result<(), CommandError> {
         self.out.flush().map_err(|e| CommandError::file("write", &self.partial, &e))?;
         std::fs::rename(&self.partial, &self.place).map_err(|e| CommandError::file("write", &self.place, &e))
     }
@@ -225,49 +215,4 @@ fn finish(printer: Printer, counts: &Counts, args: &ExportArgs, more: &Value) ->
     }
     printer.result(&value, &table);
     Ok(exit::DONE)
-}
-
-/// Records of a run, by instance and attempt.
-pub(crate) fn records(run: &Path) -> Result<Vec<PathBuf>, CommandError> {
-    let folder = run.join("trajectories");
-    let list = |folder: &Path| -> Result<Vec<PathBuf>, CommandError> {
-        let entries =
-            std::fs::read_dir(folder).map_err(|e| CommandError::file("read the folder", folder, &e))?;
-        let mut paths: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
-        paths.sort();
-        Ok(paths)
-    };
-    let mut records = Vec::new();
-    for instance in list(&folder)?.iter().filter(|p| p.is_dir()) {
-        let number = |p: &PathBuf| p.file_stem().and_then(|s| s.to_str()?.parse::<u32>().ok());
-        let mut of_instance: Vec<_> =
-            list(instance)?.into_iter().filter(|p| p.extension().is_some_and(|e| e == "jsonl")).collect();
-        of_instance.sort_by_key(number);
-        records.extend(of_instance);
-    }
-    Ok(records)
-}
-
-/// What is known of attempts, by the reports of a run; nothing where it was not evaluated.
-pub(crate) fn verdicts(run: &Path) -> Result<Verdicts, CommandError> {
-    let path = run.join("reports.jsonl");
-    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(Verdicts::new()) };
-    let mut verdicts = Verdicts::new();
-    for (i, line) in text.lines().enumerate() {
-        let row: Value = serde_json::from_str(line).map_err(|e| {
-            CommandError::usage(
-                format!("{}:{}: {e}", path.display(), i + 1),
-                "evaluate again, or restore the file",
-            )
-        })?;
-        // What broke on our side is no verdict.
-        if row["infra_failure"].is_object() {
-            continue;
-        }
-        let id = row["instance_id"].as_str().unwrap_or_default().to_owned();
-        let attempt = row.get("attempt").and_then(Value::as_u64).unwrap_or(0);
-        let marked = row["conduct"].as_array().is_some_and(|marks| !marks.is_empty());
-        verdicts.insert((id, attempt), Verdict { resolved: row["resolved"] == true, marked });
-    }
-    Ok(verdicts)
 }

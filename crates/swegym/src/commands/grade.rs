@@ -9,10 +9,10 @@ mod explanation;
 mod in_order;
 mod queue;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use swegym_core::format::reports;
 use swegym_core::{Fault, Instance, InstanceId, Report, Resolution};
 use swegym_grade::Semantics;
@@ -70,7 +70,7 @@ pub(crate) fn grade(printer: Printer, cores: usize, args: &GradeArgs) -> Result<
     let named = args.semantics.as_deref().map(case::semantics_named).transpose();
     let semantics = named.map_err(|(what, hint)| CommandError::usage(what, hint))?;
     let (instances, cases) = match (&args.run, &args.logs) {
-        (Some(folder), _) => case::of_run(folder, args.instances.as_deref())?,
+        (Some(folder), _) => case::of_run(folder, args.instances.clone())?,
         (None, Some(manifest)) => {
             let file = args.instances.clone();
             let file =
@@ -234,16 +234,4 @@ fn without_verdict(instance_id: InstanceId, fault: Fault) -> Report {
         tests_status: None,
         conduct: Vec::new(),
     }
-}
-
-/// The default place of a run's instances.
-fn instances_of_run(folder: &Path) -> Result<PathBuf, CommandError> {
-    let path = folder.join("run.json");
-    let text = std::fs::read_to_string(&path).map_err(|e| CommandError::file("read", &path, &e))?;
-    let head = swegym_core::format::run::read(&path.to_string_lossy(), &text)?;
-    let named = head.settings.get("instances").and_then(Value::as_str).map(PathBuf::from);
-    named.ok_or_else(|| {
-        let message = format!("`{}` is not a run of `evaluate`", folder.display());
-        CommandError::usage(message, "give the folder of an evaluation, or --logs MANIFEST")
-    })
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use swegym_grade::metrics::Attempt;
 use swegym_train::checkpoint::write_synced;
 
-use super::{base, improve, metrics};
+use super::{base, metrics};
 use crate::error::CommandError;
 use crate::workshop::{Policy, Workshop};
 
@@ -90,7 +90,7 @@ impl Gym {
             ["rollout", "--evaluate", "--no-snapshots", "--temperature", "1"].map(str::to_owned).to_vec();
         words.extend(["--attempts".to_owned(), attempts.to_string(), "--instances".to_owned()]);
         words.extend([instances(tasks), "--sampling-seed".to_owned(), seed.to_string()]);
-        words.extend(improve::flags(base::AGENT));
+        words.extend(flags(base::AGENT));
         self.workshop.ask(name, &Policy::Here(model.to_owned()), words).await
     }
 
@@ -117,7 +117,7 @@ impl Gym {
         let mut words = vec!["curate".to_owned()];
         words.extend(runs.iter().map(|run| run.display().to_string()));
         words.extend(["--model".to_owned(), model.display().to_string()]);
-        words.extend(improve::flags("--calls text --prompts terse").chain(improve::flags(more)));
+        words.extend(flags("--calls text --prompts terse").chain(flags(more)));
         self.workshop.step(name, words).await
     }
 
@@ -134,7 +134,7 @@ impl Gym {
         let seed = seed.to_string();
         let words = ["train", "sft", "--model", &model, "--data", &file, "--seed", &seed];
         let words = words.map(str::to_owned).into_iter();
-        self.workshop.step(name, words.chain(improve::flags(TUNING)).chain(improve::flags(length))).await
+        self.workshop.step(name, words.chain(flags(TUNING)).chain(flags(length))).await
     }
 
     /// Trains a verifier on conversations with their outcomes.
@@ -151,9 +151,7 @@ impl Gym {
         let seed = seed.to_string();
         let mut words = ["train", "verifier", "--model", &model, "--data", &file].map(str::to_owned).to_vec();
         words.extend(["--template", &question, "--seed", &seed].map(str::to_owned));
-        self.workshop
-            .step(name, words.into_iter().chain(improve::flags(TUNING)).chain(improve::flags(length)))
-            .await
+        self.workshop.step(name, words.into_iter().chain(flags(TUNING)).chain(flags(length))).await
     }
 
     /// Scores a run; gives the file.
@@ -195,6 +193,11 @@ impl Gym {
         let text = std::fs::read_to_string(&path).map_err(|e| CommandError::file("read", &path, &e))?;
         serde_json::from_str(&text).map_err(|e| CommandError::file("read", &path, &std::io::Error::other(e)))
     }
+}
+
+/// Flags of ours, none of which has a blank in its value.
+fn flags(text: &str) -> impl Iterator<Item = String> {
+    text.split_whitespace().map(str::to_owned)
 }
 
 /// The file of a folder of tasks.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use swegym_agent::model::adapters::load_adapter;
 use swegym_core::format::instances::{self, UnknownFields};
+use swegym_core::format::{FormatError, Problem};
 use swegym_grade::metrics::{Attempt, Comparison, Metrics, compare, measure};
 use swegym_train::checkpoint::write_synced;
 
@@ -17,6 +18,7 @@ use crate::session::Session;
 use crate::settings::Environment;
 use crate::sheet::{Line, Part, Sheet};
 use crate::text;
+use crate::words::words as words_of;
 use crate::workshop::{Policy, Workshop};
 
 /// What a round left.
@@ -33,6 +35,12 @@ pub(crate) struct Round {
 pub(crate) async fn run(session: &Session, args: &ImproveArgs) -> Result<u8, CommandError> {
     let folder = session.run_folder("improve", args.run.out.clone());
     apart(&args.instances, &args.measure)?;
+    // Before the first step: the last one would find it hours later.
+    for (option, text) in
+        [("--rollout", &args.rollout_flags), ("--curate", &args.curate_flags), ("--train", &args.train_flags)]
+    {
+        words_of(option, text)?;
+    }
     let mut workshop = Workshop::open(session, &folder, args.run.resume)?;
     let say = |text: &str| session.printer.say(text);
     let rounds = rounds(&mut workshop, args, "", say).await?;
@@ -75,7 +83,7 @@ pub(crate) async fn rounds(
     let mut runs: Vec<PathBuf> = Vec::new();
     for round in 1..=args.rounds {
         let seed = (args.seed * 1000 + u64::from(round)).to_string();
-        let words = attempts(args, &args.instances, ways.attempts, &seed);
+        let words = attempts(args, &args.instances, ways.attempts, &seed)?;
         let sampled = workshop.ask(&format!("{prefix}sample-{round}"), &policy, words).await?;
         if ways.learn == Memory::Last {
             runs.clear();
@@ -92,14 +100,14 @@ pub(crate) async fn rounds(
         if !ways.skip_turns.is_empty() {
             words.extend(["--skip-turns".to_owned(), ways.skip_turns.join(",")]);
         }
-        words.extend(flags(&args.curate_flags));
+        words.extend(words_of("--curate", &args.curate_flags)?);
         let data = workshop.step(&format!("{prefix}data-{round}"), words).await?;
 
         let from = if ways.from == Start::Base { &args.model } else { &model };
         let mut words = ["train", "sft", "--model"].map(str::to_owned).to_vec();
         words.extend([from.display().to_string(), "--data".to_owned()]);
         words.extend([data.join("train.parquet").display().to_string(), "--seed".to_owned(), seed]);
-        words.extend(flags(&args.train_flags));
+        words.extend(words_of("--train", &args.train_flags)?);
         model = workshop.step(&format!("{prefix}model-{round}"), words).await?;
         policy = served(args, &model, round).await?;
         rounds.push(Round {
@@ -143,30 +151,35 @@ async fn measured(
     policy: &Policy,
 ) -> Result<Vec<Attempt>, CommandError> {
     // The same seed in every round: what differs is the policy.
-    let words = attempts(args, &args.measure, args.measure_attempts, &args.seed.to_string());
+    let words = attempts(args, &args.measure, args.measure_attempts, &args.seed.to_string())?;
     let run = workshop.ask(&format!("{prefix}measure-{round}"), policy, words).await?;
     Ok(metrics::load(&run, None)?.0)
 }
 
-fn attempts(args: &ImproveArgs, instances: &Path, count: u32, seed: &str) -> Vec<String> {
+fn attempts(
+    args: &ImproveArgs,
+    instances: &Path,
+    count: u32,
+    seed: &str,
+) -> Result<Vec<String>, CommandError> {
     let mut words = ["rollout", "--evaluate", "--no-snapshots", "--instances"].map(str::to_owned).to_vec();
     words.push(instances.display().to_string());
     words.extend(["--attempts".to_owned(), count.to_string(), "--sampling-seed".to_owned(), seed.to_owned()]);
     words.extend(["--temperature".to_owned(), args.ways.temperature.to_string()]);
-    words.extend(flags(&args.rollout_flags));
-    words
-}
-
-pub(crate) fn flags(text: &str) -> impl Iterator<Item = String> {
-    text.split_whitespace().map(str::to_owned)
+    words.extend(words_of("--rollout", &args.rollout_flags)?);
+    Ok(words)
 }
 
 /// Trajectories in a data card.
 pub(crate) fn learnt(data: &Path) -> Result<usize, CommandError> {
     let path = data.join("card.json");
     let text = std::fs::read_to_string(&path).map_err(|e| CommandError::file("read", &path, &e))?;
-    let card: Value = serde_json::from_str(&text).unwrap_or_default();
-    Ok(card.pointer("/files/0/attempts").and_then(Value::as_u64).unwrap_or(0) as usize)
+    let file = path.to_string_lossy();
+    let card: Value = serde_json::from_str(&text)
+        .map_err(|e| FormatError::new(&file, e.line(), Problem::Json(e.to_string())))?;
+    let attempts = card.pointer("/files/0/attempts").and_then(Value::as_u64);
+    let attempts = attempts.ok_or_else(|| FormatError::new(&file, None, Problem::Missing("attempts")))?;
+    Ok(attempts as usize)
 }
 
 /// Nothing may be learnt that is measured with.

@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
+use swegym_core::format::attempts::AttemptResult;
+use swegym_core::id::repository_by_id;
 use swegym_core::trajectory::stuck::Stuck;
 use swegym_grade::metrics::{Attempt, Comparison, Estimate, Metrics, compare, measure};
 
-use super::export::Verdicts;
 use crate::args::MetricsArgs;
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
+use crate::run_view::{self, RunView, Verdicts};
 
 /// Measures a run; with another one also the difference.
 pub(crate) fn run(printer: Printer, args: &MetricsArgs) -> Result<u8, CommandError> {
@@ -74,42 +76,32 @@ fn per_resolved(attempts: &[Attempt]) -> Option<(f64, Option<f64>)> {
 
 /// Finished attempts of a run, and how many broke.
 pub(crate) fn load(run: &Path, evaluation: Option<&Path>) -> Result<(Vec<Attempt>, usize), CommandError> {
-    let folder = run.join("results");
-    let entries = std::fs::read_dir(&folder).map_err(|e| CommandError::file("read the run", &folder, &e))?;
-    let mut files: Vec<_> = entries.flatten().map(|e| e.path()).collect();
-    files.sort();
-    let verdicts = super::export::verdicts(evaluation.unwrap_or(run))?;
-    let mut attempts = Vec::new();
-    for file in files.iter().filter(|f| f.extension().is_some_and(|e| e == "json")) {
-        let text = std::fs::read_to_string(file).map_err(|e| CommandError::file("read", file, &e))?;
-        let value: Value = serde_json::from_str(&text).unwrap_or_default();
-        attempts.extend(attempt(&value, &verdicts));
-    }
-    if attempts.is_empty() {
+    let view = RunView::open(run)?;
+    let verdicts = run_view::verdicts(evaluation.unwrap_or(run))?;
+    let results = view.attempts()?;
+    if results.is_empty() {
         let message = format!("`{}` has no finished attempt", run.display());
         return Err(CommandError::nothing(message, "name the folder of a rollout"));
     }
-    let failures = std::fs::read_to_string(run.join("failures.jsonl")).unwrap_or_default();
-    Ok((attempts, failures.lines().count()))
+    let attempts = results.into_iter().map(|result| attempt(result, &verdicts));
+    Ok((attempts.collect(), view.broke()))
 }
 
-fn attempt(value: &Value, verdicts: &Verdicts) -> Option<Attempt> {
-    let id = value["instance_id"].as_str()?.to_owned();
-    let number = |key: &str| value[key].as_u64().unwrap_or(0);
-    let stuck = value["stuck"].as_array().is_some_and(|s| s.iter().any(|n| n == Stuck::Trailing3.name()));
-    let verdict = verdicts.get(&(id.clone(), value["attempt"].as_u64()?));
-    Some(Attempt {
+fn attempt(result: AttemptResult, verdicts: &Verdicts) -> Attempt {
+    let id = result.instance_id.to_string();
+    let verdict = verdicts.get(&(id.clone(), u64::from(result.attempt)));
+    Attempt {
         resolved: verdict.map(|v| v.resolved),
         bought: verdict.is_some_and(|v| v.is_bought()),
-        repo: value["repo"].as_str().unwrap_or("unknown").to_owned(),
-        exit_status: value["exit_status"].as_str()?.to_owned(),
-        empty_patch: value["empty_patch"] == true,
-        stuck_in_loop: stuck,
-        turns: number("turns") as f64,
-        tokens: (number("prompt_tokens") + number("completion_tokens")) as f64,
-        cost_usd: value["cost_usd"].as_f64(),
+        exit_status: result.exit_status.as_str().to_owned(),
+        empty_patch: result.is_empty(),
+        stuck_in_loop: result.stuck.iter().any(|name| name == Stuck::Trailing3.name()),
+        turns: result.turns as f64,
+        tokens: (result.usage.prompt_tokens + result.usage.completion_tokens) as f64,
+        cost_usd: result.usage.cost_usd,
+        repo: result.repo.unwrap_or_else(|| repository_by_id(&id)),
         instance_id: id,
-    })
+    }
 }
 
 fn row(name: &str, attempts: usize, metrics: &Metrics) -> Vec<String> {

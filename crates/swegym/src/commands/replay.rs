@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use swegym_core::format::instances::{self, UnknownFields};
-use swegym_core::format::record;
 
 use crate::error::CommandError;
 use crate::exit;
+use crate::run_view;
 use crate::session::Session;
 use crate::text;
 
@@ -17,21 +17,20 @@ pub(crate) async fn run(
     instances: &Path,
     folder: &Path,
 ) -> Result<u8, CommandError> {
-    let attempt = super::show::read(file)?;
+    let record = run_view::record(file)?;
     let text = text::read(instances)?;
     let rows = instances::read(&instances.to_string_lossy(), &text, UnknownFields::Keep)?;
-    let id = &attempt.head.instance_id;
+    let id = &record.attempt.head.instance_id;
     let instance = rows.iter().find(|row| row.instance_id == *id).ok_or_else(|| {
         CommandError::nothing(
             format!("`{id}` is not in the file"),
             "give the instances that the attempt was made with",
         )
     })?;
-    let bytes = std::fs::read(file).map_err(|e| CommandError::file("read", file, &e))?;
-    let events = record::read(&file.to_string_lossy(), &String::from_utf8_lossy(&bytes))?.into_events();
     let context = session.context(folder);
     let found =
-        swegym_runner::replay::replay(&context, instance, &events, &folder.join("replay.jsonl")).await?;
+        swegym_runner::replay::replay(&context, instance, &record.events, &folder.join("replay.jsonl"))
+            .await?;
     let word = |key: &str| if found[key] == true { "yes" } else { "no" }.to_owned();
     let first = found["differences"].get(0).map_or(String::new(), |d| format!("step {}", d["step"]));
     let mut table = vec![

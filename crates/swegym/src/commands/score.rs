@@ -1,7 +1,6 @@
 //! A verifier's scores of a rollout's attempts: one pass over each, nothing
 //! sampled.
 
-use std::io::Write as _;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -9,11 +8,12 @@ use swegym_train::generation::{Generator, Limits};
 use swegym_train::verifier::{Case, Question, Verifier, judge};
 
 use super::export::Form;
-use super::{export, policy, show};
+use super::{export, policy};
 use crate::args::ScoreArgs;
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
+use crate::run_view::RunView;
 
 /// Attempts that are judged together: neighbours are of one instance, and what
 /// their questions begin with alike is read once.
@@ -33,15 +33,14 @@ pub(crate) fn run(printer: Printer, cores: usize, args: &ScoreArgs) -> Result<u8
     let pool = Arc::new(pool.map_err(|e| CommandError::from(std::io::Error::other(e)))?);
     let mut generator = Generator::new(Arc::new(loaded.decoder), pool, Limits::default());
 
-    let partial = args.out.with_extension("partial");
-    let failed = |e: std::io::Error| CommandError::file("write", &partial, &e);
-    let mut out = std::fs::File::create(&partial).map_err(failed)?;
+    let runs: Vec<RunView> = args.runs.iter().map(|run| RunView::open(run)).collect::<Result<_, _>>()?;
+    let mut out = export::Written::begin(&args.out)?;
     let (mut scored, mut refused, mut cut) = (0, 0, 0);
-    for run in &args.runs {
-        for records in export::records(run)?.chunks(TOGETHER) {
+    for (run, view) in args.runs.iter().zip(&runs) {
+        for records in view.records()?.chunks(TOGETHER) {
             let (mut heads, mut questions) = (Vec::new(), Vec::new());
             for record in records {
-                let attempt = show::read(record)?;
+                let attempt = view.record(record)?.attempt;
                 if !attempt.is_over() {
                     continue;
                 }
@@ -62,16 +61,14 @@ pub(crate) fn run(printer: Printer, cores: usize, args: &ScoreArgs) -> Result<u8
                     "score": judgement.score, "overlong": overlong, "tokens": judgement.tokens,
                     "verifier": args.verifier,
                 });
-                writeln!(out, "{line}").map_err(failed)?;
+                out.line(&line)?;
             }
         }
     }
-    drop(out);
     if scored + refused == 0 {
-        std::fs::remove_file(&partial).map_err(failed)?;
         return Err(CommandError::nothing("the runs have no finished attempt", "name folders of rollouts"));
     }
-    std::fs::rename(&partial, &args.out).map_err(|e| CommandError::file("write", &args.out, &e))?;
+    out.finish()?;
     let value = json!({"scored": scored, "refused": refused, "cut": cut, "out": args.out});
     let table = vec![
         ["scored", "too long", "cut"].map(str::to_owned).to_vec(),

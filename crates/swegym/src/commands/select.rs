@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use swegym_core::Prediction;
+use swegym_core::format::reports::Judged;
 use swegym_core::format::scores;
 use swegym_grade::selection::{
     AtK, Calibration, Group, LogFit, Rate, Scored, auc, auc_within, calibration_error, log_fit, mean_curve,
@@ -13,11 +14,11 @@ use swegym_grade::selection::{
 };
 use swegym_train::checkpoint::write_synced;
 
-use super::{export, show};
 use crate::args::SelectArgs;
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
+use crate::run_view::{self, RunView};
 use crate::sheet::{Line, Part, Sheet};
 use crate::text;
 
@@ -134,15 +135,16 @@ fn read(
         scores.values_mut().for_each(|score| *score = fit.apply(*score));
     }
     let tests = args.tests.as_deref().map(tested).transpose()?.unwrap_or_default();
-    let verdicts = export::verdicts(args.evaluation.as_deref().unwrap_or(&args.run))?;
+    let view = RunView::open(&args.run)?;
+    let verdicts = run_view::verdicts(args.evaluation.as_deref().unwrap_or(&args.run))?;
     if let (true, Some(evaluation)) = (verdicts.is_empty(), &args.evaluation) {
         let message = format!("`{}` has no verdict on any attempt", evaluation.display());
         return Err(CommandError::nothing(message, "name the folder that `swegym evaluate` wrote"));
     }
     let mut instances = Instances::new();
     let mut scaffolds = BTreeSet::new();
-    for record in export::records(&args.run)? {
-        let attempt = show::read(&record)?;
+    for record in view.records()? {
+        let attempt = view.record(&record)?.attempt;
         let of_instance = instances.entry(attempt.head.instance_id.to_string()).or_default();
         if !attempt.is_over() {
             continue;
@@ -285,7 +287,7 @@ fn scores(files: &[PathBuf]) -> Result<HashMap<(String, u64), f64>, CommandError
 
 /// What another run's outcomes say about the worth of scores.
 fn calibration(run: &Path, files: &[PathBuf]) -> Result<Calibration, CommandError> {
-    let (scores, verdicts) = (scores(files)?, export::verdicts(run)?);
+    let (scores, verdicts) = (scores(files)?, run_view::verdicts(run)?);
     let known: Vec<Scored> = verdicts
         .iter()
         .map(|(key, verdict)| Scored { score: scores.get(key).copied(), resolved: verdict.resolved })
@@ -303,27 +305,11 @@ type Tested = HashMap<(String, u64), (usize, usize)>;
 /// By an evaluation's reports: tests that held before and do not any more, and
 /// tests that were to pass and do.
 fn tested(run: &Path) -> Result<Tested, CommandError> {
-    let mut tested = HashMap::new();
-    for row in lines(&run.join("reports.jsonl"))? {
-        let id = row["instance_id"].as_str().unwrap_or_default().to_owned();
-        let attempt = row.get("attempt").and_then(Value::as_u64).unwrap_or(0);
-        let count = |path: &str| row.pointer(path).and_then(Value::as_array).map(Vec::len);
-        let broken = count("/tests_status/PASS_TO_PASS/failure");
-        let passed = count("/tests_status/FAIL_TO_PASS/success");
-        tested.insert((id, attempt), (broken.unwrap_or(usize::MAX), passed.unwrap_or(0)));
-    }
-    Ok(tested)
-}
-
-fn lines(path: &Path) -> Result<Vec<Value>, CommandError> {
-    let text = text::read(path)?;
-    let row = |(index, line): (usize, &str)| {
-        serde_json::from_str(line).map_err(|e| {
-            let message = format!("{}:{}: not valid JSON: {e}", path.display(), index + 1);
-            CommandError::usage(message, "make the file again with `swegym score` or `swegym evaluate`")
-        })
+    let counts = |row: Judged| {
+        let counts = (row.broken_tests.unwrap_or(usize::MAX), row.passed_tests.unwrap_or(0));
+        ((row.instance_id, u64::from(row.attempt)), counts)
     };
-    text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(row).collect()
+    Ok(run_view::judged(run)?.into_iter().map(counts).collect())
 }
 
 /// What a way of choosing thinks of each attempt of an instance.

@@ -1,11 +1,7 @@
 //! One attempt, step by step, for a person at a terminal or in a browser.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 use swegym_core::chat::Role;
-use swegym_core::format::record;
-use swegym_core::record::RecordEvent;
 use swegym_core::trajectory::stuck::Stuck;
 use swegym_core::trajectory::{Action, Step};
 use swegym_core::visible::visible_in_html;
@@ -15,13 +11,14 @@ use crate::args::ShowTrajectoryArgs;
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
+use crate::run_view;
 
 /// Lines of a text that are shown unless all are wanted.
 const LINES: usize = 12;
 
 /// Shows a record.
 pub(crate) fn trajectory(printer: Printer, args: &ShowTrajectoryArgs) -> Result<u8, CommandError> {
-    let attempt = read(&args.record)?;
+    let attempt = run_view::record(&args.record)?.attempt;
     if let Some(step) = args.step
         && !(1..=attempt.steps.len() as u32).contains(&step)
     {
@@ -54,27 +51,6 @@ pub(crate) fn trajectory(printer: Printer, args: &ShowTrajectoryArgs) -> Result<
     }
     printer.document(&document, text.trim_end());
     Ok(exit::DONE)
-}
-
-/// Reads a record into an attempt.
-pub(crate) fn read(path: &Path) -> Result<Trajectory, CommandError> {
-    fold(path, &events(path)?)
-}
-
-/// Reads a record's events.
-pub(crate) fn events(path: &Path) -> Result<Vec<RecordEvent>, CommandError> {
-    let bytes = std::fs::read(path).map_err(|e| CommandError::file("read", path, &e))?;
-    Ok(record::read(&path.to_string_lossy(), &String::from_utf8_lossy(&bytes))?.into_events())
-}
-
-/// Makes an attempt of a record's events.
-pub(crate) fn fold(path: &Path, events: &[RecordEvent]) -> Result<Trajectory, CommandError> {
-    Trajectory::fold(events).map_err(|e| {
-        CommandError::usage(
-            format!("`{}` holds no attempt: {e}", path.display()),
-            "records lie in a run's trajectories/<instance_id>/<attempt>.jsonl",
-        )
-    })
 }
 
 fn headline(attempt: &Trajectory) -> String {

@@ -49,7 +49,7 @@ fn list(store: &Store, printer: Printer) -> Result<u8, CommandError> {
 fn gc(store: &Store, printer: Printer, args: &GcArgs) -> Result<u8, CommandError> {
     let (mut runs, gone): (Vec<_>, Vec<_>) = store.runs()?.into_iter().partition(|run| run.is_dir());
     for run in &args.runs {
-        if !run.join("run.json").is_file() {
+        if !crate::run_view::RunView::is_at(run) {
             let hint = "give the folder of a run, or leave --run away";
             return Err(CommandError::usage(format!("`{}` holds no run", run.display()), hint));
         }

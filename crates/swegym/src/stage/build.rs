@@ -54,6 +54,7 @@ pub(crate) async fn build(
         free: Map::new(),
         aside: None,
         inputs: Vec::new(),
+        instances: None,
     };
     let context = stage.context();
     foundation::ready_uv(&context, settings.environment.find_program("uv")).await?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use similar::TextDiff;
+use swegym_core::format::attempts::AttemptResult;
 use swegym_core::format::instances::{self, UnknownFields};
 use swegym_core::format::{predictions, reports};
 use swegym_core::{Digest, Fault, Instance, InstanceId, Patch, Prediction};
@@ -16,6 +17,7 @@ use swegym_runner::{Context, Job, Outcome};
 
 use super::{Done, Ran, Stage};
 use crate::error::CommandError;
+use crate::run_view::RunView;
 use crate::session::Session;
 use crate::text;
 
@@ -81,6 +83,7 @@ pub(crate) async fn evaluate(
         free: Map::new(),
         aside: None,
         inputs: vec![Digest::of(text.as_bytes())],
+        instances: Some(&text),
     };
     let given = collect(answers, &rows, &stage.context())?;
     let predictions_text: String =
@@ -170,8 +173,24 @@ fn of_file(path: &Path, attempt: u32) -> Result<Vec<(Prediction, u32)>, CommandE
     Ok(read.into_iter().map(|prediction| (prediction, attempt)).collect())
 }
 
-/// The predictions of a run of `rollout`, with the numbers of their attempts.
+/// The answers of a rollout, with the numbers of their attempts; a folder that is
+/// no run may hold files of predictions.
 fn of_attempts(folder: &Path) -> Result<Vec<(Prediction, u32)>, CommandError> {
+    if RunView::is_at(folder) {
+        let prediction = |result: AttemptResult| {
+            let prediction = Prediction {
+                instance_id: result.instance_id,
+                model_name_or_path: result.model,
+                model_patch: Some(result.patch),
+            };
+            (prediction, result.attempt)
+        };
+        let attempts = RunView::open(folder)?.attempts()?;
+        return match attempts.is_empty() {
+            true => Err(no_predictions(folder)),
+            false => Ok(attempts.into_iter().map(prediction).collect()),
+        };
+    }
     let entries = std::fs::read_dir(folder).map_err(|e| CommandError::file("read the run", folder, &e))?;
     let mut all = Vec::new();
     for entry in entries.flatten() {
@@ -191,11 +210,12 @@ fn of_attempts(folder: &Path) -> Result<Vec<(Prediction, u32)>, CommandError> {
             all.extend(of_file(&entry.path(), attempt)?);
         }
     }
-    if all.is_empty() {
-        let message = format!("`{}` holds no predictions", folder.display());
-        return Err(CommandError::nothing(message, "name the folder of a rollout, or a predictions file"));
-    }
-    Ok(all)
+    if all.is_empty() { Err(no_predictions(folder)) } else { Ok(all) }
+}
+
+fn no_predictions(folder: &Path) -> CommandError {
+    let message = format!("`{}` holds no predictions", folder.display());
+    CommandError::nothing(message, "name the folder of a rollout, or a predictions file")
 }
 
 /// Instance and attempt of a job's name.

@@ -44,6 +44,7 @@ pub(crate) async fn micro(
         free: Map::new(),
         aside: None,
         inputs: Vec::new(),
+        instances: None,
     };
     let ground: Arc<str> = micro::ground(&stage.context()).await?.into();
     let job = |number: u32| Job {

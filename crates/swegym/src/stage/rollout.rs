@@ -79,6 +79,7 @@ pub(crate) async fn rollout(
         ]),
         aside: Some(aside(&budget)),
         inputs,
+        instances: Some(&text),
     };
     let job = |(instance, attempt): (Arc<Instance>, u32)| Job {
         name: format!("{}.{attempt}", instance.instance_id),

@@ -45,6 +45,7 @@ pub(crate) async fn synth(
         free: Map::new(),
         aside: None,
         inputs,
+        instances: None,
     };
     let context = stage.context();
     let (mut jobs, mut skipped) = (Vec::new(), Vec::new());

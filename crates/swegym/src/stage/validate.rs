@@ -58,6 +58,7 @@ pub(crate) async fn validate(
         free: Map::new(),
         aside: None,
         inputs,
+        instances: None,
     };
     let job = |instance| {
         let instance = Arc::new(instance);

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
+use swegym_core::StopReason;
 use swegym_core::visible;
 use swegym_train::checkpoint::write_synced;
 use swegym_train::curation::{Reason, Rules, pass_rates};
@@ -39,7 +40,10 @@ pub(super) fn make(
     by.insert("model".into(), json!(pool.count(kept, |i| about(i).model.clone())));
     by.insert("scaffold".into(), json!(pool.count(kept, |i| about(i).scaffold.clone())));
     by.insert("temperature".into(), json!(pool.count(kept, |i| about(i).temperature.clone())));
-    by.insert("stop reason".into(), json!(pool.count(kept, |i| of(i).exit_status.clone())));
+    by.insert(
+        "stop reason".into(),
+        json!(pool.count(kept, |i| of(i).stop.map_or("", StopReason::as_str).to_owned())),
+    );
     let rates = pass_rates(&pool.candidates);
     let never = rates.values().filter(|rate| **rate <= 0.0).count();
     let always = rates.values().filter(|rate| **rate >= 1.0).count();

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use swegym_core::Verdict;
 use swegym_core::format::scores;
 use swegym_core::trajectory::stuck::Stuck;
-use swegym_core::{Class, StopReason, Verdict};
 use swegym_train::curation::Candidate;
 use swegym_train::mask::{Blemish, Mask, blemished, cut};
 use swegym_train::tokenizer::Tokenizer;
@@ -15,14 +15,16 @@ use swegym_train::tokens::TokenRow;
 
 use crate::args::CurateArgs;
 use crate::commands::export::{self, Form, Taken};
-use crate::commands::show;
 use crate::error::CommandError;
 use crate::printer::Printer;
+use crate::run_view::{self, Record, RunView};
 use crate::text;
 
 /// What a card counts beside what rules look at.
 #[derive(Debug, Clone)]
 pub(super) struct About {
+    /// Which of the runs it is of.
+    run: usize,
     pub(super) record: PathBuf,
     pub(super) model: String,
     pub(super) scaffold: String,
@@ -38,6 +40,7 @@ pub(super) struct Pool {
     pub(super) unfinished: usize,
     /// Attempts that no rows can be made of, with the reason.
     pub(super) unusable: Vec<String>,
+    runs: Vec<RunView>,
     tokenizer: Tokenizer,
     form: Form,
     blemishes: Vec<Blemish>,
@@ -53,6 +56,7 @@ impl Pool {
             about: Vec::new(),
             unfinished: 0,
             unusable: Vec::new(),
+            runs: Vec::new(),
             tokenizer,
             form: Form::of(args.calls.as_deref(), args.prompts.as_deref())?,
             blemishes: export::blemishes(&args.skip_turns)?,
@@ -88,10 +92,10 @@ impl Pool {
         scores: &HashMap<(String, u32), f64>,
         commits: &mut HashMap<String, (String, String)>,
     ) -> Result<(), CommandError> {
-        let verdicts = export::verdicts(run)?;
-        for record in export::records(run)? {
-            let events = show::events(&record)?;
-            let attempt = show::fold(&record, &events)?;
+        let (view, verdicts) = (RunView::open(run)?, run_view::verdicts(run)?);
+        for path in view.records()? {
+            let record = view.record(&path)?;
+            let attempt = &record.attempt;
             if !attempt.is_over() {
                 self.unfinished += 1;
                 continue;
@@ -107,7 +111,7 @@ impl Pool {
                 );
                 return Err(CommandError::usage(message, "curate runs of each dataset for themselves"));
             }
-            let taken = Taken { events: &events, attempt: &attempt, mask: self.mask(&attempt) };
+            let taken = Taken { record: &record, mask: self.mask(attempt) };
             let rows = match export::token_rows(&self.tokenizer, &self.form, &taken) {
                 Ok((rows, _)) => rows,
                 Err(problem) => {
@@ -116,8 +120,6 @@ impl Pool {
                 }
             };
             let id = head.instance_id.to_string();
-            let result = result_of(run, &id, head.attempt);
-            let repo = result["repo"].as_str().map_or_else(|| export::repo_of(&id), str::to_owned);
             let key = (id.clone(), head.attempt);
             let verdict = verdicts.get(&(id.clone(), u64::from(head.attempt))).copied();
             self.candidates.push(Candidate {
@@ -125,24 +127,25 @@ impl Pool {
                 instance_id: id,
                 set: set.to_owned(),
                 attempt: head.attempt,
-                exit_status: attempt.stop.map_or("", StopReason::as_str).to_owned(),
+                class: attempt.class(&record.repo, verdict),
+                stop: attempt.stop,
                 turns: attempt.steps.iter().filter(|step| !step.actions.is_empty()).count(),
                 tokens: rows.iter().map(|row| row.input_ids.len()).sum(),
                 stuck: Stuck::Trailing3.holds(&attempt.steps),
-                masked: attempt.stop.is_some_and(StopReason::is_budget),
-                cheated: attempt.class(&repo, verdict) == Some(Class::Cheating),
-                repo,
+                repo: record.repo.clone(),
                 patch: attempt.patch.clone(),
                 score: scores.get(&key).copied(),
             });
             self.about.push(About {
-                record,
+                run: self.runs.len(),
+                record: path,
                 model: head.model.clone(),
                 scaffold: head.scaffold.clone(),
                 temperature: head.sampling.temperature.map_or_else(|| "default".into(), |t| t.to_string()),
                 verdict,
             });
         }
+        self.runs.push(view);
         Ok(())
     }
 
@@ -153,23 +156,22 @@ impl Pool {
 
     /// The rows of an attempt.
     pub(super) fn rows(&self, index: usize) -> Result<Vec<TokenRow>, CommandError> {
-        let record = &self.about[index].record;
-        let events = show::events(record)?;
-        let attempt = show::fold(record, &events)?;
-        let taken = Taken { events: &events, attempt: &attempt, mask: self.mask(&attempt) };
-        let (rows, _) = export::token_rows(&self.tokenizer, &self.form, &taken)?;
-        let repo = &self.candidates[index].repo;
-        Ok(rows.into_iter().map(|row| TokenRow { repo: Some(repo.clone()), ..row }).collect())
+        let record = self.record(index)?;
+        let taken = Taken { record: &record, mask: self.mask(&record.attempt) };
+        Ok(export::token_rows(&self.tokenizer, &self.form, &taken)?.0)
     }
 
     /// The conversation of an attempt with its outcome.
     pub(super) fn conversation(&self, index: usize) -> Result<Value, CommandError> {
-        let attempt = show::read(&self.about[index].record)?;
-        let candidate = &self.candidates[index];
-        let mut row = export::conversation_row(&attempt, self.about[index].verdict, &self.form);
-        row["repo"] = candidate.repo.clone().into();
-        row["set"] = candidate.set.clone().into();
+        let record = self.record(index)?;
+        let mut row = export::conversation_row(&record, self.about[index].verdict, &self.form);
+        row["set"] = self.candidates[index].set.clone().into();
         Ok(row)
+    }
+
+    fn record(&self, index: usize) -> Result<Record, CommandError> {
+        let About { run, record, .. } = &self.about[index];
+        self.runs[*run].record(record)
     }
 
     /// What an attempt is held out with.
@@ -190,13 +192,6 @@ impl Pool {
         }
         counts
     }
-}
-
-/// The result of an attempt, where the run keeps it.
-fn result_of(run: &Path, id: &str, attempt: u32) -> Value {
-    let path = run.join("results").join(format!("{id}.{attempt}.json"));
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
 }
 
 fn scores(files: &[PathBuf]) -> Result<HashMap<(String, u32), f64>, CommandError> {

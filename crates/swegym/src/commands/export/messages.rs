@@ -10,8 +10,8 @@ use swegym_core::wire::openai::{message_json, tool_json};
 use swegym_core::{Class, StopReason, Trajectory, Verdict};
 use swegym_train::mask::Mask;
 
-use super::repo_of;
 use crate::error::CommandError;
+use crate::run_view::Record;
 
 /// How conversations are shown.
 #[derive(Debug, Clone)]
@@ -72,10 +72,12 @@ pub(super) fn mask_of(attempt: &Trajectory, form: &Form, mask: &Mask) -> Mask {
 }
 
 /// The row of an attempt, with the turns that `mask` leaves out or knows to be cut.
-pub(super) fn row(attempt: &Trajectory, verdict: Option<Verdict>, form: &Form, mask: &Mask) -> Value {
+pub(super) fn row(record: &Record, verdict: Option<Verdict>, form: &Form, mask: &Mask) -> Value {
+    let Record { attempt, repo, .. } = record;
     let head = &attempt.head;
     let mut row = Map::new();
     row.insert("instance_id".into(), json!(head.instance_id.as_str()));
+    row.insert("repo".into(), json!(repo));
     row.insert("attempt".into(), json!(head.attempt));
     row.insert("messages".into(), conversation(attempt, form).iter().map(message_json).collect());
     if form.calls(attempt) == CallForm::Native {
@@ -90,7 +92,7 @@ pub(super) fn row(attempt: &Trajectory, verdict: Option<Verdict>, form: &Form, m
     row.insert("resolved".into(), json!(verdict.map(|v| v.resolved)));
     row.insert("exit_status".into(), json!(attempt.stop.map(StopReason::as_str)));
     // What says nothing about the model for sure: whoever trains decides whether that is a lesson.
-    let class = attempt.class(&repo_of(head.instance_id.as_str()), verdict);
+    let class = attempt.class(repo, verdict);
     row.insert("class".into(), json!(class.map(Class::as_str)));
     row.insert("mask".into(), json!(class.is_none_or(Class::is_masked)));
     row.insert("reward".into(), json!(class.and_then(Class::reward)));

@@ -19,6 +19,7 @@ use super::{Choice, Chosen, Counts, Form, Taken, each, messages};
 use crate::args::ExportArgs;
 use crate::error::CommandError;
 use crate::printer::Printer;
+use crate::run_view::Record;
 
 /// Where the tokens of attempts came from.
 #[derive(Debug, Default)]
@@ -47,8 +48,8 @@ pub(super) fn write(
         conversations(printer, &tokenizer, run, choice, &mut sources, &mut writer)
     } else {
         each(run, args, choice, |chosen| {
-            let Chosen { events, attempt, mask, .. } = chosen;
-            let taken = Taken { events: &events, attempt: &attempt, mask };
+            let Chosen { record, mask, .. } = chosen;
+            let taken = Taken { record: &record, mask };
             match rows(&tokenizer, &choice.form, &taken) {
                 Ok((rows, source)) => {
                     match source {
@@ -59,7 +60,7 @@ pub(super) fn write(
                 }
                 Err(problem) => {
                     sources.refused += 1;
-                    let head = &attempt.head;
+                    let head = &record.attempt.head;
                     let which = format!("{} attempt {}", head.instance_id, head.attempt);
                     printer.say(&format!("warning: {which}: {problem}"));
                 }
@@ -119,10 +120,10 @@ pub(crate) fn rows(
     form: &Form,
     taken: &Taken<'_>,
 ) -> Result<(Vec<TokenRow>, Source), TokensError> {
-    let Taken { events, attempt, mask } = taken;
+    let Taken { record: Record { events, attempt, repo }, mask } = taken;
     let about = Conversation {
         instance_id: attempt.head.instance_id.to_string(),
-        repo: None,
+        repo: Some(repo.clone()),
         attempt: attempt.head.attempt,
         model: Some(attempt.head.model.clone()),
         ..Conversation::default()
@@ -190,6 +191,7 @@ mod tests {
             json!({"choices": [choice], "prompt_token_ids": prompt, "system_fingerprint": "m@7"}).to_string();
         let head = AttemptHead {
             instance_id: InstanceId::new("a__b-1").unwrap(),
+            repo: Some("a/b".into()),
             attempt: 0,
             scaffold: "codeact@3".into(),
             model: "m".into(),
@@ -230,14 +232,15 @@ mod tests {
         let made = |ids: &[u32]| {
             let events = attempt(&prompt, ids, half, &format!("{half}</function>"));
             let attempt = Trajectory::fold(&events).unwrap();
-            let taken = Taken { events: &events, attempt: &attempt, mask: Mask::default() };
+            let record = Record { events, attempt, repo: "a/b".to_owned() };
+            let taken = Taken { record: &record, mask: Mask::default() };
             rows(&tokenizer, &form, &taken).unwrap()
         };
         let (found, source) = made(&ids);
         assert_eq!(source, Source::Sampled);
         assert_eq!(found[0].input_ids, [&prompt[..], &ids].concat());
         assert_eq!((found[0].learnt(), found[0].policy.as_deref()), (ids.len(), Some("m@7")));
-        assert!(found[0].logprobs.is_some());
+        assert!(found[0].logprobs.is_some() && found[0].repo.as_deref() == Some("a/b"));
         let others: Vec<u32> = ids.iter().map(|id| id / 2).collect();
         assert_eq!(made(&others).1, Source::Rendered);
     }

@@ -10,15 +10,16 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use swegym_core::format::FormatError;
+use swegym_core::format::evidence::Results;
 use swegym_core::{Boundary, Fault, Instance};
-use swegym_grade::evidence::{Evidence, PatchOutcome, RunEnd, Structured};
+use swegym_grade::evidence::{Evidence, PatchOutcome, Structured};
 use swegym_grade::lines::LONGEST_TEXT;
 use swegym_grade::semantics::GradeError;
 use swegym_grade::{Log, LogParser, Reading, Semantics, junit};
 use swegym_tasks::dataset::{RowText, Rows};
 
-use super::instances_of_run;
 use crate::error::CommandError;
+use crate::run_view::{Evaluation, RunView};
 
 /// A log up to this length is read at once; a longer one piece by piece.
 const SMALL: usize = 16 << 20;
@@ -41,15 +42,8 @@ pub(crate) enum Case {
         /// What is wrong with it.
         fault: Fault,
     },
-    /// The folder of one evaluation.
-    Evaluation {
-        /// The instance.
-        id: String,
-        /// Which attempt at it.
-        attempt: u32,
-        /// Where its evidence lies.
-        folder: PathBuf,
-    },
+    /// One evaluation of our own.
+    Evaluation(Box<Evaluation>),
 }
 
 /// A row of a manifest: `{"instance_id", "log", "semantics"?, "junit"?, "patch"?}`.
@@ -175,26 +169,14 @@ fn open(base: &Path, path: &str) -> io::Result<File> {
 }
 
 /// The cases of an evaluation's folder, and the file of its instances.
-pub(crate) fn of_run(folder: &Path, instances: Option<&Path>) -> Result<(PathBuf, Vec<Case>), CommandError> {
-    let file = match instances {
-        Some(file) => file.to_owned(),
-        None => instances_of_run(folder)?,
-    };
-    let evaluations = folder.join("evaluations");
-    let entries = fs::read_dir(&evaluations).map_err(|e| CommandError::file("read", &evaluations, &e))?;
-    let mut cases = Vec::new();
-    for entry in entries.flatten() {
-        let attempts = fs::read_dir(entry.path()).into_iter().flatten().flatten();
-        let number = |attempt: fs::DirEntry| attempt.file_name().to_str()?.parse::<u32>().ok();
-        let id = entry.file_name().to_string_lossy().into_owned();
-        cases.extend(attempts.filter_map(number).map(|attempt| (id.clone(), attempt)));
-    }
-    cases.sort();
-    let case = |(id, attempt): (String, u32)| {
-        let folder = evaluations.join(&id).join(attempt.to_string());
-        Case::Evaluation { id, attempt, folder }
-    };
-    Ok((file, cases.into_iter().map(case).collect()))
+pub(crate) fn of_run(
+    folder: &Path,
+    instances: Option<PathBuf>,
+) -> Result<(PathBuf, Vec<Case>), CommandError> {
+    let view = RunView::open(folder)?;
+    let evaluations = view.evaluations()?;
+    let file = instances.map_or_else(|| view.instances(), Ok)?;
+    Ok((file, evaluations.into_iter().map(|evaluation| Case::Evaluation(Box::new(evaluation))).collect()))
 }
 
 impl Case {
@@ -203,7 +185,7 @@ impl Case {
         match self {
             Self::Row(row) => Some(&row.id),
             Self::BadRow { id, .. } => id.as_deref(),
-            Self::Evaluation { id, .. } => Some(id),
+            Self::Evaluation(evaluation) => Some(&evaluation.id),
         }
     }
 
@@ -212,13 +194,13 @@ impl Case {
         match self {
             Self::Row(row) => Ok(&row.id),
             Self::BadRow { fault, .. } => Err(fault.clone()),
-            Self::Evaluation { id, .. } => Ok(id),
+            Self::Evaluation(evaluation) => Ok(&evaluation.id),
         }
     }
 
     /// Whether a run report, which has one answer for each instance, has this one.
     pub(crate) fn is_first(&self) -> bool {
-        !matches!(self, Self::Evaluation { attempt: 1.., .. })
+        !matches!(self, Self::Evaluation(evaluation) if evaluation.attempt > 0)
     }
 
     /// The log, as it was named.
@@ -226,9 +208,7 @@ impl Case {
         match self {
             Self::Row(row) => (&*row.log).into(),
             Self::BadRow { log, .. } => log.into(),
-            Self::Evaluation { folder, .. } => {
-                folder.join("test_output.txt").to_string_lossy().into_owned().into()
-            }
+            Self::Evaluation(evaluation) => evaluation.log.to_string_lossy(),
         }
     }
 
@@ -252,10 +232,7 @@ impl Case {
         match self {
             Self::Row(row) => row.evidence(instance, semantics),
             Self::BadRow { fault, .. } => Err(fault.clone()),
-            Self::Evaluation { folder, .. } => {
-                let semantics = semantics.unwrap_or_default();
-                Ok((own_evidence(folder, instance)?, semantics))
-            }
+            Self::Evaluation(evaluation) => own_evidence(evaluation, instance, semantics),
         }
     }
 }
@@ -362,55 +339,43 @@ fn read_junit(file: io::Result<File>) -> Structured {
     }
 }
 
-/// What `evaluate` left: the supervisor's word beside log and results.
-fn own_evidence(folder: &Path, instance: &Instance) -> Result<Evidence, Fault> {
-    let path = folder.join("evidence.json");
-    let fault = |why: String| {
-        Fault::new(
-            Boundary::Internal,
-            "evidence_unreadable",
-            format!("cannot read `{}`: {why}", path.display()),
-        )
+/// What `evaluate` left: the supervisor's word beside log and results, read by
+/// the parser and judged by the rules that it names.
+fn own_evidence(
+    evaluation: &Evaluation,
+    instance: &Instance,
+    semantics: Option<Semantics>,
+) -> Result<(Evidence, Semantics), Fault> {
+    let Evaluation { evidence, log, results, .. } = evaluation;
+    let unknown = |what: &str, name: &str| {
+        let message = format!("the evidence names the {what} `{name}`, which this swegym does not know");
+        Fault::new(Boundary::Task, "evidence_unreadable", message)
+            .with_hint("use the swegym that wrote the run, or a newer one")
     };
-    let text = fs::read_to_string(&path).map_err(|e| fault(e.to_string()))?;
-    let value: Value = serde_json::from_str(&text).map_err(|e| fault(e.to_string()))?;
-    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let patch = match value["patch"]["outcome"].as_str() {
-        Some("applied") => PatchOutcome::Applied,
-        Some("absent") => PatchOutcome::Absent,
-        Some("failed") => PatchOutcome::Failed(word(&value["patch"]["message"])),
-        Some("refused") => PatchOutcome::Refused(
-            word(&value["patch"]["code"]),
-            word(&value["patch"]["message"]),
-            String::new(),
-        ),
-        _ => return Err(fault("it does not say what became of the patch".into())),
+    let parser = match &evidence.parser {
+        Some(name) => LogParser::named(name).ok_or_else(|| unknown("parser", name))?,
+        // As files of version 1 were always read.
+        None => LogParser::of(instance).ok().flatten().unwrap_or(LogParser::Pytest),
     };
-    let number = |value: &Value| value.as_i64().map(|n| n as i32);
-    let end = match &value["end"] {
-        Value::String(text) if text == "timed_out" => Some(RunEnd::TimedOut),
-        end => number(&end["exited"])
-            .map(RunEnd::Exited)
-            .or_else(|| number(&end["signalled"]).map(RunEnd::Signalled)),
-    };
-    let structured = match &value["structured"] {
-        Value::String(text) if text == "not_offered" => Structured::NotOffered,
-        other if other["missing"].is_string() => Structured::Missing(word(&other["missing"])),
-        _ => read_junit(File::open(folder.join("junit.xml"))),
-    };
-    let log = folder.join("test_output.txt");
-    let reading = match fs::read(&log) {
-        Ok(bytes) => {
-            let parser = LogParser::of(instance).ok().flatten().unwrap_or(LogParser::Pytest);
-            Some(Reading::bare(&String::from_utf8_lossy(&bytes), parser))
+    let rules = match (semantics, &evidence.semantics) {
+        (Some(chosen), _) => chosen,
+        (None, Some(name)) if evidence.parser.is_some() => {
+            Semantics::named(name).ok_or_else(|| unknown("rule set", name))?
         }
-        Err(_) => None,
+        _ => Semantics::default(),
     };
-    Ok(Evidence {
-        patch,
-        reading,
-        end,
-        structured,
-        limit_hit: value["limit_hit"].as_str().map(str::to_owned),
-    })
+    let read = || fs::read(log).map_err(|e| log_fault(&log.to_string_lossy(), &e));
+    let bytes = evidence.end.is_some().then(read).transpose()?;
+    let evidence = Evidence {
+        patch: evidence.patch.clone(),
+        reading: bytes.map(|bytes| Reading::bare(&String::from_utf8_lossy(&bytes), parser)),
+        end: evidence.end,
+        structured: match (&evidence.results, results) {
+            (Results::Missing(why), _) => Structured::Missing(why.clone()),
+            (Results::Cases(_), Some(path)) => read_junit(File::open(path)),
+            (Results::NotOffered | Results::Cases(_), _) => Structured::NotOffered,
+        },
+        limit_hit: evidence.limit_hit.clone(),
+    };
+    Ok((evidence, rules))
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use swegym_train::checkpoint::{self, Precision};
 use swegym_train::decoder::Decoder;
 use swegym_train::tokens::TokenRow;
-use swegym_train::trainer::{Settings, StepReport, Trainer};
+use swegym_train::trainer::{Settings, StepReport, Stopping, Trainer};
 use tokio::sync::watch;
 
 use super::curves;
@@ -85,46 +85,23 @@ impl Outcome {
 struct Going {
     metrics: Metrics,
     bar: ProgressBar,
-    past: Past,
+    past: Stopping,
     tokens: usize,
     begun: Instant,
 }
 
-/// What decides how a run ends, and is known from its metrics.
-#[derive(Debug, Default, PartialEq)]
-struct Past {
-    /// The last step's loss.
-    last: Option<f64>,
-    /// The best loss on what is held out, and its step.
-    best: Option<(f64, u64)>,
-    /// Measurements since then.
-    worse: u32,
-}
-
-impl Past {
-    /// Whether a loss on what is held out is the best so far.
-    fn judge(&mut self, step: u64, loss: f64) -> bool {
-        if self.best.is_some_and(|(best, _)| loss >= best) {
-            self.worse += 1;
-            return false;
+/// What a run had come to that wrote these lines: for states that do not say it.
+fn read_losses(metrics: &str) -> Stopping {
+    let mut past = Stopping::default();
+    for row in metrics.lines().filter_map(|line| serde_json::from_str::<Row<'_>>(line).ok()) {
+        if let Some(loss) = row.loss.and_then(exact) {
+            past.last = Some(loss);
         }
-        (self.best, self.worse) = (Some((loss, step)), 0);
-        true
-    }
-
-    /// What a run had come to that wrote these lines.
-    fn read(metrics: &str) -> Self {
-        let mut past = Self::default();
-        for row in metrics.lines().filter_map(|line| serde_json::from_str::<Row<'_>>(line).ok()) {
-            if let Some(loss) = row.loss.and_then(exact) {
-                past.last = Some(loss);
-            }
-            if let Some(loss) = row.held_out_loss.and_then(exact) {
-                past.judge(row.step, loss);
-            }
+        if let Some(loss) = row.held_out_loss.and_then(exact) {
+            past.judge(row.step, loss);
         }
-        past
     }
+    past
 }
 
 /// Of a line of the metrics, what a run that goes on must know.
@@ -268,7 +245,7 @@ impl Course<'_> {
         trainer: &mut Trainer,
         rows: usize,
         held_out: usize,
-    ) -> Result<(Metrics, Past), CommandError> {
+    ) -> Result<(Metrics, Stopping), CommandError> {
         let failed = |action: &'static str, path: &Path| {
             let path = path.to_owned();
             move |e: std::io::Error| CommandError::file(action, &path, &e)
@@ -281,6 +258,12 @@ impl Course<'_> {
                 "--resume goes on with it; another --out begins anew",
             ));
         }
+        let gone_on = self.go_on(trainer, &metrics)?;
+        if self.resume {
+            for folder in [self.out, &self.out.join("checkpoints")] {
+                checkpoint::remove_drafts(folder)?;
+            }
+        }
         fs::create_dir_all(self.out.join("checkpoints")).map_err(failed("make the folder", self.out))?;
         let value = json!({
             "version": 1, "swegym": env!("CARGO_PKG_VERSION"), "rows": rows, "held_out": held_out,
@@ -288,28 +271,43 @@ impl Course<'_> {
             "packs": trainer.packs(), "trained": trainer.decoder.trained_len(),
         });
         checkpoint::write_synced(&about, format!("{value:#}\n").as_bytes())?;
-        let mut kept = String::new();
-        let mut past = Past::default();
-        if self.resume {
-            for folder in [self.out, &self.out.join("checkpoints")] {
-                checkpoint::remove_drafts(folder)?;
-            }
-        }
-        if let Some(step) = self.saved().last().copied().filter(|_| self.resume) {
-            trainer.restore(&self.checkpoint(step))?;
-            // What came after the checkpoint is done, and told, again.
-            let text = fs::read_to_string(&metrics).unwrap_or_default();
-            kept = before(&text, step).to_owned();
-            past = Past::read(&kept);
-            self.forget(&past);
-            self.printer.say(&format!("going on after step {step}"));
-        }
+        let (kept, past) = gone_on.unwrap_or_default();
+        self.forget(&past);
         // Cut, and not written anew: a kill in between would take what was kept.
         let lines =
             File::options().create(true).append(true).open(&metrics).map_err(failed("write", &metrics))?;
         lines.set_len(kept.len() as u64).map_err(failed("write", &metrics))?;
         let events = Events::begin(self.out, &kept).map_err(failed("write", &self.out.join(events::FILE)))?;
         Ok((Metrics { lines, events }, past))
+    }
+
+    /// Takes up the last checkpoint of a run that is to go on; gives the metrics up to
+    /// it and what the losses say. Where it is refused, nothing has changed.
+    fn go_on(
+        &self,
+        trainer: &mut Trainer,
+        metrics: &Path,
+    ) -> Result<Option<(String, Stopping)>, CommandError> {
+        let Some(step) = self.saved().last().copied().filter(|_| self.resume) else { return Ok(None) };
+        trainer.restore(&self.checkpoint(step))?;
+        // What came after the checkpoint is done, and told, again.
+        let text = match fs::read_to_string(metrics) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(CommandError::file("read", metrics, &error));
+            }
+            text => text.unwrap_or_default(),
+        };
+        let kept = before(&text, step).to_owned();
+        let mut past = trainer.stopping.unwrap_or_else(|| read_losses(&kept));
+        let is_lost = |best: u64| self.pace.patience.is_some() && !self.checkpoint(best).exists();
+        if let Some((_, best)) = past.best.filter(|(_, best)| is_lost(*best)) {
+            self.printer.say(&format!(
+                "step {best} was the best, but no checkpoint holds it: the search begins anew"
+            ));
+            (past.best, past.worse) = (None, 0);
+        }
+        self.printer.say(&format!("going on after step {step}"));
+        Ok(Some((kept, past)))
     }
 
     fn checkpoint(&self, step: u64) -> PathBuf {
@@ -326,15 +324,16 @@ impl Course<'_> {
     }
 
     /// Writes a checkpoint; beside it, only the best one stays.
-    fn save(&self, trainer: &mut Trainer, past: &Past) -> Result<(), CommandError> {
+    fn save(&self, trainer: &mut Trainer, past: &Stopping) -> Result<(), CommandError> {
         let place = self.checkpoint(trainer.done());
+        trainer.stopping = Some(*past);
         checkpoint::replace_folder(&place, |draft| trainer.save(draft))?;
         self.forget(past);
         Ok(())
     }
 
     /// Keeps the last checkpoint and the best.
-    fn forget(&self, past: &Past) {
+    fn forget(&self, past: &Stopping) {
         let (saved, best) = (self.saved(), past.best.map(|(_, step)| step));
         for step in saved.iter().rev().skip(1).filter(|step| Some(**step) != best) {
             // One that stays is only in the way.
@@ -381,7 +380,7 @@ mod tests {
     #[test]
     fn a_run_that_goes_on_knows_what_its_metrics_say() {
         let mut lines = String::new();
-        let mut whole = Past::default();
+        let mut whole = Stopping::default();
         // The loss that comes again is one that a JSON number need not give back to the bit.
         for (step, loss) in [(2, 0.9), (4, 0.123_456_789_012_345_68), (6, 0.123_456_789_012_345_68), (8, 0.5)]
         {
@@ -393,8 +392,8 @@ mod tests {
         assert_eq!((whole.best.map(|(_, step)| step), whole.worse), (Some(4), 2));
         let cut = lines.clone() + "{\"step\":9,\"loss\":0.";
         assert_eq!(before(&cut, 9), lines);
-        assert_eq!(Past::read(before(&cut, 9)), whole);
-        assert_eq!(Past::read(before(&cut, 4)).worse, 0);
+        assert_eq!(read_losses(before(&cut, 9)), whole);
+        assert_eq!(read_losses(before(&cut, 4)).worse, 0);
         assert_eq!(before(&cut, 1), "");
     }
 }

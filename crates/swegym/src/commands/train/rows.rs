@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
+use swegym_core::id::repository_by_id;
 use swegym_train::conversation::Refused;
 use swegym_train::token_file::{self, TokenFileError};
 use swegym_train::tokenizer::Tokenizer;
@@ -95,10 +96,7 @@ pub(super) fn hold_out(
     seed: u64,
 ) -> Result<(Vec<TokenRow>, Vec<TokenRow>), CommandError> {
     let key = |row: &TokenRow| match args.split_by.as_str() {
-        // An instance's name begins with its repository's.
-        "repo" => row.repo.clone().unwrap_or_else(|| {
-            row.instance_id.rsplit_once('-').map_or(row.instance_id.clone(), |(repo, _)| repo.to_owned())
-        }),
+        "repo" => row.repo.clone().unwrap_or_else(|| repository_by_id(&row.instance_id)),
         _ => row.instance_id.clone(),
     };
     let held = held_groups(rows.iter().map(key).collect(), args, seed)?;
