@@ -1,4 +1,4 @@
-//! One attempt, step by step, for a person at a terminal or in a browser.
+//! `show`: one attempt, step by step, for a terminal or a browser.
 
 use std::path::Path;
 
