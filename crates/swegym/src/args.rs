@@ -219,13 +219,13 @@ pub(crate) struct ModelArgs {
     /// Request streamed answers
     #[arg(long)]
     pub(crate) stream: bool,
-    /// Parallel requests [default: as many as attempts]
+    /// Most parallel requests [default: as many as attempts]
     #[arg(long, value_name = "N")]
     pub(crate) requests_at_once: Option<usize>,
     /// Time limit of one request, in seconds
     #[arg(long, value_name = "S", default_value_t = 600)]
     pub(crate) request_timeout: u64,
-    /// Retries of a failed request, with growing waits
+    /// Most retries of a failed request, with growing waits
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(crate) retries: u32,
     /// Header that carries the instance id, so that a load balancer can use prefix caches
@@ -240,31 +240,31 @@ pub(crate) struct ModelArgs {
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Budgets")]
 pub(crate) struct BudgetArgs {
-    /// Model answers per attempt
+    /// Most model answers per attempt
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub(crate) max_steps: u32,
-    /// Tokens per conversation [default: the model's own limit]
+    /// Most tokens per conversation [default: the model's own limit]
     #[arg(long, value_name = "N")]
     pub(crate) max_context: Option<u64>,
-    /// Cost per attempt, in US dollars
+    /// Cost limit per attempt, in US dollars
     #[arg(long, value_name = "USD")]
     pub(crate) max_cost: Option<f64>,
-    /// Time per attempt, in seconds
+    /// Time limit per attempt, in seconds
     #[arg(long, value_name = "S", default_value_t = 7200)]
     pub(crate) max_time: u64,
-    /// Time per command of the agent, in seconds
+    /// Time limit per command of the agent, in seconds
     #[arg(long, value_name = "S", default_value_t = 120)]
     pub(crate) command_timeout: u64,
-    /// Malformed answers in a row
+    /// Most malformed answers in a row
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) max_format_errors: u32,
-    /// Requests in the whole run
+    /// Most requests in the whole run
     #[arg(long, value_name = "N")]
     pub(crate) run_requests: Option<u64>,
-    /// Input and output tokens in the whole run
+    /// Most input and output tokens in the whole run
     #[arg(long, value_name = "N")]
     pub(crate) run_tokens: Option<u64>,
-    /// Cost of the whole run, in US dollars
+    /// Cost limit of the whole run, in US dollars
     #[arg(long, value_name = "USD")]
     pub(crate) run_cost: Option<f64>,
 }
@@ -287,7 +287,7 @@ pub(crate) struct RolloutArgs {
     /// Test each answer as soon as it is there, in a fresh sandbox
     #[arg(long)]
     pub(crate) evaluate: bool,
-    /// Parallel attempts; memory may allow fewer
+    /// Most parallel attempts; memory may allow fewer
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) concurrent: usize,
     /// Folder with prompts of your own (system.txt, task.txt, text_tools.txt, messages.toml,
@@ -414,7 +414,7 @@ pub(crate) enum Verb {
         #[arg(long)]
         resume: bool,
     },
-    /// Look at what a run recorded
+    /// Show what a run recorded
     Show {
         #[command(subcommand)]
         verb: ShowVerb,

@@ -59,7 +59,7 @@ pub(crate) enum Scenario {
     },
     /// Short commands in one live session
     Echo {
-        /// Commands
+        /// Number of commands
         #[arg(long, default_value_t = 1000)]
         repeats: u32,
         #[command(flatten)]

@@ -35,7 +35,7 @@ pub(crate) struct ExportArgs {
     /// Turns to leave out of the loss: errors, malformed, loops
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     pub(crate) skip_turns: Vec<String>,
-    /// Learn only the last turn of each attempt
+    /// Train only on the last turn of each attempt
     #[arg(long)]
     pub(crate) last_turn_only: bool,
     /// Model folder in Hugging Face format, for its tokenizer and sizes

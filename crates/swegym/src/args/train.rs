@@ -190,7 +190,7 @@ pub(crate) struct CourseArgs {
     /// What to do with longer rows: drop, cut, window
     #[arg(long, value_name = "WAY", default_value = "drop")]
     pub(crate) overlong: String,
-    /// Do not pack several rows into one sequence
+    /// Do not pack several rows together
     #[arg(long)]
     pub(crate) no_packing: bool,
     /// Packs per optimiser step
@@ -263,10 +263,10 @@ pub(crate) struct ServeArgs {
     pub(crate) listen: String,
     #[command(flatten)]
     pub(crate) door: DoorArgs,
-    /// Requests answered in parallel; others wait
+    /// Most requests answered in parallel; others wait
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) at_once: usize,
-    /// Waiting requests; more are refused with status 429
+    /// Most waiting requests; more are refused with status 429
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub(crate) queue: usize,
     /// Token limit of an answer, where the request gives none
