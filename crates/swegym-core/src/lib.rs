@@ -1,12 +1,12 @@
-//! The words of swegym and the files they are written to.
+//! The shared types of swegym, and the file formats they are written in.
 //!
-//! Everything above this crate speaks in these types: an [`Instance`] is one
-//! problem, a [`Prediction`] one answer, a [`Report`] one verdict, an
-//! [`event::Event`] one line of a run's journal. The crate is pure: it knows
-//! no process, no clock, no network and no environment variable.
+//! Everything above this crate uses these types: an [`Instance`] is one task, a
+//! [`Prediction`] one answer, a [`Report`] one verdict, an [`event::Event`] one line of
+//! a run's journal. The crate is pure: it knows no process, no clock, no network and
+//! no environment variable.
 //!
 //! Runtime types are not formats. How a type looks on disk is decided in
-//! [`mod@format`], one module a format, each with its version.
+//! [`mod@format`], one module per format, each with its version.
 
 pub mod admission;
 pub mod calls;

@@ -1,9 +1,8 @@
-//! Evidence in, verdict out.
+//! From evidence to verdict.
 //!
-//! Everything here is a pure function: a log and what the supervisor saw go
-//! in, a report comes out, and the same evidence always gives the same report.
-//! Old evidence can therefore be graded again, under other rules. No files,
-//! no clocks, no boxes.
+//! Everything here is a pure function: a log and what the supervisor saw go in, a
+//! report comes out, and the same evidence always gives the same report. So old
+//! evidence can be graded again, also by other rules. No files, no clocks, no boxes.
 
 pub mod evidence;
 pub mod flake;

@@ -1,10 +1,10 @@
-//! Many jobs at once, and none of them lost.
+//! Runs many jobs in parallel and loses none of them.
 //!
-//! The [`dispatcher`] owns a run: it admits jobs by cores and memory, writes
-//! the journal before and after each, retries what the machinery broke, and
-//! resumes a run from its directory. Each job is one asynchronous function
-//! ([`job::Job`] is a closed enum) that knows nothing of the others and sends
-//! back one result. What is done inside boxes for a job stands in its module.
+//! The [`dispatcher`] owns a run: it admits jobs by cores and memory, writes the
+//! journal before and after each, retries infrastructure faults, and resumes a run
+//! from its folder. Each job is one asynchronous function ([`job::Job`] is a closed
+//! enum) that knows nothing of the others and returns one result. What a job does
+//! inside boxes is in its module.
 
 mod answer;
 pub mod build;

@@ -1,8 +1,8 @@
-//! Trajectories to weights to tokens: the decoder with its ways forward and
-//! back, what trains it, and what samples from it.
+//! The training engine: the decoder with its forward and backward pass, training, and
+//! sampling.
 //!
-//! Synchronous throughout; knows nothing of sandboxes, agents or HTTP. Every
-//! result is the same to the bit whatever the number of threads.
+//! Synchronous throughout; knows nothing of sandboxes, agents or HTTP. Every result is
+//! the same to the bit, whatever the number of threads.
 
 pub mod adapter;
 pub mod architecture;

@@ -1,24 +1,30 @@
-//! What can be typed. The doc comments are the help texts.
+//! Flags of every command, as clap types. Doc comments are the help texts.
 
 mod bench;
 mod curate;
+mod dataset;
 mod dev;
 mod door;
+mod examples;
 mod export;
 mod improve;
 mod install;
+#[cfg(test)]
+mod pages;
 mod select;
 mod store;
 mod train;
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, FromArgMatches as _, Parser, Subcommand};
 
 pub(crate) use bench::Scenario;
 pub(crate) use curate::CurateArgs;
+pub(crate) use dataset::{ConvertArgs, DatasetVerb};
 pub(crate) use dev::DevModelArgs;
 pub(crate) use door::DoorArgs;
+pub(crate) use examples::command;
 pub(crate) use export::ExportArgs;
 pub(crate) use improve::{ImproveArgs, Memory, PaperArgs, Start};
 pub(crate) use install::{InstallArgs, Network};
@@ -29,14 +35,22 @@ pub(crate) use train::{
     VerifierArgs, WordsOf,
 };
 
-/// Make, check and grade executable software-engineering tasks, and let agents work on them
+/// Make executable software-engineering tasks, run agents on them, and grade the answers
 #[derive(Debug, Parser)]
-#[command(name = "swegym", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "swegym", version, max_term_width = 100)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) global: GlobalArgs,
     #[command(subcommand)]
     pub(crate) verb: Verb,
+}
+
+impl Args {
+    /// What was typed. `--help`, `--version` and flags that do not fit end the process here.
+    pub(crate) fn typed() -> Self {
+        let matches = command().get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
 }
 
 /// Flags of every verb.
@@ -45,13 +59,13 @@ pub(crate) struct GlobalArgs {
     /// Print the result as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Say nothing but errors and the result
+    /// Print only errors and the result
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
     /// Folder for images, caches and runs [env: SWEGYM_HOME]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) home: Option<PathBuf>,
-    /// Settings file; swegym.toml in this folder if it is there
+    /// Settings file [default: swegym.toml in the current folder, if there is one]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
@@ -62,25 +76,25 @@ pub(crate) struct GlobalArgs {
 #[derive(Debug, Clone, Default, ClapArgs)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitArgs {
-    /// Processor cores that jobs use together [default: all]
+    /// Processor cores for all jobs together [default: all]
     #[arg(long, global = true, value_name = "N")]
     pub(crate) cores: Option<usize>,
-    /// Memory that jobs use together, in MiB [default: 80 % of what is free]
+    /// Memory for all jobs together, in MiB [default: 80 % of what is free]
     #[arg(long, global = true, value_name = "MIB")]
     pub(crate) memory: Option<u64>,
-    /// Memory of one box, in MiB [default: 2048]
+    /// Memory limit of one sandbox, in MiB [default: 2048]
     #[arg(long, global = true, value_name = "MIB")]
     pub(crate) box_memory: Option<u64>,
-    /// What one box may write, in MiB [default: 1024]
+    /// Disk limit of one sandbox, in MiB [default: 1024]
     #[arg(long, global = true, value_name = "MIB")]
     pub(crate) box_disk: Option<u64>,
-    /// Processes of one box [default: 512]
+    /// Process limit of one sandbox [default: 512]
     #[arg(long, global = true, value_name = "N")]
     pub(crate) box_processes: Option<u64>,
-    /// What a box that builds an image may write, in MiB [default: 4096]
+    /// Disk limit of a sandbox that builds an image, in MiB [default: 4096]
     #[arg(long, global = true, value_name = "MIB")]
     pub(crate) build_disk: Option<u64>,
-    /// Time of one run of a test suite, in seconds [default: 300]
+    /// Time limit of one run of a test suite, in seconds [default: 300]
     #[arg(long, global = true, value_name = "S")]
     pub(crate) test_timeout: Option<u64>,
 }
@@ -91,7 +105,7 @@ pub(crate) struct RunArgs {
     /// Folder of this run [default: a new one under the home folder]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Go on with the run in --out; finished jobs are kept
+    /// Continue the run in --out; finished jobs are kept
     #[arg(long, requires = "out")]
     pub(crate) resume: bool,
 }
@@ -99,10 +113,10 @@ pub(crate) struct RunArgs {
 /// How bugs are drawn.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct DrawArgs {
-    /// Seed of the bugs; the same seed gives the same candidates
+    /// Random seed; the same seed plants the same bugs
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Candidates drawn for each package; about half become instances
+    /// Candidates per package; about half become instances
     #[arg(long, default_value_t = 12, value_name = "N")]
     pub(crate) candidates: u32,
 }
@@ -110,28 +124,28 @@ pub(crate) struct DrawArgs {
 /// Which repositories of the micro gym are made.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct MicroArgs {
-    /// Repositories; a few of a hundred come to nothing
+    /// Repositories to make; a few in a hundred yield no instance
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub(crate) count: u32,
-    /// What they are for: train, validation, test; no two share a repository
+    /// Split: train, validation or test; splits never share a repository
     #[arg(long, default_value = "train")]
     pub(crate) split: String,
-    /// Seed within the split
+    /// Random seed within the split
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// Families of functions: arithmetic, list, text, truth, table, choice [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) families: Vec<String>,
-    /// Write so many texts to pre-train a policy on to this file, and no instances
+    /// Instead of instances, write --count pre-training texts to this file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "resume"])]
     pub(crate) text: Option<PathBuf>,
-    /// Write the gym's base policy to this folder, and no instances
+    /// Instead of instances, write the built-in base policy to this folder
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "resume", "text"])]
     pub(crate) policy: Option<PathBuf>,
-    /// Its size
+    /// Size of the base policy
     #[arg(long, value_enum, default_value_t = Size::Large, requires = "policy")]
     pub(crate) size: Size,
-    /// Levels of difficulty, 1 to 3 [default: all]
+    /// Difficulty levels, 1 to 3: how little the issue says about the fault's place [default: all]
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub(crate) levels: Vec<u8>,
     #[command(flatten)]
@@ -147,19 +161,20 @@ pub(crate) struct GradeArgs {
     /// Logs, JSON Lines: {"instance_id", "log", "semantics"?, "junit"?, "patch"?}
     #[arg(long, value_name = "MANIFEST", conflicts_with = "run")]
     pub(crate) logs: Option<PathBuf>,
-    /// The folder of an evaluation of ours, graded again from its evidence
+    /// Grade a swegym evaluation again, from its saved evidence
     #[arg(long, value_name = "DIR")]
     pub(crate) run: Option<PathBuf>,
-    /// Reports, JSON Lines, in the order of the logs
+    /// File for the reports, JSON Lines, in the order of the logs
     #[arg(long, value_name = "REPORTS")]
     pub(crate) out: PathBuf,
-    /// SWE-bench's run report [default: REPORTS with the ending .run_report.json]
+    /// File for SWE-bench's run report [default: REPORTS with the ending .run_report.json]
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
-    /// Rules: v5, v4, v1, swe-gym, multi-swe-bench, swe-bench-live, r2e, pro [default: the log's own]
+    /// Grading rules: v5, v4, v1, swe-gym, multi-swe-bench, swe-bench-live, r2e, pro [default: by the
+    /// row's dataset and the log's markers]
     #[arg(long, value_name = "NAME")]
     pub(crate) semantics: Option<String>,
-    /// Print for each expected test who said what, and which rule decided
+    /// For each expected test, print what each source says and which rule decided
     #[arg(long)]
     pub(crate) explain: bool,
 }
@@ -168,7 +183,7 @@ pub(crate) struct GradeArgs {
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
-    /// The model's name at the endpoint, scripted:FILE, or program:FILE; teachers need none
+    /// Model name at the endpoint, or scripted:FILE, or program:FILE; teachers need none
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
     /// Address of the endpoint, up to /v1 [env: OPENAI_BASE_URL] [default: the protocol's own]
@@ -177,46 +192,46 @@ pub(crate) struct ModelArgs {
     /// Protocol: openai, anthropic [default: by the address]
     #[arg(long, value_name = "NAME")]
     pub(crate) wire: Option<String>,
-    /// Variable that holds the key [default: OPENAI_API_KEY or ANTHROPIC_API_KEY]
+    /// Environment variable with the API key [default: OPENAI_API_KEY or ANTHROPIC_API_KEY]
     #[arg(long, value_name = "VARIABLE")]
     pub(crate) key_from: Option<String>,
-    /// How tool calls travel: native, or text for models that write <function=…>
+    /// Form of tool calls: native, or text for models that write <function=…>
     #[arg(long, value_name = "FORM", default_value = "native")]
     pub(crate) tool_calls: String,
-    /// Temperature of sampling [default: the endpoint's]
+    /// Sampling temperature [default: the endpoint's]
     #[arg(long, value_name = "T")]
     pub(crate) temperature: Option<f64>,
-    /// Mass of the nucleus [default: the endpoint's]
+    /// Top-p (nucleus) sampling [default: the endpoint's]
     #[arg(long, value_name = "P")]
     pub(crate) top_p: Option<f64>,
-    /// Longest answer, in tokens [default: the endpoint's]
+    /// Token limit of one answer [default: the endpoint's]
     #[arg(long, value_name = "N")]
     pub(crate) max_tokens: Option<u64>,
-    /// Seed of sampling, for endpoints that have one; attempt k adds k
+    /// Sampling seed, for endpoints that take one; attempt k uses this seed plus k
     #[arg(long, value_name = "N")]
     pub(crate) sampling_seed: Option<u64>,
-    /// Ask for token ids and log-probabilities (vLLM, SGLang)
+    /// Request token ids and log-probabilities, and record them (vLLM, SGLang, `swegym serve`)
     #[arg(long)]
     pub(crate) capture_tokens: bool,
-    /// Fields for every request, as a JSON object: '{"top_k": 20}'; null takes one of ours away
+    /// Extra fields for every request, as a JSON object: '{"top_k": 20}'; null removes one of ours
     #[arg(long, value_name = "JSON")]
     pub(crate) extra: Option<String>,
-    /// Ask for answers piece by piece
+    /// Request streamed answers
     #[arg(long)]
     pub(crate) stream: bool,
-    /// Requests at once [default: as many as attempts]
+    /// Most parallel requests [default: as many as attempts]
     #[arg(long, value_name = "N")]
     pub(crate) requests_at_once: Option<usize>,
-    /// Time of one request, in seconds
+    /// Time limit of one request, in seconds
     #[arg(long, value_name = "S", default_value_t = 600)]
     pub(crate) request_timeout: u64,
-    /// Tries after the first, with growing waits
+    /// Most retries of a failed request, with growing waits
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(crate) retries: u32,
-    /// Header that names the instance, so that its requests meet where their beginning is cached
+    /// Header that carries the instance id, so that a load balancer can use prefix caches
     #[arg(long, value_name = "NAME", default_value = "x-session-id")]
     pub(crate) session_header: String,
-    /// Price of a million tokens read, written, and read from a cache, in US dollars: 2.5,10,1.25
+    /// US dollars per million input, output and cached input tokens: 2.5,10,1.25
     #[arg(long, value_name = "IN,OUT[,CACHED]")]
     pub(crate) price: Option<String>,
 }
@@ -225,31 +240,31 @@ pub(crate) struct ModelArgs {
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Budgets")]
 pub(crate) struct BudgetArgs {
-    /// Answers of the model in one attempt
+    /// Most model answers per attempt
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub(crate) max_steps: u32,
-    /// Tokens of one conversation [default: what the model takes]
+    /// Most tokens per conversation [default: the model's own limit]
     #[arg(long, value_name = "N")]
     pub(crate) max_context: Option<u64>,
-    /// Money for one attempt, in US dollars
+    /// Cost limit per attempt, in US dollars
     #[arg(long, value_name = "USD")]
     pub(crate) max_cost: Option<f64>,
-    /// Time of one attempt, in seconds
+    /// Time limit per attempt, in seconds
     #[arg(long, value_name = "S", default_value_t = 7200)]
     pub(crate) max_time: u64,
-    /// Time of one command of the agent, in seconds
+    /// Time limit per command of the agent, in seconds
     #[arg(long, value_name = "S", default_value_t = 120)]
     pub(crate) command_timeout: u64,
-    /// Answers in a row that cannot be carried out
+    /// Most malformed answers in a row
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) max_format_errors: u32,
-    /// Requests of the whole run
+    /// Most requests in the whole run
     #[arg(long, value_name = "N")]
     pub(crate) run_requests: Option<u64>,
-    /// Tokens of the whole run, read and written
+    /// Most input and output tokens in the whole run
     #[arg(long, value_name = "N")]
     pub(crate) run_tokens: Option<u64>,
-    /// Money for the whole run, in US dollars
+    /// Cost limit of the whole run, in US dollars
     #[arg(long, value_name = "USD")]
     pub(crate) run_cost: Option<f64>,
 }
@@ -263,44 +278,44 @@ pub(crate) struct RolloutArgs {
     /// Scaffold: codeact, codeact-2.1, codeact-2.2, bash; or a teacher: gold, noisy-expert
     #[arg(long, value_name = "NAME", default_value = "codeact")]
     pub(crate) scaffold: String,
-    /// Attempts at each instance; a resumed run may ask for more
+    /// Attempts per instance; a resumed run may ask for more
     #[arg(long, value_name = "K", default_value_t = 1)]
     pub(crate) attempts: u32,
-    /// Attempt 0 at temperature 0, the others at --temperature
+    /// Sample attempt 0 at temperature 0, the others at --temperature
     #[arg(long)]
     pub(crate) first_greedy: bool,
-    /// Test each answer at once, in a fresh box
+    /// Test each answer as soon as it is there, in a fresh sandbox
     #[arg(long)]
     pub(crate) evaluate: bool,
-    /// Attempts at once; memory may allow fewer
+    /// Most parallel attempts; memory may allow fewer
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) concurrent: usize,
-    /// Folder with texts of your own: system.txt, task.txt, text_tools.txt, messages.toml, example.txt;
-    /// or terse: few words, and teachers that say none and edit by line, as small policies can
+    /// Folder with prompts of your own (system.txt, task.txt, text_tools.txt, messages.toml,
+    /// example.txt), or `terse`: short prompts and teachers for small policies
     #[arg(long, value_name = "DIR")]
     pub(crate) prompts: Option<PathBuf>,
-    /// Show an example of the work before the task, where calls are text; exports leave it out
+    /// Show a worked example before the task, where calls are text; exports leave it out
     #[arg(long)]
     pub(crate) example: bool,
-    /// Tell what was discussed before the fix
+    /// Add the instance's hints_text to the task
     #[arg(long)]
     pub(crate) hints: bool,
-    /// Keep no snapshots of boxes: less disk, but a killed attempt begins again, and none can be forked
+    /// Keep no sandbox snapshots: less disk, but a killed attempt starts over and none can be forked
     #[arg(long)]
     pub(crate) no_snapshots: bool,
-    /// Record of another attempt to begin as: every attempt goes on from its step --at
+    /// Record of an earlier attempt; every new attempt continues from its step --at
     #[arg(long, value_name = "RECORD", requires = "at")]
     pub(crate) fork: Option<PathBuf>,
-    /// The last step that forked attempts share
+    /// Last step that forked attempts share
     #[arg(long, value_name = "STEP", requires = "fork")]
     pub(crate) at: Option<u32>,
-    /// Seed of a teacher
+    /// Random seed of a teacher
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Share of the noisy expert's attempts that go wrong
+    /// Share of the noisy expert's attempts that fail
     #[arg(long, value_name = "SHARE", default_value_t = 0.4)]
     pub(crate) noise: f64,
-    /// Carry fields along that look like misspelt ones
+    /// Accept unknown fields that look like misspelt known ones
     #[arg(long)]
     pub(crate) keep_unknown_fields: bool,
     #[command(flatten)]
@@ -313,13 +328,13 @@ pub(crate) struct RolloutArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Do everything once on real packages: build, synth, validate, evaluate, rollout, report
+    /// Run the whole pipeline once on real packages: build, synth, validate, evaluate, rollout, report
     Quickstart {
         /// Packages: `name`, `name==version`, an archive or a checkout [default: three small ones]
         packages: Vec<String>,
         #[command(flatten)]
         draw: DrawArgs,
-        /// Runs of the tests without and with the gold patch
+        /// Test runs without the gold patch, and as many with it
         #[arg(long, default_value_t = 3, value_name = "N")]
         repeats: u32,
         #[command(flatten)]
@@ -327,7 +342,7 @@ pub(crate) enum Verb {
         #[command(flatten)]
         run: RunArgs,
     },
-    /// Make images of packages
+    /// Build an image of each package, ready to run its tests
     Build {
         /// Packages: `name`, `name==version`, an archive or a checkout
         #[arg(required = true)]
@@ -347,29 +362,29 @@ pub(crate) enum Verb {
         #[command(flatten)]
         run: RunArgs,
     },
-    /// Make small repositories with bugs from a seed: candidates of the micro gym
+    /// Generate small buggy repositories from a seed: candidate instances of the micro gym
     Micro(MicroArgs),
-    /// Keep the instances whose tests fail before and pass after the gold patch, every time
+    /// Keep instances whose tests always fail before and always pass after the gold patch
     Validate {
         /// Instances (SWE-bench rows, JSON Lines)
         #[arg(long, value_name = "FILE")]
         instances: PathBuf,
-        /// Runs of the tests without and with the gold patch
+        /// Test runs without the gold patch, and as many with it
         #[arg(long, default_value_t = 3, value_name = "N")]
         repeats: u32,
-        /// Try a standing set of harmless cheats on each kept instance; drop what one of
-        /// them passes without a mark
+        /// Try a fixed set of harmless cheats on each kept instance, and drop an instance that one
+        /// of them passes undetected
         #[arg(long)]
         probe: bool,
-        /// Carry fields along that look like misspelt ones
+        /// Accept unknown fields that look like misspelt known ones
         #[arg(long)]
         keep_unknown_fields: bool,
         #[command(flatten)]
         run: RunArgs,
     },
-    /// Let an agent work on instances, each attempt with a record of everything
+    /// Run an agent on instances and record every attempt in full
     Rollout(Box<RolloutArgs>),
-    /// Test predictions in fresh boxes and grade them
+    /// Test predictions in fresh sandboxes and grade them
     Evaluate {
         /// Instances (SWE-bench rows, JSON Lines)
         #[arg(long, value_name = "FILE")]
@@ -377,34 +392,34 @@ pub(crate) enum Verb {
         /// Predictions file, the folder of a rollout, or one of: gold, empty, wrong
         #[arg(long, value_name = "FILE|SET")]
         predictions: String,
-        /// Carry fields along that look like misspelt ones
+        /// Accept unknown fields that look like misspelt known ones
         #[arg(long)]
         keep_unknown_fields: bool,
         #[command(flatten)]
         run: RunArgs,
     },
-    /// Grade logs of any SWE-style run, without running anything
+    /// Grade test logs of any SWE-bench-style run, without running anything
     Grade(GradeArgs),
-    /// Look into datasets of any format, and write them in another
+    /// Check, count, convert, filter and compare datasets of any known format
     Dataset {
         #[command(subcommand)]
         verb: DatasetVerb,
     },
-    /// Show runs as tables and write a page
+    /// Show runs as tables and write an HTML page
     Report {
-        /// Run folders; a quickstart's folder stands for all its stages. Folders of select, improve and paper, too
+        /// Run folders of any verb; a quickstart's folder stands for all its stages
         #[arg(required = true)]
         runs: Vec<PathBuf>,
-        /// Accepted as by the other verbs; a report is written anew from the runs' files
+        /// Accepted as by the other verbs, without effect: a report is always written anew
         #[arg(long)]
         resume: bool,
     },
-    /// Look at what a run recorded
+    /// Show what a run recorded
     Show {
         #[command(subcommand)]
         verb: ShowVerb,
     },
-    /// Rates and means of a rollout with intervals, by repository and by why attempts ended
+    /// Print a rollout's rates and means with intervals, by repository and by exit status
     Metrics(MetricsArgs),
     /// Reproduce the paper's tables and figures on the micro gym
     Paper(PaperArgs),
@@ -412,116 +427,51 @@ pub(crate) enum Verb {
     Improve(Box<ImproveArgs>),
     /// Write a rollout's attempts as training data: messages and tools, JSON Lines
     Export(Box<ExportArgs>),
-    /// Choose what is learnt from of evaluated rollouts: token files and a data card
+    /// Select training data from evaluated rollouts: token files and a data card
     Curate(Box<CurateArgs>),
-    /// Let a verifier score the attempts of rollouts
+    /// Score the attempts of rollouts with a verifier
     Score(ScoreArgs),
-    /// Choose the best of several attempts at each instance; Pass@K and Best@K
+    /// Choose the best of several attempts per instance; compute Pass@K and Best@K
     Select(SelectArgs),
-    /// Train tokenizers and models on this machine
+    /// Train tokenizers, policies and verifiers on this machine
     Train {
         #[command(subcommand)]
         verb: TrainVerb,
     },
-    /// Serve a model of this machine as a chat endpoint (OpenAI's protocol)
+    /// Serve a local model as a chat endpoint (OpenAI's protocol)
     Serve(ServeArgs),
-    /// Do an attempt again with its recorded answers, and compare
+    /// Repeat an attempt with its recorded answers, and compare the observations
     Replay {
         /// Record: trajectories/<instance_id>/<attempt>.jsonl of a run
         record: PathBuf,
-        /// Instances that the attempt was made with
+        /// Instances file of the attempt's run
         #[arg(long, value_name = "FILE")]
         instances: PathBuf,
         /// Folder of the replay's record [default: a new one under the home folder]
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
-    /// For developers of swegym and of agents
+    /// Tools for developers of swegym and of agents
     Dev {
         #[command(subcommand)]
         verb: DevVerb,
     },
-    /// Check what this machine allows
+    /// Check what this machine allows, and name the setting to change where it does not
     Doctor,
-    /// Look into the store of images, and give its space back
+    /// List the image store, and free its space
     Store {
         #[command(subcommand)]
         verb: StoreVerb,
     },
-    /// Measure against peers on this machine
+    /// Print a script that completes verbs and flags in your shell
+    Completions {
+        /// Shell that will read the script
+        shell: clap_complete::Shell,
+    },
+    /// Measure swegym against comparable programs on this machine
     Bench {
         #[command(subcommand)]
         scenario: Scenario,
-    },
-}
-
-/// A dataset in, and a dataset out.
-#[derive(Debug, Clone, ClapArgs)]
-pub(crate) struct ConvertArgs {
-    /// Dataset: a file or folder of any format
-    pub(crate) dataset: PathBuf,
-    /// File or folder to write; the ending .jsonl, .json, .parquet or .arrow says which kind of file
-    pub(crate) out: PathBuf,
-    /// Whose columns, or whose folders: swe-bench, swe-gym, swe-rebench, swe-smith, r2e,
-    /// multi-swe-bench, nemo, swe-bench-tasks, harbor
-    #[arg(long, value_name = "FORMAT", default_value = "swe-bench")]
-    pub(crate) to: String,
-    /// Kind of file: jsonl, json, parquet, arrow, hub (a folder for load_dataset), saved (a folder
-    /// for load_from_disk) [default: by OUT's ending]
-    #[arg(long, value_name = "KIND")]
-    pub(crate) file: Option<String>,
-    /// Part of the dataset, where a folder names it
-    #[arg(long, value_name = "NAME", default_value = "train")]
-    pub(crate) split: String,
-    /// The dataset's name, where a folder says it [default: OUT's]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) name: Option<String>,
-}
-
-#[derive(Debug, Clone, Subcommand)]
-pub(crate) enum DatasetVerb {
-    /// Write a dataset in another format, and say what that format cannot hold
-    Convert(ConvertArgs),
-    /// Find what is wrong with a dataset, each with a code and a line
-    Check {
-        /// Dataset: a file or folder of any format
-        dataset: PathBuf,
-        /// Logs of the gold patches, as for `grade`: the lists must agree with them
-        #[arg(long, value_name = "MANIFEST")]
-        logs: Option<PathBuf>,
-        /// Let warnings decide the exit code too
-        #[arg(long)]
-        strict: bool,
-    },
-    /// Count words, lines, files, functions and tests, for each repository
-    Stats {
-        /// Dataset: a file or folder of any format
-        dataset: PathBuf,
-        /// Draw the means of the repositories (SVG)
-        #[arg(long, value_name = "FILE")]
-        chart: Option<PathBuf>,
-    },
-    /// Keep instances with a statement that stands alone and a small fix, as SWE-bench Lite does
-    Lite {
-        /// Dataset: a file or folder of any format
-        dataset: PathBuf,
-        /// What is kept; the ending .jsonl, .json, .parquet or .arrow says which kind of file
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
-        /// What is dropped and why, JSON Lines [default: OUT with the ending .dropped.jsonl]
-        #[arg(long, value_name = "FILE")]
-        dropped: Option<PathBuf>,
-        /// Ask this site whether `#n` is an issue, at URL/OWNER/NAME/issues/N, as the original asks
-        /// https://github.com; without it every `#n` counts as one
-        #[arg(long, value_name = "URL")]
-        issues_at: Option<String>,
-    },
-    /// Say which instances two datasets do not share, and in which fields the others differ
-    Diff {
-        /// The older one
-        old: PathBuf,
-        /// The newer one
-        new: PathBuf,
     },
 }
 
@@ -536,13 +486,13 @@ pub(crate) enum ShowVerb {
 pub(crate) struct ShowTrajectoryArgs {
     /// Record: trajectories/<instance_id>/<attempt>.jsonl of a run
     pub(crate) record: PathBuf,
-    /// Only this step, in full
+    /// Show only this step, in full
     #[arg(long, value_name = "N")]
     pub(crate) step: Option<u32>,
-    /// Everything in full
+    /// Show everything in full
     #[arg(long)]
     pub(crate) full: bool,
-    /// Write a page for browsers, too
+    /// Also write an HTML page
     #[arg(long, value_name = "FILE")]
     pub(crate) page: Option<PathBuf>,
 }
@@ -555,10 +505,10 @@ pub(crate) struct MetricsArgs {
     /// Folder of its evaluation [default: the rollout's own, with --evaluate]
     #[arg(long, value_name = "DIR")]
     pub(crate) evaluation: Option<PathBuf>,
-    /// Folder of another rollout, to compare with on the instances that both have
+    /// Folder of another rollout, compared on the instances that both have
     #[arg(long, value_name = "DIR")]
     pub(crate) against: Option<PathBuf>,
-    /// Folder of the other's evaluation
+    /// Folder of the other rollout's evaluation
     #[arg(long, value_name = "DIR", requires = "against")]
     pub(crate) against_evaluation: Option<PathBuf>,
 }
@@ -567,14 +517,4 @@ pub(crate) struct MetricsArgs {
 pub(crate) enum DevVerb {
     /// Serve a script as a model endpoint (OpenAI's and Anthropic's protocol), with faults
     Model(DevModelArgs),
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    #[test]
-    fn the_flags_fit_together() {
-        super::Args::command().debug_assert();
-    }
 }

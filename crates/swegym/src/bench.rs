@@ -1,5 +1,5 @@
-//! Measurements against peers, in the same run, on this machine. A ratio above
-//! 1 means that swegym is better.
+//! Benchmarks against comparable programs (peers), in the same run on this machine.
+//! A ratio above 1 means that swegym is better.
 
 mod boxes;
 mod echo;

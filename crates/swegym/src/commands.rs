@@ -1,6 +1,7 @@
-//! One file a verb.
+//! The commands, one file each.
 
 mod base;
+mod completions;
 pub(crate) mod curate;
 mod dataset;
 pub(crate) mod dev;
@@ -126,8 +127,8 @@ pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) 
         Verb::Dev { verb: DevVerb::Model(args) } => dev::model(printer, &args).await,
         Verb::Doctor => doctor::run(settings(none)?, printer).await,
         Verb::Store { verb } => store::run(&settings(none)?, printer, &verb),
+        Verb::Completions { shell } => completions::run(printer, shell),
         Verb::Bench { scenario } => bench::run(&global, environment, printer, scenario).await,
-        // main does not come here with it.
     }
 }
 

@@ -1,9 +1,9 @@
-//! The door of our servers: how many come in at once, how long they may take,
-//! and under which name they may ask. What is behind it sees whole requests.
+//! The front of our servers: it limits connections and their time, and checks host
+//! name and origin of requests. What is behind it sees whole requests only.
 //!
-//! Whoever listens at a port is talked to by everybody who reaches it: programs
-//! that send a byte a minute, or that open connections and say nothing, and
-//! browsers on behalf of pages that they happen to show.
+//! Anybody who reaches a port can talk to it: programs that send a byte a minute,
+//! or open connections and say nothing, and browsers on behalf of the web pages that
+//! they show.
 
 mod caller;
 mod pace;

@@ -1,4 +1,4 @@
-//! Errors as the user sees them: what failed, on what, why, and what to do.
+//! Errors as users see them: what failed, on what, why, and what to do.
 
 use std::error::Error;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Exit codes, one meaning each (ARCHITECTURE.md, "Commands").
+//! Exit codes, one meaning each (docs/files.md, "Exit codes").
 
 /// Done. Few resolved is a result, not an error.
 pub(crate) const DONE: u8 = 0;

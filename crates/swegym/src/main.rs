@@ -1,8 +1,8 @@
 //! swegym: executable software-engineering tasks, from packages to verdicts.
 //!
-//! Reading order: [`args`] is what can be typed, [`settings`] what it means,
-//! [`commands`] one file a verb, [`session`] what verbs share. Everything that
-//! is shown goes through [`printer`]; every error ends in [`error`].
+//! Reading order: [`args`] are the flags, [`settings`] what they resolve to,
+//! [`commands`] has one file per command, [`session`] what commands share. All output
+//! goes through [`printer`]; every error ends in [`error`].
 
 mod args;
 mod bench;
@@ -25,8 +25,6 @@ mod workshop;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
-
 use crate::args::Args;
 use crate::error::CommandError;
 use crate::printer::Printer;
@@ -42,7 +40,7 @@ fn main() -> ExitCode {
             Err(_) => exit::UNEXPECTED.into(),
         };
     }
-    let args = Args::parse();
+    let args = Args::typed();
     let environment = Environment::read();
     let printer = Printer::new(args.global.json, args.global.quiet, &environment);
     let ran = tokio::runtime::Builder::new_multi_thread()

@@ -1,5 +1,5 @@
-//! The only place that writes to the terminal: data to stdout, words to stderr.
-//! What could steer a terminal, or is not seen on it, is spelt (`<U+202E>`).
+//! The only place that writes to the terminal: data to stdout, messages to stderr.
+//! Invisible characters and those that control a terminal are written as `<U+202E>`.
 
 use std::io::{IsTerminal as _, Write as _};
 

@@ -1,4 +1,4 @@
-//! A bar on the terminal, fed by the runner's events.
+//! A progress bar on the terminal, fed by the runner's events.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use swegym_core::event::Event;

@@ -1,7 +1,7 @@
-//! Runs, read back from their files, as a table, as JSON and as a page.
+//! Pipeline runs, read from their files, as a table, as JSON and as a page.
 //!
-//! Only the files are read, and nothing in the output depends on the clock:
-//! the same runs give the same page.
+//! Only the files are read, and the output does not depend on the clock: the same
+//! runs give the same page.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What verbs that start boxes share.
+//! What commands that start boxes share.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

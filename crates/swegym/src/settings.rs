@@ -1,5 +1,5 @@
-//! From what was typed, the environment and the settings file to values:
-//! flag > environment > file > default, resolved once, here.
+//! Settings, resolved once from four sources: flag, then environment, then settings
+//! file, then default.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -135,7 +135,7 @@ impl File {
         let table: Table = text.parse().map_err(|e: toml::de::Error| {
             CommandError::usage(
                 format!("`{}` is not valid TOML: {}", path.display(), e.message()),
-                "see the README for its keys",
+                "see docs/files.md, \"Settings\"",
             )
         })?;
         if let Some(key) = table.keys().find(|k| !KEYS.contains(&k.as_str())) {
@@ -148,7 +148,7 @@ impl File {
     fn wrong(&self, key: &str, expected: &str) -> CommandError {
         CommandError::usage(
             format!("`{key}` in `{}` must be {expected}", self.path.display()),
-            "see the README for its keys",
+            "see docs/files.md, \"Settings\"",
         )
     }
 

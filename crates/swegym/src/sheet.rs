@@ -1,5 +1,5 @@
-//! A page of tables and charts, whole in one file: what pipelines found. Beside
-//! the page stands the same as a document, from which `report` shows it again.
+//! A page of tables and charts in one self-contained file. The same content is written
+//! as a document beside the page, so that `report` can show it again.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! One run of one verb: directory, jobs, outcomes, output files. The verbs and
-//! `quickstart` are made of these.
+//! One run of one pipeline command: folder, jobs, outcomes, output files. The pipeline
+//! commands and `quickstart` consist of these.
 
 mod build;
 mod evaluate;

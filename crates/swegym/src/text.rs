@@ -1,4 +1,4 @@
-//! Files that people give, as text: with or without a byte order mark, or in UTF-16.
+//! User files as text: with or without a byte order mark, or in UTF-16.
 
 use std::path::Path;
 

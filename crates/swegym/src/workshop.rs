@@ -1,6 +1,6 @@
-//! The steps of the method in one folder, one after another: each is a verb as
-//! if it had been typed, its output lies in a folder of the step's name, and
-//! what is done is not done again.
+//! The steps of the method, run one after another in one folder. Each step is a command
+//! as if it had been typed; its output is in a folder named after the step. Finished
+//! steps are not repeated.
 
 use std::ffi::OsString;
 use std::io::Write as _;

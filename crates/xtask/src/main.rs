@@ -1,7 +1,7 @@
 //! `cargo xtask tidy`: what the compiler does not check about the house.
 //!
-//! Dependency arrows, file headers, file sizes, the paths that ARCHITECTURE.md
-//! names, and words that the glossary bans. The same checks run as a test.
+//! Arrows between crates, file headers, file lengths, paths and links in the
+//! documents, and words that the glossary bans. The same checks run as a test.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -91,8 +91,10 @@ fn tidy(root: &Path) -> Vec<String> {
     for file in &files {
         check_file(root, file, &mut problems);
     }
-    check_paths(root, "ARCHITECTURE.md", &mut problems);
-    check_paths(root, "CONTRIBUTING.md", &mut problems);
+    for document in documents(root) {
+        check_paths(root, &document, &mut problems);
+        check_links(root, &document, &mut problems);
+    }
     problems
 }
 
@@ -174,6 +176,52 @@ fn check_paths(root: &Path, document: &str, problems: &mut Vec<String>) {
     }
 }
 
+/// What people read, by paths from the root: the pages beside it and below docs/.
+fn documents(root: &Path) -> Vec<String> {
+    let mut found: Vec<String> =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
+            .map(str::to_owned)
+            .to_vec();
+    for folder in ["docs", "docs/paper"] {
+        for entry in fs::read_dir(root.join(folder)).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            found.extend(Some(format!("{folder}/{name}")).filter(|path| path.ends_with(".md")));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Every link to a file of ours must lead to one, and its `#part` to a heading there.
+fn check_links(root: &Path, document: &str, problems: &mut Vec<String>) {
+    let text = fs::read_to_string(root.join(document)).unwrap_or_default();
+    let here = root.join(document);
+    let beside = here.parent().unwrap_or(root);
+    for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        if link.contains("://") || link.contains(char::is_whitespace) {
+            continue;
+        }
+        let (path, part) = link.split_once('#').unwrap_or((link, ""));
+        let target = if path.is_empty() { here.clone() } else { beside.join(path) };
+        if !target.exists() {
+            problems.push(format!("{document}: links to `{link}`, which does not exist"));
+        } else if !part.is_empty() && !headings(&target).iter().any(|heading| heading == part) {
+            problems.push(format!("{document}: links to `{link}`, which has no such heading"));
+        }
+    }
+}
+
+/// The headings of a page, as links name them: small letters and digits, hyphens for blanks.
+fn headings(page: &Path) -> Vec<String> {
+    let text = fs::read_to_string(page).unwrap_or_default();
+    let titles = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#'));
+    let name = |title: &str| {
+        let kept = title.trim().to_lowercase().replace(' ', "-");
+        kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect()
+    };
+    titles.map(name).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,11 +243,13 @@ mod tests {
         )
         .unwrap();
         fs::write(room.join("src/lib.rs"), format!("async fn x() {{}}\n{}", "\n".repeat(700))).unwrap();
-        fs::write(folder.join("ARCHITECTURE.md"), "see `crates/nowhere`").unwrap();
+        let page = "see `crates/nowhere`, [a](nowhere.md), [b](#nowhere), [c](#some-where)\n# Some where\n";
+        fs::write(folder.join("ARCHITECTURE.md"), page).unwrap();
         check_arrows(&folder, &mut problems);
         check_file(&folder, &room.join("src/lib.rs"), &mut problems);
         check_paths(&folder, "ARCHITECTURE.md", &mut problems);
+        check_links(&folder, "ARCHITECTURE.md", &mut problems);
         fs::remove_dir_all(&folder).unwrap();
-        assert_eq!(problems.len(), 6, "{problems:#?}");
+        assert_eq!(problems.len(), 8, "{problems:#?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Flags of verbs for people who build on swegym.
+//! Flags of `dev`: tools for developers of agents.
 
 use std::path::PathBuf;
 
@@ -17,17 +17,17 @@ pub(crate) struct DevModelArgs {
     pub(crate) listen: String,
     #[command(flatten)]
     pub(crate) door: DoorArgs,
-    /// Time before each answer, in milliseconds
+    /// Delay before each answer, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0)]
     pub(crate) latency: u64,
-    /// Fault and the share of requests that meet it, for example 429=0.1; more than once if you like:
+    /// Fault and its share of the requests, for example 429=0.1; can be repeated:
     /// timeout, drop, 429, 500, 401, 404, overflow, cut-stream, malformed, empty-choices, wrong-role
     #[arg(long = "fault", value_name = "KIND=SHARE")]
     pub(crate) faults: Vec<String>,
-    /// Key that requests must carry [default: none]
+    /// API key that requests must carry [default: none]
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
-    /// Seed of the faults
+    /// Random seed of the faults
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
 }

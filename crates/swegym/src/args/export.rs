@@ -7,37 +7,38 @@ use clap::Args as ClapArgs;
 /// Which attempts, in which form.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct ExportArgs {
-    /// Folder of a rollout; for tokens and frameworks also conversations (.jsonl) or tokens (.parquet)
+    /// Folder of a rollout; for tokens and frameworks also a file of conversations (.jsonl) or tokens
+    /// (.parquet)
     #[arg(required_unless_present = "import")]
     pub(crate) run: Option<PathBuf>,
-    /// File to write; for a framework, folder
+    /// File to write; for a framework, a folder
     #[arg(long, value_name = "PATH")]
     pub(crate) out: PathBuf,
-    /// What is written: messages, tokens, or a folder for trl, torchtune, verl
+    /// Output: messages, tokens, or a folder for trl, torchtune, verl
     #[arg(long, value_name = "TARGET", default_value = "messages")]
     pub(crate) to: String,
-    /// Bring a model back that a framework trained: its folder
+    /// Instead of exporting, import a model folder that a framework trained
     #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "to"])]
     pub(crate) import: Option<PathBuf>,
-    /// How calls are written: native, text [default: as they travelled]
+    /// Form of tool calls: native, text [default: as recorded]
     #[arg(long, value_name = "FORM")]
     pub(crate) calls: Option<String>,
-    /// As `rollout --prompts`: its text_tools.txt introduces tools where calls become text
+    /// Prompts folder, as of `rollout`; its text_tools.txt describes tools where calls become text
     #[arg(long, value_name = "DIR")]
     pub(crate) prompts: Option<PathBuf>,
     /// Folder of the rollout's evaluation [default: the rollout's own, with --evaluate]
     #[arg(long, value_name = "DIR")]
     pub(crate) evaluation: Option<PathBuf>,
-    /// Only attempts that resolve their instance, and not by cheating
+    /// Only attempts that resolve their instance without a mark for cheating
     #[arg(long)]
     pub(crate) resolved: bool,
-    /// Turns that are not to be learnt: errors, malformed, loops
+    /// Turns to leave out of the loss: errors, malformed, loops
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     pub(crate) skip_turns: Vec<String>,
-    /// Learn only the last turn of each attempt
+    /// Train only on the last turn of each attempt
     #[arg(long)]
     pub(crate) last_turn_only: bool,
-    /// Model folder in Hugging Face form, for its tokenizer and its sizes
+    /// Model folder in Hugging Face format, for its tokenizer and sizes
     #[arg(long, value_name = "DIR")]
     pub(crate) model: Option<PathBuf>,
     #[command(flatten)]
@@ -48,7 +49,7 @@ pub(crate) struct ExportArgs {
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Frameworks")]
 pub(crate) struct RecipeArgs {
-    /// The model on the other machine: a name or a folder there [default: --model]
+    /// Base model on the other machine: a name or a folder there [default: --model]
     #[arg(long, value_name = "NAME")]
     pub(crate) base: Option<String>,
     /// GPUs of the other machine; 0 trains on its processor
@@ -63,10 +64,10 @@ pub(crate) struct RecipeArgs {
     /// Learning rate at its peak
     #[arg(long, value_name = "RATE", default_value_t = 1e-4)]
     pub(crate) rate: f64,
-    /// Sequences of one optimiser step
+    /// Sequences per optimiser step
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(crate) batch: usize,
-    /// Train an adapter of this rank (trl)
+    /// Train a LoRA adapter of this rank (trl)
     #[arg(long, value_name = "RANK")]
     pub(crate) lora: Option<usize>,
 }

@@ -6,22 +6,22 @@ use clap::{Args as ClapArgs, Subcommand};
 
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum StoreVerb {
-    /// List images and what their layers hold
+    /// List images and the size of their layers
     List,
-    /// Take away snapshots of attempts whose runs are gone, and files that nothing has
+    /// Delete snapshots of runs that no longer exist, and files that nothing refers to
     Gc(GcArgs),
 }
 
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct GcArgs {
-    /// Count what would go, and take nothing away
+    /// Only count what would be deleted
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Take away snapshots of attempts that are over, too: no `--fork` begins in them any more
+    /// Also delete snapshots of finished attempts; they can then no longer be forked
     #[arg(long)]
     pub(crate) keep_unfinished_only: bool,
-    /// Keep the snapshots of this run, which was moved since it was made, or made by a swegym that
-    /// did not note runs; several times for several
+    /// Keep the snapshots of this run: needed where a run folder was moved, or made by a version
+    /// that did not register runs; can be repeated
     #[arg(long = "run", value_name = "DIR")]
     pub(crate) runs: Vec<PathBuf>,
 }

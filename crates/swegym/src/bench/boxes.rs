@@ -1,5 +1,5 @@
-//! Bare boxes: start, sessions, many at once. The peers are bubblewrap, Docker
-//! (where a daemon runs) and a bash on pipes.
+//! Benchmark of bare boxes: start, sessions, many in parallel. The peers are
+//! bubblewrap, Docker (where a daemon runs) and a bash on pipes.
 
 use std::time::{Duration, Instant};
 

@@ -1,9 +1,10 @@
-//! Commands in a live session. The peer is a bash on pipes, without a box.
+//! Benchmark of short commands in a live session. The peer is a bash on pipes,
+//! without a box.
 //!
-//! Who wakes up on which core is the scheduler's choice, holds for a process's
-//! life, and weighs more than all that is measured here. So box and peer take
-//! turns, new each time, and there is a second case, where all of it runs on
-//! one core and nothing is left to choose.
+//! The scheduler chooses which process wakes up on which core, for a process's
+//! whole life, and this choice outweighs everything measured here. So box and peer
+//! take turns, each time started anew. A second case runs everything on one core,
+//! where there is nothing to choose.
 
 use std::time::{Duration, Instant};
 

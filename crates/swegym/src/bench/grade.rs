@@ -1,7 +1,7 @@
-//! Logs graded per second. The peer is the reference harness, called log by
-//! log as its `report` command does, in a Python process that is already
-//! running; ours is the whole verb. Both read instances and logs and write
-//! their reports.
+//! Benchmark of grading: logs per second. The peer is the reference harness, called
+//! per log as its `report` command does, in a Python process that is already
+//! running; ours is the whole command. Both read instances and logs and write their
+//! reports.
 
 mod corpus;
 

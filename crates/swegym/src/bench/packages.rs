@@ -1,5 +1,5 @@
-//! Real packages: a test suite inside and outside a box, a busy machine while
-//! validating, the disk of a second image.
+//! Benchmark of boxes with real packages: a test suite inside and outside a box,
+//! machine load during validation, disk use of a second image.
 
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt as _;

@@ -1,13 +1,12 @@
-//! Agents at work with a model that answers at once: steps a second and memory
-//! for each attempt, against mini-swe-agent; and many at once with a model that
-//! takes its time.
+//! Benchmark of agents: steps per second and memory per attempt, with a model that
+//! answers at once, against mini-swe-agent; and many attempts in parallel, with a
+//! slow model.
 //!
-//! Both speak to the same endpoint over a real socket and run the same
-//! commands on the same repository, each in its own loop. What commands cost is
-//! in both figures, so that there are three kinds of work: what a shell does by
-//! itself, where there is little but the agents; looking at files and editing
-//! them, where a command is a program that reads a page; and searching (`grep
-//! -r`, git), where the commands cost more than the agents.
+//! Both use the same endpoint over a real socket and run the same commands on the
+//! same repository, each in its own loop. The figures include the cost of commands,
+//! so there are three kinds of work: shell built-ins, where the agents are most of
+//! the cost; viewing and editing files, where a command is a small program; and
+//! searching (`grep -r`, git), where commands cost more than the agents.
 
 use std::fs;
 use std::path::{Path, PathBuf};

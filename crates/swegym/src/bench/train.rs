@@ -1,5 +1,5 @@
-//! The engine against PyTorch on this machine's processor: the same model, the
-//! same tokens, the same number of threads, one after the other.
+//! Benchmark of the engine against PyTorch on this machine's processor: same model,
+//! same tokens, same number of threads, one after the other.
 
 mod data;
 mod peers;

@@ -1,6 +1,6 @@
-//! The micro gym's base policy: a model of under a million parameters that can
-//! read and write the gym's code and its tool calls, and mends little.
-//! It is part of the binary; one command makes it again.
+//! The micro gym's base policy: a model of under a million parameters that can read
+//! and write the gym's code and tool calls, but fixes few bugs. It is part of the
+//! binary; `train base` trains it again.
 
 use std::path::{Path, PathBuf};
 

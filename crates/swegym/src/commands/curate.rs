@@ -1,5 +1,5 @@
-//! Attempts to data: rejection sampling, caps, splits, and a card that says
-//! what became of every attempt.
+//! `curate`: from attempts to training data, by rejection sampling, caps and splits,
+//! with a data card that accounts for every attempt.
 
 mod card;
 mod pool;

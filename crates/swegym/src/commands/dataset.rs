@@ -1,4 +1,4 @@
-//! Datasets: one file a verb.
+//! `dataset`: one file per subcommand.
 
 mod chart;
 mod check;

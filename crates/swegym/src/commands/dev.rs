@@ -1,5 +1,5 @@
-//! A script behind an address, so that clients of model endpoints meet a real
-//! socket, and every fault that real endpoints have.
+//! `dev model`: a scripted model endpoint on a real socket, with all the faults that
+//! real endpoints have.
 
 mod chat;
 mod events;

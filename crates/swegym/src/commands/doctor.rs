@@ -1,4 +1,4 @@
-//! What this machine allows, checked for real.
+//! `doctor`: checks what this machine allows, by trying it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Records as training frameworks read them: conversations, token files, or a
+//! `export`: attempts for training frameworks, as conversations, token files, or a
 //! folder with everything that another machine needs to train.
 
 mod bundle;

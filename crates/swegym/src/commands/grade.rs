@@ -1,8 +1,8 @@
-//! Logs to verdicts, without running anything.
+//! `grade`: logs to verdicts, without running anything.
 //!
-//! The dataset streams by: each row is graded with all its logs and forgotten,
-//! so that memory does not grow with the dataset, and reports that are ready
-//! before their turn wait in a file.
+//! The dataset is streamed: each row is graded with all its logs and then forgotten,
+//! so memory does not grow with the dataset. Reports that are ready before their
+//! turn wait in a file.
 
 mod case;
 mod explanation;

@@ -1,5 +1,5 @@
-//! The method on the micro gym: the verbs with the flags that fit policies of
-//! this size. `quickstart` and `paper` are made of these steps.
+//! Steps of the method on the micro gym, with flags that suit its small policies.
+//! `quickstart` and `paper` consist of these steps.
 
 use std::path::{Path, PathBuf};
 

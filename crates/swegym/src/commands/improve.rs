@@ -1,5 +1,5 @@
-//! Rounds of self-improvement: sample, grade, curate, train, measure. Each
-//! round's data card, model and measurement stay; what is done is not done again.
+//! `improve`: rounds of sample, grade, curate, train, measure. Each round's data card,
+//! model and measurement are kept; finished steps are not repeated.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! What a rollout came to, and whether another one differs.
+//! `metrics`: the figures of a rollout, and whether another one differs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The paper's tables and figures on the micro gym: each claim with our figure,
+//! `paper`: the paper's tables and figures on the micro gym. Each claim has our figure,
 //! its interval, the paper's figure, and whether the shape holds.
 
 mod data;

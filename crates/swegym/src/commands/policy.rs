@@ -1,5 +1,5 @@
-//! A model of this machine: a folder in Hugging Face form, a training run, or
-//! an adapter with the model that it adapts.
+//! A local model: a folder in Hugging Face format, a training run, or an adapter with
+//! its base model.
 
 use std::path::{Path, PathBuf};
 

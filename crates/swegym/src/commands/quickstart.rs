@@ -1,5 +1,4 @@
-//! The main job, once: tasks from real packages, then the whole method on the
-//! micro gym.
+//! `quickstart`: tasks from real packages, then the whole method on the micro gym.
 
 mod method;
 

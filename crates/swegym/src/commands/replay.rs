@@ -1,4 +1,4 @@
-//! An attempt done again with its recorded answers.
+//! `replay`: an attempt repeated with its recorded answers.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! Runs as tables and a page: stages of a pipeline by their files, and whatever
-//! wrote a sheet (selections, rounds, the paper) by that.
+//! `report`: runs as tables and a page. Pipeline stages are read from their files;
+//! selections, rounds and the paper from the sheet that they wrote.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! A verifier's scores of a rollout's attempts: one pass over each, nothing
-//! sampled.
+//! `score`: a verifier's scores of a rollout's attempts, by one forward pass each,
+//! without sampling.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Best of N: which attempt of each instance is handed in, and what choosing
-//! is worth, by every K and against what needs no verifier.
+//! `select`: best of N. Which attempt per instance is handed in, and what choosing is
+//! worth for every K, beside baselines that need no verifier.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
-//! A model of this machine behind OpenAI's protocol.
+//! `serve`: a local model behind OpenAI's protocol.
 //!
-//! One thread computes ([`engine`]); requests are read and answered here. What
-//! a request gives is what training on the same tokens computes, to the bit.
+//! One thread computes ([`engine`]); requests are read and answered here. A request
+//! is answered with exactly the numbers that training computes on the same tokens.
 
 mod answer;
 mod engine;

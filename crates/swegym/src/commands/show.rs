@@ -1,4 +1,4 @@
-//! One attempt, step by step, for a person at a terminal or in a browser.
+//! `show`: one attempt, step by step, for a terminal or a browser.
 
 use serde_json::{Value, json};
 use swegym_core::chat::Role;

@@ -1,4 +1,4 @@
-//! The store of images.
+//! `store`: the store of images.
 
 use std::collections::HashSet;
 

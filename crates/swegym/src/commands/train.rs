@@ -1,4 +1,4 @@
-//! Weights from data: tokenizers, models from nothing, fine-tuning.
+//! `train`: tokenizers, models from scratch, fine-tuning.
 
 mod course;
 mod curves;

@@ -1,4 +1,4 @@
-//! Rows that cannot be read, while the others are worked on.
+//! Reports rows that cannot be read, while the others are processed.
 
 use std::path::Path;
 

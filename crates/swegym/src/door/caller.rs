@@ -1,9 +1,9 @@
-//! Under which name a request asks, and on behalf of whom.
+//! Checks which host name a request uses, and which page sent it.
 //!
-//! A page can make the browser of whoever looks at it ask servers of that
-//! machine. Its name may be made to stand for our address (DNS rebinding): then
-//! the browser takes us for the page's own server, and only `Host` tells. Where
-//! it does not, `Origin` and `Sec-Fetch-Site` do.
+//! A web page can make its visitor's browser send requests to servers of that machine.
+//! The page's own name may be made to resolve to our address (DNS rebinding): then
+//! the browser takes us for the page's server, and only `Host` shows it. In other
+//! cases, `Origin` and `Sec-Fetch-Site` do.
 
 use std::net::IpAddr;
 

@@ -1,5 +1,5 @@
-//! A stream whose reader must keep a pace: answers wait in the kernel's buffers
-//! and ours until they are read, and whoever never reads holds them forever.
+//! A stream whose reader must keep a pace. Answers stay in the kernel's buffers and
+//! ours until they are read; a client that never reads would hold them forever.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;

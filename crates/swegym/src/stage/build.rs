@@ -1,4 +1,4 @@
-//! Packages to images.
+//! From packages to images.
 
 use std::path::Path;
 

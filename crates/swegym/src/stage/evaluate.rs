@@ -1,4 +1,4 @@
-//! Predictions to verdicts.
+//! From predictions to verdicts.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! A seed to instances of the micro gym.
+//! From a seed to instances of the micro gym.
 
 use std::path::Path;
 use std::sync::Arc;

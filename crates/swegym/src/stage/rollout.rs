@@ -1,4 +1,4 @@
-//! Instances to attempts: records, predictions, and verdicts where they are wanted.
+//! From instances to attempts: records, predictions, and verdicts on request.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -153,7 +153,7 @@ fn plan(session: &Session, args: &RolloutArgs, budget: &Arc<Budget>) -> Result<R
     let unusable = |why| {
         CommandError::usage(
             format!("a text of --prompts cannot be used: {why}"),
-            "see the README, \"Agents\"",
+            "see docs/agents.md, \"Scaffolds\"",
         )
     };
     let mut prompts = Prompts::load(scaffold, args.prompts.as_deref()).map_err(unusable)?;
@@ -236,7 +236,7 @@ fn model(
     if let Some(file) = name.strip_prefix("scripted:") {
         let path = Path::new(file);
         let script = Script::read(&text::read(path)?).map_err(|why| {
-            CommandError::usage(format!("`{file}` is no script: {why}"), "see the README, \"Agents\"")
+            CommandError::usage(format!("`{file}` is no script: {why}"), "see docs/agents.md, \"Models\"")
         })?;
         return Ok((Some(Arc::new(Scripted::new(&short(path), script))), short(path)));
     }

@@ -1,4 +1,4 @@
-//! Images to candidate instances.
+//! From images to candidate instances.
 
 use std::collections::HashSet;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Candidates to instances.
+//! From candidates to instances.
 
 use std::path::Path;
 use std::sync::Arc;

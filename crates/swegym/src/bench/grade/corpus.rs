@@ -1,4 +1,4 @@
-//! Logs such as runners write: a few hundred tests among other output.
+//! Generated logs in the style of test runners: a few hundred tests among other output.
 
 use std::fs;
 use std::path::Path;

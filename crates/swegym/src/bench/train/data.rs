@@ -1,5 +1,5 @@
-//! Data for the benchmark of the engine: conversations of a coding agent, made
-//! from a seed, with a tokenizer that is made of them.
+//! Data for the benchmark of the engine: generated conversations of a coding agent,
+//! and a tokenizer trained on them.
 
 use serde_json::{Value, json};
 use swegym_train::corpus;

@@ -1,5 +1,5 @@
-//! What must agree with the peer, beside being faster: loss curves of
-//! fine-tuning, and the tokens and masks of prepared conversations.
+//! What must agree with the peer, apart from speed: loss curves of fine-tuning, and
+//! tokens and masks of prepared conversations.
 
 use std::time::Instant;
 

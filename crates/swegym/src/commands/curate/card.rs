@@ -1,4 +1,4 @@
-//! The data card: what the data is made of, and why the rest is not in it.
+//! The data card: what the data consists of, and why the other attempts are left out.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

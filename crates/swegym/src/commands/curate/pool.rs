@@ -1,5 +1,5 @@
-//! All attempts of some runs: what is known of each, and its rows when they
-//! are wanted. Conversations stay on disk.
+//! All attempts of some runs: what is known of each, and its rows on demand.
+//! Conversations stay on disk.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};

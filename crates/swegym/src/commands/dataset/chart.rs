@@ -1,4 +1,4 @@
-//! The repositories of a dataset as bars, one panel a measure.
+//! A bar chart of a dataset's repositories, one panel per measure.
 
 use minijinja::{Environment, context};
 use swegym_core::visible::visible_in_html;

@@ -1,4 +1,4 @@
-//! What is wrong with a dataset.
+//! `dataset check`: what is wrong with a dataset.
 
 use std::collections::HashMap;
 use std::path::Path;

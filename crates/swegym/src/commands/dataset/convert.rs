@@ -1,4 +1,4 @@
-//! A dataset in another format.
+//! `dataset convert`: a dataset in another format.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! How two datasets differ.
+//! `dataset diff`: how two datasets differ.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The Lite part of a dataset.
+//! `dataset lite`: SWE-bench Lite's filter.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

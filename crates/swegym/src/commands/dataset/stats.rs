@@ -1,4 +1,4 @@
-//! What a dataset is made of.
+//! `dataset stats`: counts per repository.
 
 use std::path::Path;
 

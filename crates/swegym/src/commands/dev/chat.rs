@@ -1,4 +1,4 @@
-//! OpenAI's chat completions, piece by piece.
+//! OpenAI's chat completions, streamed.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Anthropic's messages: the document at once, or in its events.
+//! Anthropic's messages, whole or streamed.
 
 use serde_json::{Value, json};
 use swegym_core::Digest;

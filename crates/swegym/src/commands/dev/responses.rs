@@ -1,4 +1,4 @@
-//! OpenAI's responses: the document at once, or in its events.
+//! OpenAI's responses, whole or streamed.
 
 use serde_json::{Value, json};
 

@@ -1,6 +1,5 @@
-//! A folder with which another machine trains on the same tokens: the data, a
-//! configuration, and how to launch it. What comes out of it is brought back by
-//! `export --import`.
+//! A folder for training on another machine: token data, a configuration, and launch
+//! scripts. `export --import` brings the result back.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! A model that another framework trained, brought back.
+//! Imports a model that another framework trained.
 
 use std::path::Path;
 

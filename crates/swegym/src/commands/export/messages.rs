@@ -1,4 +1,4 @@
-//! Attempts as conversations: OpenAI messages and tools, a row an attempt.
+//! Attempts as conversations: OpenAI messages and tools, one row per attempt.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! Attempts as token files: with the ids that were sampled where the record
-//! holds them, rendered by the model's template where it does not.
+//! Attempts as token files: with the sampled token ids where the record has them,
+//! otherwise rendered by the model's chat template.
 
 use std::path::Path;
 

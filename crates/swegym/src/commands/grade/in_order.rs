@@ -1,4 +1,4 @@
-//! Lines that are ready in any order, written in theirs.
+//! Writes lines in order that become ready in any order.
 
 use std::collections::HashMap;
 use std::fs::{self, File};

@@ -1,7 +1,6 @@
-//! Which log is graded next, and by whom. Every thread does what is at hand:
-//! it grades what is ready, and where nothing is, it reads the next rows of the
-//! dataset. None waits for the others, except for rows that another one is just
-//! reading, and at the very end.
+//! The work queue of `grade`. Every thread grades whatever is ready; if nothing is,
+//! it reads the next rows of the dataset. Threads wait for each other only for rows
+//! that another one is just reading, and at the very end.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! Data: how successes are spread over instances (Figure 3), and how much more
-//! of it helps (Figures 7 and 8), at equal optimiser steps.
+//! Claims about data: how successes are spread over instances (Figure 3), and how much
+//! more data helps (Figures 7 and 8), at equal optimiser steps.
 
 use std::collections::BTreeMap;
 

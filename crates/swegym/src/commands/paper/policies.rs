@@ -1,5 +1,5 @@
-//! Fine-tuned policies: three sizes against none (Table 3), how many attempts
-//! of an instance are learnt (Table 4).
+//! Claims about fine-tuned policies: three sizes against the untrained ones (Table 3),
+//! and how many attempts per instance to train on (Table 4).
 
 use std::path::PathBuf;
 

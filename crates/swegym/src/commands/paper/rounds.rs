@@ -1,6 +1,6 @@
-//! Rounds of self-improvement with the general scaffold: our recipe (capped,
-//! mixed with the teacher's successes, from the base policy every time), and the
-//! one that failed in the paper (no cap, on from the last policy).
+//! Claims about self-improvement with the general scaffold: our recipe (capped, mixed
+//! with the teacher's successes, from the base policy every time), and the one that
+//! failed in the paper (no cap, continued from the last policy).
 
 use clap::Parser as _;
 use swegym_grade::metrics::measure;

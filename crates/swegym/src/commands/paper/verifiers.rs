@@ -1,5 +1,5 @@
-//! Verifiers: what choosing among K attempts is worth (Figure 4), with smaller
-//! policies and verifiers (Figure 6), and by what they learn from (Figure 5).
+//! Claims about verifiers: what choosing among K attempts is worth (Figure 4), with
+//! smaller policies and verifiers (Figure 6), and by training data (Figure 5).
 
 use std::path::{Path, PathBuf};
 

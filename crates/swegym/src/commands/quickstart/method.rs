@@ -1,4 +1,4 @@
-//! The method in miniature, on the micro gym: a teacher that mostly fails, a
+//! The whole method in miniature, on the micro gym: a teacher that mostly fails, a
 //! policy that learns from its successes, a verifier that chooses.
 
 use std::path::Path;

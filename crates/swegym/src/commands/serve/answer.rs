@@ -1,4 +1,4 @@
-//! Answers: whole documents, or pieces as they come.
+//! Answers: whole or streamed.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The thread that computes, and how requests reach it.
+//! The computing thread, and how requests reach it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -1,6 +1,6 @@
-//! Fields of a request that nobody here acts upon. One that would change the
-//! answer is refused by its name, unless its value asks for what happens anyway;
-//! an answer that was drawn in another way than was asked for is worse than none.
+//! Request fields that are not supported. A field that would change the answer is
+//! refused by name, unless its value asks for what happens anyway: an answer drawn
+//! in another way than requested is worse than none.
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
-//! Numbers and switches of a request: of their type and within their range, or
-//! the request is refused. What is `null` is not given.
+//! Numbers and switches of a request: of the right type and in range, or the request
+//! is refused. `null` counts as absent.
 
 use std::ops::RangeInclusive;
 

@@ -1,8 +1,8 @@
-//! Which policies are served: the model itself, and adapters to it that come,
-//! change and go while requests run.
+//! Which policies are served: the model itself, and adapters that are loaded, replaced
+//! and unloaded while requests run.
 //!
-//! Each loading of a name has a generation, from 1. A request is answered to
-//! its end by the generation that it began with, and names it.
+//! Each time a name is loaded, its generation goes up, from 1. A request is answered
+//! to its end by the generation it started with, and the answer names it.
 
 use std::collections::BTreeMap;
 use std::error::Error;

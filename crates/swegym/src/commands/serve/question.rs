@@ -1,4 +1,4 @@
-//! What a request asks for: its prompt as tokens, and how to answer.
+//! What a request asks for: its prompt as tokens, and its sampling settings.
 
 use serde_json::Value;
 use swegym_core::chat::{Message, Tool};

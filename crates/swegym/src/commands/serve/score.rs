@@ -1,5 +1,4 @@
-//! A verifier's judgement: how likely YES is, of YES and NO. One prefill, and
-//! nothing is sampled.
+//! A verifier's score: how likely YES is, of YES and NO. One prefill, no sampling.
 
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};

@@ -1,8 +1,8 @@
 //! Folders that requests may load adapters from, held open from the start.
 //!
-//! A request names a place; only what lies below one of the folders is opened,
-//! by the kernel's own word: no link leads out of it, whatever is swapped
-//! meanwhile, and what is read is the very file that was looked at.
+//! A request names a path; only what lies below one of the folders is opened. The
+//! kernel makes sure that no link leads out, even if files are swapped meanwhile,
+//! and that the file that was checked is the file that is read.
 
 use std::fs::File;
 use std::io::Read as _;

@@ -1,4 +1,4 @@
-//! Tokens become text as they come, up to a stop word.
+//! Turns tokens into text as they come, up to a stop word.
 
 use swegym_train::tokenizer::Tokenizer;
 

@@ -1,8 +1,8 @@
 //! A training run: its folder, its steps, its checkpoints.
 //!
-//! `training.json` says how it began, `metrics.jsonl` what each step found
-//! (`tensorboard/` the same, for TensorBoard),
-//! `checkpoints/` where it can go on, `model/` what came out of it.
+//! `training.json` has the settings, `metrics.jsonl` a line per step (`tensorboard/`
+//! the same for TensorBoard), `checkpoints/` the states to continue from, `model/` the
+//! result.
 
 use std::fs::{self, File};
 use std::io::Write as _;

@@ -1,4 +1,4 @@
-//! A training run as a page: its curves, from `metrics.jsonl` alone.
+//! A training run as a page: its curves, read from `metrics.jsonl` only.
 
 use std::path::Path;
 

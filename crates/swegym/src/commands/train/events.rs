@@ -1,5 +1,5 @@
-//! What a run measures, as TensorBoard reads it: records of Google's `Event`
-//! message, each with the checksums of the TFRecord format.
+//! Metrics in TensorBoard's format: records of Google's `Event` message, each with the
+//! checksums of the TFRecord format.
 
 use std::fs::File;
 use std::io::Write as _;

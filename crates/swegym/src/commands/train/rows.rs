@@ -1,5 +1,4 @@
-//! Rows to train on, from conversations and token files, and what of them is
-//! held out.
+//! Training rows from conversations and token files, and which of them are held out.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! A verifier from attempts whose end is known.
+//! `train verifier`: a verifier from evaluated attempts.
 
 use std::path::Path;
 
