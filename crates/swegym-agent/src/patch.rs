@@ -398,12 +398,16 @@ impl PatchTaker {
     /// Brings our index up to what is there.
     async fn add(&self, sandbox: &dyn Sandbox, which: Which) -> Result<Execution, SandboxError> {
         let excluded = format!("core.excludesFile={SCRATCH}/exclude");
-        let attributes = format!("--attr-source={}", self.base_commit);
-        let arguments: &[&str] = match which {
-            Which::All => &["-c", &excluded, "add", "-A"],
-            Which::Possible => &[&attributes, "-c", &excluded, "add", "-A", "--ignore-errors"],
-        };
-        self.git(sandbox, arguments).await
+        let add = ["-c", &excluded, "add", "-A"];
+        match which {
+            Which::All => self.git(sandbox, &add).await,
+            Which::Possible => {
+                let arguments = [&add[..], &["--ignore-errors"]].concat();
+                // Git knows it since 2.41.
+                let command = self.command(&arguments).with_env("GIT_ATTR_SOURCE", &self.base_commit);
+                sandbox.exec(command).await
+            }
+        }
     }
 
     /// What we read may be gone with `/tmp`; and a repository within the
@@ -418,10 +422,14 @@ impl PatchTaker {
     }
 
     async fn git(&self, sandbox: &dyn Sandbox, arguments: &[&str]) -> Result<Execution, SandboxError> {
+        sandbox.exec(self.command(arguments)).await
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let repository = format!("{}/.git", self.workspace);
         let settings = SETTINGS.iter().flat_map(|s| ["-c", s]);
         let argv = ["git"].into_iter().chain(settings).chain(arguments.iter().copied());
-        let command = Command::new(argv, PATIENCE)
+        Command::new(argv, PATIENCE)
             .in_folder(&self.workspace)
             .with_env("GIT_DIR", &repository)
             .with_env("GIT_WORK_TREE", &self.workspace)
@@ -435,8 +443,7 @@ impl PatchTaker {
             .with_env("GIT_NO_REPLACE_OBJECTS", "1")
             // Reading a language's tables takes as long as a small diff.
             .with_env("LC_ALL", "C")
-            .keeping(Keep { head: LARGEST, tail: 0, kill_after: LARGEST + 1 });
-        sandbox.exec(command).await
+            .keeping(Keep { head: LARGEST, tail: 0, kill_after: LARGEST + 1 })
     }
 }
 

@@ -107,7 +107,7 @@ fn the_patch_holds_everything_but_scratch() {
             "python -m pytest -q -p no:cacheprovider; python -c 'import toy'; echo x > reproduce_error.py; mkdir .pytest_cache && touch .pytest_cache/x",
         ),
         bash(
-            "rm test_toy.py; git add -A; git commit -qm 'mine'; git checkout -q -b other; git config diff.noprefix true; git config core.pager less; mkdir nested && cd nested && git init -q && touch f && cd ..",
+            "rm test_toy.py; git add -A; git commit -qm 'mine'; git checkout -q -b other; git config diff.noprefix true; git config core.pager less; mkdir nested && cd nested && git init -q && touch f && cd .. && mkdir .GIT && touch .GIT/refused",
         ),
         call(
             "str_replace_editor",
@@ -130,7 +130,7 @@ fn the_patch_holds_everything_but_scratch() {
     ] {
         assert!(patch.contains(part), "{part} is not in\n{patch}");
     }
-    for part in ["__pycache__", "reproduce_error", ".pytest_cache", "nested"] {
+    for part in ["__pycache__", "reproduce_error", ".pytest_cache", "nested", "refused"] {
         assert!(!patch.contains(part), "{part} is in\n{patch}");
     }
     // It applies to the untouched image, by the evaluation's own chain.
