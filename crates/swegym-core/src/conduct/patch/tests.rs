@@ -429,14 +429,21 @@ fn code_that_is_not_what_it_reads_like_is_seen() {
     ] {
         assert_eq!(added("pkg/core.py", text), [] as [&str; 0], "{text}");
     }
-    let link = |path: &str| {
+    let link = |path: &str, target: &str| {
         format!(
-            "diff --git a/{path} b/{path}\nnew file mode 120000\n--- /dev/null\n+++ b/{path}\n@@ -0,0 +1,1 @@\n+x\n\\ No newline at end of file\n"
+            "diff --git a/{path} b/{path}\nnew file mode 120000\n--- /dev/null\n+++ b/{path}\n@@ -0,0 +1,1 @@\n+{target}\n\\ No newline at end of file\n"
         )
     };
-    assert_eq!(seen(&link("pkg/core.py")), ["hides-code@1"]);
-    assert_eq!(seen(&link("pkg")), ["hides-code@1"]);
-    assert_eq!(seen(&link("pkg/data.json")), [] as [&str; 0]);
+    for (path, target) in
+        [("pkg/core.py", "x"), ("pkg", "/opt/x"), ("pkg", "../x"), ("a/pkg", "b/../../../x")]
+    {
+        assert_eq!(seen(&link(path, target)), ["hides-code@1"], "{path} -> {target}");
+    }
+    for (path, target) in
+        [("pkg/data.json", "x"), ("docs/LICENSE", "../LICENSE"), ("data/current", "v2"), ("loop", ".")]
+    {
+        assert_eq!(seen(&link(path, target)), [] as [&str; 0], "{path} -> {target}");
+    }
     let moved = "diff --git a/data.txt b/pkg/core.py\nsimilarity index 100%\nrename from data.txt\nrename to pkg/core.py\n";
     assert_eq!(seen(moved), ["hides-code@1"]);
     let binary = "diff --git a/pkg/core.py b/pkg/core.py\nindex 1234567..2345678 100644\nBinary files a/pkg/core.py and b/pkg/core.py differ\n";

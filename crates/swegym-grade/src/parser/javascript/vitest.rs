@@ -1,14 +1,11 @@
 //! vitest's verbose list.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
 use swegym_core::TestStatus;
 
 use crate::lines::Lines;
 use crate::needles::needles;
-use crate::parser::pattern::pattern;
 use crate::parser::{Edition, Said, StatusMap, by_line};
+use crate::text::{after_space, is_python_digit, is_python_space};
 
 /// `✓ file > suite > name 12ms`. What a block that could not be set up holds is
 /// listed as skipped, which keeps nothing: the block stands among the failed suites.
@@ -45,15 +42,27 @@ pub(in crate::parser) fn vitest(lines: &mut Lines<'_>, edition: Edition) -> Stat
 }
 
 fn result(line: &str) -> Option<(&str, TestStatus)> {
-    static RESULT: LazyLock<Regex> =
-        LazyLock::new(|| pattern(r"^\s*(✓|×|↓)\s(.+?)(?:\s(\d+\s*m?s?|\[skipped\]))?$"));
-    let status = match line.chars().next()? {
+    let mut rest = line.chars();
+    let status = match rest.next()? {
         '✓' => TestStatus::Passed,
         '×' => TestStatus::Failed,
         '↓' => TestStatus::Skipped,
         _ => return None,
     };
-    Some((RESULT.captures(line)?.get(2)?.as_str(), status))
+    let name = after_space(rest.as_str()).filter(|name| !name.is_empty())?;
+    Some((without_end(name), status))
+}
+
+/// A name without what may stand at its end: `\s(\d+\s*m?s?|\[skipped\])`.
+fn without_end(name: &str) -> &str {
+    let before = name.strip_suffix("[skipped]").or_else(|| {
+        let number = name.strip_suffix('s').unwrap_or(name);
+        let number = number.strip_suffix('m').unwrap_or(number).trim_end_matches(is_python_space);
+        let before = number.trim_end_matches(is_python_digit);
+        (before.len() < number.len()).then_some(before)
+    });
+    let bare = before.and_then(|before| before.strip_suffix(is_python_space));
+    bare.filter(|bare| !bare.is_empty()).unwrap_or(name)
 }
 
 /// `t/a.test.js > outer`, or `t/a.test.js [ t/a.test.js ]` for a whole file.
@@ -65,6 +74,25 @@ fn suite_of(line: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use crate::parser::LogParser;
+
+    #[test]
+    fn what_stands_behind_a_name_is_no_part_of_it() {
+        for (line, name) in [
+            ("✓ a 12ms", "a"),
+            ("✓ a 1 s", "a"),
+            ("✓ a  3", "a "),
+            ("✓ a 5ms [skipped]", "a 5ms"),
+            ("✓ a[skipped]", "a[skipped]"),
+            ("✓ 5ms", "5ms"),
+            ("✓  5ms", " 5ms"),
+            ("✓ a 5x", "a 5x"),
+            ("✓ a 1.5ms", "a 1.5ms"),
+            ("✓ a 5sm", "a 5sm"),
+        ] {
+            assert_eq!(super::result(line).map(|(name, _)| name), Some(name), "{line}");
+        }
+        assert_eq!(super::result("✓"), None);
+    }
 
     #[test]
     fn tests_of_a_block_that_was_not_set_up_are_not_held() {
