@@ -216,12 +216,14 @@ fn attempts_are_scored_and_the_best_are_chosen() {
     assert!(text.contains("`base` is no verifier"), "{text}");
     // A score that is missing comes last, and is said.
     let partial: String = gym.read("truth.jsonl").lines().skip(1).map(|line| format!("{line}\n")).collect();
-    gym.write("partial.jsonl", &partial);
+    let stranger = "{\"instance_id\": \"of-another-run\", \"attempt\": 7, \"score\": 0.5}\n";
+    gym.write("partial.jsonl", &(partial + stranger));
     let output = gym.run(&["select", "teacher", "--scores", "partial.jsonl", "--out", "partly"]);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
         output.status.success()
-            && text.contains("1 of 32 attempts have no score: they come after all others"),
+            && text.contains("1 of 32 attempts have no score: they come after all others")
+            && text.contains("1 scores are of attempts that the run does not have: `of-another-run`, attempt 7"),
         "{text}"
     );
 }

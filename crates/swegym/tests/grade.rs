@@ -67,6 +67,24 @@ fn bad_rows_cost_only_themselves() {
 }
 
 #[test]
+fn a_pipe_that_nobody_writes_to_is_not_waited_for() {
+    let gym = Gym::new();
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, gym.path("pipe"), rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    gym.write("log.txt", LOG);
+    gym.write("instances.jsonl", &lines(&[row("a-1")]));
+    let manifest = [
+        json!({"instance_id": "a-1", "log": "pipe"}),
+        json!({"instance_id": "a-1", "log": "log.txt", "junit": "pipe"}),
+    ];
+    gym.write("logs.jsonl", &lines(&manifest));
+    gym.run(&GRADE);
+    let reports = rows(&gym.read("reports.jsonl"));
+    assert_eq!(reports[0]["error"]["code"], "log_unreadable", "{reports:#?}");
+    assert_eq!(reports[1]["resolved"], false, "{reports:#?}");
+}
+
+#[test]
 fn a_verdict_is_explained_test_by_test() {
     let gym = Gym::new();
     gym.write("log.txt", LOG);

@@ -146,19 +146,26 @@ fn read(
     for record in view.records()? {
         let attempt = view.record(&record)?.attempt;
         let of_instance = instances.entry(attempt.head.instance_id.to_string()).or_default();
+        let key = (attempt.head.instance_id.to_string(), u64::from(attempt.head.attempt));
+        let score = scores.remove(&key);
         if !attempt.is_over() {
             continue;
         }
-        let key = (attempt.head.instance_id.to_string(), u64::from(attempt.head.attempt));
         scaffolds.insert(attempt.head.scaffold.clone());
         of_instance.push(Attempt {
-            score: scores.get(&key).copied(),
+            score,
             tested: tests.get(&key).copied(),
             patch: attempt.patch,
             model: attempt.head.model,
             turns: attempt.steps.len(),
             resolved: verdicts.get(&key).map(|verdict| verdict.resolved),
         });
+    }
+    if let Some((id, attempt)) = scores.keys().min() {
+        printer.say(&format!(
+            "{} scores are of attempts that the run does not have: `{id}`, attempt {attempt}, is the first",
+            scores.len()
+        ));
     }
     if scaffolds.len() > 1 {
         let names = scaffolds.into_iter().collect::<Vec<_>>().join(", ");

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -162,10 +163,21 @@ pub(super) fn semantics_named(name: &str) -> Result<Semantics, Complaint> {
 
 /// A file that a manifest names: beside the manifest, or from where the program runs.
 fn open(base: &Path, path: &str) -> io::Result<File> {
-    match File::open(base.join(path)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => File::open(path),
+    match open_file(&base.join(path)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => open_file(Path::new(path)),
         opened => opened,
     }
+}
+
+/// A file, and no pipe: one that nobody writes to would be waited for without end.
+fn open_file(path: &Path) -> io::Result<File> {
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let kind = file.metadata()?.file_type();
+    // To read a folder says what is wrong with it.
+    if kind.is_file() || kind.is_dir() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))
 }
 
 /// The cases of an evaluation's folder, and the file of its instances.
