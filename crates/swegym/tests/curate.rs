@@ -223,7 +223,8 @@ fn attempts_are_scored_and_the_best_are_chosen() {
     assert!(
         output.status.success()
             && text.contains("1 of 32 attempts have no score: they come after all others")
-            && text.contains("1 scores are of attempts that the run does not have: `of-another-run`, attempt 7"),
+            && text
+                .contains("1 scores are of attempts that the run does not have: `of-another-run`, attempt 7"),
         "{text}"
     );
 }
