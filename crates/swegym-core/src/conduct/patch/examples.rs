@@ -1,6 +1,8 @@
 //! Examples in docstrings, where they are tests: an answer that changes what they
 //! ask for, or takes them away, changes the tests.
 
+use std::collections::HashSet;
+
 use super::source::{self, Passage};
 use super::{Finding, Trick};
 use crate::patch::FilePatch;
@@ -37,7 +39,7 @@ pub(super) fn finding(file: &FilePatch, base: Option<&str>) -> Option<Finding> {
     if let Some(line) = assigned {
         return Some(found(line.number, line.text, "gives examples another place"));
     }
-    let now = examples(&after);
+    let now: HashSet<Vec<String>> = examples(&after).into_iter().collect();
     let gone = examples(&source::before(file, base)).into_iter().find(|example| !now.contains(example))?;
     Some(found(1, gone.first().map_or("", String::as_str), "changes an example that is a test"))
 }

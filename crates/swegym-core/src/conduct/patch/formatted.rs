@@ -46,7 +46,7 @@ impl Formatted {
             }
             if self.levels.len() > DEEPEST {
                 self.too_deep = true;
-                return Some(line.len());
+                return None;
             }
         }
         self.copy(" ");
@@ -235,7 +235,7 @@ mod tests {
             assert!(end.is_some(), "{text}");
         }
         assert_eq!(codes("open {x").1, None);
-        assert!(codes(&"{f'".repeat(100)).1.is_some());
+        assert_eq!(codes(&"{f'".repeat(100)).1, None);
     }
 
     proptest::proptest! {

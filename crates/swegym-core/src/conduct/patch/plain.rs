@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::limits::Allowance;
+use super::limits::{Allowance, DEPTH};
 use super::python::{Kind, Token, statements};
 use super::source::Passage;
 use super::{Statement, names, source, spelling};
@@ -166,8 +166,9 @@ impl FileNames {
             names.import(statement);
             names.own.extend(bound(statement).map(str::to_owned));
         }
-        // What uses such a name is such a name: until there are no more.
-        loop {
+        // What uses such a name is such a name: until there are no more. Names that lead
+        // to names further than people write are not followed.
+        for _ in 0..DEPTH {
             let before = names.told.len();
             for statement in statements {
                 let is_import = matches!(statement.keyword(), "import" | "from");
@@ -179,6 +180,8 @@ impl FileNames {
                 return names;
             }
         }
+        names.are_unknown = true;
+        names
     }
 
     fn import(&mut self, statement: &Statement) {

@@ -336,6 +336,10 @@ impl<'p, 'a> Reader<'p, 'a> {
                 Some(formatted) => formatted.read(rest).map(|end| end.saturating_sub(quotes.len())),
                 None => end_of_text(rest, quotes),
             };
+            if formatted.as_ref().is_some_and(|formatted| formatted.too_deep) {
+                self.stop();
+                return;
+            }
             if let Some(end) = end {
                 raw.push_str(&rest[..end]);
                 self.column += end + quotes.len();
@@ -353,7 +357,7 @@ impl<'p, 'a> Reader<'p, 'a> {
         let text = if prefix.contains('r') { raw } else { unescaped(&raw) };
         self.keep(Kind::Text, text);
         let Some(formatted) = formatted else { return };
-        if formatted.too_deep || self.braces == BRACES && !formatted.codes.is_empty() {
+        if self.braces == BRACES && !formatted.codes.is_empty() {
             self.stop();
             return;
         }

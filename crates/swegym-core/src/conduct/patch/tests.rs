@@ -465,6 +465,16 @@ fn a_file_in_pieces_is_read_as_they_leave_it() {
     assert_eq!(names(&format!("{first}{second}")), [""; 0]);
 }
 
+/// Each name is only known to be told once the next one is.
+#[test]
+fn names_that_lead_to_names_without_end_are_not_plain() {
+    let chain: String = (0..20_000).map(|at| format!("+def f{at}(): return f{}()\n", at + 1)).collect();
+    let patch = format!(
+        "diff --git a/a.py b/a.py\nnew file mode 100644\n--- /dev/null\n+++ b/a.py\n@@ -0,0 +1,20001 @@\n{chain}+def f20000(): return open('x')\n"
+    );
+    assert!(!is_plain(&patch, &|_| None));
+}
+
 /// Inputs that a reader of less patience would not come back from.
 #[test]
 fn what_is_more_than_can_be_read_is_marked() {
@@ -479,6 +489,7 @@ fn what_is_more_than_can_be_read_is_marked() {
         (0..200).map(|at| format!("{}if x:\n", " ".repeat(at))).collect(),
         format!("{}\"x\"", "exec(".repeat(300)),
         format!("x = f'{}'", (0..40).fold("{a}".to_owned(), |inner, _| format!("{{f'{inner}'}}"))),
+        format!("x = f'{}é", "{f'".repeat(100)),
         format!("x = f'{}'", (0..12).fold("{a}".to_owned(), |inner, _| format!("{{f'{inner}'}}"))),
     ] {
         assert_eq!(added("a.py", &text), ["hides-code@1"], "{}", &text[..60]);
