@@ -5,7 +5,7 @@
 //! everything else from a skeleton: no home folders, no `/var`, and of `/etc` only what
 //! programs need to start. An overlay cannot have `/` as a lower folder beside
 //! layers that lie under it (the kernel answers ELOOP), so the program folders
-//! are bind mounts.
+//! are mounts of their own.
 
 use std::fs;
 use std::io;

@@ -65,6 +65,34 @@ async fn the_host_is_out_of_reach() {
 }
 
 #[tokio::test]
+async fn programs_of_the_host_are_locked_and_watched_by_nobody() {
+    const HOLD: &str = r#"
+import ctypes, fcntl, os, select, struct, sys
+held = open("/usr/bin/env", "rb")
+fcntl.flock(held, fcntl.LOCK_EX)
+libc = ctypes.CDLL(None)
+watch = libc.inotify_init()
+assert libc.inotify_add_watch(watch, b"/usr/bin/env", 0x20) >= 0
+print("held", flush=True)
+seen = select.select([watch], [], [], 3)[0]
+print("seen" if seen else "nothing", flush=True)
+"#;
+    let world = world().await;
+    let (sandbox, second) = (world.start().await, world.start().await);
+    sandbox.write("/root/hold.py", HOLD.as_bytes(), None).await.unwrap();
+    let start =
+        "setsid python3 /root/hold.py > /root/said 2>&1 & until grep -q held /root/said; do sleep 0.02; done";
+    sandbox.session(start, 20 * SECOND, Default::default()).await.unwrap();
+    // Neither the host nor another box is kept waiting, and what they open is theirs.
+    let env = fs::File::open("/usr/bin/env").unwrap();
+    env.try_lock().unwrap();
+    drop(env);
+    assert!(std::process::Command::new("/usr/bin/env").arg("true").status().unwrap().success());
+    assert_eq!(out(&second, "flock -n -x /usr/bin/env echo free; env echo ran").await, "free\nran\n");
+    assert_eq!(out(&sandbox, "sleep 3.5; cat /root/said").await, "held\nnothing\n");
+}
+
+#[tokio::test]
 async fn the_machine_is_not_described() {
     let world = world().await;
     let sandbox = world.start().await;

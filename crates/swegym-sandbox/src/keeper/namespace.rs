@@ -11,7 +11,7 @@ use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::cgroup::{Doors, Witnesses};
 use super::seccomp::{self, Memory};
@@ -137,7 +137,7 @@ pub(super) fn enter(
     let filter = &seccomp::filter(prepared.as_ref().map_or(Memory::Counted, |common| common.memory));
     // Boxes of a run resemble each other: most of this one may stand before it
     // is asked for. A guess that cannot be staged is no harm.
-    let ahead = match guess.filter(|_| prepared.is_ok()).map(Root::stage) {
+    let ahead = match guess.filter(|_| prepared.is_ok()).map(|spec| Root::stage(spec, sights)) {
         Some(Ok(root)) if certain => Ahead::Settled(root.settle(filter).unwrap_or_else(|_| sys::exit_now(1))),
         Some(Ok(root)) => Ahead::Staged(root),
         Some(Err(_)) => Ahead::Ruined,
@@ -150,7 +150,7 @@ pub(super) fn enter(
     let _ = sys::set_time_slice(None);
     let Ok(spec) = BoxSpec::decode(&message[..n]) else { sys::exit_now(1) };
     drop((channel, message));
-    let stands = prepared.and_then(|common| set_up(&spec, ahead, &home, &common, filter));
+    let stands = prepared.and_then(|common| set_up(&spec, ahead, &home, &common, sights, filter));
     match stands.and_then(|upper| Ok((upper, listen(spec.port)?))) {
         Ok((upper, listener)) => {
             drop(home);
@@ -260,19 +260,31 @@ fn prepare(layers: Option<OwnedFd>, doors: Option<Doors>, sights: &Sights) -> St
     Ok(Common { memory, files: files.trim().parse().unwrap_or(u64::MAX) })
 }
 
-/// What of [`HIDDEN`] this machine has.
-pub(super) struct Sights(Vec<(&'static str, bool)>);
+/// What boxes would see of this machine.
+pub(super) struct Sights {
+    /// Of [`HIDDEN`], each with whether it is a folder.
+    hidden: Vec<(&'static str, bool)>,
+    /// Where the machine has mounted something: an overlay would not show it.
+    mounts: Vec<PathBuf>,
+}
 
 impl Sights {
-    /// Each with whether it is a folder. What only the host's root may read is out of
-    /// reach without our help.
+    /// What only the host's root may read of `/proc` is out of reach without our help.
     pub(super) fn find() -> Self {
-        Self(
-            HIDDEN
-                .into_iter()
-                .filter_map(|name| Some((name, is_folder_in_sight(Path::new("/proc"), name)?)))
-                .collect(),
-        )
+        let in_sight = |name| Some((name, is_folder_in_sight(Path::new("/proc"), name)?));
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let place = |line: &str| line.split(' ').nth(4).map(PathBuf::from);
+        Self {
+            hidden: HIDDEN.into_iter().filter_map(in_sight).collect(),
+            mounts: mounts.lines().filter_map(place).collect(),
+        }
+    }
+
+    /// Whether something is mounted below a folder that boxes see.
+    fn has_mounts_below(&self, folder: &str) -> bool {
+        let is_below = |place: &PathBuf| place.starts_with(folder) && place != Path::new(folder);
+        let local = Path::new("/").join(NOT_SHOWN);
+        self.mounts.iter().any(|place| is_below(place) && !place.starts_with(&local))
     }
 
     /// Puts nothing in the place of what is not the box's business, and keeps the
@@ -288,7 +300,7 @@ impl Sights {
                 sys::mount(nothing, &format!("mnt/p/{name}"), "", libc::MS_BIND, "")
             };
             // A look costs as much as a mount, and seldom tells anything new.
-            let known = self.0.iter().find(|(known, _)| *known == name);
+            let known = self.hidden.iter().find(|(known, _)| *known == name);
             if known.is_some_and(|(_, is_folder)| hide(*is_folder).is_ok()) {
                 continue;
             }
@@ -334,6 +346,7 @@ fn set_up(
     ahead: Ahead,
     home: &OwnedFd,
     common: &Common,
+    sights: &Sights,
     filter: &[libc::sock_filter],
 ) -> Step<OwnedFd> {
     let upper = match ahead {
@@ -341,9 +354,9 @@ fn set_up(
         Ahead::Staged(root) if root.spec.has_same_root(spec) => root.settle(filter)?,
         Ahead::Staged(_) | Ahead::Ruined => {
             take_down_root(home)?;
-            Root::stage(spec.clone())?.settle(filter)?
+            Root::stage(spec.clone(), sights)?.settle(filter)?
         }
-        Ahead::Nothing => Root::stage(spec.clone())?.settle(filter)?,
+        Ahead::Nothing => Root::stage(spec.clone(), sights)?.settle(filter)?,
     };
     at("setting limits", set_limits(spec, common))?;
     at("hiding the supervisor", sys::prctl(libc::PR_SET_DUMPABLE, 0))?;
@@ -370,8 +383,8 @@ struct Root {
 }
 
 impl Root {
-    fn stage(spec: BoxSpec) -> Step<Self> {
-        let upper = mount_root(&spec)?;
+    fn stage(spec: BoxSpec, sights: &Sights) -> Step<Self> {
+        let upper = mount_root(&spec, sights)?;
         Ok(Self { spec, upper })
     }
 
@@ -399,7 +412,7 @@ fn take_down_root(home: &OwnedFd) -> Step<()> {
 }
 
 /// Mounts everything; enters it.
-fn mount_root(spec: &BoxSpec) -> Step<OwnedFd> {
+fn mount_root(spec: &BoxSpec, sights: &Sights) -> Step<OwnedFd> {
     // Every inode costs kernel memory that `size` does not count.
     let inodes = spec.limits.disk_bytes / 4096 + 1024;
     let options = format!("size={},nr_inodes={inodes}", spec.limits.disk_bytes);
@@ -420,13 +433,25 @@ fn mount_root(spec: &BoxSpec) -> Step<OwnedFd> {
             at("making a folder of the box's own", fs::create_dir_all(NOT_SHOWN))?;
             at("making a folder of the box's own", sys::mount(NOT_SHOWN, "../l", "", libc::MS_BIND, ""))?;
         }
-        at("showing the host's programs", sys::mount(folder, target, "", libc::MS_BIND | libc::MS_REC, ""))?;
+        at("showing the host's programs", show(folder, target, sights))?;
         at("making the host's programs read-only", sys::make_read_only(target))?;
         if hides {
             at("making a folder of the box's own", sys::mount("../l", NOT_SHOWN, "", libc::MS_BIND, ""))?;
         }
     }
     Ok(upper)
+}
+
+/// Shows a folder of the host through an overlay, whose files are the box's own to
+/// lock and to watch: the host's files know nothing of it. Where an overlay would not
+/// show the whole, or cannot be had, it is the folder itself.
+fn show(folder: &str, target: &str, sights: &Sights) -> io::Result<()> {
+    // Two folders make an overlay that nothing is written to.
+    let through = format!("lowerdir={folder}:../e");
+    if !sights.has_mounts_below(folder) && sys::mount("overlay", target, "overlay", 0, &through).is_ok() {
+        return Ok(());
+    }
+    sys::mount(folder, target, "", libc::MS_BIND | libc::MS_REC, "")
 }
 
 /// Copies files with their modes, folders and links.
