@@ -13,24 +13,48 @@ pub(super) fn gotest(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
     if edition < Edition::Own {
         return by_line(lines, needles!["--- "], result);
     }
-    let mut map = StatusMap::default();
-    let mut package = Package::default();
-    while let Some(line) = lines.next_with(needles!["--- ", "=== RUN ", "ok  \t", "FAIL"]) {
-        // Half of the lines are these.
-        if line.starts_with("=== RUN ") {
-            package.begin();
-            continue;
+    let (mut map, mut package) = (StatusMap::default(), Package::default());
+    while let Some(block) = lines.block() {
+        // Half of the lines announce tests: they are counted, not read.
+        let (mut counted, mut at) = (0, 0);
+        while let Some((start, end)) = needles!["--- ", "ok  \t", "FAIL"].find_line(&block.as_bytes()[at..]) {
+            let (start, end) = (at + start, at + end);
+            let line = &block[start..end];
+            at = (end + 1).min(block.len());
+            if let Some((test, status)) = result(python_strip(line)) {
+                map.say(test, Said::Status(status));
+                package.results += 1;
+            } else if line.find("--- ").is_some_and(|at| result(&line[at..]).is_some()) {
+                // A test that ends its output without a line end has its result behind it.
+                package.results += 1;
+            } else if let Some(passed) = verdict(line) {
+                package.announced += announcements(&block[counted..start]);
+                counted = start;
+                package.close(passed);
+            }
         }
-        let told = result(python_strip(line));
-        package.see(line, told.is_some());
-        if let Some((test, status)) = told {
-            map.say(test, Said::Status(status));
-        }
+        package.announced += announcements(&block[counted..]);
     }
     if let Some(lacking) = package.finish() {
         map.lack(lacking);
     }
     map
+}
+
+/// How many tests a text announces: `=== RUN   TestName`.
+fn announcements(text: &str) -> u64 {
+    let first = u64::from(text.starts_with("=== RUN "));
+    first + memchr::memmem::find_iter(text.as_bytes(), "\n=== RUN ").count() as u64
+}
+
+/// Whether a package passed, on the line that says so.
+fn verdict(line: &str) -> Option<bool> {
+    match line {
+        "FAIL" => Some(false),
+        _ if line.starts_with("FAIL\t") => Some(false),
+        _ if line.starts_with("ok  \t") => Some(true),
+        _ => None,
+    }
 }
 
 fn result(line: &str) -> Option<(&str, TestStatus)> {
@@ -50,38 +74,27 @@ fn result(line: &str) -> Option<(&str, TestStatus)> {
 /// have stopped at a panic, and is no success anyway.
 #[derive(Default)]
 struct Package {
-    /// Announced so far, of all packages, and those of them that have a result.
-    counts: (u64, u64),
-    /// Announced in this package and without a result.
-    open: u64,
+    /// Tests that it announces, and results.
+    announced: u64,
+    results: u64,
+    /// The same of the packages before it.
+    before: (u64, u64),
     lacks: bool,
 }
 
 impl Package {
-    fn begin(&mut self) {
-        self.counts.0 += 1;
-        self.open += 1;
-    }
-
-    fn see(&mut self, line: &str, is_result: bool) {
-        // A test that ends its output without a line end has its result behind it.
-        if is_result || line.find("--- ").is_some_and(|at| result(&line[at..]).is_some()) {
-            self.counts.1 += self.open.min(1);
-            self.open = self.open.saturating_sub(1);
-        } else if line.starts_with("ok  \t") {
-            self.close();
-        } else if line == "FAIL" || line.starts_with("FAIL\t") {
-            self.counts.0 -= std::mem::take(&mut self.open);
-        }
-    }
-
-    fn close(&mut self) {
-        self.lacks |= std::mem::take(&mut self.open) > 0;
+    fn close(&mut self, passed: bool) {
+        let (announced, results) = (std::mem::take(&mut self.announced), std::mem::take(&mut self.results));
+        let told = results.min(announced);
+        self.lacks |= passed && told < announced;
+        self.before.0 += if passed { announced } else { told };
+        self.before.1 += told;
     }
 
     fn finish(mut self) -> Option<Lacking> {
-        self.close();
-        self.lacks.then_some(Lacking { announced: self.counts.0, told: self.counts.1 })
+        self.close(true);
+        let (announced, told) = self.before;
+        self.lacks.then_some(Lacking { announced, told })
     }
 }
 
