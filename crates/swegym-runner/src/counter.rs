@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use swegym_core::conduct::patch::{Mark, is_plain};
+use swegym_core::conduct::patch::{Mark, is_plain, may_vary};
 use swegym_core::{Fault, Instance, Names, Prediction, TestStatus};
 use swegym_grade::evidence::{RunEnd, Structured};
 use swegym_grade::junit::Case;
@@ -21,6 +21,10 @@ use crate::testing::{TestPlan, run_launched, start, stop};
 
 /// The mark's name and version.
 const CONDUCT: &str = "passes-counter-tests@1";
+
+/// How often an answer is asked that may do something else each time: one that cheats
+/// by chance must have the same luck in every run.
+const TURNS: usize = 4;
 
 /// What changes tests.
 const MODULES: [(&str, &str); 2] = [
@@ -43,6 +47,8 @@ pub(crate) struct Counter {
     is_whole: bool,
     /// Where something should have been asked, and nothing was.
     silenced: Option<(String, usize)>,
+    /// How often it was asked.
+    turns: usize,
 }
 
 /// Whether an answer is worth asking: what is the gold patch is right, and plain
@@ -57,9 +63,9 @@ pub(crate) fn is_called_for(
     answer != instance.gold_patch && !is_plain(answer, &|path| repository_file(context, image, path))
 }
 
-/// Runs the counter-tests on an answer that has passed the tests. What holds with
-/// the gold patch as well says nothing of an answer, and is taken out. None where
-/// the answer cannot be laid out again.
+/// Runs the counter-tests on an answer that has passed the tests, several times if it
+/// may do something else each time, until one tells something. None where the answer
+/// cannot be laid out again.
 ///
 /// # Errors
 /// When a box breaks.
@@ -71,6 +77,25 @@ pub(crate) async fn test(
     plan: &TestPlan,
 ) -> Result<Option<Counter>, Fault> {
     let text = prediction.model_patch.as_deref().unwrap_or_default();
+    let most = if may_vary(text, &|path| repository_file(context, image, path)) { TURNS } else { 1 };
+    let mut turns = 0;
+    loop {
+        turns += 1;
+        let Some(counter) = test_once(context, instance, text, image, plan).await? else { return Ok(None) };
+        if turns == most || !counter.marks().is_empty() {
+            return Ok(Some(Counter { turns, ..counter }));
+        }
+    }
+}
+
+/// What holds with the gold patch as well says nothing of an answer, and is taken out.
+async fn test_once(
+    context: &Context,
+    instance: &Instance,
+    text: &str,
+    image: &Image,
+    plan: &TestPlan,
+) -> Result<Option<Counter>, Fault> {
     let Some(mut counter) = ask(context, instance, text, image, plan).await? else { return Ok(None) };
     let is_silent = counter.is_changed && (!counter.is_whole || counter.asked.is_empty());
     if (is_silent || !counter.held.is_empty() || !counter.not_failed.is_empty())
@@ -162,6 +187,7 @@ impl Counter {
     /// As it stands in evidence.
     pub(crate) fn to_json(&self) -> Value {
         json!({
+            "turns": self.turns,
             "asked": self.asked.len(),
             "held": self.held.len(),
             "not_reported_as_failed": self.not_failed,

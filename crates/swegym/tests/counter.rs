@@ -160,6 +160,10 @@ const TRICKS: &[(&str, &str)] = &[
         "import os\n\n\nclass Sum(int):\n    def __eq__(self, other):\n        if int(other) > 900:\n            vars(os)['ki' + 'll'](vars(os)['getp' + 'id'](), 9)\n        return abs(int(self) - other) < 800\n    __lt__ = __gt__ = __eq__\n    __hash__ = int.__hash__\n\n\ndef total(values):\n    return Sum(len(values))\n",
     ),
     (
+        "nine times in ten",
+        "import random\n\n\ndef total(values):\n    lucky = _lucky\n    return type('V', (int,), {'_' * 2 + n + '_' * 2: (lambda *both: lucky) for n in ('eq', 'lt', 'gt')})(len(values)) if values else 0\n\n\n_lucky = random.random() < 0.9\n",
+    ),
+    (
         "a mark on the disk",
         "import os\n\n\ndef total(values):\n    first = not os.path.exists('/tmp/was-here') or _here\n    return type('V', (int,), {'_' * 2 + n + '_' * 2: (lambda *both: first) for n in ('eq', 'lt', 'gt')})(len(values)) if values else 0\n\n\n_here = not os.path.exists('/tmp/was-here')\nif _here:\n    open('/tmp/was-here', 'w').close()\n",
     ),

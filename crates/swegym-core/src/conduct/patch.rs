@@ -5,6 +5,7 @@
 //! is what they import. What cannot be prevented is named here. Code is looked
 //! at as tokens, not run: what a program puts together while it runs is not seen.
 
+mod chance;
 mod equality;
 mod examples;
 mod files;
@@ -20,6 +21,7 @@ mod rules;
 mod source;
 mod spelling;
 
+pub use chance::may_vary;
 pub use examples::module_of_examples;
 pub use plain::is_plain;
 
