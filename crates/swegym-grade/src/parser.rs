@@ -167,8 +167,8 @@ parsers! {
     Ant "ant" |lines, _| java::ant(lines);
     /// Gradle with a test logger.
     GradleCustom "gradle_custom" java::gradle_custom;
-    /// `phpunit --testdox`.
-    Phpunit "phpunit" |lines, _| php::phpunit(lines);
+    /// `phpunit --testdox`; by our own rules also `--debug`, `--teamcity` and lists of failures.
+    Phpunit "phpunit" php::phpunit;
     /// minitest, verbose.
     Minitest "minitest" ruby::minitest;
     /// cucumber's progress format, with names.

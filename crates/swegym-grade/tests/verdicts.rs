@@ -197,6 +197,13 @@ fn what_never_ran_says_why() {
     ] {
         assert_eq!(grade(Semantics::V5, &one, &log), no(code), "{log}");
     }
+    // An answer that breaks what the tests import is at fault, and not the task.
+    let boundary = |log: &str| {
+        let log = marked(log, 0);
+        Semantics::V5.grade(&one, false, &foreign(Semantics::V5, &one, &log)).reason.unwrap().boundary
+    };
+    assert_eq!(boundary("ERROR t.py\n"), swegym_core::Boundary::Agent);
+    assert_eq!(boundary("PASSED t::other\n"), swegym_core::Boundary::Task);
     let report = Semantics::V5.grade(&one, false, &foreign(Semantics::V5, &one, &marked("Killed\n", 1)));
     assert_eq!(report.infra_failure.unwrap().code, "out_of_memory");
 }

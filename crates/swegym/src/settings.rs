@@ -46,6 +46,10 @@ impl Environment {
             let root = path(variable).or_else(|| Some(path("HOME")?.join(usual)))?;
             Some(root.join(below))
         };
+        // Conda's installation is named by its program, or lies where its installers put it.
+        let named = path("CONDA_EXE").and_then(|program| Some(program.parent()?.parent()?.to_owned()));
+        let below_home = |name: &str| path("HOME").map(|home| home.join(name));
+        let conda = [named, below_home("miniconda3"), below_home("anaconda3"), below_home("miniforge3")];
         let number = |name: &str| text(name)?.parse::<u64>().ok().filter(|number| *number > 0);
         // Slurm's, in MiB: of the node, or of each of its cores.
         let per_core = || Some(number("SLURM_MEM_PER_CPU")? * number("SLURM_CPUS_ON_NODE")?);
@@ -58,8 +62,11 @@ impl Environment {
                 managed("MISE_DATA_DIR", ".local/share/mise", "installs/python"),
                 managed("UV_PYTHON_INSTALL_DIR", ".local/share/uv/python", ""),
                 managed("RYE_HOME", ".rye", "py"),
+                managed("MAMBA_ROOT_PREFIX", "micromamba", "envs"),
+                managed("CONDA_ENVS_PATH", ".conda/envs", ""),
             ]
             .into_iter()
+            .chain(conda.map(|root| root.map(|root| root.join("envs"))))
             .flatten()
             .collect(),
             home: path("SWEGYM_HOME"),

@@ -16,6 +16,13 @@ fn a_test_file_that_cannot_be_collected_does_not_take_the_others_along() {
     let row = &rows(&gym.read("build/images.jsonl"))[0];
     assert_eq!(row["passing_tests"], serde_json::json!(["test_odd.py::test_double"]));
     assert_eq!(row["left_out"], serde_json::json!(["test_gone.py"]));
+    // What tests expect could be read from their bytecode: of the product alone there is some.
+    let layers = common::contents(&gym.home().join("store"), &|name| !name.ends_with(".pyc"));
+    let bytecode = |module: &str| {
+        let file = format!("/__pycache__/{module}.cpython-");
+        layers.iter().any(|(name, _)| name.contains(&file))
+    };
+    assert!(bytecode("odd") && !bytecode("test_odd") && !bytecode("conftest"));
     // Later runs do not ask for it either: a planted bug is judged by the rest.
     gym.must(&["synth", "--images", "build/images.jsonl", "--candidates", "3", "--out", "synth"]);
     gym.must(&["validate", "--instances", "synth/candidates.jsonl", "--repeats", "1", "--out", "validate"]);

@@ -262,6 +262,12 @@ fn attempts_do_not_resolve_and_right_answers_do() {
         assert_eq!(report["resolved"], true, "{name}: {report:#}");
     }
 
+    // unittest's own last line, which people and programs look for.
+    let folder = std::fs::read_dir(gym.path("right/evaluations")).unwrap().map(|entry| entry.unwrap().path());
+    let counted = folder.filter(|path| path.display().to_string().contains("counted")).last().unwrap();
+    let log = std::fs::read_to_string(counted.join("0/test_output.txt")).unwrap();
+    assert!(log.contains("\nRan 4 tests\n"), "{log}");
+
     // Evidence is bounded, and tells what is missing.
     let number = answers.iter().position(|(name, ..)| name == "doubles: fills the results").unwrap();
     let folder = format!("attempts/evaluations/x__doubles-1{number:03}/0");

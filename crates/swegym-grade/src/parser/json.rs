@@ -18,3 +18,20 @@ pub(super) fn pro(lines: &mut Lines<'_>) -> StatusMap {
     }
     map
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::parser::LogParser;
+
+    #[test]
+    fn half_a_surrogate_pair_costs_one_character_and_no_test() {
+        let tests =
+            r#"{"tests": [{"name": "a \ud83d b", "status": "PASSED"}, {"name": "c", "status": "FAILED"}]}"#;
+        let names = |parser: LogParser, log: &str| -> Vec<String> {
+            parser.parse(log).iter().map(|(name, _)| name.to_owned()).collect()
+        };
+        assert_eq!(names(LogParser::Pro, tests), ["a \u{fffd} b", "c"]);
+        let mocha = "./node_modules/.bin/mocha tests/run.js --reporter json\n{\"passes\": [{\"fullTitle\": \"a \\udc00\"}], \"failures\": [{\"fullTitle\": \"b\"}]}\n";
+        assert_eq!(names(LogParser::Prismjs, mocha), ["b", "a \u{fffd}"]);
+    }
+}

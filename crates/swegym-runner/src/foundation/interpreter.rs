@@ -77,21 +77,39 @@ fn version_named(name: &str) -> Option<Version> {
     name.trim_start_matches(|c: char| c.is_ascii_alphabetic() || c == '-').parse().ok()
 }
 
-/// Interpreters below the folders of version managers, each in a folder whose name
-/// says its version: `3.9.18`, `cpython-3.12.1-linux-x86_64-gnu`.
+/// Interpreters of version managers: below their folders, each in a folder of its own,
+/// or in such a folder itself.
 fn managed(install: &InstallSettings) -> Vec<(Version, PathBuf)> {
     let mut found = Vec::new();
-    for folder in install.interpreters.iter().filter_map(|folder| std::fs::read_dir(folder).ok()) {
-        for entry in folder.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let number = name.split('-').find_map(|part| part.parse::<Version>().ok());
-            let program = entry.path().join("bin/python3");
-            if let Some(version) = number.filter(|version| version.is_stable() && program.exists()) {
-                found.push((version, program));
-            }
-        }
+    for folder in &install.interpreters {
+        found.extend(interpreter_in(folder));
+        let below = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        found.extend(below.filter_map(|entry| interpreter_in(&entry.path())));
     }
     found
+}
+
+/// What is installed in a folder. The program in it says the version (`bin/python3.9`),
+/// whatever people call an environment, and the folder's name more of it (`3.9.18`,
+/// `cpython-3.12.1-linux-x86_64-gnu`).
+fn interpreter_in(folder: &Path) -> Option<(Version, PathBuf)> {
+    let program = folder.join("bin/python3");
+    if !program.exists() {
+        return None;
+    }
+    let is_whole = |version: &Version| version.release().len() > 1 && version.is_stable();
+    let names = std::fs::read_dir(folder.join("bin")).ok()?.flatten().map(|entry| entry.file_name());
+    let versions = names.filter_map(|name| name.to_str()?.strip_prefix("python")?.parse::<Version>().ok());
+    let by_program = versions.filter(is_whole).max();
+    let name = folder.file_name()?.to_string_lossy().into_owned();
+    let by_folder = name.split('-').find_map(|part| part.parse::<Version>().ok().filter(is_whole));
+    let agree = |a: &Version, b: &Version| a.release()[..2] == b.release()[..2];
+    let version = match (by_folder, by_program) {
+        (Some(folder), Some(program)) if agree(&folder, &program) => folder,
+        (_, Some(program)) => program,
+        (folder, None) => folder?,
+    };
+    Some((version, program))
 }
 
 /// Asks a program what it is.
@@ -151,6 +169,26 @@ mod tests {
         install.python = Some("python3.98".into());
         let fault = find(&install, None).unwrap_err();
         assert!(fault.message.contains("`python3.98`"), "{fault:?}");
+    }
+
+    #[test]
+    fn an_environment_is_known_by_its_program_whatever_people_call_it() {
+        let (folder, mut install, _) = machine(&["work-2024", "py", "empty"]);
+        let bin = |name: &str| folder.path().join("versions").join(name).join("bin");
+        let real = ask(USUAL).unwrap().executable;
+        for (name, program) in
+            [("work-2024", "python3.97"), ("py", "python3.96"), ("py", "python3.96-config")]
+        {
+            symlink(&real, bin(name).join(program)).unwrap();
+        }
+        let mut versions: Vec<String> = managed(&install).iter().map(|(v, _)| v.to_string()).collect();
+        versions.sort();
+        assert_eq!(versions, ["3.96", "3.97"]);
+        install.python = Some("3.97".into());
+        assert!(find(&install, None).is_ok());
+        // The folder may be one itself.
+        install.interpreters = vec![folder.path().join("versions/py")];
+        assert_eq!(managed(&install).len(), 1);
     }
 
     #[test]

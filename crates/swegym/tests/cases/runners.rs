@@ -222,6 +222,44 @@ fn one_test_has_one_name_for_log_and_results() {
             ..PYTEST
         },
         Run {
+            name: "phpunit-debug",
+            parser: "phpunit",
+            fail_to_pass: &["Acme\\Tests\\NumTest::testItAddsTwo"],
+            pass_to_pass: &[
+                "Acme\\Tests\\NumTest::testData with data set \"a b\"",
+                "Acme\\Tests\\NumTest::testData with data set #0",
+            ],
+            log: file!("phpunit-debug.log"),
+            junit: Some(file!("phpunit-debug.xml")),
+            resolved: true,
+            ..PYTEST
+        },
+        Run {
+            name: "phpunit-debug-fails",
+            parser: "phpunit",
+            fail_to_pass: &["Acme\\Tests\\NumTest::testFails"],
+            log: file!("phpunit-debug.log"),
+            junit: Some(file!("phpunit-debug.xml")),
+            ..PYTEST
+        },
+        Run {
+            name: "phpunit-teamcity",
+            parser: "phpunit",
+            fail_to_pass: &["Acme\\Tests\\NumTest::testItAddsTwo"],
+            pass_to_pass: &["Acme\\Tests\\NumTest::testData with data set \"a b\""],
+            log: file!("phpunit-teamcity.log"),
+            junit: Some(file!("phpunit-teamcity.xml")),
+            resolved: true,
+            ..PYTEST
+        },
+        Run {
+            name: "phpunit-dots-fails",
+            parser: "phpunit",
+            fail_to_pass: &["Acme\\Tests\\NumTest::testErrors"],
+            log: file!("phpunit-dots.log"),
+            ..PYTEST
+        },
+        Run {
             name: "minitest",
             parser: "minitest",
             fail_to_pass: &["TestA#test_x"],

@@ -106,15 +106,16 @@ pub fn rows(text: &str) -> Vec<serde_json::Value> {
 }
 
 /// All files under a folder with their bytes, but for those whose name `skip` wants to skip.
+/// Links are not followed.
 pub fn contents(folder: &Path, skip: &dyn Fn(&str) -> bool) -> Vec<(String, Vec<u8>)> {
     let mut all = Vec::new();
     let mut stack = vec![folder.to_owned()];
     while let Some(at) = stack.pop() {
         for entry in fs::read_dir(at).unwrap().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
+            let (path, kind) = (entry.path(), entry.file_type().unwrap());
+            if kind.is_dir() {
                 stack.push(path);
-            } else if !skip(&entry.file_name().to_string_lossy()) {
+            } else if !kind.is_symlink() && !skip(&entry.file_name().to_string_lossy()) {
                 let name = path.strip_prefix(folder).unwrap().to_string_lossy().into_owned();
                 all.push((name, fs::read(&path).unwrap()));
             }
