@@ -127,6 +127,9 @@ pub enum CallForm {
 }
 
 impl CallForm {
+    /// Both forms.
+    pub const ALL: [Self; 2] = [Self::Native, Self::Text];
+
     /// The word in settings and records.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -139,7 +142,7 @@ impl CallForm {
     /// Reads the word of [`CallForm::as_str`].
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Native, Self::Text].into_iter().find(|f| f.as_str() == word)
+        Self::ALL.into_iter().find(|f| f.as_str() == word)
     }
 }
 

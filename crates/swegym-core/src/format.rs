@@ -18,6 +18,7 @@ pub mod rows;
 pub mod run;
 pub mod scores;
 mod sealed;
+pub mod steps;
 pub mod text;
 
 use thiserror::Error;

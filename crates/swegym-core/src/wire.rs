@@ -68,6 +68,9 @@ pub enum WireError {
 }
 
 impl Wire {
+    /// Both protocols.
+    pub const ALL: [Self; 2] = [Self::OpenAi, Self::Anthropic];
+
     /// The word in settings.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -80,7 +83,7 @@ impl Wire {
     /// Reads the word of [`Wire::as_str`].
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::OpenAi, Self::Anthropic].into_iter().find(|w| w.as_str() == word)
+        Self::ALL.into_iter().find(|w| w.as_str() == word)
     }
 
     /// What stands behind the endpoint's address.

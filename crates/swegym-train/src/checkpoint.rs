@@ -35,6 +35,9 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::F32, Self::Bf16, Self::F16];
+
     /// The name that `config.json` uses.
     pub fn name(self) -> &'static str {
         match self {
@@ -46,7 +49,7 @@ impl Precision {
 
     /// By the name that `config.json` uses.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::F32, Self::Bf16, Self::F16].into_iter().find(|precision| precision.name() == name)
+        Self::ALL.into_iter().find(|precision| precision.name() == name)
     }
 }
 

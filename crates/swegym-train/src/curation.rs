@@ -362,14 +362,21 @@ pub enum Ladder {
 }
 
 impl Ladder {
+    /// Every way.
+    pub const ALL: [Self; 3] = [Self::Random, Self::Distinct, Self::Repo];
+
+    /// Its name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Random => "random",
+            Self::Distinct => "distinct",
+            Self::Repo => "repo",
+        }
+    }
+
     /// By its name in settings.
     pub fn named(word: &str) -> Option<Self> {
-        match word {
-            "random" => Some(Self::Random),
-            "distinct" => Some(Self::Distinct),
-            "repo" => Some(Self::Repo),
-            _ => None,
-        }
+        Self::ALL.into_iter().find(|way| way.name() == word)
     }
 }
 

@@ -21,14 +21,12 @@ pub enum Overlong {
 }
 
 impl Overlong {
+    /// Every way.
+    pub const ALL: [Self; 3] = [Self::Drop, Self::Cut, Self::Window];
+
     /// By its name in settings.
     pub fn named(word: &str) -> Option<Self> {
-        match word {
-            "drop" => Some(Self::Drop),
-            "cut" => Some(Self::Cut),
-            "window" => Some(Self::Window),
-            _ => None,
-        }
+        Self::ALL.into_iter().find(|way| way.name() == word)
     }
 
     /// Its name in settings.

@@ -16,14 +16,12 @@ pub enum Shape {
 }
 
 impl Shape {
+    /// Every shape.
+    pub const ALL: [Self; 3] = [Self::Cosine, Self::Linear, Self::Constant];
+
     /// By its name in settings.
     pub fn named(word: &str) -> Option<Self> {
-        match word {
-            "cosine" => Some(Self::Cosine),
-            "linear" => Some(Self::Linear),
-            "constant" => Some(Self::Constant),
-            _ => None,
-        }
+        Self::ALL.into_iter().find(|shape| shape.name() == word)
     }
 
     /// The name in settings.

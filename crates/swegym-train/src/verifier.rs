@@ -46,7 +46,18 @@ pub enum Answer {
 }
 
 impl Answer {
-    fn name(self) -> &'static str {
+    /// Both ways.
+    pub const ALL: [Self; 2] = [Self::Label, Self::Class];
+
+    /// By its name in settings.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|answer| answer.name() == word)
+    }
+
+    /// Its name in settings.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Label => "label",
             Self::Class => "class",

@@ -1,6 +1,7 @@
 //! Flags of every command, as clap types. Doc comments are the help texts.
 
 mod bench;
+mod choice;
 mod curate;
 mod dataset;
 mod dev;
@@ -18,21 +19,27 @@ mod train;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, FromArgMatches as _, Parser, Subcommand};
+use swegym_agent::Scaffold;
+use swegym_core::chat::CallForm;
+use swegym_core::wire::Wire;
+use swegym_tasks::micro::{Family, Split};
+
+use choice::choice;
 
 pub(crate) use bench::Scenario;
-pub(crate) use curate::CurateArgs;
+pub(crate) use curate::{CurateArgs, Kept, Outcomes};
 pub(crate) use dataset::{ConvertArgs, DatasetVerb};
 pub(crate) use dev::DevModelArgs;
 pub(crate) use door::DoorArgs;
 pub(crate) use examples::command;
 pub(crate) use export::ExportArgs;
-pub(crate) use improve::{ImproveArgs, Memory, PaperArgs, Start};
+pub(crate) use improve::{ImproveArgs, Memory, PaperArgs, Start, WayArgs};
 pub(crate) use install::{InstallArgs, Network};
-pub(crate) use select::{ScoreArgs, SelectArgs};
+pub(crate) use select::{By, ScoreArgs, SelectArgs};
 pub(crate) use store::{GcArgs, StoreVerb};
 pub(crate) use train::{
     AdapterArgs, CourseArgs, HeldOutArgs, PretrainArgs, ServeArgs, SftArgs, Size, TokenizerArgs, TrainVerb,
-    VerifierArgs, WordsOf,
+    Unit, VerifierArgs, WordsOf,
 };
 
 /// Make executable software-engineering tasks, run agents on them, and grade the answers
@@ -128,14 +135,16 @@ pub(crate) struct MicroArgs {
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub(crate) count: u32,
     /// Split: train, validation or test; splits never share a repository
-    #[arg(long, default_value = "train")]
-    pub(crate) split: String,
+    #[arg(long, default_value = "train", hide_possible_values = true,
+          value_parser = choice(Split::ALL.map(Split::name), Split::named))]
+    pub(crate) split: Split,
     /// Random seed within the split
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// Families of functions: arithmetic, list, text, truth, table, choice [default: all]
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(crate) families: Vec<String>,
+    #[arg(long, value_name = "NAME", value_delimiter = ',', hide_possible_values = true,
+          value_parser = choice(Family::ALL.map(Family::name), Family::named))]
+    pub(crate) families: Vec<Family>,
     /// Instead of instances, write --count pre-training texts to this file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "resume"])]
     pub(crate) text: Option<PathBuf>,
@@ -190,14 +199,16 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint: Option<String>,
     /// Protocol: openai, anthropic [default: by the address]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) wire: Option<String>,
+    #[arg(long, value_name = "NAME", hide_possible_values = true,
+          value_parser = choice(Wire::ALL.map(Wire::as_str), Wire::parse))]
+    pub(crate) wire: Option<Wire>,
     /// Environment variable with the API key [default: OPENAI_API_KEY or ANTHROPIC_API_KEY]
     #[arg(long, value_name = "VARIABLE")]
     pub(crate) key_from: Option<String>,
     /// Form of tool calls: native, or text for models that write <function=…>
-    #[arg(long, value_name = "FORM", default_value = "native")]
-    pub(crate) tool_calls: String,
+    #[arg(long, value_name = "FORM", default_value = "native", hide_possible_values = true,
+          value_parser = choice(CallForm::ALL.map(CallForm::as_str), CallForm::parse))]
+    pub(crate) tool_calls: CallForm,
     /// Sampling temperature [default: the endpoint's]
     #[arg(long, value_name = "T")]
     pub(crate) temperature: Option<f64>,
@@ -276,8 +287,9 @@ pub(crate) struct RolloutArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) instances: PathBuf,
     /// Scaffold: codeact, codeact-2.1, codeact-2.2, bash; or a teacher: gold, noisy-expert
-    #[arg(long, value_name = "NAME", default_value = "codeact")]
-    pub(crate) scaffold: String,
+    #[arg(long, value_name = "NAME", default_value = "codeact", hide_possible_values = true,
+          value_parser = choice(Scaffold::ALL.map(Scaffold::as_str), Scaffold::parse))]
+    pub(crate) scaffold: Scaffold,
     /// Attempts per instance; a resumed run may ask for more
     #[arg(long, value_name = "K", default_value_t = 1)]
     pub(crate) attempts: u32,

@@ -24,6 +24,8 @@ mod store;
 pub(crate) mod train;
 mod unreadable;
 
+use std::path::Path;
+
 use serde_json::json;
 use swegym_core::format::instances::UnknownFields;
 use swegym_runner::run_dir::Open;
@@ -32,8 +34,11 @@ use crate::args::{Args, DevVerb, InstallArgs, RunArgs, ShowVerb, TrainVerb, Verb
 use crate::error::CommandError;
 use crate::printer::Printer;
 use crate::session::{self, Session};
-use crate::settings::{Environment, Settings};
-use crate::stage::{self, Checks, Done, Predictions};
+use crate::settings::{
+    CurateSettings, Environment, ImproveSettings, MicroSettings, RolloutSettings, ServeSettings, Settings,
+    SftSettings, VerifierSettings,
+};
+use crate::stage::{self, Checks, Done, EvaluateSettings, Predictions};
 use crate::{bench, exit};
 
 /// Runs what was typed; gives the exit code.
@@ -64,12 +69,14 @@ pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) 
             if let Some(folder) = &args.policy {
                 return base::write(printer, args.size, folder);
             }
-            if let Some(path) = &args.text {
-                return stage::micro_text(printer, &args, path);
+            let (run, text) = (args.run.clone(), args.text.clone());
+            let settings = MicroSettings::resolve(args)?;
+            if let Some(path) = &text {
+                return write_texts(printer, &settings, path);
             }
             let session = open(none).await?;
-            let (folder, mode) = place(&session, "micro", args.run.clone());
-            finish(printer, &stage::micro(&session, &args, &folder, mode).await?)
+            let (folder, mode) = place(&session, "micro", run);
+            finish(printer, &stage::micro(&session, &settings, &folder, mode).await?)
         }
         Verb::Validate { instances, repeats, probe, keep_unknown_fields, run } => {
             let session = open(none).await?;
@@ -82,16 +89,17 @@ pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) 
             Ok(if code == exit::DONE && dropped { exit::INVALID_TASKS } else { code })
         }
         Verb::Rollout(args) => {
-            let session = open(none).await?;
-            let (folder, mode) = place(&session, "rollout", args.run.clone());
-            finish(printer, &stage::rollout(&session, &args, &folder, mode).await?)
+            let (session, run) = (open(none).await?, args.run.clone());
+            let (folder, mode) = place(&session, "rollout", run);
+            let settings = RolloutSettings::resolve(*args)?;
+            finish(printer, &stage::rollout(&session, &settings, &folder, mode).await?)
         }
         Verb::Evaluate { instances, predictions, keep_unknown_fields, run } => {
             let session = open(none).await?;
             let (folder, mode) = place(&session, "evaluate", run);
-            let unknown = unknown_fields(keep_unknown_fields);
-            let answers = Predictions::parse(&predictions);
-            finish(printer, &stage::evaluate(&session, &instances, &answers, unknown, &folder, mode).await?)
+            let (answers, unknown) = (Predictions::parse(&predictions), unknown_fields(keep_unknown_fields));
+            let settings = EvaluateSettings { instances, answers, unknown };
+            finish(printer, &stage::evaluate(&session, &settings, &folder, mode).await?)
         }
         Verb::Grade(args) => {
             let cores = settings(none)?.run.cores;
@@ -101,24 +109,29 @@ pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) 
         Verb::Report { runs, resume: _ } => report::run(printer, &runs),
         Verb::Show { verb: ShowVerb::Trajectory(args) } => show::trajectory(printer, &args),
         Verb::Metrics(args) => metrics::run(printer, &args),
-        Verb::Curate(args) => curate::run(printer, &args),
+        Verb::Curate(args) => {
+            let out = args.out.clone();
+            curate::run(printer, &CurateSettings::resolve(*args)?, &out)
+        }
         Verb::Score(args) => {
-            let cores = settings(none)?.run.cores;
-            tokio::task::block_in_place(|| score::run(printer, cores, &args))
+            let (cores, out) = (settings(none)?.run.cores, args.out.clone());
+            compute(|| score::run(printer, cores, &args.into(), &out))
         }
-        Verb::Select(args) => select::run(printer, &args),
+        Verb::Select(args) => {
+            let out = args.out.clone();
+            select::run(printer, &args.into(), &out)
+        }
         Verb::Paper(args) => paper::run(&open(none).await?, &args).await,
-        Verb::Improve(args) => improve::run(&open(none).await?, &args).await,
+        Verb::Improve(args) => {
+            let run = args.run.clone();
+            let settings = ImproveSettings::resolve(*args)?;
+            improve::run(&open(none).await?, &settings, run).await
+        }
         Verb::Export(args) => export::run(printer, &args),
-        Verb::Serve(args) => serve::run(printer, settings(none)?.run.cores, &args).await,
-        Verb::Train { verb: TrainVerb::Base(args) } => {
-            base::make(&open(none).await?, args.size, args.run).await
+        Verb::Serve(args) => {
+            serve::run(printer, settings(none)?.run.cores, &ServeSettings::resolve(args)?).await
         }
-        Verb::Train { verb } => {
-            let settings = settings(none)?;
-            // Training computes all the time: it has a thread of its own.
-            tokio::task::block_in_place(|| learn(printer, &settings, &verb))
-        }
+        Verb::Train { verb } => learn(printer, settings(none)?, verb).await,
         Verb::Replay { record, instances, out } => {
             let session = open(none).await?;
             let folder = session.run_folder("replay", out);
@@ -132,22 +145,47 @@ pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) 
     }
 }
 
-fn learn(printer: Printer, settings: &Settings, verb: &TrainVerb) -> Result<u8, CommandError> {
-    let stop = session::listen_for_stop();
-    let place = |name: &str, run: &RunArgs| session::run_folder(&settings.home, name, run.out.clone());
+async fn learn(printer: Printer, settings: Settings, verb: TrainVerb) -> Result<u8, CommandError> {
+    let (stop, cores, home) = (session::listen_for_stop(), settings.run.cores, settings.home.clone());
+    let place = |name: &str, run: &RunArgs| session::run_folder(&home, name, run.out.clone());
+    let training = |run: &RunArgs| train::Training { printer, cores, resume: run.resume, stop: &stop };
     match verb {
-        TrainVerb::Tokenizer(args) => train::tokenizer(printer, args),
+        TrainVerb::Tokenizer(args) => {
+            let out = args.out.clone();
+            compute(|| train::tokenizer(printer, &args.into(), &out))
+        }
         TrainVerb::Pretrain(args) => {
-            train::pretrain(printer, settings.run.cores, args, &place("pretrain", &args.run), &stop)
+            let (training, out) = (training(&args.run), place("pretrain", &args.run));
+            compute(|| train::pretrain(&training, &(*args).into(), &out))
         }
         TrainVerb::Sft(args) => {
-            train::sft(printer, settings.run.cores, args, &place("sft", &args.run), &stop)
+            let (training, out) = (training(&args.run), place("sft", &args.run));
+            let settings = SftSettings::resolve(*args)?;
+            compute(|| train::sft(&training, &settings, &out))
         }
-        TrainVerb::Base(_) => unreachable!("it opens a session of its own"),
         TrainVerb::Verifier(args) => {
-            train::verifier(printer, settings.run.cores, args, &place("verifier", &args.run), &stop)
+            let (training, out) = (training(&args.run), place("verifier", &args.run));
+            let settings = VerifierSettings::resolve(*args)?;
+            compute(|| train::verifier(&training, &settings, &out))
+        }
+        TrainVerb::Base(args) => {
+            let session = Session::open(settings, printer).await?;
+            base::make(&session, args.size, args.run).await
         }
     }
+}
+
+/// Work that computes all the time has a thread of its own.
+pub(crate) fn compute(work: impl FnOnce() -> Result<u8, CommandError>) -> Result<u8, CommandError> {
+    tokio::task::block_in_place(work)
+}
+
+/// Text about the micro gym, to pre-train on.
+fn write_texts(printer: Printer, settings: &MicroSettings, path: &Path) -> Result<u8, CommandError> {
+    stage::write_texts(settings, path)?;
+    let table = vec![vec!["texts".to_owned()], vec![settings.count.to_string()]];
+    printer.result(&json!({"texts": settings.count, "out": path}), &table);
+    Ok(exit::DONE)
 }
 
 fn unknown_fields(keep: bool) -> UnknownFields {

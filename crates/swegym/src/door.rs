@@ -32,7 +32,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 
-use crate::args::DoorArgs;
+use crate::settings::DoorSettings;
 use pace::Paced;
 
 /// Longest body of a request. The longest contexts are about a million tokens
@@ -95,9 +95,10 @@ impl Door {
     }
 
     /// The door that flags ask for, of a server that listens at `listens`.
-    pub(crate) fn of(args: &DoorArgs, listens: &str, connections: usize) -> Arc<Self> {
-        let names = args.allow_hosts.iter().cloned().chain(name_of(listens)).collect();
-        Self::new(names, Duration::from_secs(args.patience), args.connections.unwrap_or(connections))
+    pub(crate) fn of(settings: &DoorSettings, listens: &str, connections: usize) -> Arc<Self> {
+        let DoorSettings { allow_hosts, patience, connections: most } = settings;
+        let names = allow_hosts.iter().cloned().chain(name_of(listens)).collect();
+        Self::new(names, Duration::from_secs(*patience), most.unwrap_or(connections))
     }
 
     /// Serves until `stopped`; then requests under way have a few seconds, and

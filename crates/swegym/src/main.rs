@@ -18,6 +18,7 @@ mod session;
 mod settings;
 mod sheet;
 mod stage;
+mod step;
 mod text;
 mod words;
 mod workshop;

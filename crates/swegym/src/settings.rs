@@ -1,6 +1,14 @@
 //! Settings, resolved once from four sources: flag, then environment, then settings
 //! file, then default.
 
+mod curate;
+mod improve;
+mod micro;
+mod rollout;
+mod select;
+mod serve;
+mod train;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +22,17 @@ use toml::Table;
 use crate::args::{GlobalArgs, InstallArgs, LimitArgs, Network};
 use crate::error::CommandError;
 use crate::text;
+
+pub(crate) use curate::{CurateSettings, Pairs};
+pub(crate) use improve::{ImproveSettings, Served};
+pub(crate) use micro::MicroSettings;
+pub(crate) use rollout::{BudgetSettings, ModelChoice, RolloutSettings};
+pub(crate) use select::{ScoreSettings, SelectSettings};
+pub(crate) use serve::{DoorSettings, ServeSettings};
+pub(crate) use train::{
+    AdapterSettings, CourseSettings, HeldOut, ModelShape, Pace, PretrainSettings, SftSettings, Shown,
+    TokenizerSettings, VerifierSettings,
+};
 
 /// Everything that swegym reads from the environment.
 #[derive(Debug, Clone, Default)]
@@ -294,7 +313,55 @@ fn run_settings(limits: &LimitArgs, file: &File, granted: Option<u64>) -> Result
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+    use swegym_agent::Scaffold;
+    use swegym_tasks::micro::Split;
+
     use super::*;
+    use crate::args::{Args, TrainVerb, Verb};
+
+    fn typed(words: &str) -> Verb {
+        Args::try_parse_from(words.split(' ')).unwrap().verb
+    }
+
+    /// Steps of the method begin with what a user has who says nothing more.
+    #[test]
+    fn what_is_not_said_is_the_same_in_flags_and_in_settings() {
+        let path = PathBuf::from;
+        let Verb::Rollout(args) = typed("swegym rollout --instances i --scaffold gold") else { panic!() };
+        let teacher = RolloutSettings::new(path("i"), Scaffold::Gold, ModelChoice::Teacher);
+        assert_eq!(RolloutSettings::resolve(*args).unwrap(), teacher);
+        let Verb::Curate(args) = typed("swegym curate r --model m --out o") else { panic!() };
+        let curate = CurateSettings::new(vec![path("r")], path("m"));
+        assert_eq!(CurateSettings::resolve(*args).unwrap(), curate);
+        let Verb::Curate(args) = typed("swegym curate r --model m --out o --verifier --seed 3") else {
+            panic!()
+        };
+        let paired = curate.paired(Pairs { negatives: 1, most: None }).seeded(3);
+        assert_eq!(CurateSettings::resolve(*args).unwrap(), paired);
+        let Verb::Select(args) = typed("swegym select r --out o") else { panic!() };
+        assert_eq!(SelectSettings::from(args), SelectSettings::new(path("r")));
+        let Verb::Micro(args) = typed("swegym micro --count 5") else { panic!() };
+        assert_eq!(MicroSettings::resolve(args).unwrap(), MicroSettings::new(Split::Train, 5));
+        let Verb::Serve(args) = typed("swegym serve --model m --name n --listen 127.0.0.1:0") else {
+            panic!()
+        };
+        assert_eq!(ServeSettings::resolve(args).unwrap(), ServeSettings::here(path("m"), "n"));
+        for (verb, of) in [("sft", "--model m --data d"), ("verifier", "--model m --data d")] {
+            let Verb::Train { verb } = typed(&format!("swegym train {verb} {of}")) else { panic!() };
+            match verb {
+                TrainVerb::Sft(args) => {
+                    let sft = SftSettings::new(path("m"), vec![path("d")]);
+                    assert_eq!(SftSettings::resolve(*args).unwrap(), sft);
+                }
+                TrainVerb::Verifier(args) => {
+                    let verifier = VerifierSettings::new(path("m"), vec![path("d")]);
+                    assert_eq!(VerifierSettings::resolve(*args).unwrap(), verifier);
+                }
+                _ => panic!(),
+            }
+        }
+    }
 
     #[test]
     fn a_day_counts_whole_where_this_machine_is() {

@@ -23,8 +23,8 @@ use crate::progress::Bar;
 use crate::session::Session;
 
 pub(crate) use build::build;
-pub(crate) use evaluate::{Predictions, evaluate};
-pub(crate) use micro::{micro, micro_text};
+pub(crate) use evaluate::{EvaluateSettings, Predictions, evaluate};
+pub(crate) use micro::{micro, write_texts};
 pub(crate) use rollout::rollout;
 pub(crate) use synth::synth;
 pub(crate) use validate::{Checks, validate};
@@ -184,4 +184,12 @@ impl Ran {
 /// Text that names a job's file: whatever else, it stays in its folder.
 fn job_name(text: &str) -> String {
     text.chars().map(|c| if c.is_alphanumeric() || "-_.=".contains(c) { c } else { '_' }).collect()
+}
+
+/// An address may hold a password; run files may not.
+fn without_secrets(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(start), Some(at)) if at > start => format!("{}{}", &url[..start + 3], &url[at + 1..]),
+        _ => url.to_owned(),
+    }
 }

@@ -44,7 +44,7 @@ impl Price {
 }
 
 /// How an endpoint is reached.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct EndpointSettings {
     /// Everything before `chat/completions` or `messages`.
     pub address: String,

@@ -2,9 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
+use swegym_core::chat::CallForm;
+use swegym_train::curation::{Ladder, Rank};
+use swegym_train::mask::Blemish;
 
 use super::HeldOutArgs;
+use super::choice::choice;
 
 /// Which attempts become data, and what of them.
 #[derive(Debug, Clone, ClapArgs)]
@@ -19,8 +23,8 @@ pub(crate) struct CurateArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
     /// Outcomes to keep: resolved, unresolved, any [default: resolved; with --verifier any]
-    #[arg(long, value_name = "WHICH")]
-    pub(crate) outcome: Option<String>,
+    #[arg(long, value_name = "WHICH", value_enum, hide_possible_values = true)]
+    pub(crate) outcome: Option<Outcomes>,
     /// Most attempts per instance
     #[arg(long, value_name = "N")]
     pub(crate) cap: Option<usize>,
@@ -28,8 +32,9 @@ pub(crate) struct CurateArgs {
     #[arg(long, value_name = "N")]
     pub(crate) per_repo: Option<usize>,
     /// Which attempts come first: turns (fewest), tokens (fewest), score (highest), random
-    #[arg(long, value_name = "BY", default_value = "turns")]
-    pub(crate) rank: String,
+    #[arg(long, value_name = "BY", default_value = "turns", hide_possible_values = true,
+          value_parser = choice(Rank::ALL.map(Rank::name), Rank::named))]
+    pub(crate) rank: Rank,
     /// Scores, as `swegym score` writes them
     #[arg(long, value_name = "FILE")]
     pub(crate) scores: Vec<PathBuf>,
@@ -44,20 +49,22 @@ pub(crate) struct CurateArgs {
     #[arg(long, value_name = "LOW,HIGH", value_delimiter = ',')]
     pub(crate) band: Vec<f64>,
     /// Keep attempts that are left out by default: loops, empty, limits, cheating
-    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
-    pub(crate) keep: Vec<String>,
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', value_enum, hide_possible_values = true)]
+    pub(crate) keep: Vec<Kept>,
     /// Leave out attempts longer than this, in tokens
     #[arg(long, value_name = "N")]
     pub(crate) max_tokens: Option<usize>,
     /// Turns to leave out of the loss: errors, malformed, loops
-    #[arg(long, value_name = "KIND", value_delimiter = ',')]
-    pub(crate) skip_turns: Vec<String>,
+    #[arg(long, value_name = "KIND", value_delimiter = ',', hide_possible_values = true,
+          value_parser = choice(Blemish::ALL.map(Blemish::name), Blemish::named))]
+    pub(crate) skip_turns: Vec<Blemish>,
     /// Train only on the last turn of each attempt
     #[arg(long)]
     pub(crate) last_turn_only: bool,
     /// Form of tool calls: native, text [default: as recorded]
-    #[arg(long, value_name = "FORM")]
-    pub(crate) calls: Option<String>,
+    #[arg(long, value_name = "FORM", hide_possible_values = true,
+          value_parser = choice(CallForm::ALL.map(CallForm::as_str), CallForm::parse))]
+    pub(crate) calls: Option<CallForm>,
     /// Prompts folder, as of `rollout`; its text_tools.txt describes tools where calls become text
     #[arg(long, value_name = "DIR")]
     pub(crate) prompts: Option<PathBuf>,
@@ -67,8 +74,9 @@ pub(crate) struct CurateArgs {
     #[arg(long, value_name = "SHARES", value_delimiter = ',')]
     pub(crate) ladder: Vec<f64>,
     /// How subsets are chosen: random, distinct (one attempt per instance), repo (whole repositories)
-    #[arg(long, value_name = "BY", default_value = "random")]
-    pub(crate) ladder_by: String,
+    #[arg(long, value_name = "BY", default_value = "random", hide_possible_values = true,
+          value_parser = choice(Ladder::ALL.map(Ladder::name), Ladder::named))]
+    pub(crate) ladder_by: Ladder,
     /// Write conversations for a verifier: resolved and unresolved attempts at the same instances
     #[arg(long)]
     pub(crate) verifier: bool,
@@ -81,4 +89,21 @@ pub(crate) struct CurateArgs {
     /// Random seed
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+}
+
+/// Outcomes that are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Outcomes {
+    Resolved,
+    Unresolved,
+    Any,
+}
+
+/// Attempts that are left out unless they are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kept {
+    Loops,
+    Empty,
+    Limits,
+    Cheating,
 }

@@ -3,6 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use swegym_core::chat::CallForm;
+use swegym_train::mask::Blemish;
+
+use super::choice::choice;
 
 /// Which attempts, in which form.
 #[derive(Debug, Clone, ClapArgs)]
@@ -21,8 +25,9 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "to"])]
     pub(crate) import: Option<PathBuf>,
     /// Form of tool calls: native, text [default: as recorded]
-    #[arg(long, value_name = "FORM")]
-    pub(crate) calls: Option<String>,
+    #[arg(long, value_name = "FORM", hide_possible_values = true,
+          value_parser = choice(CallForm::ALL.map(CallForm::as_str), CallForm::parse))]
+    pub(crate) calls: Option<CallForm>,
     /// Prompts folder, as of `rollout`; its text_tools.txt describes tools where calls become text
     #[arg(long, value_name = "DIR")]
     pub(crate) prompts: Option<PathBuf>,
@@ -33,8 +38,9 @@ pub(crate) struct ExportArgs {
     #[arg(long)]
     pub(crate) resolved: bool,
     /// Turns to leave out of the loss: errors, malformed, loops
-    #[arg(long, value_name = "KIND", value_delimiter = ',')]
-    pub(crate) skip_turns: Vec<String>,
+    #[arg(long, value_name = "KIND", value_delimiter = ',', hide_possible_values = true,
+          value_parser = choice(Blemish::ALL.map(Blemish::name), Blemish::named))]
+    pub(crate) skip_turns: Vec<Blemish>,
     /// Train only on the last turn of each attempt
     #[arg(long)]
     pub(crate) last_turn_only: bool,

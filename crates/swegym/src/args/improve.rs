@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use super::RunArgs;
+use swegym_train::mask::Blemish;
+
+use super::choice::choice;
+use super::{Outcomes, RunArgs};
 
 /// Rounds of sampling, grading, curating, training, measuring.
 #[derive(Debug, Clone, ClapArgs)]
@@ -85,11 +88,12 @@ pub(crate) struct WayArgs {
     #[arg(long, value_name = "WHICH", value_enum, default_value_t = Memory::All)]
     pub(crate) learn: Memory,
     /// Outcomes to train on: resolved; or any, which turns rejection off
-    #[arg(long, value_name = "WHICH", default_value = "resolved")]
-    pub(crate) outcome: String,
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t = Outcomes::Resolved, hide_possible_values = true)]
+    pub(crate) outcome: Outcomes,
     /// Turns to leave out of the loss: errors, malformed, loops
-    #[arg(long, value_name = "KIND", value_delimiter = ',')]
-    pub(crate) skip_turns: Vec<String>,
+    #[arg(long, value_name = "KIND", value_delimiter = ',', hide_possible_values = true,
+          value_parser = choice(Blemish::ALL.map(Blemish::name), Blemish::named))]
+    pub(crate) skip_turns: Vec<Blemish>,
 }
 
 /// Where a round's training begins.

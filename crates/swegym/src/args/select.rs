@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
 
 /// Which attempts are judged by whom.
 #[derive(Debug, Clone, ClapArgs)]
@@ -50,9 +50,21 @@ pub(crate) struct SelectArgs {
     #[arg(long, value_name = "FILE", requires = "calibrate")]
     pub(crate) calibrate_scores: Vec<PathBuf>,
     /// How the predictions are chosen: verifier, hybrid, shortest, majority
-    #[arg(long, value_name = "BY", default_value = "verifier")]
-    pub(crate) by: String,
+    #[arg(long, value_name = "BY", value_enum, default_value_t = By::Verifier, hide_possible_values = true)]
+    pub(crate) by: By,
     /// Folder for predictions, figures and an HTML page
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+}
+
+/// What chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum By {
+    Verifier,
+    Hybrid,
+    Shortest,
+    Majority,
+    /// What the others are compared with; nobody asks for it.
+    #[value(skip)]
+    Random,
 }

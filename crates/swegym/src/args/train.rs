@@ -3,8 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use swegym_train::checkpoint::Precision;
+use swegym_train::packing::Overlong;
+use swegym_train::schedule::Shape;
+use swegym_train::verifier::Answer;
 
+use super::choice::choice;
 use super::{DoorArgs, RunArgs};
+use crate::settings::Shown;
 
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum TrainVerb {
@@ -131,8 +137,9 @@ pub(crate) struct VerifierArgs {
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub(crate) data: Vec<PathBuf>,
     /// What the verifier is shown: trajectory, patch
-    #[arg(long, value_name = "WHAT", default_value = "trajectory")]
-    pub(crate) shown: String,
+    #[arg(long, value_name = "WHAT", default_value = "trajectory", hide_possible_values = true,
+          value_parser = choice(["trajectory", "patch"], shown))]
+    pub(crate) shown: Shown,
     /// Your own question, as a Jinja template
     #[arg(long, value_name = "FILE", conflicts_with = "shown")]
     pub(crate) template: Option<PathBuf>,
@@ -140,8 +147,9 @@ pub(crate) struct VerifierArgs {
     #[arg(long, value_name = "YES,NO", value_delimiter = ',', default_value = "YES,NO")]
     pub(crate) labels: Vec<String>,
     /// How it answers: label (one of two words), class (a classification head)
-    #[arg(long, value_name = "HOW", default_value = "label")]
-    pub(crate) answer: String,
+    #[arg(long, value_name = "HOW", default_value = "label", hide_possible_values = true,
+          value_parser = choice(Answer::ALL.map(Answer::name), Answer::named))]
+    pub(crate) answer: Answer,
     #[command(flatten)]
     pub(crate) adapter: AdapterArgs,
     #[command(flatten)]
@@ -176,8 +184,32 @@ pub(crate) struct HeldOutArgs {
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     pub(crate) held_out: f64,
     /// Unit that is held out as a whole: instance, repo
-    #[arg(long, value_name = "WHAT", default_value = "instance")]
-    pub(crate) split_by: String,
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Unit::Instance, hide_possible_values = true)]
+    pub(crate) split_by: Unit,
+}
+
+/// What is held out as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Unit {
+    Instance,
+    Repo,
+}
+
+impl Unit {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Instance => "instance",
+            Self::Repo => "repo",
+        }
+    }
+}
+
+fn shown(word: &str) -> Option<Shown> {
+    match word {
+        "trajectory" => Some(Shown::Trajectory),
+        "patch" => Some(Shown::Patch),
+        _ => None,
+    }
 }
 
 /// How training goes.
@@ -188,8 +220,9 @@ pub(crate) struct CourseArgs {
     #[arg(long, value_name = "N", default_value_t = 4096)]
     pub(crate) context: usize,
     /// What to do with longer rows: drop, cut, window
-    #[arg(long, value_name = "WAY", default_value = "drop")]
-    pub(crate) overlong: String,
+    #[arg(long, value_name = "WAY", default_value = "drop", hide_possible_values = true,
+          value_parser = choice(Overlong::ALL.map(Overlong::name), Overlong::named))]
+    pub(crate) overlong: Overlong,
     /// Do not pack several rows together
     #[arg(long)]
     pub(crate) no_packing: bool,
@@ -206,8 +239,9 @@ pub(crate) struct CourseArgs {
     #[arg(long, value_name = "RATE")]
     pub(crate) rate: Option<f64>,
     /// Learning-rate schedule after warm-up: cosine, linear, constant
-    #[arg(long, value_name = "SHAPE", default_value = "cosine")]
-    pub(crate) schedule: String,
+    #[arg(long, value_name = "SHAPE", default_value = "cosine", hide_possible_values = true,
+          value_parser = choice(Shape::ALL.map(Shape::name), Shape::named))]
+    pub(crate) schedule: Shape,
     /// Share of the steps used for warm-up
     #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
     pub(crate) warmup: f64,
@@ -236,8 +270,9 @@ pub(crate) struct CourseArgs {
     #[arg(long, value_name = "N")]
     pub(crate) save_every: Option<u64>,
     /// Precision of the saved model: float32, bfloat16, float16 [default: the input's]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) precision: Option<String>,
+    #[arg(long, value_name = "NAME", hide_possible_values = true,
+          value_parser = choice(Precision::ALL.map(Precision::name), Precision::named))]
+    pub(crate) precision: Option<Precision>,
 }
 
 /// What is served, and where.

@@ -6,14 +6,24 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use swegym_core::Digest;
-use swegym_train::checkpoint::{replace_folder, write_synced};
+use swegym_core::chat::CallForm;
+use swegym_tasks::micro::{Family, Split};
+use swegym_train::checkpoint::{Precision, replace_folder, write_synced};
+use swegym_train::corpus::WordRule;
+use swegym_train::trainer::Settings as TrainerSettings;
 
+use super::gym;
 use crate::args::{RunArgs, Size};
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
 use crate::session::Session;
-use crate::workshop::{HERE, Workshop};
+use crate::settings::{
+    CourseSettings, MicroSettings, ModelShape, PretrainSettings, RolloutSettings, SftSettings,
+    TokenizerSettings,
+};
+use crate::step::Step;
+use crate::workshop::Workshop;
 
 /// Files of the tokenizer, which all sizes share.
 const TOKENIZER: [(&str, &[u8]); 4] = [
@@ -36,11 +46,11 @@ impl Size {
     }
 
     /// Columns and layers.
-    fn shape(self) -> [&'static str; 2] {
+    fn shape(self) -> [usize; 2] {
         match self {
-            Self::Small => ["64", "2"],
-            Self::Medium => ["96", "3"],
-            Self::Large => ["128", "4"],
+            Self::Small => [64, 2],
+            Self::Medium => [96, 3],
+            Self::Large => [128, 4],
         }
     }
 
@@ -68,32 +78,28 @@ impl Size {
 }
 
 /// Families whose tasks policies are tuned on.
-pub(crate) const FAMILIES: &str = "arithmetic,list,truth,choice";
+pub(crate) const FAMILIES: [Family; 4] = [Family::Arithmetic, Family::List, Family::Truth, Family::Choice];
 
 /// Families that are held out of all tuning: the base policy has read of them
 /// what it has read of all, code, words and failures.
-pub(crate) const HELD_OUT: &str = "text,table";
-
-/// Agents' flags that fit the policy: few words, short answers.
-pub(crate) const AGENT: &str =
-    "--scaffold codeact --prompts terse --tool-calls text --max-steps 8 --max-tokens 120 --concurrent 16";
+pub(crate) const HELD_OUT: [Family; 2] = [Family::Text, Family::Table];
 
 /// Conversations of the pre-training text, each about another repository.
-const TALKS: &str = "60000";
+const TALKS: u32 = 60_000;
 
 /// Repositories that transcripts are about, and attempts at each.
-const TASKS: &str = "1500";
-const ATTEMPTS: &str = "4";
+const TASKS: u32 = 1500;
+const ATTEMPTS: u32 = 4;
 
 /// Share of the transcribed attempts that go wrong, in the text and in what is
 /// read last. Nobody filters them: a policy that has read them begins tasks as
 /// its teacher did, and mostly ends as badly. With 0.6 in what is read last it
 /// mended 8 % of its tasks, with 0.7 one of 200.
-const NOISE: &str = "0.8";
-const LAST_NOISE: &str = "0.64";
+const NOISE: f64 = 0.8;
+const LAST_NOISE: f64 = 0.64;
 
 /// Repositories of the transcripts that are read last.
-const LAST_TASKS: &str = "979";
+const LAST_TASKS: u32 = 979;
 
 /// The policy's folder, written under the home folder if it is not there.
 pub(crate) fn unpack(home: &Path, size: Size) -> Result<PathBuf, CommandError> {
@@ -132,61 +138,55 @@ pub(crate) async fn make(session: &Session, size: Size, run: RunArgs) -> Result<
     let folder = session.run_folder("base", run.out);
     let mut workshop = Workshop::open(session, &folder, run.resume)?;
     let say = |text: &str| session.printer.say(text);
-    let text = |path: &Path| path.display().to_string();
+    let world = |count| MicroSettings::new(Split::Train, count).seeded(1000);
+    let transcripts =
+        |run| Step::Messages { run, calls: Some(CallForm::Text), prompts: Some("terse".into()) };
+    let trainer =
+        TrainerSettings { context: 1024, batch: 4, epochs: 1.0, seed: 1, ..TrainerSettings::default() };
+    let course = CourseSettings { trainer, precision: Some(Precision::F32), ..CourseSettings::default() };
 
     say("[1/5] repositories, and a teacher that fails four times of five");
-    let words = ["micro", "--seed", "1000", "--count", TASKS, "--families", FAMILIES];
-    let tasks = workshop.step("tasks", words).await?;
-    let instances = text(&tasks.join("candidates.jsonl"));
-    let mut words = vec!["rollout", "--scaffold", "noisy-expert", "--noise", NOISE, "--attempts", ATTEMPTS];
-    words.extend(["--prompts", "terse", "--no-snapshots", "--concurrent", "8", "--instances", &instances]);
-    let attempts = workshop.step("attempts", words).await?;
+    let tasks = workshop.take("tasks", Step::Micro(world(TASKS).of(&FAMILIES))).await?;
+    let settings = gym::teacher(gym::instances(&tasks), ATTEMPTS, NOISE);
+    let attempts = workshop.take("attempts", Step::Rollout(settings.into())).await?;
 
     say("[2/5] conversations");
-    let words = ["export", &text(&attempts), "--to", "messages", "--calls", "text", "--prompts", "terse"];
-    let transcripts = workshop.step("transcripts.jsonl", words).await?;
-    let talks =
-        workshop.step("talks.jsonl", ["micro", "--count", TALKS, "--seed", "1", "--text", HERE]).await?;
+    let told = workshop.take("transcripts.jsonl", transcripts(attempts)).await?;
+    let talks = MicroSettings::new(Split::Train, TALKS);
+    let text = vec![workshop.take("talks.jsonl", Step::Texts(talks)).await?, told];
 
     say("[3/5] tokenizer");
-    let sources = [text(&talks), text(&transcripts)];
-    let rest = ["--words", "gpt2", "--text", &sources[0], &sources[1]];
-    let words = [&["train", "tokenizer", "--vocabulary", "1024"][..], &rest].concat();
-    let tokenizer = text(&workshop.step("tokenizer", words).await?);
+    let settings = TokenizerSettings {
+        text: text.clone(),
+        vocabulary: 1024,
+        special: Vec::new(),
+        template: None,
+        words: WordRule::Gpt2,
+    };
+    let tokenizer = workshop.take("tokenizer", Step::Tokenizer(settings)).await?;
 
     say("[4/5] model");
-    let mut words = vec!["train", "pretrain", "--text", &sources[0], &sources[1], "--tokenizer", &tokenizer];
     let [width, layers] = size.shape();
-    words.extend(["--answers-only", "--width", width, "--layers", layers, "--context", "1024"]);
-    words.extend(["--batch", "4"]);
-    words.extend(["--epochs", "1", "--rate", "2e-3", "--seed", "1", "--precision", "float32"]);
-    let pretrained = text(&workshop.step("pretrained", words).await?);
+    let settings = PretrainSettings {
+        text,
+        answers_only: true,
+        tokenizer,
+        shape: ModelShape::Small { width, layers },
+        course: CourseSettings { rate: Some(2e-3), ..course.clone() },
+    };
+    let pretrained = workshop.take("pretrained", Step::Pretrain(settings.into())).await?;
 
     say("[5/5] transcripts once more, unfiltered as before");
     // Of all families: nothing can begin a task whose like it has never read.
-    let words = ["micro", "--seed", "1000", "--count", LAST_TASKS];
-    let tasks = workshop.step("last-tasks", words).await?;
-    let instances = text(&tasks.join("candidates.jsonl"));
-    let mut words = vec!["rollout", "--scaffold", "noisy-expert", "--noise", LAST_NOISE, "--seed", "2"];
-    words.extend(["--attempts", ATTEMPTS, "--prompts", "terse", "--no-snapshots", "--concurrent", "8"]);
-    words.extend(["--instances", &instances]);
-    let attempts = workshop.step("last-attempts", words).await?;
-    let words = ["export", &text(&attempts), "--to", "messages", "--calls", "text", "--prompts", "terse"];
-    let last = text(&workshop.step("last-transcripts.jsonl", words).await?);
-    let mut words = vec!["train", "sft", "--model", &pretrained, "--data", &last, "--context", "1024"];
-    words.extend([
-        "--batch",
-        "4",
-        "--epochs",
-        "1",
-        "--rate",
-        "1e-3",
-        "--seed",
-        "1",
-        "--precision",
-        "float32",
-    ]);
-    let model = workshop.step("annealed", words).await?;
+    let tasks = workshop.take("last-tasks", Step::Micro(world(LAST_TASKS))).await?;
+    let settings = RolloutSettings { seed: 2, ..gym::teacher(gym::instances(&tasks), ATTEMPTS, LAST_NOISE) };
+    let attempts = workshop.take("last-attempts", Step::Rollout(settings.into())).await?;
+    let last = workshop.take("last-transcripts.jsonl", transcripts(attempts)).await?;
+    let settings = SftSettings {
+        course: CourseSettings { rate: Some(1e-3), ..course },
+        ..SftSettings::new(pretrained, vec![last])
+    };
+    let model = workshop.take("annealed", Step::Sft(settings.into())).await?;
 
     let place = folder.join("base");
     let from = super::train::model_folder(&model);
@@ -202,7 +202,7 @@ pub(crate) async fn make(session: &Session, size: Size, run: RunArgs) -> Result<
     let same = size.files().zip(&made).all(|((_, shipped), made)| shipped == made);
     let table = vec![
         ["policy", "as shipped"].map(str::to_owned).to_vec(),
-        vec![text(&place), if same { "yes" } else { "no" }.to_owned()],
+        vec![place.display().to_string(), if same { "yes" } else { "no" }.to_owned()],
     ];
     let value = json!({"policy": place, "as_shipped": same, "seconds": workshop.seconds()});
     session.printer.result(&value, &table);

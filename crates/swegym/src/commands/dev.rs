@@ -93,7 +93,7 @@ pub(crate) async fn model(printer: Printer, args: &DevModelArgs) -> Result<u8, C
         seed: args.seed,
         requests: AtomicU64::new(0),
     };
-    let door = Door::of(&args.door, &args.listen, CONNECTIONS);
+    let door = Door::of(&args.door.clone().into(), &args.listen, CONNECTIONS);
     let (address, server) = listen(&args.listen, door, server).await?;
     printer.result(&json!({"endpoint": address}), &[vec!["endpoint".into()], vec![address.clone()]]);
     server.await;

@@ -10,6 +10,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use swegym_core::chat::CallForm;
 use swegym_core::{Class, Verdict};
 use swegym_train::mask::{Blemish, Mask, blemished, cut};
 
@@ -76,6 +77,22 @@ struct Counts {
     cheating: usize,
 }
 
+/// Writes every finished attempt of a run as a conversation, all of it to be learnt.
+pub(crate) fn write_messages(
+    run: &Path,
+    calls: Option<CallForm>,
+    prompts: Option<&Path>,
+    out: &Path,
+) -> Result<(), CommandError> {
+    let form = Form::of(calls, prompts)?;
+    let choice = Choice { blemishes: Vec::new(), form, resolved_only: false, last_only: false };
+    let mut written = Written::begin(out)?;
+    each(run, None, &choice, |chosen| {
+        written.line(&messages::row(&chosen.record, chosen.verdict, &choice.form, &chosen.mask))
+    })?;
+    written.finish()
+}
+
 /// Writes what was asked for.
 pub(crate) fn run(printer: Printer, args: &ExportArgs) -> Result<u8, CommandError> {
     if let Some(checkpoint) = &args.import {
@@ -92,7 +109,7 @@ pub(crate) fn run(printer: Printer, args: &ExportArgs) -> Result<u8, CommandErro
     match target {
         Target::Messages => {
             let mut written = Written::begin(&args.out)?;
-            let counts = each(source, args, &choice, |chosen| {
+            let counts = each(source, args.evaluation.as_deref(), &choice, |chosen| {
                 written.line(&messages::row(&chosen.record, chosen.verdict, &choice.form, &chosen.mask))
             })?;
             written.finish()?;
@@ -106,19 +123,10 @@ pub(crate) fn run(printer: Printer, args: &ExportArgs) -> Result<u8, CommandErro
     }
 }
 
-/// The kinds of turns that a flag names.
-pub(crate) fn blemishes(words: &[String]) -> Result<Vec<Blemish>, CommandError> {
-    let blemish = |word: &String| {
-        let names = Blemish::ALL.map(Blemish::name).join(", ");
-        Blemish::named(word).ok_or_else(|| CommandError::usage(format!("there are no turns `{word}`"), names))
-    };
-    words.iter().map(blemish).collect()
-}
-
 fn choice(args: &ExportArgs) -> Result<Choice, CommandError> {
     Ok(Choice {
-        blemishes: blemishes(&args.skip_turns)?,
-        form: Form::of(args.calls.as_deref(), args.prompts.as_deref())?,
+        blemishes: args.skip_turns.clone(),
+        form: Form::of(args.calls, args.prompts.as_deref())?,
         resolved_only: args.resolved,
         last_only: args.last_turn_only,
     })
@@ -128,12 +136,12 @@ fn choice(args: &ExportArgs) -> Result<Choice, CommandError> {
 /// may be larger than memory.
 fn each(
     run: &Path,
-    args: &ExportArgs,
+    evaluation: Option<&Path>,
     choice: &Choice,
     mut take: impl FnMut(Chosen) -> Result<(), CommandError>,
 ) -> Result<Counts, CommandError> {
     let view = RunView::open(run)?;
-    let verdicts = run_view::verdicts(args.evaluation.as_deref().unwrap_or(run))?;
+    let verdicts = run_view::verdicts(evaluation.unwrap_or(run))?;
     let mut counts = Counts::default();
     for path in view.records()? {
         let record = view.record(&path)?;

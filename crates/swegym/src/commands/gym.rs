@@ -1,22 +1,83 @@
-//! Steps of the method on the micro gym, with flags that suit its small policies.
+//! Steps of the method on the micro gym, with settings that suit its small policies.
 //! `quickstart` and `paper` consist of these steps.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use swegym_agent::{Limits, Scaffold};
+use swegym_core::chat::{CallForm, Sampling};
+use swegym_core::format::instances::UnknownFields;
 use swegym_grade::metrics::Attempt;
+use swegym_tasks::micro::{Family, Split};
 use swegym_train::checkpoint::write_synced;
+use swegym_train::trainer::Settings as TrainerSettings;
 
 use super::{base, metrics};
 use crate::error::CommandError;
-use crate::workshop::{Policy, Workshop};
-
-/// What fine-tuning is done with, but for how long.
-const TUNING: &str = "--context 1024 --batch 4 --rate 1e-3";
+use crate::settings::{
+    AdapterSettings, CourseSettings, CurateSettings, MicroSettings, ModelChoice, Pairs, RolloutSettings,
+    ScoreSettings, SelectSettings, SftSettings, Shown, VerifierSettings,
+};
+use crate::stage::{EvaluateSettings, Predictions};
+use crate::step::Step;
+use crate::workshop::Workshop;
 
 /// What a verifier of this size is asked: the issue and the code before and
 /// after, without a word around them.
 const QUESTION: &str = include_str!("../../base/verifier.jinja");
+
+/// How long something is trained.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Length {
+    /// Passes over the data.
+    Epochs(f64),
+    /// Optimiser steps.
+    Steps(u64),
+}
+
+/// How policies of this size are fine-tuned.
+pub(crate) fn tuning(length: Length, seed: u64) -> CourseSettings {
+    let usual = TrainerSettings { context: 1024, batch: 4, seed, ..TrainerSettings::default() };
+    let trainer = match length {
+        Length::Epochs(epochs) => TrainerSettings { epochs, ..usual },
+        Length::Steps(steps) => TrainerSettings { steps: Some(steps), ..usual },
+    };
+    CourseSettings { trainer, rate: Some(1e-3), ..CourseSettings::default() }
+}
+
+/// Attempts that fit such a policy: few words, short answers.
+pub(crate) fn agent(instances: PathBuf, model: ModelChoice) -> RolloutSettings {
+    RolloutSettings {
+        evaluate: true,
+        prompts: Some("terse".into()),
+        calls: CallForm::Text,
+        concurrent: 16,
+        sampling: Sampling { temperature: Some(1.0), max_tokens: Some(120), ..Sampling::default() },
+        limits: Limits { steps: 8, snapshots: false, ..Limits::default() },
+        ..RolloutSettings::new(instances, Scaffold::CodeAct, model)
+    }
+}
+
+/// A teacher's attempts at the gym's tasks, of which a share goes wrong.
+pub(crate) fn teacher(instances: PathBuf, attempts: u32, noise: f64) -> RolloutSettings {
+    RolloutSettings {
+        attempts,
+        noise,
+        prompts: Some("terse".into()),
+        concurrent: 8,
+        limits: Limits { snapshots: false, ..Limits::default() },
+        ..RolloutSettings::new(instances, Scaffold::NoisyExpert, ModelChoice::Teacher)
+    }
+}
+
+/// Attempts as they are taught to such policies.
+pub(crate) fn curated(runs: Vec<PathBuf>, model: &Path) -> CurateSettings {
+    CurateSettings {
+        calls: Some(CallForm::Text),
+        prompts: Some("terse".into()),
+        ..CurateSettings::new(runs, model.to_owned())
+    }
+}
 
 /// Steps of the method in a workshop.
 pub(crate) struct Gym {
@@ -35,30 +96,18 @@ impl Gym {
     pub(crate) async fn tasks(
         &mut self,
         name: &str,
-        split: &str,
-        families: &str,
+        split: Split,
+        families: &[Family],
         count: u32,
     ) -> Result<PathBuf, CommandError> {
-        self.draw(name, split, families, count, "1").await
+        self.workshop.take(name, Step::Micro(MicroSettings::new(split, count).of(families))).await
     }
 
     /// Draws tasks that no policy is tuned on, for the answers whose outcomes are
     /// known: what a verifier learns to read from.
     pub(crate) async fn answers(&mut self, name: &str, count: u32) -> Result<PathBuf, CommandError> {
-        Ok(self.draw(name, "train", base::FAMILIES, count, "2").await?.join("answers.jsonl"))
-    }
-
-    async fn draw(
-        &mut self,
-        name: &str,
-        split: &str,
-        families: &str,
-        count: u32,
-        seed: &str,
-    ) -> Result<PathBuf, CommandError> {
-        let count = count.to_string();
-        let words = ["micro", "--split", split, "--families", families, "--count", &count, "--seed", seed];
-        self.workshop.step(name, words).await
+        let settings = MicroSettings::new(Split::Train, count).of(&base::FAMILIES).seeded(2);
+        Ok(self.workshop.take(name, Step::Micro(settings)).await?.join("answers.jsonl"))
     }
 
     /// A teacher's attempts, most of which fail.
@@ -69,12 +118,8 @@ impl Gym {
         attempts: u32,
         noise: f64,
     ) -> Result<PathBuf, CommandError> {
-        let (tasks, attempts) = (instances(tasks), attempts.to_string());
-        let noise = noise.to_string();
-        let mut words = vec!["rollout", "--scaffold", "noisy-expert", "--evaluate", "--no-snapshots"];
-        words.extend(["--prompts", "terse", "--concurrent", "8", "--noise", &noise]);
-        words.extend(["--attempts", &attempts, "--instances", &tasks]);
-        self.workshop.step(name, words).await
+        let settings = RolloutSettings { evaluate: true, ..teacher(instances(tasks), attempts, noise) };
+        self.workshop.take(name, Step::Rollout(settings.into())).await
     }
 
     /// A policy's attempts, tested; gives their run.
@@ -86,12 +131,10 @@ impl Gym {
         attempts: u32,
         seed: u64,
     ) -> Result<PathBuf, CommandError> {
-        let mut words: Vec<String> =
-            ["rollout", "--evaluate", "--no-snapshots", "--temperature", "1"].map(str::to_owned).to_vec();
-        words.extend(["--attempts".to_owned(), attempts.to_string(), "--instances".to_owned()]);
-        words.extend([instances(tasks), "--sampling-seed".to_owned(), seed.to_string()]);
-        words.extend(flags(base::AGENT));
-        self.workshop.ask(name, &Policy::Here(model.to_owned()), words).await
+        let usual = agent(instances(tasks), ModelChoice::here(model.to_owned()));
+        let sampling = Sampling { seed: Some(seed), ..usual.sampling };
+        let settings = RolloutSettings { attempts, sampling, ..usual };
+        self.workshop.take(name, Step::Rollout(settings.into())).await
     }
 
     /// The attempts of a run with their verdicts.
@@ -106,35 +149,54 @@ impl Gym {
         Ok(metrics::load(&run, None)?.0)
     }
 
-    /// Curates runs for a policy; `more` are flags of `curate`.
+    /// Curates, as [`curated`] begins it.
     pub(crate) async fn data(
+        &mut self,
+        name: &str,
+        settings: CurateSettings,
+    ) -> Result<PathBuf, CommandError> {
+        self.workshop.take(name, Step::Curate(settings.into())).await
+    }
+
+    /// The successes of runs, so many of an instance.
+    pub(crate) async fn capped(
         &mut self,
         name: &str,
         runs: &[&Path],
         model: &Path,
-        more: &str,
+        cap: Option<usize>,
     ) -> Result<PathBuf, CommandError> {
-        let mut words = vec!["curate".to_owned()];
-        words.extend(runs.iter().map(|run| run.display().to_string()));
-        words.extend(["--model".to_owned(), model.display().to_string()]);
-        words.extend(flags("--calls text --prompts terse").chain(flags(more)));
-        self.workshop.step(name, words).await
+        let mut settings = curated(owned(runs), model);
+        settings.rules.per_instance = cap;
+        self.data(name, settings).await
     }
 
-    /// Fine-tunes on a token file; `length` says how long, as flags.
+    /// Attempts of both outcomes; gives the file of their conversations.
+    pub(crate) async fn pairs(
+        &mut self,
+        name: &str,
+        runs: &[&Path],
+        model: &Path,
+        negatives: usize,
+    ) -> Result<PathBuf, CommandError> {
+        let settings = curated(owned(runs), model).paired(Pairs { negatives, most: None });
+        Ok(self.data(name, settings).await?.join("train.jsonl"))
+    }
+
+    /// Fine-tunes on a token file.
     pub(crate) async fn tune(
         &mut self,
         name: &str,
         model: &Path,
         file: &Path,
         seed: u64,
-        length: &str,
+        length: Length,
     ) -> Result<PathBuf, CommandError> {
-        let (model, file) = (model.display().to_string(), file.display().to_string());
-        let seed = seed.to_string();
-        let words = ["train", "sft", "--model", &model, "--data", &file, "--seed", &seed];
-        let words = words.map(str::to_owned).into_iter();
-        self.workshop.step(name, words.chain(flags(TUNING)).chain(flags(length))).await
+        let settings = SftSettings {
+            course: tuning(length, seed),
+            ..SftSettings::new(model.to_owned(), vec![file.to_owned()])
+        };
+        self.workshop.take(name, Step::Sft(settings.into())).await
     }
 
     /// Trains a verifier on conversations with their outcomes.
@@ -143,15 +205,16 @@ impl Gym {
         name: &str,
         model: &Path,
         file: &Path,
-        seed: u64,
-        length: &str,
+        course: CourseSettings,
+        adapter: AdapterSettings,
     ) -> Result<PathBuf, CommandError> {
-        let file = file.display().to_string();
-        let (model, question) = (model.display().to_string(), self.question.display().to_string());
-        let seed = seed.to_string();
-        let mut words = ["train", "verifier", "--model", &model, "--data", &file].map(str::to_owned).to_vec();
-        words.extend(["--template", &question, "--seed", &seed].map(str::to_owned));
-        self.workshop.step(name, words.into_iter().chain(flags(TUNING)).chain(flags(length))).await
+        let settings = VerifierSettings {
+            shown: Shown::Template(self.question.clone()),
+            course,
+            adapter,
+            ..VerifierSettings::new(model.to_owned(), vec![file.to_owned()])
+        };
+        self.workshop.take(name, Step::Verifier(settings.into())).await
     }
 
     /// Scores a run; gives the file.
@@ -161,8 +224,8 @@ impl Gym {
         run: &Path,
         verifier: &Path,
     ) -> Result<PathBuf, CommandError> {
-        let (run, verifier) = (run.display().to_string(), verifier.display().to_string());
-        self.workshop.step(name, ["score", &run, "--verifier", &verifier]).await
+        let settings = ScoreSettings { runs: owned(&[run]), verifier: verifier.to_owned() };
+        self.workshop.take(name, Step::Score(settings)).await
     }
 
     /// Tests a run's attempts with what the issues themselves show.
@@ -172,9 +235,12 @@ impl Gym {
         run: &Path,
         tasks: &Path,
     ) -> Result<PathBuf, CommandError> {
-        let examples = tasks.join("examples.jsonl").display().to_string();
-        let run = run.display().to_string();
-        self.workshop.step(name, ["evaluate", "--instances", &examples, "--predictions", &run]).await
+        let settings = EvaluateSettings {
+            instances: tasks.join("examples.jsonl"),
+            answers: Predictions::Rollout(run.to_owned()),
+            unknown: UnknownFields::Refuse,
+        };
+        self.workshop.take(name, Step::Evaluate(settings)).await
     }
 
     /// What choosing is worth, in the mean over verifiers: the contents of
@@ -182,25 +248,20 @@ impl Gym {
     pub(crate) async fn select(
         &mut self,
         name: &str,
-        run: &Path,
-        scores: &[PathBuf],
-        more: &[(&str, &Path)],
+        settings: SelectSettings,
     ) -> Result<Value, CommandError> {
-        let mut words = ["select", &run.display().to_string(), "--apart"].map(str::to_owned).to_vec();
-        words.extend(scores.iter().flat_map(|path| ["--scores".to_owned(), path.display().to_string()]));
-        words.extend(more.iter().flat_map(|(flag, path)| [(*flag).to_owned(), path.display().to_string()]));
-        let path = self.workshop.step(name, words).await?.join("selection.json");
+        let settings = SelectSettings { apart: true, ..settings };
+        let path = self.workshop.take(name, Step::Select(settings)).await?.join("selection.json");
         let text = std::fs::read_to_string(&path).map_err(|e| CommandError::file("read", &path, &e))?;
         serde_json::from_str(&text).map_err(|e| CommandError::file("read", &path, &std::io::Error::other(e)))
     }
 }
 
-/// Flags of ours, none of which has a blank in its value.
-fn flags(text: &str) -> impl Iterator<Item = String> {
-    text.split_whitespace().map(str::to_owned)
+fn owned(paths: &[&Path]) -> Vec<PathBuf> {
+    paths.iter().map(|path| (*path).to_owned()).collect()
 }
 
 /// The file of a folder of tasks.
-fn instances(tasks: &Path) -> String {
-    tasks.join("candidates.jsonl").display().to_string()
+pub(crate) fn instances(tasks: &Path) -> PathBuf {
+    tasks.join("candidates.jsonl")
 }

@@ -11,15 +11,15 @@ use swegym_grade::metrics::{Attempt, Comparison, Metrics, compare, measure};
 use swegym_train::checkpoint::write_synced;
 
 use super::{metrics, train};
-use crate::args::{ImproveArgs, Memory, Start};
+use crate::args::{Memory, RunArgs, Start};
 use crate::error::CommandError;
 use crate::exit;
 use crate::session::Session;
-use crate::settings::Environment;
+use crate::settings::{Environment, ImproveSettings, ModelChoice, Served};
 use crate::sheet::{Line, Part, Sheet};
+use crate::step::Step;
 use crate::text;
-use crate::words::words as words_of;
-use crate::workshop::{Policy, Workshop};
+use crate::workshop::Workshop;
 
 /// What a round left.
 pub(crate) struct Round {
@@ -32,18 +32,16 @@ pub(crate) struct Round {
 }
 
 /// Improves a policy.
-pub(crate) async fn run(session: &Session, args: &ImproveArgs) -> Result<u8, CommandError> {
-    let folder = session.run_folder("improve", args.run.out.clone());
-    apart(&args.instances, &args.measure)?;
-    // Before the first step: the last one would find it hours later.
-    for (option, text) in
-        [("--rollout", &args.rollout_flags), ("--curate", &args.curate_flags), ("--train", &args.train_flags)]
-    {
-        words_of(option, text)?;
-    }
-    let mut workshop = Workshop::open(session, &folder, args.run.resume)?;
+pub(crate) async fn run(
+    session: &Session,
+    settings: &ImproveSettings,
+    run: RunArgs,
+) -> Result<u8, CommandError> {
+    let folder = session.run_folder("improve", run.out);
+    apart(&settings.instances, &settings.measure)?;
+    let mut workshop = Workshop::open(session, &folder, run.resume)?;
     let say = |text: &str| session.printer.say(text);
-    let rounds = rounds(&mut workshop, args, "", say).await?;
+    let rounds = rounds(&mut workshop, settings, "", say).await?;
     let value = to_json(&rounds, workshop.seconds());
     write_synced(&folder.join("improve.json"), format!("{value:#}\n").as_bytes())?;
     let table = table(&rounds);
@@ -64,54 +62,41 @@ pub(crate) async fn run(session: &Session, args: &ImproveArgs) -> Result<u8, Com
 /// Takes the rounds in a workshop; `prefix` stands before the steps' names.
 pub(crate) async fn rounds(
     workshop: &mut Workshop,
-    args: &ImproveArgs,
+    settings: &ImproveSettings,
     prefix: &str,
     say: impl Fn(&str),
 ) -> Result<Vec<Round>, CommandError> {
-    let ways = &args.ways;
-    let mut model = args.model.clone();
-    let mut policy = match (&args.endpoint, &args.policy) {
-        (Some(endpoint), Some(name)) => Policy::There { name: name.clone(), endpoint: endpoint.clone() },
-        _ => Policy::Here(model.clone()),
-    };
+    let mut model = settings.model.clone();
+    let named = settings.endpoint.as_ref().map(|served| served.name.clone());
+    let mut policy = settings.policy(model.clone(), named);
     let mut rounds = vec![Round {
-        attempts: measured(workshop, args, prefix, 0, &policy).await?,
+        attempts: measured(workshop, settings, prefix, 0, &policy).await?,
         model: model.clone(),
         learnt: 0,
     }];
     say(&told(0, &rounds[0]));
     let mut runs: Vec<PathBuf> = Vec::new();
-    for round in 1..=args.rounds {
-        let seed = (args.seed * 1000 + u64::from(round)).to_string();
-        let words = attempts(args, &args.instances, ways.attempts, &seed)?;
-        let sampled = workshop.ask(&format!("{prefix}sample-{round}"), &policy, words).await?;
-        if ways.learn == Memory::Last {
+    for round in 1..=settings.rounds {
+        let seed = settings.seed * 1000 + u64::from(round);
+        let sample = attempts(settings, &settings.instances, settings.attempts, seed, &policy);
+        let sampled = workshop.take(&format!("{prefix}sample-{round}"), sample).await?;
+        if settings.learn == Memory::Last {
             runs.clear();
         }
         runs.push(sampled);
 
-        let mut words = vec!["curate".to_owned()];
-        words.extend(ways.mix.iter().chain(&runs).map(|run| run.display().to_string()));
-        words.extend(["--model".to_owned(), args.model.display().to_string()]);
-        words.extend(["--outcome".to_owned(), ways.outcome.clone(), "--seed".to_owned(), seed.clone()]);
-        if ways.cap > 0 {
-            words.extend(["--cap".to_owned(), ways.cap.to_string()]);
-        }
-        if !ways.skip_turns.is_empty() {
-            words.extend(["--skip-turns".to_owned(), ways.skip_turns.join(",")]);
-        }
-        words.extend(words_of("--curate", &args.curate_flags)?);
-        let data = workshop.step(&format!("{prefix}data-{round}"), words).await?;
+        let mut curate = settings.curate.clone().seeded(seed);
+        curate.runs = settings.mix.iter().chain(&runs).cloned().collect();
+        let data = workshop.take(&format!("{prefix}data-{round}"), Step::Curate(curate.into())).await?;
 
-        let from = if ways.from == Start::Base { &args.model } else { &model };
-        let mut words = ["train", "sft", "--model"].map(str::to_owned).to_vec();
-        words.extend([from.display().to_string(), "--data".to_owned()]);
-        words.extend([data.join("train.parquet").display().to_string(), "--seed".to_owned(), seed]);
-        words.extend(words_of("--train", &args.train_flags)?);
-        model = workshop.step(&format!("{prefix}model-{round}"), words).await?;
-        policy = served(args, &model, round).await?;
+        let mut sft = settings.sft.clone();
+        sft.model = if settings.from == Start::Base { settings.model.clone() } else { model };
+        sft.data = vec![data.join("train.parquet")];
+        sft.course.trainer.seed = seed;
+        model = workshop.take(&format!("{prefix}model-{round}"), Step::Sft(sft.into())).await?;
+        policy = served(settings, &model, round).await?;
         rounds.push(Round {
-            attempts: measured(workshop, args, prefix, round, &policy).await?,
+            attempts: measured(workshop, settings, prefix, round, &policy).await?,
             model: model.clone(),
             learnt: learnt(&data)?,
         });
@@ -121,9 +106,9 @@ pub(crate) async fn rounds(
 }
 
 /// The policy of a round, where it can be asked: an endpoint is handed the adapter.
-async fn served(args: &ImproveArgs, model: &Path, round: u32) -> Result<Policy, CommandError> {
-    let (Some(endpoint), Some(name)) = (&args.endpoint, &args.policy) else {
-        return Ok(Policy::Here(model.to_owned()));
+async fn served(settings: &ImproveSettings, model: &Path, round: u32) -> Result<ModelChoice, CommandError> {
+    let Some(Served { endpoint, name }) = &settings.endpoint else {
+        return Ok(settings.policy(model.to_owned(), None));
     };
     let folder = train::model_folder(model);
     if !folder.join("adapter_config.json").is_file() {
@@ -140,34 +125,35 @@ async fn served(args: &ImproveArgs, model: &Path, round: u32) -> Result<Policy, 
             "let it load adapters: vLLM's --enable-lora, `serve --hot-swap --adapter-folder DIR`",
         )
     })?;
-    Ok(Policy::There { name, endpoint: endpoint.clone() })
+    Ok(settings.policy(model.to_owned(), Some(name)))
 }
 
 async fn measured(
     workshop: &mut Workshop,
-    args: &ImproveArgs,
+    settings: &ImproveSettings,
     prefix: &str,
     round: u32,
-    policy: &Policy,
+    policy: &ModelChoice,
 ) -> Result<Vec<Attempt>, CommandError> {
     // The same seed in every round: what differs is the policy.
-    let words = attempts(args, &args.measure, args.measure_attempts, &args.seed.to_string())?;
-    let run = workshop.ask(&format!("{prefix}measure-{round}"), policy, words).await?;
+    let step = attempts(settings, &settings.measure, settings.measure_attempts, settings.seed, policy);
+    let run = workshop.take(&format!("{prefix}measure-{round}"), step).await?;
     Ok(metrics::load(&run, None)?.0)
 }
 
 fn attempts(
-    args: &ImproveArgs,
+    settings: &ImproveSettings,
     instances: &Path,
     count: u32,
-    seed: &str,
-) -> Result<Vec<String>, CommandError> {
-    let mut words = ["rollout", "--evaluate", "--no-snapshots", "--instances"].map(str::to_owned).to_vec();
-    words.push(instances.display().to_string());
-    words.extend(["--attempts".to_owned(), count.to_string(), "--sampling-seed".to_owned(), seed.to_owned()]);
-    words.extend(["--temperature".to_owned(), args.ways.temperature.to_string()]);
-    words.extend(words_of("--rollout", &args.rollout_flags)?);
-    Ok(words)
+    seed: u64,
+    policy: &ModelChoice,
+) -> Step {
+    let mut rollout = settings.rollout.clone();
+    rollout.instances = instances.to_owned();
+    rollout.attempts = count;
+    rollout.sampling.seed = Some(seed);
+    rollout.model = policy.clone();
+    Step::Rollout(rollout.into())
 }
 
 /// Trajectories in a data card.

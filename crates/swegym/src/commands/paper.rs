@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use swegym_grade::metrics::{Attempt, Estimate, estimate};
+use swegym_tasks::micro::Split;
 use swegym_train::checkpoint::write_synced;
 
 use super::base::{self, FAMILIES, HELD_OUT};
-use super::gym::Gym;
+use super::gym::{Gym, Length};
 use super::metrics;
 use crate::args::{PaperArgs, Size};
 use crate::error::CommandError;
@@ -46,13 +47,13 @@ struct Scale {
     /// Tasks for a verifier to learn to read from.
     read: u32,
     /// Length of fine-tuning, of a verifier's learning to read and to judge, and
-    /// of its learning to judge from nothing, as flags.
-    tuning: &'static str,
-    reading: &'static str,
-    judging: &'static str,
-    judging_alone: &'static str,
+    /// of its learning to judge from nothing.
+    tuning: Length,
+    reading: Length,
+    judging: Length,
+    judging_alone: Length,
     /// Optimiser steps of every arm of the scaling study.
-    steps: u32,
+    steps: u64,
     /// Every arm of every study, or those that claims need.
     every: bool,
 }
@@ -70,10 +71,10 @@ const WHOLE: Scale = Scale {
     rounds: 3,
     improved: 300,
     read: 2400,
-    tuning: "--epochs 6",
-    reading: "--epochs 3",
-    judging: "--epochs 3",
-    judging_alone: "--epochs 5",
+    tuning: Length::Epochs(6.0),
+    reading: Length::Epochs(3.0),
+    judging: Length::Epochs(3.0),
+    judging_alone: Length::Epochs(5.0),
     steps: 240,
     every: true,
 };
@@ -91,10 +92,10 @@ const FAST: Scale = Scale {
     rounds: 1,
     improved: 110,
     read: 500,
-    tuning: "--epochs 6",
-    reading: "--epochs 4",
-    judging: "--epochs 3",
-    judging_alone: "--epochs 5",
+    tuning: Length::Epochs(6.0),
+    reading: Length::Epochs(4.0),
+    judging: Length::Epochs(3.0),
+    judging_alone: Length::Epochs(5.0),
     steps: 40,
     every: false,
 };
@@ -250,9 +251,9 @@ async fn open<'a>(
         .map(|size| Ok((size, base::unpack(home, size)?)))
         .collect::<Result<Vec<_>, CommandError>>()?;
     let mut gym = Gym::open(workshop)?;
-    let train = gym.tasks("tasks-train", "train", FAMILIES, scale.train).await?;
-    let test = gym.tasks("tasks-test", "test", FAMILIES, scale.test).await?;
-    let held_out = gym.tasks("tasks-held-out", "test", HELD_OUT, scale.held_out).await?;
+    let train = gym.tasks("tasks-train", Split::Train, &FAMILIES, scale.train).await?;
+    let test = gym.tasks("tasks-test", Split::Test, &FAMILIES, scale.test).await?;
+    let held_out = gym.tasks("tasks-held-out", Split::Test, &HELD_OUT, scale.held_out).await?;
     let taught = gym.teach("teacher", &train, scale.taught, TEACHER_NOISE).await?;
     let lead = format!(
         "Everything below was measured on the micro gym by `swegym paper`: {} tasks to learn from, {} to measure \

@@ -4,19 +4,20 @@ mod method;
 
 use std::path::Path;
 
-use clap::Parser as _;
 use serde_json::json;
+use swegym_agent::Scaffold;
 use swegym_core::format::instances::UnknownFields;
 use swegym_runner::run_dir::Open;
 
 use method::Learnt;
 
-use crate::args::{Args, DrawArgs, RolloutArgs, RunArgs, Verb};
+use crate::args::{DrawArgs, RunArgs};
 use crate::error::CommandError;
 use crate::printer::render;
 use crate::report;
 use crate::session::Session;
-use crate::stage::{self, Checks, Done, Predictions};
+use crate::settings::{ModelChoice, RolloutSettings};
+use crate::stage::{self, Checks, Done, EvaluateSettings, Predictions};
 
 /// Small, well tested, pure Python, with their tests in the source archive.
 const PACKAGES: [&str; 3] = ["inflection==0.5.1", "itsdangerous==2.2.0", "cachetools==5.5.2"];
@@ -70,7 +71,8 @@ pub(crate) async fn run(
     let mut worst = [built.exit, synth.exit, valid.exit].into_iter().max().unwrap_or(0);
     for answers in [Predictions::Gold, Predictions::Empty, Predictions::Wrong] {
         let place = folder.join(format!("evaluate-{}", answers.name()));
-        let done = stage::evaluate(session, &instances, &answers, unknown, &place, Open::Any).await?;
+        let settings = EvaluateSettings { instances: instances.clone(), answers, unknown };
+        let done = stage::evaluate(session, &settings, &place, Open::Any).await?;
         worst = worst.max(done.exit);
         if done.exit == crate::exit::INTERRUPTED {
             return Ok(done.exit);
@@ -79,7 +81,12 @@ pub(crate) async fn run(
 
     say(5, "rollout: a scripted teacher works on each task twice, and stumbles as students do");
     let place = folder.join("rollout");
-    let attempts = stage::rollout(session, &teacher(&instances), &place, Open::Any).await?;
+    let teacher = RolloutSettings {
+        attempts: 2,
+        evaluate: true,
+        ..RolloutSettings::new(instances, Scaffold::NoisyExpert, ModelChoice::Teacher)
+    };
+    let attempts = stage::rollout(session, &teacher, &place, Open::Any).await?;
     worst = worst.max(attempts.exit);
     if attempts.exit == crate::exit::INTERRUPTED {
         return Ok(attempts.exit);
@@ -91,17 +98,6 @@ pub(crate) async fn run(
     say(7, "report");
     finish(session, &folder, &learnt)?;
     Ok(worst)
-}
-
-/// As if `swegym rollout` had been typed.
-fn teacher(instances: &Path) -> RolloutArgs {
-    let typed =
-        ["swegym", "rollout", "--scaffold", "noisy-expert", "--attempts", "2", "--evaluate", "--instances"];
-    let typed = typed.iter().map(Into::into).chain([instances.as_os_str().to_owned()]);
-    match Args::parse_from(typed).verb {
-        Verb::Rollout(args) => *args,
-        _ => unreachable!("that is the verb that was typed"),
-    }
 }
 
 fn stop_unless_useful(done: &Done, wanted: &str, otherwise: &str) -> Result<(), CommandError> {

@@ -1,6 +1,7 @@
 //! `score`: a verifier's scores of a rollout's attempts, by one forward pass each,
 //! without sampling.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -9,21 +10,26 @@ use swegym_train::verifier::{Case, Question, Verifier, judge};
 
 use super::export::Form;
 use super::{export, policy};
-use crate::args::ScoreArgs;
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
 use crate::run_view::RunView;
+use crate::settings::ScoreSettings;
 
 /// Attempts that are judged together: neighbours are of one instance, and what
 /// their questions begin with alike is read once.
 const TOGETHER: usize = 64;
 
 /// Scores every finished attempt.
-pub(crate) fn run(printer: Printer, cores: usize, args: &ScoreArgs) -> Result<u8, CommandError> {
-    let loaded = policy::load(&args.verifier)?;
+pub(crate) fn run(
+    printer: Printer,
+    cores: usize,
+    settings: &ScoreSettings,
+    place: &Path,
+) -> Result<u8, CommandError> {
+    let loaded = policy::load(&settings.verifier)?;
     let verifier = Verifier::read(&loaded.folder)?.ok_or_else(|| {
-        let message = format!("`{}` is no verifier: it has no verifier.json", args.verifier.display());
+        let message = format!("`{}` is no verifier: it has no verifier.json", settings.verifier.display());
         CommandError::usage(message, "train one with `swegym train verifier`")
     })?;
     let tokenizer = loaded.tokenizer;
@@ -33,10 +39,10 @@ pub(crate) fn run(printer: Printer, cores: usize, args: &ScoreArgs) -> Result<u8
     let pool = Arc::new(pool.map_err(|e| CommandError::from(std::io::Error::other(e)))?);
     let mut generator = Generator::new(Arc::new(loaded.decoder), pool, Limits::default());
 
-    let runs: Vec<RunView> = args.runs.iter().map(|run| RunView::open(run)).collect::<Result<_, _>>()?;
-    let mut out = export::Written::begin(&args.out)?;
+    let runs: Vec<RunView> = settings.runs.iter().map(|run| RunView::open(run)).collect::<Result<_, _>>()?;
+    let mut out = export::Written::begin(place)?;
     let (mut scored, mut refused, mut cut) = (0, 0, 0);
-    for (run, view) in args.runs.iter().zip(&runs) {
+    for (run, view) in settings.runs.iter().zip(&runs) {
         for records in view.records()?.chunks(TOGETHER) {
             let (mut heads, mut questions) = (Vec::new(), Vec::new());
             for record in records {
@@ -59,7 +65,7 @@ pub(crate) fn run(printer: Printer, cores: usize, args: &ScoreArgs) -> Result<u8
                 let line = json!({
                     "instance_id": head.instance_id.as_str(), "attempt": head.attempt, "set": run,
                     "score": judgement.score, "overlong": overlong, "tokens": judgement.tokens,
-                    "verifier": args.verifier,
+                    "verifier": settings.verifier,
                 });
                 out.line(&line)?;
             }
@@ -69,7 +75,7 @@ pub(crate) fn run(printer: Printer, cores: usize, args: &ScoreArgs) -> Result<u8
         return Err(CommandError::nothing("the runs have no finished attempt", "name folders of rollouts"));
     }
     out.finish()?;
-    let value = json!({"scored": scored, "refused": refused, "cut": cut, "out": args.out});
+    let value = json!({"scored": scored, "refused": refused, "cut": cut, "out": place});
     let table = vec![
         ["scored", "too long", "cut"].map(str::to_owned).to_vec(),
         [scored, refused, cut].map(|n| n.to_string()).to_vec(),

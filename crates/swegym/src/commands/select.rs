@@ -14,11 +14,12 @@ use swegym_grade::selection::{
 };
 use swegym_train::checkpoint::write_synced;
 
-use crate::args::SelectArgs;
+use crate::args::By;
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
 use crate::run_view::{self, RunView};
+use crate::settings::SelectSettings;
 use crate::sheet::{Line, Part, Sheet};
 use crate::text;
 
@@ -35,42 +36,51 @@ struct Attempt {
     tested: Option<(usize, usize)>,
 }
 
-/// What chooses. The word is the one of `--by`.
-const WAYS: [&str; 5] = ["verifier", "hybrid", "shortest", "majority", "random"];
+/// What chooses.
+const WAYS: [By; 5] = [By::Verifier, By::Hybrid, By::Shortest, By::Majority, By::Random];
+
+impl By {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Verifier => "verifier",
+            Self::Hybrid => "hybrid",
+            Self::Shortest => "shortest",
+            Self::Majority => "majority",
+            Self::Random => "random",
+        }
+    }
+}
 
 /// Chooses among the attempts of a run.
-pub(crate) fn run(printer: Printer, args: &SelectArgs) -> Result<u8, CommandError> {
-    if !WAYS[..4].contains(&args.by.as_str()) {
-        return Err(CommandError::usage(format!("nothing chooses by `{}`", args.by), WAYS[..4].join(", ")));
-    }
-    if args.by == "hybrid" && args.tests.is_none() {
+pub(crate) fn run(printer: Printer, settings: &SelectSettings, out: &Path) -> Result<u8, CommandError> {
+    if settings.by == By::Hybrid && settings.tests.is_none() {
         let hint = "evaluate the rollout against tests of your own, and name the folder with --tests";
         return Err(CommandError::usage("a hybrid choice needs tests", hint));
     }
-    let judges = judges(printer, args)?;
+    let judges = judges(printer, settings)?;
     let instances = &judges[0];
-    let counted = Counted::of(instances, args.k)?;
-    let scored = args.by == "verifier" || !args.scores.is_empty();
-    let has = |way: &&str| match *way {
-        "verifier" => scored,
-        "hybrid" => args.tests.is_some(),
-        _ => true,
+    let counted = Counted::of(instances, settings.k)?;
+    let scored = settings.by == By::Verifier || !settings.scores.is_empty();
+    let has = |way: &By| match way {
+        By::Verifier => scored,
+        By::Hybrid => settings.tests.is_some(),
+        By::Shortest | By::Majority | By::Random => true,
     };
-    let ways: Vec<&str> = WAYS.into_iter().filter(has).collect();
-    let of_way = |way: &str| judges.iter().map(|of| counted.groups(of, way, args.gate)).collect::<Vec<_>>();
+    let ways: Vec<By> = WAYS.into_iter().filter(has).collect();
+    let of_way = |way: By| judges.iter().map(|of| counted.groups(of, way, settings.gate)).collect::<Vec<_>>();
     let mean = |of: &[Vec<Group>]| mean_curve(&of.iter().map(Vec::as_slice).collect::<Vec<_>>());
-    let curves: BTreeMap<&str, Vec<AtK>> = ways.iter().map(|way| (*way, mean(&of_way(way)))).collect();
-    let judged = of_way("verifier");
+    let curves: BTreeMap<&str, Vec<AtK>> = ways.iter().map(|way| (way.name(), mean(&of_way(*way)))).collect();
+    let judged = of_way(By::Verifier);
     let over = |of: &dyn Fn(&[Group]) -> Option<f64>| mean_of(&judged, of);
     let flat = |groups: &[Group]| -> Vec<Scored> { groups.iter().flatten().copied().collect() };
     let groups = &judged[0];
     // Every attempt as often as it is judged: what scores say and what happens.
     let all: Vec<Scored> = judged.iter().flatten().flatten().copied().collect();
     let attempts: usize = groups.iter().map(Vec::len).sum();
-    let of = ways.iter().find(|way| **way == args.by).copied().unwrap_or(ways[0]);
+    let of = ways.iter().find(|way| **way == settings.by).unwrap_or(&ways[0]).name();
     let fit = fit(&curves[of], |at| at.best.mean);
     let value = json!({
-        "run": args.run, "instances": groups.len(), "attempts": attempts, "judges": judges.len(),
+        "run": settings.run, "instances": groups.len(), "attempts": attempts, "judges": judges.len(),
         "left_out": counted.left_out,
         "without_a_score": scored.then(|| flat(groups).iter().filter(|a| a.score.is_none()).count()),
         "ways": curves.iter().map(|(way, curve)| (*way, curve_json(curve))).collect::<BTreeMap<_, _>>(),
@@ -81,10 +91,10 @@ pub(crate) fn run(printer: Printer, args: &SelectArgs) -> Result<u8, CommandErro
         "fit": fit.map(|f| json!({"slope": f.slope, "offset": f.offset, "r_squared": f.r_squared})),
     });
     counted.tell(printer, groups);
-    std::fs::create_dir_all(&args.out).map_err(|e| CommandError::file("make the folder", &args.out, &e))?;
-    write_synced(&args.out.join("predictions.jsonl"), chosen(instances, args).as_bytes())?;
-    write_synced(&args.out.join("selection.json"), format!("{value:#}\n").as_bytes())?;
-    let page = sheet(&value, &curves, of).write(&args.out)?;
+    std::fs::create_dir_all(out).map_err(|e| CommandError::file("make the folder", out, &e))?;
+    write_synced(&out.join("predictions.jsonl"), chosen(instances, settings).as_bytes())?;
+    write_synced(&out.join("selection.json"), format!("{value:#}\n").as_bytes())?;
+    let page = sheet(&value, &curves, of).write(out)?;
     printer.result(&value, &table(&curves, of));
     if let Some(words) = scored.then(|| quality(&value)) {
         printer.say(&words);
@@ -103,13 +113,13 @@ fn mean_of(judged: &[Vec<Group>], figure: &dyn Fn(&[Group]) -> Option<f64>) -> O
 type Instances = BTreeMap<String, Vec<Attempt>>;
 
 /// One judge whose scores are the mean of all files, or one for each file.
-fn judges(printer: Printer, args: &SelectArgs) -> Result<Vec<Instances>, CommandError> {
-    if !args.apart {
-        return Ok(vec![read(printer, args, &args.scores, &args.calibrate_scores)?]);
+fn judges(printer: Printer, settings: &SelectSettings) -> Result<Vec<Instances>, CommandError> {
+    let known = settings.calibrate.as_ref().map_or(&[][..], |(_, scores)| scores);
+    if !settings.apart {
+        return Ok(vec![read(printer, settings, &settings.scores, known)?]);
     }
-    let known = &args.calibrate_scores;
-    if args.scores.is_empty() || args.calibrate.is_some() && known.len() != args.scores.len() {
-        let message = format!("{} files of scores, {} to calibrate by", args.scores.len(), known.len());
+    if settings.scores.is_empty() || settings.calibrate.is_some() && known.len() != settings.scores.len() {
+        let message = format!("{} files of scores, {} to calibrate by", settings.scores.len(), known.len());
         let hint = "--apart wants one file of --scores for each verifier, and as many of --calibrate-scores";
         return Err(CommandError::usage(message, hint));
     }
@@ -117,27 +127,27 @@ fn judges(printer: Printer, args: &SelectArgs) -> Result<Vec<Instances>, Command
         let known = known.get(index..=index).unwrap_or_default();
         // What is amiss with the attempts is said once.
         let printer = if index == 0 { printer } else { printer.inner() };
-        read(printer, args, &args.scores[index..=index], known)
+        read(printer, settings, &settings.scores[index..=index], known)
     };
-    (0..args.scores.len()).map(each).collect()
+    (0..settings.scores.len()).map(each).collect()
 }
 
 /// The attempts of a run that are over, by instance.
 fn read(
     printer: Printer,
-    args: &SelectArgs,
+    settings: &SelectSettings,
     files: &[PathBuf],
     known_files: &[PathBuf],
 ) -> Result<Instances, CommandError> {
     let mut scores = scores(files)?;
-    if let Some(known) = &args.calibrate {
+    if let Some((known, _)) = &settings.calibrate {
         let fit = calibration(known, known_files)?;
         scores.values_mut().for_each(|score| *score = fit.apply(*score));
     }
-    let tests = args.tests.as_deref().map(tested).transpose()?.unwrap_or_default();
-    let view = RunView::open(&args.run)?;
-    let verdicts = run_view::verdicts(args.evaluation.as_deref().unwrap_or(&args.run))?;
-    if let (true, Some(evaluation)) = (verdicts.is_empty(), &args.evaluation) {
+    let tests = settings.tests.as_deref().map(tested).transpose()?.unwrap_or_default();
+    let view = RunView::open(&settings.run)?;
+    let verdicts = run_view::verdicts(settings.evaluation.as_deref().unwrap_or(&settings.run))?;
+    if let (true, Some(evaluation)) = (verdicts.is_empty(), &settings.evaluation) {
         let message = format!("`{}` has no verdict on any attempt", evaluation.display());
         return Err(CommandError::nothing(message, "name the folder that `swegym evaluate` wrote"));
     }
@@ -181,11 +191,12 @@ fn read(
     }
     instances.retain(|_, attempts| !attempts.is_empty());
     if instances.is_empty() {
-        let message = format!("no attempt of `{}` is over", args.run.display());
+        let message = format!("no attempt of `{}` is over", settings.run.display());
         return Err(CommandError::nothing(message, "go on with the rollout by --resume"));
     }
-    if args.by == "verifier" {
-        let chosen_among = || instances.values().flat_map(|of| of.iter().take(args.k.unwrap_or(usize::MAX)));
+    if settings.by == By::Verifier {
+        let chosen_among =
+            || instances.values().flat_map(|of| of.iter().take(settings.k.unwrap_or(usize::MAX)));
         let (count, missing) = (chosen_among().count(), chosen_among().filter(|a| a.score.is_none()).count());
         if missing == count {
             return Err(CommandError::nothing(
@@ -227,7 +238,7 @@ impl Counted {
     }
 
     /// What a way of choosing thinks of the attempts that count, by instance.
-    fn groups(&self, instances: &Instances, way: &str, gate: f64) -> Vec<Group> {
+    fn groups(&self, instances: &Instances, way: By, gate: f64) -> Vec<Group> {
         let counts = |id: &&String| !self.left_out.contains(id);
         let group = |id: &String| -> Group {
             let tested = instances[id].iter().filter(|attempt| attempt.resolved.is_some());
@@ -320,18 +331,18 @@ fn tested(run: &Path) -> Result<Tested, CommandError> {
 }
 
 /// What a way of choosing thinks of each attempt of an instance.
-fn thoughts(attempts: &[&Attempt], way: &str, gate: f64) -> Vec<Option<f64>> {
-    if way == "hybrid" {
+fn thoughts(attempts: &[&Attempt], way: By, gate: f64) -> Vec<Option<f64>> {
+    if way == By::Hybrid {
         return hybrid(attempts, gate).into_iter().map(|place| Some(place as f64)).collect();
     }
     let same = |of: &Attempt| attempts.iter().filter(|other| other.patch == of.patch).count() as f64;
     let think = |of: &Attempt| match way {
-        "verifier" => of.score,
-        "shortest" => Some(-(of.turns as f64)),
+        By::Verifier => of.score,
+        By::Shortest => Some(-(of.turns as f64)),
         // Counted over all attempts that are chosen among, for every K. Nothing
         // to hand in is no majority.
-        "majority" => (!of.patch.trim().is_empty()).then(|| same(of)),
-        _ => Some(0.0),
+        By::Majority => (!of.patch.trim().is_empty()).then(|| same(of)),
+        By::Hybrid | By::Random => Some(0.0),
     };
     attempts.iter().map(|of| think(of)).collect()
 }
@@ -356,10 +367,10 @@ fn hybrid(attempts: &[&Attempt], gate: f64) -> Vec<usize> {
 }
 
 /// The predictions that are handed in, one an instance.
-fn chosen(instances: &Instances, args: &SelectArgs) -> String {
+fn chosen(instances: &Instances, settings: &SelectSettings) -> String {
     let best = |(id, attempts): (&String, &Vec<Attempt>)| {
-        let attempts: Vec<&Attempt> = attempts.iter().take(args.k.unwrap_or(usize::MAX)).collect();
-        let thoughts = thoughts(&attempts, &args.by, args.gate);
+        let attempts: Vec<&Attempt> = attempts.iter().take(settings.k.unwrap_or(usize::MAX)).collect();
+        let thoughts = thoughts(&attempts, settings.by, settings.gate);
         let worth = |i: usize| thoughts[i].unwrap_or(f64::NEG_INFINITY);
         // The first of equals.
         let first = (0..attempts.len()).reduce(|a, b| if worth(b) > worth(a) { b } else { a })?;
@@ -392,12 +403,14 @@ fn curve_json(curve: &[AtK]) -> Value {
 fn table(curves: &BTreeMap<&str, Vec<AtK>>, of: &str) -> Vec<Vec<String>> {
     let percent = |x: f64| format!("{:.1}", 100.0 * x);
     let mut head = vec!["K".to_owned(), "Pass@K".to_owned()];
-    head.extend(WAYS.iter().filter(|way| curves.contains_key(*way)).map(|way| format!("Best@K {way}")));
+    head.extend(
+        WAYS.map(By::name).iter().filter(|way| curves.contains_key(*way)).map(|way| format!("Best@K {way}")),
+    );
     head.extend(["gain 95 %".to_owned(), "conversion".to_owned()]);
     let mut table = vec![head];
     for (index, at) in curves[of].iter().enumerate() {
         let mut row = vec![at.k.to_string(), percent(at.pass.mean)];
-        let found = WAYS.iter().filter_map(|way| curves.get(way));
+        let found = WAYS.iter().filter_map(|way| curves.get(way.name()));
         row.extend(found.map(|curve| percent(curve[index].best.mean)));
         row.push(format!("{} to {}", percent(at.gain.interval.0), percent(at.gain.interval.1)));
         row.push(at.conversion.map_or("-".to_owned(), |c| format!("{:.2}", c.mean)));
@@ -423,7 +436,7 @@ fn sheet(value: &Value, curves: &BTreeMap<&str, Vec<AtK>>, by: &str) -> Sheet {
         Line { name: name.to_owned(), points: curve.iter().map(point).collect() }
     };
     let mut lines = vec![line("any (Pass@K)", &curves[by], |at| at.pass)];
-    lines.extend(WAYS.iter().filter_map(|way| Some(line(way, curves.get(way)?, |at| at.best))));
+    lines.extend(WAYS.map(By::name).iter().filter_map(|way| Some(line(way, curves.get(way)?, |at| at.best))));
     let mut sheet = Sheet::new("Selection", lead);
     sheet.push(Part {
         title: "Best@K, in percent".to_owned(),

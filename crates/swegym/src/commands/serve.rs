@@ -27,12 +27,12 @@ use swegym_train::generation::Limits;
 use swegym_train::tokenizer::Tokenizer;
 
 use super::policy::{self, Loaded};
-use crate::args::ServeArgs;
 use crate::door::{self, Door};
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
 use crate::session::listen_for_stop;
+use crate::settings::ServeSettings;
 use engine::{Counts, Engine};
 use policies::Policies;
 use question::{Kind, Question};
@@ -83,11 +83,15 @@ impl Refusal {
 }
 
 /// Serves until it is told to stop; requests under way have a few seconds then.
-pub(crate) async fn run(printer: Printer, cores: usize, args: &ServeArgs) -> Result<u8, CommandError> {
-    let served = open(cores, args)?;
+pub(crate) async fn run(
+    printer: Printer,
+    cores: usize,
+    settings: &ServeSettings,
+) -> Result<u8, CommandError> {
+    let served = open(cores, settings)?;
     let name = served.policies.base().to_owned();
-    let listener = tokio::net::TcpListener::bind(&args.listen).await.map_err(|e| {
-        CommandError::usage(format!("cannot listen at {}: {e}", args.listen), "give another --listen")
+    let listener = tokio::net::TcpListener::bind(&settings.listen).await.map_err(|e| {
+        CommandError::usage(format!("cannot listen at {}: {e}", settings.listen), "give another --listen")
     })?;
     let endpoint = format!("http://{}/v1", listener.local_addr()?);
     let table = vec![vec!["endpoint".to_owned(), "model".to_owned()], vec![endpoint.clone(), name.clone()]];
@@ -98,7 +102,7 @@ pub(crate) async fn run(printer: Printer, cores: usize, args: &ServeArgs) -> Res
         // An error means that nobody can ask any more.
         _ = stop.wait_for(|stop| *stop).await;
     };
-    door_of(args).serve(listener, app, stopped).await;
+    door_of(settings).serve(listener, app, stopped).await;
     Ok(exit::DONE)
 }
 
@@ -111,9 +115,10 @@ pub(crate) struct Local {
 }
 
 /// Serves a model until [`Local::stop`].
-pub(crate) async fn start(cores: usize, args: &ServeArgs) -> Result<Local, CommandError> {
-    let served = tokio::task::block_in_place(|| open(cores, args))?;
-    let listener = tokio::net::TcpListener::bind(&args.listen).await?;
+pub(crate) async fn start(cores: usize, model: &Path, name: &str) -> Result<Local, CommandError> {
+    let settings = ServeSettings::here(model.to_owned(), name);
+    let served = tokio::task::block_in_place(|| open(cores, &settings))?;
+    let listener = tokio::net::TcpListener::bind(&settings.listen).await?;
     let endpoint = format!("http://{}/v1", listener.local_addr()?);
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let until = async move {
@@ -121,7 +126,7 @@ pub(crate) async fn start(cores: usize, args: &ServeArgs) -> Result<Local, Comma
         _ = stopped.await;
     };
     let app = router(Arc::new(served));
-    let task = tokio::spawn(door_of(args).serve(listener, app, until));
+    let task = tokio::spawn(door_of(&settings).serve(listener, app, until));
     Ok(Local { endpoint, stop, task })
 }
 
@@ -134,39 +139,36 @@ impl Local {
 }
 
 /// Every request that may wait has a connection, and some more look on.
-fn door_of(args: &ServeArgs) -> Arc<Door> {
-    let connections = args.queue.saturating_add(args.at_once).saturating_add(128);
-    Door::of(&args.door, &args.listen, connections)
+fn door_of(settings: &ServeSettings) -> Arc<Door> {
+    let connections = settings.queue.saturating_add(settings.at_once).saturating_add(128);
+    Door::of(&settings.door, &settings.listen, connections)
 }
 
-fn open(cores: usize, args: &ServeArgs) -> Result<Served, CommandError> {
-    let Loaded { decoder, tokenizer, folder } = policy::load(&args.model)?;
+fn open(cores: usize, settings: &ServeSettings) -> Result<Served, CommandError> {
+    let Loaded { decoder, tokenizer, folder } = policy::load(&settings.model)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(cores).build();
     let pool = pool.map_err(|e| CommandError::from(std::io::Error::other(e)))?;
     let context = decoder.shape.context;
-    let limits = Limits { running: args.at_once.max(1), ..Limits::default() };
-    let named = args.model.file_name().map(|name| name.to_string_lossy().into_owned());
-    let name = args.name.clone().or(named).unwrap_or_else(|| "model".to_owned());
+    let limits = Limits { running: settings.at_once, ..Limits::default() };
+    let named = settings.model.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = settings.name.clone().or(named).unwrap_or_else(|| "model".to_owned());
     let (classes, decoder) = (decoder.shape.classes, Arc::new(decoder));
     let policies = Policies::new(Arc::clone(&decoder), &name, &folder)?;
-    let mut folders: Vec<&Path> = args.adapter_folders.iter().map(PathBuf::as_path).collect();
-    for adapter in &args.adapters {
-        let (name, place) = adapter.split_once('=').ok_or_else(|| {
-            CommandError::usage(format!("`{adapter}` names no adapter"), "--adapter NAME=DIR")
-        })?;
-        policies.load(name, Path::new(place))?;
-        folders.push(Path::new(place));
+    let mut folders: Vec<&Path> = settings.adapter_folders.iter().map(PathBuf::as_path).collect();
+    for (name, place) in &settings.adapters {
+        policies.load(name, place)?;
+        folders.push(place);
     }
     Ok(Served {
         policies,
         classes,
-        shelf: args.hot_swap.then(|| Shelf::open(folders.into_iter())).transpose()?,
+        shelf: settings.hot_swap.then(|| Shelf::open(folders.into_iter())).transpose()?,
         loading: tokio::sync::Mutex::default(),
         tokenizer,
         engine: Engine::start(decoder, Arc::new(pool), limits)?,
         context,
-        max_tokens: args.max_tokens,
-        queue: args.queue + args.at_once,
+        max_tokens: settings.max_tokens,
+        queue: settings.queue + settings.at_once,
         begun: jiff::Timestamp::now().as_second(),
     })
 }

@@ -9,24 +9,21 @@ mod verifier;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use swegym_train::adapter::{Adapter, AdapterShape, TARGETS};
+use swegym_train::adapter::Adapter;
 use swegym_train::architecture::{Architecture, Family};
 use swegym_train::checkpoint::{self, Held, Precision};
-use swegym_train::corpus::{self, Document, Learnt, WordRule};
+use swegym_train::corpus::{self, Document, Learnt};
 use swegym_train::decoder::Decoder;
-use swegym_train::packing::Overlong;
 use swegym_train::rope::Rope;
-use swegym_train::schedule::Shape;
 use swegym_train::tokenizer::Tokenizer;
-use swegym_train::trainer::Settings as TrainSettings;
 
-use crate::args::{AdapterArgs, CourseArgs, PretrainArgs, SftArgs, TokenizerArgs, WordsOf};
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
+use crate::settings::{AdapterSettings, ModelShape, PretrainSettings, SftSettings, TokenizerSettings};
 use course::{Course, Outcome};
 
-pub(crate) use course::Stop;
+pub(crate) use course::Training;
 pub(crate) use rows::{conversations, held_groups, warn_of_ends};
 pub(crate) use verifier::train as verifier;
 
@@ -34,17 +31,17 @@ pub(crate) use verifier::train as verifier;
 const HEAD_DIM: usize = 32;
 
 /// Trains a tokenizer.
-pub(crate) fn tokenizer(printer: Printer, args: &TokenizerArgs) -> Result<u8, CommandError> {
-    let documents = corpus::documents(&args.text)?;
+pub(crate) fn tokenizer(
+    printer: Printer,
+    settings: &TokenizerSettings,
+    out: &Path,
+) -> Result<u8, CommandError> {
+    let documents = corpus::documents(&settings.text)?;
     let words: Vec<String> = documents.iter().map(Document::words).collect();
-    let template = args.template.as_deref().map(crate::text::read).transpose()?;
-    let rule = match args.words {
-        WordsOf::Gpt2 => WordRule::Gpt2,
-        WordsOf::Qwen2 => WordRule::Qwen2,
-    };
-    let template = template.as_deref();
-    let tokenizer = corpus::train_tokenizer(&words, args.vocabulary, &args.special, template, rule)?;
-    checkpoint::replace_folder(&args.out, |draft| {
+    let template = settings.template.as_deref().map(crate::text::read).transpose()?;
+    let (size, template) = (settings.vocabulary, template.as_deref());
+    let tokenizer = corpus::train_tokenizer(&words, size, &settings.special, template, settings.words)?;
+    checkpoint::replace_folder(out, |draft| {
         tokenizer
             .files()
             .iter()
@@ -54,7 +51,7 @@ pub(crate) fn tokenizer(printer: Printer, args: &TokenizerArgs) -> Result<u8, Co
     let tokens: usize =
         corpus::rows(&tokenizer, &documents, 1 << 20, Learnt::All)?.iter().map(|r| r.input_ids.len()).sum();
     let per_token = characters as f64 / tokens as f64;
-    let value = json!({"out": args.out, "tokens": tokenizer.len(), "bytes_per_token": per_token});
+    let value = json!({"out": out, "tokens": tokenizer.len(), "bytes_per_token": per_token});
     let table = vec![
         ["tokens", "bytes a token"].map(str::to_owned).to_vec(),
         vec![tokenizer.len().to_string(), format!("{per_token:.2}")],
@@ -65,69 +62,62 @@ pub(crate) fn tokenizer(printer: Printer, args: &TokenizerArgs) -> Result<u8, Co
 
 /// Trains a model from nothing.
 pub(crate) fn pretrain(
-    printer: Printer,
-    cores: usize,
-    args: &PretrainArgs,
+    runs: &Training<'_>,
+    settings: &PretrainSettings,
     out: &Path,
-    stop: &Stop,
 ) -> Result<u8, CommandError> {
-    let tokenizer = Tokenizer::read(&args.tokenizer)?;
-    let config = args.architecture.as_ref().map(|path| read_json(path)).transpose()?;
-    let shape = match &config {
-        Some(config) => Architecture::read(config)
-            .map_err(|e| CommandError::usage(e.to_string(), "see `swegym train pretrain --help`"))?,
-        None => small(args, &tokenizer),
+    let tokenizer = Tokenizer::read(&settings.tokenizer)?;
+    let course = &settings.course;
+    let (config, shape) = match &settings.shape {
+        ModelShape::File(path) => {
+            let config = read_json(path)?;
+            let shape = Architecture::read(&config)
+                .map_err(|e| CommandError::usage(e.to_string(), "see `swegym train pretrain --help`"))?;
+            (Some(config), shape)
+        }
+        ModelShape::Small { width, layers } => {
+            (None, small(*width, *layers, course.trainer.context, &tokenizer))
+        }
     };
     tokenizer.check(shape.vocabulary)?;
-    let learnt = if args.answers_only { Learnt::Answers } else { Learnt::All };
-    let rows = corpus::rows(&tokenizer, &corpus::documents(&args.text)?, args.course.context, learnt)?;
-    let decoder = Decoder::fresh(shape, args.course.seed);
+    let learnt = if settings.answers_only { Learnt::Answers } else { Learnt::All };
+    let documents = corpus::documents(&settings.text)?;
+    let rows = corpus::rows(&tokenizer, &documents, course.trainer.context, learnt)?;
+    let decoder = Decoder::fresh(shape, course.trainer.seed);
     let course = Course {
-        printer,
-        cores,
-        settings: settings(&args.course, 1e-3)?,
-        pace: (&args.course).into(),
+        runs,
+        settings: course.trainer(1e-3),
+        pace: course.pace,
         out,
-        resume: args.run.resume,
-        precision: precision(&args.course, Precision::F32)?,
+        precision: course.precision.unwrap_or(Precision::F32),
         config,
         base: None,
         files: tokenizer.files(),
-        stop,
     };
-    finish(printer, &course.run(decoder, &rows, &[])?)
+    finish(runs.printer, &course.run(decoder, &rows, &[])?)
 }
 
 /// Fine-tunes a model.
-pub(crate) fn sft(
-    printer: Printer,
-    cores: usize,
-    args: &SftArgs,
-    out: &Path,
-    stop: &Stop,
-) -> Result<u8, CommandError> {
-    let held = held(&args.adapter);
-    let folder = model_folder(&args.model);
-    let checkpoint = checkpoint::read(&folder, held)?;
+pub(crate) fn sft(runs: &Training<'_>, settings: &SftSettings, out: &Path) -> Result<u8, CommandError> {
+    let SftSettings { model, data, last_turn_only, adapter, held_out, course } = settings;
+    let folder = model_folder(model);
+    let checkpoint = checkpoint::read(&folder, held(adapter))?;
     let tokenizer = Tokenizer::read(&folder)?;
     tokenizer.check(checkpoint.decoder.shape.vocabulary)?;
-    let data = rows::read(printer, &args.data, &tokenizer, args.last_turn_only)?;
-    let (rows, held_out) = rows::hold_out(data, &args.held_out, args.course.seed)?;
-    let decoder = adapted(checkpoint.decoder, &args.adapter, args.course.seed)?;
+    let data = rows::read(runs.printer, data, &tokenizer, *last_turn_only)?;
+    let (rows, held_out) = rows::hold_out(data, held_out, course.trainer.seed)?;
+    let decoder = adapted(checkpoint.decoder, adapter, course.trainer.seed);
     let course = Course {
-        printer,
-        cores,
-        settings: settings(&args.course, if args.adapter.lora.is_some() { 1e-3 } else { 1e-4 })?,
-        pace: (&args.course).into(),
+        runs,
+        settings: course.trainer(usual_rate(adapter)),
+        pace: course.pace,
         out,
-        resume: args.run.resume,
-        precision: precision(&args.course, checkpoint.precision)?,
+        precision: course.precision.unwrap_or(checkpoint.precision),
         config: Some(checkpoint.config),
         base: Some(folder.display().to_string()),
         files: tokenizer.files(),
-        stop,
     };
-    finish(printer, &course.run(decoder, &rows, &held_out)?)
+    finish(runs.printer, &course.run(decoder, &rows, &held_out)?)
 }
 
 /// A training run stands for the model that it made.
@@ -136,89 +126,45 @@ pub(crate) fn model_folder(folder: &Path) -> std::path::PathBuf {
     if !folder.join("config.json").is_file() && made.is_dir() { made } else { folder.to_owned() }
 }
 
-fn small(args: &PretrainArgs, tokenizer: &Tokenizer) -> Architecture {
-    let heads = (args.width / HEAD_DIM).max(1);
+fn small(width: usize, layers: usize, context: usize, tokenizer: &Tokenizer) -> Architecture {
+    let heads = (width / HEAD_DIM).max(1);
     Architecture {
         family: Family::Qwen2,
         // A multiple of what kernels compute at once.
         vocabulary: tokenizer.len().next_multiple_of(64),
-        width: args.width,
-        layers: args.layers,
+        width,
+        layers,
         heads,
         kv_heads: if heads.is_multiple_of(2) { heads / 2 } else { heads },
         head_dim: HEAD_DIM,
-        inner: args.width * 3,
+        inner: width * 3,
         epsilon: 1e-6,
         rope: Rope::plain(10_000.0, HEAD_DIM),
-        context: args.course.context.max(4096),
+        context: context.max(4096),
         tied: true,
         classes: None,
         qkv_bias: true,
         out_bias: false,
         // Nguyen and Salazar (2019), "small init"; 0.02 from about 1000 columns on.
-        init_range: (0.4 / args.width as f32).sqrt(),
+        init_range: (0.4 / width as f32).sqrt(),
     }
 }
 
-fn held(args: &AdapterArgs) -> Held {
-    if args.half { Held::Half } else { Held::Whole }
+fn held(adapter: &AdapterSettings) -> Held {
+    if adapter.half { Held::Half } else { Held::Whole }
 }
 
 /// The decoder with the adapter that is wished for, if one is.
-fn adapted(mut decoder: Decoder, args: &AdapterArgs, seed: u64) -> Result<Decoder, CommandError> {
-    if let Some(rank) = args.lora {
-        let shape = adapter_shape(args, rank)?;
-        decoder.adapter = Some(Adapter::fresh(&decoder, shape, seed));
+fn adapted(mut decoder: Decoder, adapter: &AdapterSettings, seed: u64) -> Decoder {
+    if let Some(shape) = &adapter.shape {
+        decoder.adapter = Some(Adapter::fresh(&decoder, shape.clone(), seed));
     }
-    Ok(decoder)
+    decoder
 }
 
-fn adapter_shape(args: &AdapterArgs, rank: usize) -> Result<AdapterShape, CommandError> {
-    let targets = if args.lora_targets.is_empty() {
-        TARGETS.map(str::to_owned).to_vec()
-    } else {
-        args.lora_targets.clone()
-    };
-    if let Some(odd) = targets.iter().find(|name| !TARGETS.contains(&name.as_str())) {
-        return Err(CommandError::usage(format!("there is no projection `{odd}`"), TARGETS.join(", ")));
-    }
-    if rank == 0 {
-        return Err(CommandError::usage("an adapter of rank 0 adds nothing", "8 to 64 are usual"));
-    }
-    Ok(AdapterShape { rank, alpha: args.lora_alpha.unwrap_or(rank as f32), by_root: false, targets })
-}
-
-fn settings(args: &CourseArgs, rate: f64) -> Result<TrainSettings, CommandError> {
-    let unknown = |what: &str, word: &str, hint: &str| {
-        CommandError::usage(format!("there is no {what} `{word}`"), hint)
-    };
-    let mut settings = TrainSettings {
-        context: args.context,
-        overlong: Overlong::named(&args.overlong)
-            .ok_or_else(|| unknown("way", &args.overlong, "drop, cut or window"))?,
-        packing: !args.no_packing,
-        batch: args.batch.max(1),
-        epochs: args.epochs,
-        steps: args.steps,
-        rate: args.rate.unwrap_or(rate),
-        schedule: Shape::named(&args.schedule)
-            .ok_or_else(|| unknown("schedule", &args.schedule, "cosine, linear or constant"))?,
-        warmup: args.warmup,
-        clip: args.clip,
-        lanes: args.lanes,
-        again: args.recompute,
-        seed: args.seed,
-        ..TrainSettings::default()
-    };
-    settings.adamw.decay = args.decay;
-    Ok(settings)
-}
-
-fn precision(args: &CourseArgs, default: Precision) -> Result<Precision, CommandError> {
-    let Some(word) = &args.precision else { return Ok(default) };
-    Precision::named(word).ok_or_else(|| {
-        CommandError::usage(format!("there is no precision `{word}`"), "float32, bfloat16 or float16")
-    })
+/// The usual learning rate: an adapter takes a higher one.
+fn usual_rate(adapter: &AdapterSettings) -> f64 {
+    if adapter.shape.is_some() { 1e-3 } else { 1e-4 }
 }
 
 fn read_json(path: &Path) -> Result<Value, CommandError> {

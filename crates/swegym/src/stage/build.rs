@@ -8,7 +8,7 @@ use swegym_runner::run_dir::Open;
 use swegym_runner::{Job, foundation};
 use swegym_tasks::package::PackageSpec;
 
-use super::{Done, Stage, job_name};
+use super::{Done, Stage, job_name, without_secrets};
 use crate::error::CommandError;
 use crate::session::Session;
 
@@ -63,12 +63,4 @@ pub(crate) async fn build(
     let ran = stage.run(jobs).await?;
     ran.write_lines("images.jsonl", ran.values("built").map(|(_, value)| value.clone()))?;
     ran.close(session)
-}
-
-/// An index address may hold a password; run files may not.
-fn without_secrets(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(start), Some(at)) if at > start => format!("{}{}", &url[..start + 3], &url[at + 1..]),
-        _ => url.to_owned(),
-    }
 }

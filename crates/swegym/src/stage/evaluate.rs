@@ -57,17 +57,25 @@ impl Predictions {
     }
 }
 
+/// Which answers to which instances are tested.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EvaluateSettings {
+    /// A file of instances.
+    pub(crate) instances: PathBuf,
+    pub(crate) answers: Predictions,
+    pub(crate) unknown: UnknownFields,
+}
+
 /// Evaluates; writes `predictions.jsonl`, `reports.jsonl` and `report.json`.
 pub(crate) async fn evaluate(
     session: &Session,
-    file: &Path,
-    answers: &Predictions,
-    unknown: UnknownFields,
+    settings: &EvaluateSettings,
     folder: &Path,
     open: Open,
 ) -> Result<Done, CommandError> {
+    let EvaluateSettings { instances: file, answers, unknown } = settings;
     let text = text::read(file)?;
-    let rows = instances::read(&file.to_string_lossy(), &text, unknown)?;
+    let rows = instances::read(&file.to_string_lossy(), &text, *unknown)?;
     let known = Map::from_iter([
         ("instances".to_owned(), json!(file)),
         ("predictions".to_owned(), json!(answers.name())),

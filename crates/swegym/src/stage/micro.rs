@@ -7,14 +7,11 @@ use serde_json::{Map, Value, json};
 use swegym_runner::job::JobKind;
 use swegym_runner::run_dir::Open;
 use swegym_runner::{Job, micro};
-use swegym_tasks::micro::{Family, LEVELS, Split, World};
 
 use super::{Done, Stage};
-use crate::args::MicroArgs;
 use crate::error::CommandError;
-use crate::exit;
-use crate::printer::Printer;
 use crate::session::Session;
+use crate::settings::MicroSettings;
 
 /// Draws repositories; writes `candidates.jsonl`, `bugs.jsonl`, `dropped.jsonl`;
 /// `examples.jsonl`: the same instances with tests that anybody can make of the
@@ -23,15 +20,15 @@ use crate::session::Session;
 /// which a verifier learns to read.
 pub(crate) async fn micro(
     session: &Session,
-    args: &MicroArgs,
+    settings: &MicroSettings,
     folder: &Path,
     open: Open,
 ) -> Result<Done, CommandError> {
-    let world = Arc::new(world(args)?);
+    let world = Arc::new(settings.world.clone());
     let known = Map::from_iter([
         ("split".to_owned(), json!(world.split.name())),
         ("seed".to_owned(), json!(world.seed)),
-        ("count".to_owned(), json!(args.count)),
+        ("count".to_owned(), json!(settings.count)),
         ("families".to_owned(), world.families.iter().map(|f| json!(f.name())).collect()),
         ("levels".to_owned(), json!(world.levels)),
     ]);
@@ -51,7 +48,7 @@ pub(crate) async fn micro(
         name: format!("{}-{}-{number}", world.split.name(), world.seed),
         kind: JobKind::Micro { ground: Arc::clone(&ground), world: Arc::clone(&world), number },
     };
-    let ran = stage.run((0..args.count).map(job).collect()).await?;
+    let ran = stage.run((0..settings.count).map(job).collect()).await?;
     let part = |outcome: &str, key: &str| -> Vec<Value> {
         ran.values(outcome).map(|(_, value)| value[key].clone()).collect()
     };
@@ -65,39 +62,14 @@ pub(crate) async fn micro(
 }
 
 /// Writes conversations to pre-train on.
-pub(crate) fn micro_text(printer: Printer, args: &MicroArgs, path: &Path) -> Result<u8, CommandError> {
-    let world = world(args)?;
+pub(crate) fn write_texts(settings: &MicroSettings, path: &Path) -> Result<(), CommandError> {
     let line = |number: u32| {
-        let turns = world.exchanges(number).into_iter().flat_map(|(asked, answered)| {
+        let turns = settings.world.exchanges(number).into_iter().flat_map(|(asked, answered)| {
             [json!({"role": "user", "content": asked}), json!({"role": "assistant", "content": answered})]
         });
         json!({"messages": turns.collect::<Vec<_>>()}).to_string() + "\n"
     };
-    let text: String = (0..args.count).map(line).collect();
+    let text: String = (0..settings.count).map(line).collect();
     swegym_sandbox::store::write_whole(path, text.as_bytes())
-        .map_err(|e| CommandError::file("write", path, &e))?;
-    let table = vec![vec!["texts".to_owned()], vec![args.count.to_string()]];
-    printer.result(&json!({"texts": args.count, "out": path}), &table);
-    Ok(exit::DONE)
-}
-
-fn world(args: &MicroArgs) -> Result<World, CommandError> {
-    let split = Split::named(&args.split).ok_or_else(|| {
-        let names = Split::ALL.map(Split::name).join(", ");
-        CommandError::usage(format!("there is no split `{}`", args.split), names)
-    })?;
-    let family = |word: &String| {
-        let names = Family::ALL.map(Family::name).join(", ");
-        Family::named(word).ok_or_else(|| CommandError::usage(format!("there is no family `{word}`"), names))
-    };
-    let families: Vec<Family> = if args.families.is_empty() {
-        Family::ALL.to_vec()
-    } else {
-        args.families.iter().map(family).collect::<Result<_, _>>()?
-    };
-    let levels = if args.levels.is_empty() { (1..=LEVELS).collect() } else { args.levels.clone() };
-    if let Some(odd) = levels.iter().find(|level| !(1..=LEVELS).contains(*level)) {
-        return Err(CommandError::usage(format!("there is no level {odd}"), format!("1 to {LEVELS}")));
-    }
-    Ok(World { split, seed: args.seed, families, levels })
+        .map_err(|e| CommandError::file("write", path, &e))
 }

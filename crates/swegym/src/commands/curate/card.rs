@@ -8,11 +8,11 @@ use serde_json::{Map, Value, json};
 use swegym_core::StopReason;
 use swegym_core::visible;
 use swegym_train::checkpoint::write_synced;
-use swegym_train::curation::{Reason, Rules, pass_rates};
+use swegym_train::curation::{Reason, pass_rates};
 
 use super::pool::Pool;
-use crate::args::CurateArgs;
 use crate::error::CommandError;
+use crate::settings::CurateSettings;
 
 /// How many attempts each reason left out.
 pub(super) fn reasons(dropped: &[(usize, Reason)]) -> BTreeMap<&'static str, usize> {
@@ -26,8 +26,7 @@ pub(super) fn reasons(dropped: &[(usize, Reason)]) -> BTreeMap<&'static str, usi
 /// The card as a document.
 pub(super) fn make(
     pool: &Pool,
-    rules: &Rules,
-    args: &CurateArgs,
+    settings: &CurateSettings,
     kept: &[usize],
     dropped: &[(usize, Reason)],
     files: &[Value],
@@ -50,16 +49,16 @@ pub(super) fn make(
     // What pairing left out has no reason of its own.
     let unpaired = pool.candidates.len() - kept.len() - dropped.len();
     let mut left_out = json!(reasons(dropped));
-    if args.verifier {
+    if settings.pairs.is_some() {
         left_out["without_a_pair"] = json!(unpaired);
     }
     json!({
-        "version": 1, "swegym": env!("CARGO_PKG_VERSION"), "runs": args.runs, "model": args.model,
+        "version": 1, "swegym": env!("CARGO_PKG_VERSION"), "runs": settings.runs, "model": settings.model,
         "attempts": pool.candidates.len(), "kept": kept.len(), "instances": pool.instances(kept),
         "turns": mean(kept, |i| of(i).turns), "tokens": mean(kept, |i| of(i).tokens),
         "by": by, "left_out": left_out, "unfinished": pool.unfinished, "unusable": pool.unusable,
         "difficulty": {"never_resolved": never, "sometimes": rates.len() - never - always, "always": always},
-        "rules": format!("{rules:?}"), "files": files,
+        "rules": format!("{:?}", settings.rules), "files": files,
     })
 }
 

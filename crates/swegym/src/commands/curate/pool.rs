@@ -13,11 +13,12 @@ use swegym_train::mask::{Blemish, Mask, blemished, cut};
 use swegym_train::tokenizer::Tokenizer;
 use swegym_train::tokens::TokenRow;
 
-use crate::args::CurateArgs;
+use crate::args::Unit;
 use crate::commands::export::{self, Form, Taken};
 use crate::error::CommandError;
 use crate::printer::Printer;
 use crate::run_view::{self, Record, RunView};
+use crate::settings::CurateSettings;
 use crate::text;
 
 /// What a card counts beside what rules look at.
@@ -48,8 +49,8 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn read(printer: Printer, args: &CurateArgs) -> Result<Self, CommandError> {
-        let tokenizer = Tokenizer::read(&crate::commands::train::model_folder(&args.model))?;
+    pub(super) fn read(printer: Printer, settings: &CurateSettings) -> Result<Self, CommandError> {
+        let tokenizer = Tokenizer::read(&crate::commands::train::model_folder(&settings.model))?;
         crate::commands::train::warn_of_ends(printer, &tokenizer);
         let mut pool = Self {
             candidates: Vec::new(),
@@ -58,13 +59,13 @@ impl Pool {
             unusable: Vec::new(),
             runs: Vec::new(),
             tokenizer,
-            form: Form::of(args.calls.as_deref(), args.prompts.as_deref())?,
-            blemishes: export::blemishes(&args.skip_turns)?,
-            last_only: args.last_turn_only,
+            form: Form::of(settings.calls, settings.prompts.as_deref())?,
+            blemishes: settings.skip_turns.clone(),
+            last_only: settings.last_turn_only,
         };
-        let scores = scores(&args.scores)?;
+        let scores = scores(&settings.scores)?;
         let (mut sets, mut commits) = (BTreeSet::new(), HashMap::new());
-        for run in &args.runs {
+        for run in &settings.runs {
             let set = run.display().to_string();
             if !sets.insert(set.clone()) {
                 return Err(CommandError::usage(format!("`{set}` is named twice"), "name each run once"));
@@ -76,7 +77,7 @@ impl Pool {
             return Err(CommandError::nothing(message, "name folders of rollouts; go on with --resume"));
         }
         let scaffolds: BTreeSet<&str> = pool.about.iter().map(|about| about.scaffold.as_str()).collect();
-        if scaffolds.len() > 1 && !args.verifier {
+        if scaffolds.len() > 1 && settings.pairs.is_none() {
             let names = scaffolds.into_iter().collect::<Vec<_>>().join(", ");
             printer.say(&format!(
                 "warning: the runs are of several scaffolds ({names}); what one says is no lesson for another"
@@ -175,9 +176,12 @@ impl Pool {
     }
 
     /// What an attempt is held out with.
-    pub(super) fn group(&self, index: usize, by: &str) -> String {
+    pub(super) fn group(&self, index: usize, by: Unit) -> String {
         let candidate = &self.candidates[index];
-        if by == "repo" { candidate.repo.clone() } else { candidate.instance_id.clone() }
+        match by {
+            Unit::Repo => candidate.repo.clone(),
+            Unit::Instance => candidate.instance_id.clone(),
+        }
     }
 
     pub(super) fn instances(&self, indices: &[usize]) -> usize {

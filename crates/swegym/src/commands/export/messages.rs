@@ -24,18 +24,14 @@ pub(crate) struct Form {
 
 impl Form {
     /// From the flags `--calls` and `--prompts`.
-    pub(crate) fn of(calls: Option<&str>, prompts: Option<&Path>) -> Result<Self, CommandError> {
-        let calls = calls.map(|word| {
-            CallForm::parse(word)
-                .ok_or_else(|| CommandError::usage(format!("there is no form `{word}`"), "native or text"))
-        });
+    pub(crate) fn of(calls: Option<CallForm>, prompts: Option<&Path>) -> Result<Self, CommandError> {
         if prompts.is_some_and(Prompts::is_terse) {
-            return Ok(Self { calls: calls.transpose()?, instructions: String::new() });
+            return Ok(Self { calls, instructions: String::new() });
         }
         let own = prompts.map(|folder| folder.join("text_tools.txt")).filter(|path| path.is_file());
         let own = own.map(|path| crate::text::read(&path));
         let instructions = own.transpose()?.unwrap_or_else(|| text::INSTRUCTIONS.to_owned());
-        Ok(Self { calls: calls.transpose()?, instructions })
+        Ok(Self { calls, instructions })
     }
 
     /// The form of an attempt's calls.

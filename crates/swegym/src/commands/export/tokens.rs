@@ -47,7 +47,7 @@ pub(super) fn write(
     let taken = if run.is_file() {
         conversations(printer, &tokenizer, run, choice, &mut sources, &mut writer)
     } else {
-        each(run, args, choice, |chosen| {
+        each(run, args.evaluation.as_deref(), choice, |chosen| {
             let Chosen { record, mask, .. } = chosen;
             let taken = Taken { record: &record, mask };
             match rows(&tokenizer, &choice.form, &taken) {

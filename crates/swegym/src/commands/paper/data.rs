@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 
 use swegym_grade::metrics::{Attempt, measure};
 use swegym_grade::selection::log_fit;
+use swegym_train::curation::Ladder;
 
 use super::{Found, Study, head};
+use crate::commands::gym::{Length, curated};
 use crate::commands::{improve, metrics};
 use crate::error::CommandError;
 use crate::sheet::{Line, Part};
 
 /// Shares of the data.
-const SHARES: [&str; 3] = ["0.25", "0.5", "1"];
+const SHARES: [f64; 3] = [0.25, 0.5, 1.0];
 
 /// Instances by how many of their attempts the teacher resolved.
 pub(super) fn distribution(study: &mut Study<'_>) -> Result<(), CommandError> {
@@ -57,32 +59,34 @@ pub(super) fn distribution(study: &mut Study<'_>) -> Result<(), CommandError> {
 pub(super) async fn scaling(study: &mut Study<'_>) -> Result<(), CommandError> {
     let scale = study.scale;
     let (test, taught, base) = (study.test.clone(), study.taught.clone(), study.base());
-    let length = format!("--steps {}", scale.steps);
+    let length = Length::Steps(scale.steps);
     let mut lines = Vec::new();
     let mut table = vec![head(&["chosen", "share", "trajectories", "resolved % (95 %)"])];
-    let arms = [("random", ""), ("distinct", "--cap 1"), ("repo", "--cap 1")];
-    for (by, flags) in &arms[..if scale.every { 3 } else { 1 }] {
-        let ladder = format!(
-            "{flags} --ladder 0.25,0.5 --ladder-by {}",
-            if *by == "distinct" { "random" } else { by }
-        );
-        let data = study.gym.data(&format!("ladder-{by}"), &[&taught], &base, &ladder).await?;
+    let arms = [
+        ("random", None, Ladder::Random),
+        ("distinct", Some(1), Ladder::Random),
+        ("repo", Some(1), Ladder::Repo),
+    ];
+    for (by, cap, ladder_by) in &arms[..if scale.every { 3 } else { 1 }] {
+        let mut settings = curated(vec![taught.clone()], &base);
+        settings.rules.per_instance = *cap;
+        (settings.ladder, settings.ladder_by) = (SHARES[..2].to_vec(), *ladder_by);
+        let data = study.gym.data(&format!("ladder-{by}"), settings).await?;
         let all = improve::learnt(&data)?;
         let mut points = Vec::new();
         for share in SHARES {
-            let part: f64 = share.parse().unwrap_or(1.0);
-            let name = if part < 1.0 { format!("train-{:.0}", part * 100.0) } else { "train".to_owned() };
+            let name = if share < 1.0 { format!("train-{:.0}", share * 100.0) } else { "train".to_owned() };
             let file = data.join(format!("{name}.parquet"));
             let mut attempts: Vec<Attempt> = Vec::new();
             for seed in 1..=scale.seeds {
                 let step = format!("scale-{by}-{share}-{seed}");
-                let model = study.gym.tune(&step, &base, &file, seed, &length).await?;
+                let model = study.gym.tune(&step, &base, &file, seed, length).await?;
                 attempts
                     .extend(study.gym.measure(&format!("{step}-test"), &model, &test, scale.measured).await?);
             }
             let found = Found::percent(measure(&attempts).resolve_rate);
-            let trajectories = part * all as f64;
-            table.push(vec![(*by).to_owned(), share.to_owned(), format!("{trajectories:.0}"), found.tell()]);
+            let trajectories = share * all as f64;
+            table.push(vec![(*by).to_owned(), share.to_string(), format!("{trajectories:.0}"), found.tell()]);
             points.push((trajectories, found.value, found.interval));
         }
         let fit = log_fit(&points.iter().map(|p| (p.0, p.1)).collect::<Vec<_>>());

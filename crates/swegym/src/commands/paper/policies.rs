@@ -26,7 +26,7 @@ pub(super) async fn sizes(study: &mut Study<'_>) -> Result<PathBuf, CommandError
     let scale = study.scale;
     let (test, held_out, taught, train) =
         (study.test.clone(), study.held_out.clone(), study.taught.clone(), study.base());
-    let data = study.gym.data("data", &[&taught], &train, "--cap 2").await?.join("train.parquet");
+    let data = study.gym.capped("data", &[&taught], &train, Some(2)).await?.join("train.parquet");
     let mut table = vec![["policy"].into_iter().chain(CELLS).map(str::to_owned).collect::<Vec<_>>()];
     let (mut bars, mut last) = ([Vec::new(), Vec::new()], None);
     for (index, (size, base)) in study.bases.clone().into_iter().enumerate() {
@@ -115,10 +115,11 @@ pub(super) async fn caps(study: &mut Study<'_>) -> Result<(), CommandError> {
     let mut table =
         vec![head(&["cap", "trajectories"]).into_iter().chain(CELLS.map(str::to_owned)).collect::<Vec<_>>()];
     let mut arms: Vec<Vec<Attempt>> = Vec::new();
-    let caps: &[&str] = if scale.every { &["1", "2", "none", "3"] } else { &["1", "2", "none"] };
-    for &cap in caps {
-        let flags = if cap == "none" { String::new() } else { format!("--cap {cap}") };
-        let data = study.gym.data(&format!("data-cap-{cap}"), &[&taught], &base, &flags).await?;
+    let caps: &[Option<usize>] =
+        if scale.every { &[Some(1), Some(2), None, Some(3)] } else { &[Some(1), Some(2), None] };
+    for &most in caps {
+        let cap = most.map_or("none".to_owned(), |most| most.to_string());
+        let data = study.gym.capped(&format!("data-cap-{cap}"), &[&taught], &base, most).await?;
         let file = data.join("train.parquet");
         let mut attempts = Vec::new();
         for seed in 1..=scale.seeds {
@@ -127,7 +128,7 @@ pub(super) async fn caps(study: &mut Study<'_>) -> Result<(), CommandError> {
             attempts.extend(study.gym.measure(&format!("{step}-test"), &model, &test, scale.measured).await?);
         }
         let learnt = crate::commands::improve::learnt(&data)?.to_string();
-        table.push([cap.to_owned(), learnt].into_iter().chain(cells(&attempts)).collect());
+        table.push([cap, learnt].into_iter().chain(cells(&attempts)).collect());
         arms.push(attempts);
     }
     let gain = difference(&resolved, &arms[1], &arms[0]);

@@ -2,14 +2,18 @@
 //! with the teacher's successes, from the base policy every time), and the one that
 //! failed in the paper (no cap, continued from the last policy).
 
-use clap::Parser as _;
+use std::path::PathBuf;
+
 use swegym_grade::metrics::measure;
+use swegym_tasks::micro::Split;
 
 use super::{Found, Study, difference, resolved};
-use crate::args::{Args, ImproveArgs, Verb};
-use crate::commands::base::{AGENT, FAMILIES};
+use crate::args::{Memory, Start};
+use crate::commands::base::FAMILIES;
+use crate::commands::gym::{agent, curated, instances, tuning};
 use crate::commands::improve::{self, Round};
 use crate::error::CommandError;
+use crate::settings::{ImproveSettings, ModelChoice, SftSettings};
 use crate::sheet::{Line, Part};
 
 /// Both recipes, from the same policy: tuned on a tenth of the teacher's data.
@@ -17,35 +21,39 @@ pub(super) async fn study(study: &mut Study<'_>) -> Result<(), CommandError> {
     let scale = study.scale;
     let base = study.base();
     let (train, test) = (study.train.clone(), study.test.clone());
-    let tasks = study.gym.tasks("tasks-rounds", "train", FAMILIES, scale.improved).await?;
+    let tasks = study.gym.tasks("tasks-rounds", Split::Train, &FAMILIES, scale.improved).await?;
     let some = study.gym.teach("teacher-few", &train, 1, 0.9).await?;
-    let data = study.gym.data("data-few", &[&some], &base, "--cap 1").await?.join("train.parquet");
+    let data = study.gym.capped("data-few", &[&some], &base, Some(1)).await?.join("train.parquet");
     let first = study.gym.tune("tuned-few", &base, &data, 1, scale.tuning).await?;
-    let words = |from: &str, cap: &str, mix: bool, seed: u64| {
-        let mut words = ["swegym", "improve", "--from", from, "--cap", cap].map(str::to_owned).to_vec();
-        words.extend(["--measure-attempts".to_owned(), scale.measured.to_string()]);
-        words.extend(["--seed".to_owned(), seed.to_string()]);
-        words.extend(["--model".to_owned(), first.display().to_string()]);
-        words.extend(["--rounds".to_owned(), scale.rounds.to_string()]);
-        for (flag, tasks) in [("--instances", &tasks), ("--measure", &test)] {
-            words.extend([flag.to_owned(), tasks.join("candidates.jsonl").display().to_string()]);
+    let recipe = |from: Start, cap: Option<usize>, mix: Vec<PathBuf>, seed: u64| {
+        let mut curate = curated(Vec::new(), &first);
+        curate.rules.per_instance = cap;
+        let course = tuning(scale.tuning, 0);
+        ImproveSettings {
+            model: first.clone(),
+            instances: instances(&tasks),
+            measure: instances(&test),
+            endpoint: None,
+            rounds: scale.rounds,
+            from,
+            learn: Memory::All,
+            mix,
+            attempts: 4,
+            measure_attempts: scale.measured,
+            seed,
+            rollout: agent(instances(&tasks), ModelChoice::here(first.clone())),
+            curate,
+            sft: SftSettings { course, ..SftSettings::new(first.clone(), Vec::new()) },
         }
-        if mix {
-            words.extend(["--mix".to_owned(), some.display().to_string()]);
-        }
-        words.extend(["--rollout".to_owned(), AGENT.to_owned()]);
-        words.extend(["--curate".to_owned(), "--calls text --prompts terse".to_owned()]);
-        words
-            .extend(["--train".to_owned(), format!("--context 1024 --batch 4 --rate 1e-3 {}", scale.tuning)]);
-        words
     };
-    let mut ours = take(study, "ours-1-", &words("base", "2", true, 1)).await?;
+    let own = |seed| recipe(Start::Base, Some(2), vec![some.clone()], seed);
+    let mut ours = take(study, "ours-1-", &own(1)).await?;
     for seed in 2..=scale.seeds {
-        let again = take(study, &format!("ours-{seed}-"), &words("base", "2", true, seed)).await?;
+        let again = take(study, &format!("ours-{seed}-"), &own(seed)).await?;
         // Means over seeds: every round has the attempts of all.
         ours.iter_mut().zip(again).for_each(|(round, again)| round.attempts.extend(again.attempts));
     }
-    let theirs = take(study, "paper-1-", &words("last", "0", false, 1)).await?;
+    let theirs = take(study, "paper-1-", &recipe(Start::Last, None, Vec::new(), 1)).await?;
     let gain = difference(&resolved, &ours[ours.len() - 1].attempts, &ours[0].attempts);
     study.claim(
         "Table 5: the last round above the first policy, points",
@@ -90,11 +98,12 @@ pub(super) async fn study(study: &mut Study<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-async fn take(study: &mut Study<'_>, prefix: &str, words: &[String]) -> Result<Vec<Round>, CommandError> {
-    let args: Box<ImproveArgs> = match Args::parse_from(words).verb {
-        Verb::Improve(args) => args,
-        _ => unreachable!("that is the verb that was typed"),
-    };
+async fn take(
+    study: &mut Study<'_>,
+    prefix: &str,
+    settings: &ImproveSettings,
+) -> Result<Vec<Round>, CommandError> {
     let say = study.say;
-    improve::rounds(&mut study.gym.workshop, &args, prefix, |text| say(&format!("  {prefix}{text}"))).await
+    let say = |text: &str| say(&format!("  {prefix}{text}"));
+    improve::rounds(&mut study.gym.workshop, settings, prefix, say).await
 }

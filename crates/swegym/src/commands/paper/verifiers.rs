@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use swegym_grade::selection::log_fit;
+use swegym_tasks::micro::Split;
 
 use super::{Found, Study, head};
 use crate::commands::base::FAMILIES;
+use crate::commands::gym::tuning;
 use crate::error::CommandError;
+use crate::settings::{AdapterSettings, SelectSettings};
 use crate::sheet::{Line, Part};
 
 /// What the ablation goes on with.
@@ -46,18 +49,21 @@ pub(super) async fn curves(study: &mut Study<'_>, tuned: &Path) -> Result<Judged
         (study.train.clone(), study.test.clone(), study.taught.clone(), study.base());
     let own = study.gym.sample("own", tuned, &train, scale.judged, 11).await?;
     let pool = study.gym.sample("pool", tuned, &test, k, 12).await?;
-    let pairs =
-        study.gym.data("pairs-mixed", &[&own, &taught], &base, "--verifier").await?.join("train.jsonl");
+    let pairs = study.gym.pairs("pairs-mixed", &[&own, &taught], &base, 1).await?;
     let verifiers = verifiers(study, "large", tuned, &pairs).await?;
     let scores = scores(study, "pool-by-large", &pool, &verifiers).await?;
     // What scores are worth shows on tasks that neither policy nor verifier has learnt.
-    let fresh = study.gym.tasks("tasks-validation", "validation", FAMILIES, scale.held_out).await?;
+    let fresh = study.gym.tasks("tasks-validation", Split::Validation, &FAMILIES, scale.held_out).await?;
     let again = study.gym.sample("validation", tuned, &fresh, 4, 13).await?;
     let known = self::scores(study, "validation-by-large", &again, &verifiers).await?;
     let tried = study.gym.try_examples("examples", &pool, &test).await?;
-    let mut more: Vec<(&str, &Path)> = vec![("--tests", &tried), ("--calibrate", &again)];
-    more.extend(known.iter().map(|path| ("--calibrate-scores", path.as_path())));
-    let found = study.gym.select("selection", &pool, &scores, &more).await?;
+    let settings = SelectSettings {
+        scores,
+        tests: Some(tried),
+        calibrate: Some((again, known)),
+        ..SelectSettings::new(pool.clone())
+    };
+    let found = study.gym.select("selection", settings).await?;
 
     let gain = at(&found, "verifier", 8, "gain");
     study.claim("Figure 4: Best@8 above Pass@1, points", gain, "8.7 points (29.3 against 20.6)", |f| {
@@ -119,8 +125,10 @@ async fn verifiers(
     let mut made = Vec::new();
     for seed in 1..=scale.seeds {
         let (reader, judge) = (format!("reader-{name}-{seed}"), format!("verifier-{name}-{seed}"));
-        let reader = study.gym.verifier(&reader, model, &answers, seed, scale.reading).await?;
-        made.push(study.gym.verifier(&judge, &reader, pairs, seed, scale.judging).await?);
+        let (read, judged) = (tuning(scale.reading, seed), tuning(scale.judging, seed));
+        let whole = AdapterSettings::default();
+        let reader = study.gym.verifier(&reader, model, &answers, read, whole.clone()).await?;
+        made.push(study.gym.verifier(&judge, &reader, pairs, judged, whole).await?);
     }
     Ok(made)
 }
@@ -173,7 +181,8 @@ async fn smaller(
     ] {
         let name = format!("{policy}-by-{verifier}");
         let scores = scores(study, &name, run, by).await?;
-        let found = study.gym.select(&format!("selection-{name}"), run, &scores, &[]).await?;
+        let settings = SelectSettings { scores, ..SelectSettings::new(run.to_owned()) };
+        let found = study.gym.select(&format!("selection-{name}"), settings).await?;
         lines.push(line(&format!("{policy} policy, {verifier} verifier"), &found, "verifier", "best", 8));
         let of = |what: &str, k: u32| format!("{:.1}", at(&found, "verifier", k, what).value);
         table.push(vec![policy.to_owned(), verifier.to_owned(), of("pass", 1), of("best", 8), of("pass", 8)]);
@@ -205,30 +214,28 @@ pub(super) async fn ablation(study: &mut Study<'_>, judged: &Judged) -> Result<(
     let mut lines = Vec::new();
     let mut table = vec![head(&["learns from", "Best@2", "Best@8", "AUC within instances"])];
     let mut best = Vec::new();
-    let off = vec![taught.as_path()];
+    let (whole, adapter) = (AdapterSettings::default(), AdapterSettings::of_rank(16));
+    // Of both sources where no run is named; how many failures for each success.
     let arms = [
-        ("both", None, "", ""),
-        ("on-policy", Some(vec![own.as_path()]), "", ""),
-        ("off-policy", Some(off.clone()), "", ""),
-        ("off-policy-2x-failures", Some(off), "--negatives 2", ""),
-        ("both-by-adapter", None, "", "--lora 16"),
+        ("both", None, 1, &whole),
+        ("on-policy", Some(own), 1, &whole),
+        ("off-policy", Some(&taught), 1, &whole),
+        ("off-policy-2x-failures", Some(&taught), 2, &whole),
+        ("both-by-adapter", None, 1, &adapter),
     ];
-    for (name, runs, flags, how) in arms {
-        let pairs = match runs {
+    for (name, run, negatives, adapter) in arms {
+        let pairs = match run {
             None => judged.pairs.clone(),
-            Some(runs) => {
-                let flags = format!("--verifier {flags}");
-                study.gym.data(&format!("pairs-{name}"), &runs, &base, &flags).await?.join("train.jsonl")
-            }
+            Some(run) => study.gym.pairs(&format!("pairs-{name}"), &[run], &base, negatives).await?,
         };
         let mut verifiers = Vec::new();
         for seed in 1..=scale.seeds {
-            let (step, length) =
-                (format!("verifier-{name}-{seed}"), format!("{} {how}", scale.judging_alone));
-            verifiers.push(study.gym.verifier(&step, &judged.tuned, &pairs, seed, &length).await?);
+            let (step, course) = (format!("verifier-{name}-{seed}"), tuning(scale.judging_alone, seed));
+            verifiers.push(study.gym.verifier(&step, &judged.tuned, &pairs, course, adapter.clone()).await?);
         }
         let scores = scores(study, name, pool, &verifiers).await?;
-        let found = study.gym.select(&format!("selection-{name}"), pool, &scores, &[]).await?;
+        let settings = SelectSettings { scores, ..SelectSettings::new(pool.clone()) };
+        let found = study.gym.select(&format!("selection-{name}"), settings).await?;
         lines.push(line(name, &found, "verifier", "best", 8));
         let of = |k: u32| format!("{:.1}", at(&found, "verifier", k, "best").value);
         let auc = found["auc_within"].as_f64().map_or("-".to_owned(), |x| format!("{x:.3}"));

@@ -5,13 +5,15 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use swegym_grade::metrics::{Attempt, measure};
+use swegym_tasks::micro::Split;
 
 use crate::args::Size;
 use crate::commands::base::{self, FAMILIES, HELD_OUT};
-use crate::commands::gym::Gym;
+use crate::commands::gym::{Gym, Length, tuning};
 use crate::commands::{metrics, paper};
 use crate::error::CommandError;
 use crate::session::Session;
+use crate::settings::{AdapterSettings, SelectSettings};
 use crate::sheet::{Line, Part, Sheet};
 use crate::workshop::Workshop;
 
@@ -40,14 +42,14 @@ pub(super) async fn learn(session: &Session, folder: &Path) -> Result<Learnt, Co
         "tasks: {} to learn from, {} to measure with, {} of families held out",
         TASKS[0], TASKS[1], TASKS[2]
     ));
-    let train = gym.tasks("tasks-train", "train", FAMILIES, TASKS[0]).await?;
-    let test = gym.tasks("tasks-test", "test", FAMILIES, TASKS[1]).await?;
-    let held_out = gym.tasks("tasks-held-out", "test", HELD_OUT, TASKS[2]).await?;
+    let train = gym.tasks("tasks-train", Split::Train, &FAMILIES, TASKS[0]).await?;
+    let test = gym.tasks("tasks-test", Split::Test, &FAMILIES, TASKS[1]).await?;
+    let held_out = gym.tasks("tasks-held-out", Split::Test, &HELD_OUT, TASKS[2]).await?;
     say("teacher: four attempts at each task, most of which fail; curate: what resolves, two of a task");
     let taught = gym.teach("teacher", &train, 4, paper::TEACHER_NOISE).await?;
-    let data = gym.data("data", &[&taught], &base, "--cap 2").await?;
+    let data = gym.capped("data", &[&taught], &base, Some(2)).await?;
     say("policy: fine-tuned on them, and measured beside the one before");
-    let tuned = gym.tune("tuned", &base, &data.join("train.parquet"), 1, "--epochs 6").await?;
+    let tuned = gym.tune("tuned", &base, &data.join("train.parquet"), 1, Length::Epochs(6.0)).await?;
     let before = gym.measure("zero-shot", &base, &test, 2).await?;
     let pool = gym.sample("pool", &tuned, &test, K, 12).await?;
     let after = metrics::load(&pool, None)?.0;
@@ -56,13 +58,17 @@ pub(super) async fn learn(session: &Session, folder: &Path) -> Result<Learnt, Co
     say("verifier: learns to read from answers with known outcomes, to judge from the policy's own attempts");
     say("and the teacher's, and chooses among eight");
     let answers = gym.answers("tasks-judged", TASKS[3]).await?;
-    let reader = gym.verifier("reader", &tuned, &answers, 1, "--epochs 3").await?;
+    let course = tuning(Length::Epochs(3.0), 1);
+    let whole = AdapterSettings::default();
+    let reader = gym.verifier("reader", &tuned, &answers, course.clone(), whole.clone()).await?;
     let own = gym.sample("own", &tuned, &train, 2, 11).await?;
-    let pairs = gym.data("pairs", &[&own, &taught], &base, "--verifier").await?.join("train.jsonl");
-    let verifier = gym.verifier("verifier", &reader, &pairs, 1, "--epochs 3").await?;
+    let pairs = gym.pairs("pairs", &[&own, &taught], &base, 1).await?;
+    let verifier = gym.verifier("verifier", &reader, &pairs, course, whole).await?;
     let scores = gym.score("scores.jsonl", &pool, &verifier).await?;
     let tried = gym.try_examples("examples", &pool, &test).await?;
-    let found = gym.select("selection", &pool, &[scores], &[("--tests", &tried)]).await?;
+    let settings =
+        SelectSettings { scores: vec![scores], tests: Some(tried), ..SelectSettings::new(pool.clone()) };
+    let found = gym.select("selection", settings).await?;
 
     let policies = [
         ("zero-shot", &before),

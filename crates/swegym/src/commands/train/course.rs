@@ -20,43 +20,36 @@ use tokio::sync::watch;
 
 use super::curves;
 use super::events::{self, Events};
-use crate::args::CourseArgs;
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
+use crate::settings::Pace;
 
 /// The user's wish to stop.
 pub(crate) type Stop = watch::Receiver<bool>;
 
-/// How often a run measures and saves.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
-    measure: Option<u64>,
-    save: Option<u64>,
-    patience: Option<u32>,
-}
-
-impl From<&CourseArgs> for Pace {
-    fn from(args: &CourseArgs) -> Self {
-        Self { measure: args.measure_every, save: args.save_every, patience: args.patience }
-    }
+/// What every training run of a command has in common.
+#[derive(Clone, Copy)]
+pub(crate) struct Training<'a> {
+    pub(crate) printer: Printer,
+    pub(crate) cores: usize,
+    /// A run that was cut short is taken up where it was.
+    pub(crate) resume: bool,
+    pub(crate) stop: &'a Stop,
 }
 
 /// A run that is about to begin, or to go on.
 pub(super) struct Course<'a> {
-    pub(super) printer: Printer,
-    pub(super) cores: usize,
+    pub(super) runs: &'a Training<'a>,
     pub(super) settings: Settings,
     pub(super) pace: Pace,
     pub(super) out: &'a Path,
-    pub(super) resume: bool,
     pub(super) precision: Precision,
     pub(super) config: Option<Value>,
     /// The model that an adapter adapts.
     pub(super) base: Option<String>,
     /// Files that go with every model.
     pub(super) files: &'a [(String, Vec<u8>)],
-    pub(super) stop: &'a Stop,
 }
 
 /// How a run ended.
@@ -140,13 +133,13 @@ impl Course<'_> {
         rows: &[TokenRow],
         held_out: &[TokenRow],
     ) -> Result<Outcome, CommandError> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.cores).build();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.runs.cores).build();
         let pool = pool.map_err(|e| CommandError::from(std::io::Error::other(e)))?;
         let mut trainer = Trainer::new(decoder, self.settings.clone(), rows, pool)?;
         let (metrics, past) = self.open(&mut trainer, rows.len(), held_out.len())?;
         let fitted = trainer.fitted;
         if fitted.overlong + fitted.empty > 0 {
-            self.printer.say(&format!(
+            self.runs.printer.say(&format!(
                 "{} rows are longer than {} tokens ({}), {} teach nothing",
                 fitted.overlong,
                 self.settings.context,
@@ -156,7 +149,7 @@ impl Course<'_> {
         }
         let mut going = Going {
             metrics,
-            bar: bar(self.printer, trainer.steps()),
+            bar: bar(self.runs.printer, trainer.steps()),
             past,
             tokens: 0,
             begun: Instant::now(),
@@ -195,7 +188,7 @@ impl Course<'_> {
         let (measure, save) =
             (self.pace.measure.unwrap_or(epoch).max(1), self.pace.save.unwrap_or(epoch).max(1));
         while trainer.done() < trainer.steps() {
-            if *self.stop.borrow() {
+            if *self.runs.stop.borrow() {
                 self.save(trainer, &going.past)?;
                 return Ok("interrupted");
             }
@@ -252,14 +245,14 @@ impl Course<'_> {
         };
         let about = self.out.join("training.json");
         let metrics = self.out.join("metrics.jsonl");
-        if about.exists() && !self.resume {
+        if about.exists() && !self.runs.resume {
             return Err(CommandError::usage(
                 format!("`{}` is a run already", self.out.display()),
                 "--resume goes on with it; another --out begins anew",
             ));
         }
         let gone_on = self.go_on(trainer, &metrics)?;
-        if self.resume {
+        if self.runs.resume {
             for folder in [self.out, &self.out.join("checkpoints")] {
                 checkpoint::remove_drafts(folder)?;
             }
@@ -288,7 +281,7 @@ impl Course<'_> {
         trainer: &mut Trainer,
         metrics: &Path,
     ) -> Result<Option<(String, Stopping)>, CommandError> {
-        let Some(step) = self.saved().last().copied().filter(|_| self.resume) else { return Ok(None) };
+        let Some(step) = self.saved().last().copied().filter(|_| self.runs.resume) else { return Ok(None) };
         trainer.restore(&self.checkpoint(step))?;
         // What came after the checkpoint is done, and told, again.
         let text = match fs::read_to_string(metrics) {
@@ -301,12 +294,12 @@ impl Course<'_> {
         let mut past = trainer.stopping.unwrap_or_else(|| read_losses(&kept));
         let is_lost = |best: u64| self.pace.patience.is_some() && !self.checkpoint(best).exists();
         if let Some((_, best)) = past.best.filter(|(_, best)| is_lost(*best)) {
-            self.printer.say(&format!(
+            self.runs.printer.say(&format!(
                 "step {best} was the best, but no checkpoint holds it: the search begins anew"
             ));
             (past.best, past.worse) = (None, 0);
         }
-        self.printer.say(&format!("going on after step {step}"));
+        self.runs.printer.say(&format!("going on after step {step}"));
         Ok(Some((kept, past)))
     }
 

@@ -11,9 +11,10 @@ use swegym_train::token_file::{self, TokenFileError};
 use swegym_train::tokenizer::Tokenizer;
 use swegym_train::tokens::{self, HiddenEnd, TokenRow};
 
-use crate::args::HeldOutArgs;
+use crate::args::Unit;
 use crate::error::CommandError;
 use crate::printer::Printer;
+use crate::settings::HeldOut;
 
 /// Reads every file. Conversations that cannot be used are named and left out.
 pub(super) fn read(
@@ -91,27 +92,24 @@ pub(super) fn complain(
 /// Splits whole instances or repositories off, never rows of one.
 pub(super) fn hold_out(
     rows: Vec<TokenRow>,
-    args: &HeldOutArgs,
+    held_out: &HeldOut,
     seed: u64,
 ) -> Result<(Vec<TokenRow>, Vec<TokenRow>), CommandError> {
-    let key = |row: &TokenRow| match args.split_by.as_str() {
-        "repo" => row.repo.clone().unwrap_or_else(|| repository_by_id(&row.instance_id)),
-        _ => row.instance_id.clone(),
+    let key = |row: &TokenRow| match held_out.by {
+        Unit::Repo => row.repo.clone().unwrap_or_else(|| repository_by_id(&row.instance_id)),
+        Unit::Instance => row.instance_id.clone(),
     };
-    let held = held_groups(rows.iter().map(key).collect(), args, seed)?;
+    let held = held_groups(rows.iter().map(key).collect(), held_out, seed)?;
     Ok(rows.into_iter().partition(|row| !held.contains(&key(row))))
 }
 
 /// Which groups are held out.
 pub(crate) fn held_groups(
     groups: BTreeSet<String>,
-    args: &HeldOutArgs,
+    held_out: &HeldOut,
     seed: u64,
 ) -> Result<BTreeSet<String>, CommandError> {
-    let (share, by) = (args.held_out, args.split_by.as_str());
-    if !["instance", "repo"].contains(&by) {
-        return Err(CommandError::usage(format!("nothing is split by `{by}`"), "instance or repo"));
-    }
+    let (share, by) = (held_out.share, held_out.by.name());
     if share <= 0.0 {
         return Ok(BTreeSet::new());
     }

@@ -1,6 +1,6 @@
 //! `train verifier`: a verifier from evaluated attempts.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use swegym_train::checkpoint;
@@ -10,31 +10,31 @@ use swegym_train::tokenizer::Tokenizer;
 use swegym_train::tokens::TokenRow;
 use swegym_train::verifier::{self, Answer, Case, Verifier};
 
-use super::course::{Course, Stop};
-use super::{adapted, finish, held, model_folder, precision, rows, settings};
-use crate::args::VerifierArgs;
+use super::course::{Course, Training};
+use super::{adapted, finish, held, model_folder, rows, usual_rate};
 use crate::error::CommandError;
 use crate::printer::Printer;
+use crate::settings::{Shown, VerifierSettings};
 
 /// Trains a verifier.
 pub(crate) fn train(
-    printer: Printer,
-    cores: usize,
-    args: &VerifierArgs,
+    runs: &Training<'_>,
+    settings: &VerifierSettings,
     out: &Path,
-    stop: &Stop,
 ) -> Result<u8, CommandError> {
-    let verifier = verifier_of(args)?;
-    let folder = model_folder(&args.model);
-    let mut checkpoint = checkpoint::read(&folder, held(&args.adapter))?;
+    let VerifierSettings { model, adapter, held_out, course, .. } = settings;
+    let verifier = verifier_of(settings)?;
+    let folder = model_folder(model);
+    let mut checkpoint = checkpoint::read(&folder, held(adapter))?;
     let tokenizer = Tokenizer::read(&folder)?;
     tokenizer.check(checkpoint.decoder.shape.vocabulary)?;
-    let data = judged(printer, args, &tokenizer, &verifier)?;
-    let (rows, held_out) = rows::hold_out(data, &args.held_out, args.course.seed)?;
+    let data = judged(runs.printer, &settings.data, &tokenizer, &verifier)?;
+    let seed = course.trainer.seed;
+    let (rows, held_out) = rows::hold_out(data, held_out, seed)?;
     let mut decoder = checkpoint.decoder;
     if verifier.answer == Answer::Class && decoder.shape.classes.is_none() {
         let frozen = || CommandError::usage("half precision is for reading only", "leave --half away");
-        decoder = decoder.with_classes(2, args.course.seed).ok_or_else(frozen)?;
+        decoder = decoder.with_classes(2, seed).ok_or_else(frozen)?;
         let [yes, no] = &verifier.labels;
         checkpoint.config["id2label"] = json!({"0": no, "1": yes});
         checkpoint.config["label2id"] = json!({no: 0, yes: 1});
@@ -43,68 +43,51 @@ pub(crate) fn train(
             checkpoint.config["pad_token_id"] = json!(tokenizer.end);
         }
     }
-    let decoder = adapted(decoder, &args.adapter, args.course.seed)?;
+    let decoder = adapted(decoder, adapter, seed);
     let mut files = tokenizer.files().to_vec();
     files.push((verifier::FILE.to_owned(), verifier.write()));
-    let mut settings = settings(&args.course, if args.adapter.lora.is_some() { 1e-3 } else { 1e-4 })?;
+    let mut trainer = course.trainer(usual_rate(adapter));
     // Questions are brought to the context before: what is learnt is at their end.
-    settings.overlong = Overlong::Drop;
+    trainer.overlong = Overlong::Drop;
     let course = Course {
-        printer,
-        cores,
-        settings,
-        pace: (&args.course).into(),
+        runs,
+        settings: trainer,
+        pace: course.pace,
         out,
-        resume: args.run.resume,
-        precision: precision(&args.course, checkpoint.precision)?,
+        precision: course.precision.unwrap_or(checkpoint.precision),
         config: Some(checkpoint.config),
         base: Some(folder.display().to_string()),
         files: &files,
-        stop,
     };
-    finish(printer, &course.run(decoder, &rows, &held_out)?)
+    finish(runs.printer, &course.run(decoder, &rows, &held_out)?)
 }
 
-fn verifier_of(args: &VerifierArgs) -> Result<Verifier, CommandError> {
-    let template = match (&args.template, args.shown.as_str()) {
-        (Some(path), _) => crate::text::read(path)?,
-        (None, "trajectory") => verifier::TRAJECTORY.to_owned(),
-        (None, "patch") => verifier::PATCH.to_owned(),
-        (None, other) => {
-            return Err(CommandError::usage(
-                format!("nothing `{other}` can be shown"),
-                "trajectory or patch",
-            ));
-        }
+fn verifier_of(settings: &VerifierSettings) -> Result<Verifier, CommandError> {
+    let template = match &settings.shown {
+        Shown::Template(path) => crate::text::read(path)?,
+        Shown::Trajectory => verifier::TRAJECTORY.to_owned(),
+        Shown::Patch => verifier::PATCH.to_owned(),
     };
-    let labels: [String; 2] = args.labels.clone().try_into().map_err(|labels: Vec<String>| {
-        CommandError::usage(format!("{} labels were given", labels.len()), "two, as in --labels YES,NO")
-    })?;
-    let answer = match args.answer.as_str() {
-        "label" => Answer::Label,
-        "class" => Answer::Class,
-        other => {
-            return Err(CommandError::usage(format!("there is no answer `{other}`"), "label or class"));
-        }
-    };
-    let overlong = Overlong::named(&args.course.overlong).filter(|way| *way != Overlong::Window);
-    let overlong = overlong.ok_or_else(|| {
-        let message = format!("a question is not `{}` where it is too long", args.course.overlong);
-        CommandError::usage(message, "drop, or cut to leave its middle out")
-    })?;
-    Ok(Verifier { template, labels, answer, overlong, context: args.course.context })
+    let trainer = &settings.course.trainer;
+    Ok(Verifier {
+        template,
+        labels: settings.labels.clone(),
+        answer: settings.answer,
+        overlong: trainer.overlong,
+        context: trainer.context,
+    })
 }
 
 /// The attempts as questions with their labels.
 fn judged(
     printer: Printer,
-    args: &VerifierArgs,
+    data: &[PathBuf],
     tokenizer: &Tokenizer,
     verifier: &Verifier,
 ) -> Result<Vec<TokenRow>, CommandError> {
     verifier.ids(tokenizer)?;
     let (mut questions, mut overlong, mut resolved) = (Vec::new(), 0, 0);
-    for path in &args.data {
+    for path in data {
         let (found, refused) = each(&crate::text::read(path)?, |mut of| {
             let label = of.resolved.ok_or("nobody knows whether it is resolved: evaluate it first")?;
             let (messages, tools) = (std::mem::take(&mut of.messages), std::mem::take(&mut of.tools));
