@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use swegym_core::chat::{Message, Role, Sampling, Tool};
 use swegym_core::wire::{Reply, Request, Wire};
-use swegym_core::{Boundary, Fault};
+use swegym_core::{Boundary, Fault, Retry};
 use thiserror::Error;
 
 /// One question.
@@ -147,7 +147,7 @@ impl ModelError {
     /// Whether every other question of the run would end in the same way.
     #[must_use]
     pub fn is_everybodys(&self) -> bool {
-        matches!(self, Self::Unauthorized { .. } | Self::NotFound { .. } | Self::BudgetSpent(_))
+        self.to_fault().retry() == Retry::Halt
     }
 }
 
@@ -168,4 +168,24 @@ pub trait Model: Send + Sync {
     /// Answers one question, which [`Self::request`] has written, after retries
     /// where they can help.
     async fn answer(&self, ask: &Ask<'_>, request: &Arc<str>) -> Answered;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_say_whether_to_ask_again() {
+        let words = String::new;
+        for (error, retry) in [
+            (ModelError::Unauthorized { status: 401, words: words() }, Retry::Halt),
+            (ModelError::NotFound { status: 404, words: words() }, Retry::Halt),
+            (ModelError::BudgetSpent(words()), Retry::Halt),
+            (ModelError::Refused { status: 400, words: words() }, Retry::Never),
+            (ModelError::Script(words()), Retry::Never),
+            (ModelError::ContextOverflow(words()), Retry::Again),
+        ] {
+            assert_eq!(error.to_fault().retry(), retry, "{error}");
+        }
+    }
 }

@@ -47,6 +47,22 @@ impl Boundary {
     }
 }
 
+/// What a run does after a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Retry {
+    /// The same job again: the machinery broke.
+    Again,
+    /// Nothing: the same would come of it.
+    Never,
+    /// It begins no further job: each would meet the same.
+    Halt,
+}
+
+/// Codes of a model's faults that every job of the run would meet.
+const EVERYBODYS: [&str; 3] = ["unauthorized", "not_found", "budget_spent"];
+/// Codes of a model's faults that come again: it understood, and has no other answer.
+const FINAL: [&str; 2] = ["refused", "script"];
+
 /// One thing that broke, as data: it is recorded and never cancels its siblings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -64,6 +80,19 @@ impl Fault {
     /// A fault without a hint.
     pub fn new(boundary: Boundary, code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { boundary, code: code.into(), message: message.into(), hint: None }
+    }
+
+    /// What a run does after it.
+    #[must_use]
+    pub fn retry(&self) -> Retry {
+        let (code, of_model) = (self.code.as_str(), self.boundary == Boundary::Model);
+        if of_model && EVERYBODYS.contains(&code) {
+            Retry::Halt
+        } else if !self.boundary.is_infrastructure() || of_model && FINAL.contains(&code) {
+            Retry::Never
+        } else {
+            Retry::Again
+        }
     }
 
     /// The same fault, saying what to do.

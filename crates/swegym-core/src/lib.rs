@@ -31,7 +31,7 @@ pub mod visible;
 pub mod wire;
 
 pub use admission::{Class, Verdict};
-pub use fault::{Boundary, Fault};
+pub use fault::{Boundary, Fault, Retry};
 pub use id::{Digest, InstanceId, RunId};
 pub use instance::Instance;
 pub use names::Names;

@@ -2,24 +2,36 @@
 //!
 //! Executors are tasks that send messages; the dispatcher alone admits jobs,
 //! writes the journal and decides about retries. A job's start is in the
-//! journal before the job acts, its result on disk before its end is. Not
-//! overly generic: there is no graph of jobs; verbs that need one another are
-//! run one after another.
+//! journal before the job acts, its result on disk before its end is. It does not
+//! know what jobs do: a job is a ticket, and somebody who does the work. There is no
+//! graph of jobs; verbs that need one another are run one after another.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use swegym_core::event::Event;
-use swegym_core::{Digest, Fault};
+use swegym_core::{Digest, Fault, Retry};
 use tokio::sync::{mpsc, watch};
 
-use crate::context::Context;
-use crate::job::{Job, JobResult};
+use crate::clock::now_ms;
+use crate::job::JobResult;
 use crate::run_dir::{RunDir, RunDirError};
 
 /// Attempts that a job gets when the machinery breaks.
 const ATTEMPTS: u32 = 3;
+
+/// What must be known of a job to admit it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// Unique in the run, the same when the run is resumed; names a file.
+    pub name: String,
+    /// Memory to set aside while it runs, in bytes.
+    pub memory: u64,
+    /// How many jobs like this one may run at once, memory allowing.
+    pub at_once: usize,
+}
 
 /// What became of one job.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,21 +68,27 @@ struct Report {
     wall_time: Duration,
 }
 
-/// Runs jobs to their end and gives their outcomes in the order of `jobs`.
+/// Runs jobs to their end and gives their outcomes in the order of their tickets.
+/// `work` does the job of a ticket's number; all that run have `memory` bytes.
 /// `stop` turning true ends admission; running jobs are dropped with their
 /// boxes and left to a resume.
 ///
 /// # Errors
 /// Only when the run directory cannot be written to.
-pub async fn run(
+pub async fn run<W, F>(
     run: &mut RunDir,
-    verb: &str,
-    inputs: Digest,
-    jobs: &[Job],
-    context: &Context,
+    (verb, inputs): (&str, Digest),
+    jobs: &[Ticket],
+    total_memory: u64,
+    work: W,
     mut stop: watch::Receiver<bool>,
     mut show: impl FnMut(&Event, Progress),
-) -> Result<Vec<Outcome>, RunDirError> {
+) -> Result<Vec<Outcome>, RunDirError>
+where
+    W: Fn(usize) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<JobResult, Fault>> + Send + 'static,
+{
+    let work = Arc::new(work);
     let mut outcomes: Vec<Option<Outcome>> = jobs
         .iter()
         .map(|job| {
@@ -82,7 +100,7 @@ pub async fn run(
     let mut waiting: VecDeque<(usize, u32)> =
         outcomes.iter().enumerate().filter(|(_, o)| o.is_none()).map(|(i, _)| (i, 1)).collect();
     let mut running = tokio::task::JoinSet::new();
-    let mut memory = context.settings.memory_bytes;
+    let mut memory = total_memory;
     // Something that every other job would meet, too: a wrong key, a spent budget.
     let mut halted = false;
     let mut note = |run: &mut RunDir, event: Event, progress: Progress| {
@@ -99,10 +117,9 @@ pub async fn run(
     note(run, started, progress(&outcomes, 0))?;
     loop {
         while let Some((at, attempt)) = waiting.front().copied() {
-            let wanted = jobs[at].memory_bytes(context);
+            let wanted = jobs[at].memory;
             // A job that wants more than there is runs alone rather than never.
-            let fits =
-                running.is_empty() || (running.len() < jobs[at].most_at_once(context) && wanted <= memory);
+            let fits = running.is_empty() || (running.len() < jobs[at].at_once && wanted <= memory);
             if !fits || halted || *stop.borrow() {
                 break;
             }
@@ -110,7 +127,7 @@ pub async fn run(
             memory = memory.saturating_sub(wanted);
             let event = Event::JobStarted { job: jobs[at].name.clone(), attempt };
             note(run, event, progress(&outcomes, running.len() + 1))?;
-            running.spawn(execute(jobs[at].clone(), at, attempt, context.clone(), sender.clone()));
+            running.spawn(execute(Arc::clone(&work), at, attempt, sender.clone()));
         }
         if running.is_empty() && (waiting.is_empty() || halted || *stop.borrow()) {
             break;
@@ -127,7 +144,7 @@ pub async fn run(
             }
         };
         running.join_next().await;
-        memory = (memory + jobs[report.at].memory_bytes(context)).min(context.settings.memory_bytes);
+        memory = (memory + jobs[report.at].memory).min(total_memory);
         let job = jobs[report.at].name.clone();
         match report.result {
             Ok(JobResult { outcome, value, files }) => {
@@ -138,10 +155,8 @@ pub async fn run(
                 note(run, event, progress(&outcomes, running.len()))?;
             }
             Err(fault) => {
-                halted |= crate::rollout::is_everybodys(&fault);
-                let retry = fault.boundary.is_infrastructure()
-                    && !crate::rollout::is_final(&fault)
-                    && report.attempt < ATTEMPTS;
+                halted |= fault.retry() == Retry::Halt;
+                let retry = fault.retry() == Retry::Again && report.attempt < ATTEMPTS;
                 if retry {
                     waiting.push_back((report.at, report.attempt + 1));
                 } else {
@@ -158,19 +173,17 @@ pub async fn run(
     Ok(outcomes.into_iter().map(|o| o.unwrap_or(Outcome::Unfinished)).collect())
 }
 
-async fn execute(
-    job: Job,
-    at: usize,
-    attempt: u32,
-    context: Context,
-    reports: mpsc::UnboundedSender<Report>,
-) {
+async fn execute<W, F>(work: Arc<W>, at: usize, attempt: u32, reports: mpsc::UnboundedSender<Report>)
+where
+    W: Fn(usize) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<JobResult, Fault>> + Send + 'static,
+{
     let started = Instant::now();
     if attempt > 1 {
         tokio::time::sleep(Duration::from_millis(200 << attempt)).await;
     }
     // A panic in a job is a bug of ours, and still one job's trouble only.
-    let work = tokio::spawn(async move { job.execute(&context).await });
+    let work = tokio::spawn(async move { work(at).await });
     let abort = AbortOnDrop(work.abort_handle());
     let result = work.await.unwrap_or_else(|error| {
         Err(Fault::new(swegym_core::Boundary::Internal, "panic", error.to_string())
@@ -190,8 +203,5 @@ impl Drop for AbortOnDrop {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the runner is where clocks are read")]
-pub(crate) fn now_ms() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |d| d.as_millis() as u64)
-}
+#[cfg(test)]
+mod tests;

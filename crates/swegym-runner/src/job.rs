@@ -4,14 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
+use swegym_core::event::Event;
 use swegym_core::{Digest, Fault, Instance, Prediction};
 use swegym_tasks::micro::World;
 use swegym_tasks::package::PackageSpec;
 use swegym_tasks::synth::Synthesis;
 
+use tokio::sync::watch;
+
 use crate::build::Built;
-use crate::context::Context;
+use crate::context::{Context, RunSettings};
+use crate::dispatcher::{self, Outcome, Progress, Ticket};
 use crate::rollout::{IDLE_MEMORY, RolloutPlan};
+use crate::run_dir::{RunDir, RunDirError};
 use crate::{build, evaluate, micro, rollout, synth, validate};
 
 /// One piece of work with a stable name.
@@ -94,27 +99,45 @@ impl JobResult {
     }
 }
 
-impl Job {
-    /// Memory to set aside while the job runs, in bytes.
-    pub(crate) fn memory_bytes(&self, context: &Context) -> u64 {
-        match self.kind {
-            JobKind::Build(_) => context.settings.build_limits.memory_bytes,
-            JobKind::Rollout { .. } => IDLE_MEMORY,
-            _ => context.settings.limits.memory_bytes,
-        }
-    }
+/// Runs jobs to their end, as [`dispatcher::run`] does.
+///
+/// # Errors
+/// Only when the run directory cannot be written to.
+pub async fn run(
+    run: &mut RunDir,
+    (verb, inputs): (&str, Digest),
+    jobs: &[Job],
+    context: &Context,
+    stop: watch::Receiver<bool>,
+    show: impl FnMut(&Event, Progress),
+) -> Result<Vec<Outcome>, RunDirError> {
+    let tickets: Vec<Ticket> = jobs.iter().map(|job| job.ticket(&context.settings)).collect();
+    let memory = context.settings.memory_bytes;
+    let (jobs, context): (Arc<[Job]>, _) = (jobs.into(), context.clone());
+    let work = move |at: usize| {
+        let (jobs, context) = (Arc::clone(&jobs), context.clone());
+        async move { jobs[at].execute(&context).await }
+    };
+    dispatcher::run(run, (verb, inputs), &tickets, memory, work, stop, show).await
+}
 
-    /// How many jobs like this one may run at once, memory allowing. An agent
-    /// mostly waits for its model; its commands take turns.
-    pub(crate) fn most_at_once(&self, context: &Context) -> usize {
-        match &self.kind {
-            JobKind::Rollout { plan, .. } => plan.concurrent,
-            _ => context.settings.cores,
-        }
+impl Job {
+    /// What the dispatcher must know of it. An agent mostly waits for its model, and
+    /// its commands take turns.
+    fn ticket(&self, settings: &RunSettings) -> Ticket {
+        let (memory, at_once) = match &self.kind {
+            JobKind::Build(_) => (settings.build_limits.memory_bytes, settings.cores),
+            JobKind::Rollout { plan, .. } => (IDLE_MEMORY, plan.concurrent),
+            JobKind::Synth { .. }
+            | JobKind::Micro { .. }
+            | JobKind::Validate { .. }
+            | JobKind::Evaluate { .. } => (settings.limits.memory_bytes, settings.cores),
+        };
+        Ticket { name: self.name.clone(), memory, at_once }
     }
 
     /// Does the work.
-    pub(crate) async fn execute(&self, context: &Context) -> Result<JobResult, Fault> {
+    async fn execute(&self, context: &Context) -> Result<JobResult, Fault> {
         match &self.kind {
             JobKind::Build(spec) => build::build(context, spec).await,
             JobKind::Synth { built, synthesis, number } => {

@@ -8,6 +8,7 @@
 
 mod answer;
 pub mod build;
+mod clock;
 pub mod conduct;
 pub mod context;
 mod counter;
@@ -30,6 +31,6 @@ pub mod validate;
 
 pub use answer::Names;
 pub use context::{Context, RunSettings};
-pub use dispatcher::{Outcome, run};
-pub use job::Job;
+pub use dispatcher::Outcome;
+pub use job::{Job, run};
 pub use run_dir::{RunDir, RunDirError};

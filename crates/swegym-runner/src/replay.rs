@@ -14,8 +14,8 @@ use swegym_core::trajectory::{Step, beginning};
 use swegym_core::{Boundary, Fault, Instance, Trajectory};
 use tokio::sync::Semaphore;
 
+use crate::clock::now_ms;
 use crate::context::Context;
-use crate::dispatcher::now_ms;
 use crate::evaluate::image_of;
 use crate::testing::{WORKDIR, start, stop};
 

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use swegym_agent::model::ModelError;
 use swegym_agent::model::scripted::Scripted;
 use swegym_agent::patch::Grounds;
 use swegym_agent::recorder::Recorder;
@@ -25,9 +24,9 @@ use swegym_sandbox::store::LayerId;
 use swegym_sandbox::{EmbeddedSandbox, Image, Sandbox};
 use tokio::sync::Semaphore;
 
+use crate::clock::now_ms;
 use crate::conduct;
 use crate::context::Context;
-use crate::dispatcher::now_ms;
 use crate::evaluate::{evaluate, image_of};
 use crate::job::JobResult;
 use crate::testing::{WORKDIR, start, stop};
@@ -347,23 +346,4 @@ fn summary(done: &Trajectory, instance: &Instance, marks: &[Mark]) -> AttemptRes
         report: None,
         class: None,
     }
-}
-
-/// Whether trying again cannot help: the endpoint understood, and refuses.
-#[must_use]
-pub fn is_final(fault: &Fault) -> bool {
-    let refused = ModelError::Refused { status: 400, words: String::new() };
-    let of = |error: ModelError| error.to_fault().code == fault.code;
-    is_everybodys(fault)
-        || fault.boundary == Boundary::Model && (of(refused) || of(ModelError::Script(String::new())))
-}
-
-/// Whether every other attempt would meet this fault, too.
-#[must_use]
-pub fn is_everybodys(fault: &Fault) -> bool {
-    let of = |error: ModelError| error.to_fault().code == fault.code;
-    fault.boundary == Boundary::Model
-        && (of(ModelError::NotFound { status: 404, words: String::new() })
-            || of(ModelError::BudgetSpent(String::new()))
-            || of(ModelError::Unauthorized { status: 401, words: String::new() }))
 }

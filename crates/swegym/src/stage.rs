@@ -97,7 +97,7 @@ impl Stage<'_> {
         let printer = self.session.printer;
         let mut bar = Bar::new(printer, self.verb);
         let stop = self.session.stop.clone();
-        let outcomes = swegym_runner::run(&mut run, self.verb, inputs, &jobs, &context, stop, |e, p| {
+        let outcomes = swegym_runner::run(&mut run, (self.verb, inputs), &jobs, &context, stop, |e, p| {
             bar.show(e, p, self.aside.as_ref().map(|say| say()));
         })
         .await?;

@@ -86,9 +86,9 @@ fn families_and_levels_are_chosen() {
         assert_eq!(row["difficulty"], "level 1");
     }
     for (flags, words) in [
-        (["--families", "music"], "there is no family `music`"),
+        (["--families", "music"], "invalid value 'music' for '--families"),
         (["--levels", "9"], "there is no level 9"),
-        (["--split", "dev"], "there is no split `dev`"),
+        (["--split", "dev"], "invalid value 'dev' for '--split"),
     ] {
         let output = gym.run(&[&["micro", "--out", "no"][..], &flags].concat());
         let text = String::from_utf8_lossy(&output.stderr).into_owned();

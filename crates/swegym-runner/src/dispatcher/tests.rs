@@ -1,0 +1,157 @@
+//! The dispatcher without boxes: work is what a test makes it.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Map, json};
+use swegym_core::format::run::RunHead;
+use swegym_core::{Boundary, RunId};
+
+use super::*;
+use crate::run_dir::Open;
+
+fn open(folder: &Path, how: Open) -> RunDir {
+    let head = RunHead {
+        run_id: RunId::new("run").unwrap(),
+        verb: "test".to_owned(),
+        swegym: "0".to_owned(),
+        inputs: Digest::of(b"inputs"),
+        settings: Map::new(),
+        instances: None,
+    };
+    RunDir::open(&folder.join("run"), &head, how).unwrap()
+}
+
+fn tickets(count: usize, memory: u64, at_once: usize) -> Vec<Ticket> {
+    (0..count).map(|n| Ticket { name: format!("job-{n}"), memory, at_once }).collect()
+}
+
+fn done(at: usize) -> JobResult {
+    JobResult::of("done", json!({"at": at}))
+}
+
+/// Runs to the end; nobody wants to stop.
+async fn to_the_end<W, F>(run: &mut RunDir, jobs: &[Ticket], memory: u64, work: W) -> Vec<Outcome>
+where
+    W: Fn(usize) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<JobResult, Fault>> + Send + 'static,
+{
+    let (_sender, stop) = watch::channel(false);
+    let head = ("test", Digest::of(b"inputs"));
+    super::run(run, head, jobs, memory, work, stop, |_, _| {}).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_broke_around_a_job_is_tried_again_and_what_is_wrong_with_it_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let tries: Arc<[AtomicUsize; 4]> = Arc::default();
+    let seen = Arc::clone(&tries);
+    let work = move |at: usize| {
+        let attempt = seen[at].fetch_add(1, Ordering::SeqCst);
+        async move {
+            match at {
+                0 if attempt == 0 => Err(Fault::new(Boundary::Sandbox, "no_space", "full for a moment")),
+                1 => Err(Fault::new(Boundary::Sandbox, "no_space", "full for good")),
+                2 => Err(Fault::new(Boundary::Task, "broken", "the task's own")),
+                3 => panic!("a bug"),
+                _ => Ok(done(at)),
+            }
+        }
+    };
+    let outcomes = to_the_end(&mut open(folder.path(), Open::New), &tickets(4, 0, 2), 0, work).await;
+    let codes: Vec<&str> = outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            Outcome::Finished { outcome, .. } => outcome.as_str(),
+            Outcome::Failed(fault) => &fault.code,
+            Outcome::Unfinished => "unfinished",
+        })
+        .collect();
+    assert_eq!(codes, ["done", "no_space", "broken", "panic"]);
+    let tries: Vec<usize> = tries.iter().map(|count| count.load(Ordering::SeqCst)).collect();
+    assert_eq!(tries, [2, ATTEMPTS as usize, 1, 1]);
+}
+
+#[tokio::test]
+async fn what_every_job_would_meet_begins_no_further_one_and_a_resume_does_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let work = |at: usize| async move {
+        match at {
+            0 => Ok(done(at)),
+            _ => Err(Fault::new(Boundary::Model, "unauthorized", "the key is wrong")),
+        }
+    };
+    let jobs = tickets(5, 0, 1);
+    let outcomes = to_the_end(&mut open(folder.path(), Open::New), &jobs, 0, work).await;
+    assert!(matches!(&outcomes[0], Outcome::Finished { .. }) && matches!(&outcomes[1], Outcome::Failed(_)));
+    assert!(outcomes[2..].iter().all(|outcome| *outcome == Outcome::Unfinished), "{outcomes:?}");
+    // What is finished is not done again, whatever would come of it now.
+    let work = |at: usize| async move {
+        assert_ne!(at, 0);
+        Ok(done(at))
+    };
+    let outcomes = to_the_end(&mut open(folder.path(), Open::Resume), &jobs, 0, work).await;
+    let values: Vec<Value> = outcomes
+        .into_iter()
+        .map(|outcome| match outcome {
+            Outcome::Finished { value, .. } => value["at"].clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(values, [json!(0), json!(1), json!(2), json!(3), json!(4)]);
+}
+
+#[tokio::test]
+async fn jobs_run_side_by_side_as_far_as_memory_and_their_number_allow() {
+    for (memory, at_once, total, expected) in [(10, 8, 35, 3), (10, 2, 1000, 2), (50, 8, 20, 1)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let highest = Arc::clone(&most);
+        let work = move |at: usize| {
+            let (running, most) = (Arc::clone(&running), Arc::clone(&most));
+            async move {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                running.fetch_sub(1, Ordering::SeqCst);
+                Ok(done(at))
+            }
+        };
+        let jobs = tickets(6, memory, at_once);
+        let outcomes = to_the_end(&mut open(folder.path(), Open::New), &jobs, total, work).await;
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Finished { .. })));
+        assert_eq!(highest.load(Ordering::SeqCst), expected, "{memory} of {total}, {at_once} at once");
+    }
+}
+
+#[tokio::test]
+async fn a_wish_to_stop_drops_what_runs_and_leaves_it_to_a_resume() {
+    let folder = tempfile::tempdir().unwrap();
+    let (sender, stop) = watch::channel(false);
+    let sender = Arc::new(Mutex::new(sender));
+    let work = move |at: usize| {
+        let sender = Arc::clone(&sender);
+        async move {
+            if at == 1 {
+                sender.lock().unwrap().send_replace(true);
+                tokio::time::sleep(Duration::from_secs(3600)).await;
+            }
+            Ok(done(at))
+        }
+    };
+    let mut events = Vec::new();
+    let outcomes = run(
+        &mut open(folder.path(), Open::New),
+        ("test", Digest::of(b"inputs")),
+        &tickets(3, 0, 1),
+        0,
+        work,
+        stop,
+        |event, progress| events.push((event.clone(), progress.done)),
+    )
+    .await
+    .unwrap();
+    assert!(matches!(outcomes[0], Outcome::Finished { .. }));
+    assert_eq!(outcomes[1..], [Outcome::Unfinished, Outcome::Unfinished]);
+    assert_eq!(events.last(), Some(&(Event::RunInterrupted, 1)));
+}
