@@ -16,6 +16,7 @@ pub mod catalogue;
 pub mod changes;
 pub mod model;
 pub mod patch;
+pub mod profile;
 pub mod recorder;
 pub mod scaffold;
 pub mod teacher;

@@ -23,17 +23,16 @@ use swegym_sandbox::output::{Keep, Stream};
 use swegym_sandbox::sandbox::{End, EntryKind, SCRATCH};
 use swegym_sandbox::{Command, Execution, Sandbox, SandboxError, Written};
 
-use crate::changes::Changes;
+use crate::changes::{Changes, INDEX};
 use draft::Taken;
 use ground::File;
-pub use ground::{Ground, Grounds};
 
 /// New files that no answer needs, in the form of `.gitignore`.
 const CACHES: &str = include_str!("patch/caches.txt");
 /// New files by which agents reproduce an issue.
 const SCRATCH_FILES: &str = include_str!("patch/scratch.txt");
-/// Our index in a box.
-pub const INDEX: &str = "/tmp/.swegym/index";
+pub use ground::{Ground, Grounds};
+
 /// Largest patch.
 const LARGEST: u64 = 64 << 20;
 /// How long git may take.

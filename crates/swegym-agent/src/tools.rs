@@ -10,7 +10,7 @@ use swegym_core::record::ActionReport;
 use swegym_sandbox::{Sandbox, SandboxError};
 
 use crate::catalogue::Catalogue;
-use crate::scaffold::Profile;
+use crate::profile::Profile;
 
 pub(crate) use commands::{CommandSettings, Commands};
 pub(crate) use editor::Editor;

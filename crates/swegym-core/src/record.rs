@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::chat::{CallForm, Finish, Message, Sampling, Tool, Usage};
 use crate::id::repository_by_id;
-use crate::trajectory::StopReason;
+use crate::stop_reason::StopReason;
 use crate::wire::Wire;
 use crate::{Digest, Fault, InstanceId};
 

@@ -1,118 +1,15 @@
 //! One attempt, as its record tells it: the conversation, the steps, the answer.
 
+pub mod step;
 pub mod stuck;
 
-use crate::chat::{Message, Role, ToolCall, Usage};
+use crate::chat::{Message, Role, Usage};
 use crate::conduct::commands::Conduct;
-use crate::record::{ActionReport, AttemptHead, RecordEvent};
+use crate::record::{AttemptHead, RecordEvent};
+use crate::stop_reason::StopReason;
 use crate::{Class, Digest, Fault, Verdict};
 
-/// Why an attempt ended. Nothing here says that something broke: that is a
-/// [`Fault`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum StopReason {
-    /// The model said that it is done.
-    Submitted,
-    /// As many steps as allowed.
-    StepLimit,
-    /// As much money as allowed.
-    CostLimit,
-    /// As much time as allowed.
-    Timeout,
-    /// The conversation no longer fits the model, or what was allowed of it.
-    ContextOverflow,
-    /// One answer after another that could not be carried out.
-    FormatErrors,
-    /// A loop that did not end after the model was told.
-    StuckInLoop,
-    /// The user or a budget of the whole run ended it for good.
-    Interrupted,
-}
-
-impl StopReason {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Submitted,
-        Self::StepLimit,
-        Self::CostLimit,
-        Self::Timeout,
-        Self::ContextOverflow,
-        Self::FormatErrors,
-        Self::StuckInLoop,
-        Self::Interrupted,
-    ];
-
-    /// Whether a limit of ours ended it rather than the model: such an attempt
-    /// is graded; what becomes of it else, [`Class`] says.
-    #[must_use]
-    pub fn is_budget(self) -> bool {
-        matches!(
-            self,
-            Self::StepLimit | Self::CostLimit | Self::Timeout | Self::ContextOverflow | Self::Interrupted
-        )
-    }
-
-    /// The word in files (`exit_status`).
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Submitted => "submitted",
-            Self::StepLimit => "step_limit",
-            Self::CostLimit => "cost_limit",
-            Self::Timeout => "timeout",
-            Self::ContextOverflow => "context_overflow",
-            Self::FormatErrors => "format_errors",
-            Self::StuckInLoop => "stuck_in_loop",
-            Self::Interrupted => "interrupted",
-        }
-    }
-
-    /// Reads the word of [`StopReason::as_str`].
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|r| r.as_str() == word)
-    }
-}
-
-/// A call with its answer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Action {
-    /// What the model asked for.
-    pub call: ToolCall,
-    /// What it saw.
-    pub observation: String,
-    /// How it went, where something was carried out.
-    pub report: Option<ActionReport>,
-}
-
-impl Action {
-    /// Whether the answer is an error, by the tool or by the command's status.
-    #[must_use]
-    pub fn is_error(&self) -> bool {
-        self.report.as_ref().is_none_or(|r| r.refused)
-    }
-}
-
-/// One answer of the model and what came of it.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Step {
-    /// From 1.
-    pub number: u32,
-    /// The model's words.
-    pub words: String,
-    /// Its calls with their answers.
-    pub actions: Vec<Action>,
-    /// The code of what was wrong with the answer.
-    pub problem: Option<String>,
-    /// Predicates that saw a loop here.
-    pub nudges: Vec<String>,
-    /// What the answer used.
-    pub usage: Usage,
-    /// How long it took.
-    pub latency_ms: u64,
-    /// The answer to the problem after this step, if it changed in it.
-    pub patch: Option<String>,
-}
+pub use step::{Action, Step};
 
 /// An attempt up to its last whole step.
 #[derive(Debug, Clone, PartialEq)]

@@ -21,7 +21,7 @@ use swegym_tasks::recipe::TestRunner;
 
 use crate::context::Context;
 use crate::launcher::{Launch, Watcher};
-use crate::testing::TestPlan;
+use crate::plan::TestPlan;
 pub use names::Names;
 use profile::{Case, Counted, PYTHON};
 use repository::{Repository, Which};

@@ -20,8 +20,10 @@ use swegym_tasks::recipe::{self, Recipe, RequirementSet};
 
 use crate::context::Context;
 use crate::foundation::{self, Foundation};
-use crate::job::JobResult;
-use crate::testing::{TestPlan, TestRun, WORKDIR, last_lines, must_run};
+use crate::plan::{TestPlan, WORKDIR};
+use crate::result::JobResult;
+use crate::shell::{last_lines, must_run};
+use crate::testing::TestRun;
 use baseline::{Baseline, Installed};
 use installer::Installer;
 

@@ -7,7 +7,7 @@ use swegym_core::{Instance, Prediction};
 use swegym_sandbox::Image;
 
 use crate::context::Context;
-use crate::testing::WORKDIR;
+use crate::plan::WORKDIR;
 
 /// The marks of an answer. What the gold patch does, or the repository did in the
 /// same file before, is none.

@@ -16,8 +16,9 @@ use crate::answer::{self, Laid};
 use crate::conduct::repository_file;
 use crate::context::Context;
 use crate::launcher::Watcher;
+use crate::plan::TestPlan;
 use crate::results::Site;
-use crate::testing::{TestPlan, run_launched, start, stop};
+use crate::testing::{run_launched, start, stop};
 
 /// The mark's name and version.
 const CONDUCT: &str = "passes-counter-tests@1";

@@ -16,7 +16,7 @@ use swegym_core::{Digest, Fault, Retry};
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::now_ms;
-use crate::job::JobResult;
+use crate::result::JobResult;
 use crate::run_dir::{RunDir, RunDirError};
 
 /// Attempts that a job gets when the machinery breaks.

@@ -17,8 +17,9 @@ use crate::answer::{self, Laid, Notes};
 use crate::conduct;
 use crate::context::Context;
 use crate::counter::{self, Counter};
-use crate::job::JobResult;
-use crate::testing::{TestPlan, TestRun, run_launched, start, stop};
+use crate::plan::TestPlan;
+use crate::result::JobResult;
+use crate::testing::{TestRun, run_launched, start, stop};
 
 /// The rules of our own verdicts.
 const SEMANTICS: Semantics = Semantics::V5;

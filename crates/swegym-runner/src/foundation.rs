@@ -11,7 +11,7 @@ use swegym_sandbox::store::{LayerId, StoreError};
 use swegym_sandbox::{BoxSettings, Command, Extent, Image, Sandbox as _, SandboxError, Store};
 
 use crate::context::Context;
-use crate::testing::last_lines;
+use crate::shell::last_lines;
 use interpreter::Interpreter;
 
 /// uv, as boxes that install see it.

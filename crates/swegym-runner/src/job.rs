@@ -1,9 +1,7 @@
 //! The scheduled pieces.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
 use swegym_core::event::Event;
 use swegym_core::{Digest, Fault, Instance, Prediction};
 use swegym_tasks::micro::World;
@@ -15,6 +13,7 @@ use tokio::sync::watch;
 use crate::build::Built;
 use crate::context::{Context, RunSettings};
 use crate::dispatcher::{self, Outcome, Progress, Ticket};
+use crate::result::JobResult;
 use crate::rollout::{IDLE_MEMORY, RolloutPlan};
 use crate::run_dir::{RunDir, RunDirError};
 use crate::{build, evaluate, micro, rollout, synth, validate};
@@ -78,25 +77,6 @@ pub enum JobKind {
         /// How.
         plan: Arc<RolloutPlan>,
     },
-}
-
-/// What a job gives back.
-#[derive(Debug, Clone, PartialEq)]
-pub struct JobResult {
-    /// One word for counts.
-    pub outcome: String,
-    /// The result document; it holds no times, so that equal work gives equal bytes.
-    pub value: Value,
-    /// Digests of what else it left, by the name in the run's folder.
-    pub files: BTreeMap<String, Digest>,
-}
-
-impl JobResult {
-    /// The result of a job that leaves no files of its own.
-    #[must_use]
-    pub fn of(outcome: impl Into<String>, value: Value) -> Self {
-        Self { outcome: outcome.into(), value, files: BTreeMap::new() }
-    }
 }
 
 /// Runs jobs to their end, as [`dispatcher::run`] does.

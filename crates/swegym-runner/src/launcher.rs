@@ -13,7 +13,8 @@ use swegym_grade::junit;
 use swegym_sandbox::{Command, Sandbox};
 use swegym_tasks::recipe::TestRunner;
 
-use crate::testing::{TestPlan, WORKDIR, must_run, write};
+use crate::plan::{TestPlan, WORKDIR};
+use crate::shell::{must_run, write};
 
 /// Python takes it for its `sitecustomize`.
 const GUARD: &str = include_str!("launcher/guard.py");

@@ -12,9 +12,11 @@ use swegym_tasks::recipe::TestRunner;
 use crate::build::commit_script;
 use crate::context::Context;
 use crate::foundation;
-use crate::job::JobResult;
+use crate::plan::{TestPlan, WORKDIR};
+use crate::result::JobResult;
+use crate::shell::must_run;
 use crate::synth::eval_script;
-use crate::testing::{TestPlan, WORKDIR, must_run, start, stop};
+use crate::testing::{start, stop};
 
 /// The version that instances name; another world has another.
 const VERSION: &str = "1";

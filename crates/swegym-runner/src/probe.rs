@@ -14,8 +14,10 @@ use swegym_tasks::recipe::belongs_to_tests;
 use crate::conduct::repository_file;
 use crate::context::Context;
 use crate::evaluate::{Tested, test};
+use crate::plan::{TestPlan, WORKDIR};
+use crate::shell::must_run;
 use crate::synth::shell_quote;
-use crate::testing::{TestPlan, WORKDIR, must_run, start, stop};
+use crate::testing::{start, stop};
 
 /// The tricks, as data.
 const TRICKS: &str = include_str!("probe/tricks.toml");

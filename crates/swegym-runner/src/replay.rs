@@ -17,7 +17,8 @@ use tokio::sync::Semaphore;
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::evaluate::image_of;
-use crate::testing::{WORKDIR, start, stop};
+use crate::plan::WORKDIR;
+use crate::testing::{start, stop};
 
 /// Replays the events of a record into a new record, and compares the two.
 ///

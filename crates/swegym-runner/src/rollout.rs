@@ -28,8 +28,9 @@ use crate::clock::now_ms;
 use crate::conduct;
 use crate::context::Context;
 use crate::evaluate::{evaluate, image_of};
-use crate::job::JobResult;
-use crate::testing::{WORKDIR, start, stop};
+use crate::plan::WORKDIR;
+use crate::result::JobResult;
+use crate::testing::{start, stop};
 
 /// Memory that an attempt is expected to hold while its model thinks: a box
 /// with an idle shell, and the conversation. Commands are limited by turns.

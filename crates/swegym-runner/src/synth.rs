@@ -17,9 +17,11 @@ use swegym_tasks::synth::{Mutant, Synthesis, statement};
 
 use crate::build::{Built, commit_script};
 use crate::context::Context;
-use crate::job::JobResult;
 use crate::launcher::Watcher;
-use crate::testing::{TestPlan, TestRun, WORKDIR, must_run, run_watched, start, stop, write};
+use crate::plan::{TestPlan, WORKDIR};
+use crate::result::JobResult;
+use crate::shell::{must_run, write};
+use crate::testing::{TestRun, run_watched, start, stop};
 
 /// Exits with 3 if every pair of files compiles to the same code: then no test
 /// can tell the two apart. Line numbers are part of the code, and a bug that

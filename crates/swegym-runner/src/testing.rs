@@ -1,32 +1,16 @@
 //! One run of a package's tests in a box, and the evidence it leaves.
 
-use std::io;
-
 use serde_json::{Value, json};
-use swegym_core::{Boundary, Fault, visible};
+use swegym_core::Fault;
 use swegym_grade::evidence::{RunEnd, Structured};
-use swegym_grade::{LogParser, StatusMap, witness};
+use swegym_grade::{StatusMap, witness};
 use swegym_sandbox::output::Keep;
-use swegym_sandbox::{Command, EmbeddedSandbox, End, Execution, Image, Sandbox, SandboxError};
-use swegym_tasks::recipe::TestRunner;
+use swegym_sandbox::{EmbeddedSandbox, End, Execution, Image, Sandbox};
 
 use crate::context::Context;
 use crate::launcher::{Launch, Watcher};
+use crate::plan::TestPlan;
 use crate::results::{self, Read, Site};
-
-/// The repository inside every image.
-pub const WORKDIR: &str = "/testbed";
-
-/// How an image is tested; kept in its labels.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TestPlan {
-    /// What runs them.
-    pub runner: TestRunner,
-    /// Its arguments.
-    pub arguments: Vec<String>,
-    /// What reads its output.
-    pub parser: LogParser,
-}
 
 /// What one run left.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,56 +31,6 @@ pub struct TestRun {
     pub limit_hit: Option<String>,
     /// Milliseconds of processor and wall time, and bytes: for evidence files only.
     pub usage: Value,
-}
-
-impl TestPlan {
-    /// The label of an image that holds it.
-    pub const LABEL: &str = "swegym.test";
-
-    /// Reads the plan from an image's labels.
-    ///
-    /// # Errors
-    /// A fault of the task: the image is not one of ours.
-    pub fn of_image(image: &Image) -> Result<Self, Fault> {
-        let fault = || {
-            Fault::new(Boundary::Task, "no_test_plan", "the image does not say how to run its tests")
-                .with_hint("build it with `swegym build`")
-        };
-        let label = image.labels.get(Self::LABEL).ok_or_else(fault)?;
-        let value: Value = serde_json::from_str(label).map_err(|_| fault())?;
-        let words = value["command"].as_array().ok_or_else(fault)?;
-        let words: Vec<&str> = words.iter().filter_map(|w| w.as_str()).collect();
-        let (runner, arguments) = match words.as_slice() {
-            ["python", "-m", "pytest", arguments @ ..] => (TestRunner::Pytest, arguments),
-            ["python", "-m", "unittest", arguments @ ..] => (TestRunner::Unittest, arguments),
-            _ => return Err(fault()),
-        };
-        // Results go nowhere but through the launcher's descriptor.
-        let arguments = arguments.iter().filter(|word| !word.starts_with("--junitxml="));
-        Ok(Self {
-            runner,
-            arguments: arguments.map(|word| (*word).to_owned()).collect(),
-            parser: value["parser"].as_str().and_then(LogParser::named).ok_or_else(fault)?,
-        })
-    }
-
-    /// The label's text.
-    #[must_use]
-    pub fn to_label(&self) -> String {
-        json!({"command": self.command(), "parser": self.parser.name()}).to_string()
-    }
-
-    /// The command by which a person, or another harness, runs the tests. Our own
-    /// runs start them by a launcher.
-    #[must_use]
-    pub fn command(&self) -> Vec<String> {
-        let runner = match self.runner {
-            TestRunner::Pytest => "pytest",
-            TestRunner::Unittest => "unittest",
-        };
-        let words = ["python", "-m", runner].map(str::to_owned);
-        words.into_iter().chain(self.arguments.iter().cloned()).collect()
-    }
 }
 
 /// Runs the tests in a box that is already prepared.
@@ -192,37 +126,4 @@ pub(crate) async fn start(context: &Context, image: &Image) -> Result<EmbeddedSa
 /// Ends a box and waits until it is gone, so that its memory is free again.
 pub(crate) async fn stop(sandbox: EmbeddedSandbox) -> Result<(), Fault> {
     sandbox.stop().await.map_err(|e| e.to_fault())
-}
-
-/// Runs a line of shell that is ours and must succeed.
-pub(crate) async fn must_run(sandbox: &dyn Sandbox, line: &str, what: &str) -> Result<String, Fault> {
-    let command = Command::shell(line, std::time::Duration::from_secs(120)).in_folder(WORKDIR);
-    let done = sandbox.exec(command).await.map_err(|e| e.to_fault())?;
-    if done.succeeded() {
-        return Ok(done.output.stdout_text());
-    }
-    let said = done.output.combined_text();
-    let code = if done.limit_hit.is_some() { "limit" } else { "step_failed" };
-    Err(Fault::new(Boundary::Task, code, format!("{what} failed: {}", last_lines(&said, 5))))
-}
-
-/// Writes a file of ours. Where the box has no room for it, that is a fault of the
-/// boundary task.
-pub(crate) async fn write(sandbox: &dyn Sandbox, path: &str, bytes: &[u8], mode: u32) -> Result<(), Fault> {
-    use io::ErrorKind::{FileTooLarge, OutOfMemory, QuotaExceeded, StorageFull};
-    let no_room = [StorageFull, QuotaExceeded, FileTooLarge, OutOfMemory];
-    sandbox.write(path, bytes, Some(mode)).await.map_err(|error| match &error {
-        SandboxError::File { source, .. } if no_room.contains(&source.kind()) => {
-            Fault { boundary: Boundary::Task, code: "limit".into(), ..error.to_fault() }
-        }
-        _ => error.to_fault(),
-    })
-}
-
-/// The end of an output, for messages. Long lines are cut, and what is not seen
-/// is spelt.
-pub(crate) fn last_lines(text: &str, count: usize) -> String {
-    let lines: Vec<&str> = text.trim_end().lines().collect();
-    let shown = |line: &&str| visible(line).chars().take(300).collect::<String>();
-    lines[lines.len().saturating_sub(count)..].iter().map(shown).collect::<Vec<_>>().join("\n")
 }

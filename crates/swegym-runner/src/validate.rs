@@ -15,9 +15,11 @@ use swegym_sandbox::Image;
 use crate::answer::{self, Laid, Notes};
 use crate::context::Context;
 use crate::evaluate::{self, image_of};
-use crate::job::JobResult;
+use crate::plan::TestPlan;
 use crate::probe::{self, Probe};
-use crate::testing::{TestPlan, TestRun, must_run, run_launched, start, stop};
+use crate::result::JobResult;
+use crate::shell::must_run;
+use crate::testing::{TestRun, run_launched, start, stop};
 
 /// Prints what an agent could read the fix from: a second commit, tags,
 /// remotes, logs, objects that nothing reaches, left-over heads.

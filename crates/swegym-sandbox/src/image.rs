@@ -1,13 +1,17 @@
 //! An image: a base, ordered layers, and how to start on them.
 
+mod error;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use swegym_core::Digest;
-use thiserror::Error;
 
 use crate::base::Base;
+use error::VERSION;
+
 use crate::store::LayerId;
+pub use error::ImageError;
 
 /// Everything a box starts from. Two equal images have equal digests.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,25 +27,6 @@ pub struct Image {
     /// What upper floors note about the image; part of its identity.
     pub labels: BTreeMap<String, String>,
 }
-
-/// Why an image file cannot be read.
-#[derive(Debug, Error)]
-pub enum ImageError {
-    /// Not JSON.
-    #[error("not valid JSON")]
-    Json(#[from] serde_json::Error),
-    /// A field is missing or of another kind.
-    #[error("the field `{0}` is missing or wrong")]
-    Field(&'static str),
-    /// Written by a newer swegym.
-    #[error("format version {0} is newer than {VERSION}, the newest this swegym reads")]
-    Newer(u64),
-    /// Whole, but not what its name says.
-    #[error("it describes the image {0}")]
-    Other(String),
-}
-
-const VERSION: u64 = 1;
 
 impl Image {
     /// A bare base.

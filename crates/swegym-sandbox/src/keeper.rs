@@ -26,11 +26,6 @@ use users::{User, Users};
 
 pub(crate) use cgroup::{Witnesses, memory_groups};
 
-/// The user that the store's layers belong to when root makes them. Boxes run as
-/// others (`keeper/users.rs`), who own no file of the machine at all, so an
-/// escape lands nowhere.
-pub(crate) const BOX_USER: u32 = 64_000;
-
 /// Spares kept: while one is being made, the other is taken.
 const SPARES: usize = 2;
 

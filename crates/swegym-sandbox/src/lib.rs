@@ -20,11 +20,13 @@
 pub mod base;
 pub mod doctor;
 pub mod embedded;
+mod hints;
 pub mod image;
 pub mod keeper;
 pub mod limits;
 pub mod memory;
 pub mod output;
+mod owner;
 pub mod sandbox;
 pub mod scripted;
 pub mod store;

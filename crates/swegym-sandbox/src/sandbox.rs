@@ -319,7 +319,7 @@ impl SandboxError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Setup { step, source } => crate::doctor::hint_for(step, source),
+            Self::Setup { step, source } => crate::hints::hint_for(step, source),
             Self::KilledOutside => Some(
                 "ask for more memory (the container's or the job's), or run less at once with --memory or --cores"
                     .into(),

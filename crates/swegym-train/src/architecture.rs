@@ -7,8 +7,9 @@
 //! `rope_scaling` (transformers 4) and `rope_parameters` (transformers 5).
 
 use serde_json::{Map, Value, json};
-use thiserror::Error;
 
+pub use crate::config::ArchitectureError;
+use crate::config::{number, object};
 use crate::rope::Rope;
 
 /// The families whose checkpoints are read and written.
@@ -88,25 +89,6 @@ pub struct Architecture {
     pub out_bias: bool,
     /// The standard deviation of fresh weights.
     pub init_range: f32,
-}
-
-/// Why a `config.json` cannot be used.
-#[derive(Debug, Error, Clone, PartialEq, Eq)]
-pub enum ArchitectureError {
-    /// A field is absent or of another kind.
-    #[error("config.json: the field `{field}` is missing or is not {expected}")]
-    Field {
-        /// The field.
-        field: String,
-        /// What belongs there.
-        expected: &'static str,
-    },
-    /// A decoder that the engine does not have.
-    #[error("config.json: model_type `{0}` is not supported; qwen2, qwen3 and llama are")]
-    Unsupported(String),
-    /// The family, but with something that the engine does not do.
-    #[error("config.json: {0}")]
-    Variation(String),
 }
 
 impl Architecture {
@@ -262,13 +244,4 @@ fn optional_size(config: &Value, field: &str) -> Option<usize> {
 
 fn flag(config: &Value, field: &str, default: bool) -> bool {
     config.get(field).and_then(Value::as_bool).unwrap_or(default)
-}
-
-pub(crate) fn number(config: &Value, field: &str) -> Option<f64> {
-    config.get(field).and_then(Value::as_f64)
-}
-
-/// The object under `field`, where there is one.
-pub(crate) fn object<'a>(config: &'a Value, field: &str) -> Option<&'a Map<String, Value>> {
-    config.get(field).and_then(Value::as_object)
 }

@@ -7,6 +7,7 @@
 pub mod adapter;
 pub mod architecture;
 pub mod checkpoint;
+mod config;
 pub mod conversation;
 pub mod corpus;
 pub mod curation;
@@ -23,6 +24,7 @@ pub mod rope;
 pub mod schedule;
 pub mod template;
 pub mod token_file;
+pub mod token_row;
 pub mod tokenizer;
 pub mod tokens;
 pub mod trainer;

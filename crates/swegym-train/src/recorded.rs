@@ -9,7 +9,7 @@ use swegym_core::record::{AttemptHead, RecordEvent};
 use swegym_core::trajectory::{FoldError, live};
 
 use crate::mask::Mask;
-use crate::tokens::TokenRow;
+use crate::token_row::TokenRow;
 
 /// One answer with what was read before it.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,7 +8,7 @@ use std::f64::consts::PI;
 
 use serde_json::{Map, Value, json};
 
-use crate::architecture::{ArchitectureError, number, object};
+use crate::config::{ArchitectureError, number, object};
 
 /// The rotary settings of a model.
 #[derive(Debug, Clone, PartialEq)]

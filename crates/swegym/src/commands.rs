@@ -33,7 +33,7 @@ use swegym_runner::run_dir::Open;
 use crate::args::{Args, DevVerb, InstallArgs, RunArgs, ShowVerb, TrainVerb, Verb};
 use crate::error::CommandError;
 use crate::printer::Printer;
-use crate::session::{self, Session};
+use crate::session::{self, Session, compute};
 use crate::settings::{
     CurateSettings, Environment, ImproveSettings, MicroSettings, RolloutSettings, ServeSettings, Settings,
     SftSettings, VerifierSettings,
@@ -173,11 +173,6 @@ async fn learn(printer: Printer, settings: Settings, verb: TrainVerb) -> Result<
             base::make(&session, args.size, args.run).await
         }
     }
-}
-
-/// Work that computes all the time has a thread of its own.
-pub(crate) fn compute(work: impl FnOnce() -> Result<u8, CommandError>) -> Result<u8, CommandError> {
-    tokio::task::block_in_place(work)
 }
 
 /// Text about the micro gym, to pre-train on.

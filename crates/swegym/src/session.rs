@@ -89,3 +89,8 @@ pub(crate) fn listen_for_stop() -> watch::Receiver<bool> {
     });
     receiver
 }
+
+/// Work that computes all the time has a thread of its own.
+pub(crate) fn compute(work: impl FnOnce() -> Result<u8, CommandError>) -> Result<u8, CommandError> {
+    tokio::task::block_in_place(work)
+}

@@ -6,10 +6,10 @@ use swegym_agent::model::endpoint::EndpointSettings;
 use swegym_core::chat::CallForm;
 use swegym_runner::run_dir::Open;
 
-use crate::commands::{compute, curate, export, score, select, serve, train};
+use crate::commands::{curate, export, score, select, serve, train};
 use crate::error::CommandError;
 use crate::exit;
-use crate::session::Session;
+use crate::session::{Session, compute};
 use crate::settings::{
     CurateSettings, MicroSettings, ModelChoice, PretrainSettings, RolloutSettings, ScoreSettings,
     SelectSettings, SftSettings, TokenizerSettings, VerifierSettings,

@@ -1,7 +1,10 @@
 //! `cargo xtask tidy`: what the compiler does not check about the house.
 //!
-//! Arrows between crates, file headers, file lengths, paths and links in the
-//! documents, and words that the glossary bans. The same checks run as a test.
+//! Arrows between crates, circles of files, file headers, file lengths, paths and
+//! links in the documents, and words that the glossary bans. The same checks run as a
+//! test. `cargo xtask circles` shows every circle, with who uses whom in it.
+
+mod circles;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -41,6 +44,9 @@ const ROOMS: [(&str, &[&str], &[&str]); 9] = [
 /// Rooms where asynchronous code may live.
 const ASYNC_ROOMS: [&str; 4] = ["swegym-sandbox", "swegym-agent", "swegym-runner", "swegym"];
 
+/// Files of several modules that are one thing, and may use one another.
+const UNITS: [(&str, &[&str]); 1] = [("swegym-train", &["adapter.rs", "decoder.rs"])];
+
 /// Longest source file, in lines.
 const LONGEST_FILE: usize = 600;
 
@@ -57,8 +63,18 @@ const BANNED: [&str; 7] = [
 
 fn main() -> ExitCode {
     let verb = std::env::args().nth(1).unwrap_or_default();
+    if verb == "circles" {
+        for (room, ..) in ROOMS {
+            for circle in circles::circles(&root().join("crates").join(room).join("src")) {
+                let kind = if circle.is_one_module() { "one module" } else { "several modules" };
+                say(&format!("{room}: {kind}: {}", circle.files.join(" ")));
+                circle.uses.iter().for_each(|(from, to)| say(&format!("    {from} -> {to}")));
+            }
+        }
+        return ExitCode::SUCCESS;
+    }
     if verb != "tidy" {
-        say("usage: cargo xtask tidy");
+        say("usage: cargo xtask tidy | circles");
         return ExitCode::from(2);
     }
     let problems = tidy(&root());
@@ -85,6 +101,9 @@ fn root() -> PathBuf {
 fn tidy(root: &Path) -> Vec<String> {
     let mut problems = Vec::new();
     check_arrows(root, &mut problems);
+    for (room, ..) in ROOMS {
+        check_circles(root, room, &mut problems);
+    }
     let mut files = Vec::new();
     collect(&root.join("crates"), &mut files);
     files.sort();
@@ -115,8 +134,9 @@ fn check_arrows(root: &Path, problems: &mut Vec<String>) {
         if package != Some(name) {
             problems.push(format!("crates/{name}: the folder and the crate have different names"));
         }
-        let dependencies = manifest.get("dependencies").and_then(toml::Value::as_table);
-        for dependency in dependencies.into_iter().flat_map(toml::Table::keys) {
+        let kinds = ["dependencies", "dev-dependencies", "build-dependencies"];
+        let tables = kinds.iter().filter_map(|kind| manifest.get(*kind).and_then(toml::Value::as_table));
+        for dependency in tables.flat_map(toml::Table::keys) {
             let ours = dependency.starts_with("swegym");
             if ours && !allowed.contains(&dependency.as_str()) {
                 problems.push(format!("crates/{name}: the arrow to {dependency} points up or aside"));
@@ -124,6 +144,17 @@ fn check_arrows(root: &Path, problems: &mut Vec<String>) {
             if never.contains(&dependency.as_str()) {
                 problems.push(format!("crates/{name}: must never know {dependency}"));
             }
+        }
+    }
+}
+
+/// A module's file and those in its folder may use one another; other files may not.
+fn check_circles(root: &Path, room: &str, problems: &mut Vec<String>) {
+    for circle in circles::circles(&root.join("crates").join(room).join("src")) {
+        let is_unit = UNITS.iter().any(|(of, files)| *of == room && circle.files == *files);
+        if !is_unit && !circle.is_one_module() {
+            let files = circle.files.join(", ");
+            problems.push(format!("crates/{room}: {files} use one another; see `cargo xtask circles`"));
         }
     }
 }
@@ -154,12 +185,27 @@ fn check_file(root: &Path, file: &Path, problems: &mut Vec<String>) {
     if room == "xtask" {
         return;
     }
+    let never = ROOMS.iter().find(|(name, ..)| *name == room).map_or(&[][..], |(_, _, never)| never);
+    for known in never.iter().filter(|name| uses(&text, &name.replace('-', "_"))) {
+        problems.push(format!("{shown}: must never know {known}"));
+    }
     if !ASYNC_ROOMS.contains(&room.as_str()) && text.contains("async fn") {
         problems.push(format!("{shown}: asynchronous code lives in {}", ASYNC_ROOMS.join(", ")));
     }
     for banned in BANNED.iter().filter(|b| text.contains(**b)) {
         problems.push(format!("{shown}: `{}` is not one of our words; see docs/glossary.md", banned.trim()));
     }
+}
+
+/// Whether code names a crate, by whatever way it came there.
+fn uses(text: &str, name: &str) -> bool {
+    let path = format!("{name}::");
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    // Every other piece stands in quotes.
+    let pieces = code.flat_map(|line| line.split('"').step_by(2));
+    pieces.flat_map(|piece| piece.match_indices(&path).map(move |(at, _)| &piece[..at])).any(|before| {
+        !before.ends_with(|character: char| character.is_alphanumeric() || matches!(character, '_' | ':'))
+    })
 }
 
 /// Every `crates/…`, `docs/…` or `.ci/…` in backquotes must exist.
@@ -239,17 +285,21 @@ mod tests {
         fs::create_dir_all(room.join("src")).unwrap();
         fs::write(
             room.join("Cargo.toml"),
-            "[package]\nname='swegym-core'\n[dependencies]\ntokio='1'\nswegym-grade='1'\n",
+            "[package]\nname='swegym-core'\n[dependencies]\ntokio='1'\n[dev-dependencies]\nswegym-grade='1'\n",
         )
         .unwrap();
-        fs::write(room.join("src/lib.rs"), format!("async fn x() {{}}\n{}", "\n".repeat(700))).unwrap();
+        let text = format!("async fn x() {{ clap::x() }}\nmod a;\nmod b;\n{}", "\n".repeat(700));
+        fs::write(room.join("src/lib.rs"), text).unwrap();
+        fs::write(room.join("src/a.rs"), "use crate::b::B;\n").unwrap();
+        fs::write(room.join("src/b.rs"), "use crate::a::A;\n").unwrap();
         let page = "see `crates/nowhere`, [a](nowhere.md), [b](#nowhere), [c](#some-where)\n# Some where\n";
         fs::write(folder.join("ARCHITECTURE.md"), page).unwrap();
         check_arrows(&folder, &mut problems);
+        check_circles(&folder, "swegym-core", &mut problems);
         check_file(&folder, &room.join("src/lib.rs"), &mut problems);
         check_paths(&folder, "ARCHITECTURE.md", &mut problems);
         check_links(&folder, "ARCHITECTURE.md", &mut problems);
         fs::remove_dir_all(&folder).unwrap();
-        assert_eq!(problems.len(), 8, "{problems:#?}");
+        assert_eq!(problems.len(), 10, "{problems:#?}");
     }
 }

@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 use swegym_core::calls::text;
 use swegym_core::chat::{Message, Role, ToolCall};
 
-use super::{Profile, render};
+use super::render;
 use crate::catalogue::Catalogue;
+use crate::profile::Profile;
 use crate::tools::{EDITOR, EXECUTE_BASH, numbered};
 
 const TURNS: &str = include_str!("../../prompts/example.toml");

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::Done;
 use crate::catalogue::Catalogue;
-use crate::scaffold::Profile;
+use crate::profile::Profile;
 
 /// What keeps programs from waiting for a person.
 const QUIET: [(&str, &str); 18] = [

@@ -18,7 +18,7 @@ use swegym_sandbox::{Sandbox, SandboxError};
 use super::Done;
 use super::text::{numbered, start, without_tabs};
 use crate::catalogue::Catalogue;
-use crate::scaffold::Generation;
+use crate::profile::Generation;
 
 /// Largest file that is viewed or edited.
 const LARGEST_FILE: u64 = 10 << 20;

@@ -8,7 +8,7 @@
 
 use serde_json::Value;
 
-use crate::trajectory::Step;
+use crate::trajectory::step::Step;
 
 /// One kind of conduct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -212,7 +212,7 @@ mod tests {
 
     use super::*;
     use crate::chat::ToolCall;
-    use crate::trajectory::Action;
+    use crate::trajectory::step::Action;
 
     fn step(number: u32, arguments: &Value) -> Step {
         let call = ToolCall { id: "c".into(), name: "x".into(), arguments: arguments.to_string() };

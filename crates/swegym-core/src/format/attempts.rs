@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::row::Row;
 use super::{FormatError, Problem};
 use crate::chat::Usage;
-use crate::trajectory::StopReason;
+use crate::stop_reason::StopReason;
 use crate::{Class, InstanceId};
 
 /// What an attempt came to.

@@ -11,7 +11,7 @@ use super::{FormatError, Problem, sealed};
 use crate::chat::{CallForm, Finish, Message, Role, Sampling, Tool, ToolCall, Usage};
 use crate::id::hex;
 use crate::record::{ActionReport, AttemptHead, Delta, RecordEvent, Standing};
-use crate::trajectory::StopReason;
+use crate::stop_reason::StopReason;
 use crate::wire::Wire;
 use crate::{Boundary, Digest, Fault, InstanceId};
 

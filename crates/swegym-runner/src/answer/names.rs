@@ -8,7 +8,8 @@ use swegym_core::{Boundary, Fault};
 use swegym_sandbox::{Command, Sandbox};
 
 use super::profile::Known;
-use crate::testing::{WORKDIR, last_lines};
+use crate::plan::WORKDIR;
+use crate::shell::last_lines;
 
 /// Images whose names are kept. Answers to one instance come one after the other.
 const KEPT: usize = 64;

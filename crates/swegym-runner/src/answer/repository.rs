@@ -14,7 +14,8 @@ use swegym_sandbox::sandbox::SCRATCH;
 use swegym_sandbox::{Command, End, Execution, Sandbox};
 
 use super::tree::{Tree, folders, zero_ended};
-use crate::testing::{WORKDIR, last_lines, write};
+use crate::plan::WORKDIR;
+use crate::shell::{last_lines, write};
 
 /// Settings of a repository in which nothing is started or converted, and in
 /// which no spelling of `.git` is a path.

@@ -11,7 +11,8 @@ use swegym_tasks::recipe::{self, RequirementSet};
 
 use super::{Project, install};
 use crate::context::Context;
-use crate::testing::{TestPlan, TestRun, run_tests, start, stop};
+use crate::plan::TestPlan;
+use crate::testing::{TestRun, run_tests, start, stop};
 
 /// Runs of the untouched package's tests; only what passes in each can be an expectation.
 const BASELINE_RUNS: u32 = 2;

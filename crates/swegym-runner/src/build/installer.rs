@@ -9,7 +9,8 @@ use super::CUT_OFF;
 use crate::context::Context;
 use crate::foundation;
 use crate::mirror::{self, Mirror};
-use crate::testing::{WORKDIR, last_lines};
+use crate::plan::WORKDIR;
+use crate::shell::last_lines;
 
 /// uv's cache: this box's own, and not in the image.
 pub(super) const CACHE: &str = "/opt/uv-cache";

@@ -11,7 +11,8 @@ use std::fs::{File, OpenOptions};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 
-use super::{BOX_USER, Refused};
+use super::Refused;
+use crate::owner::BOX_USER;
 use crate::sys;
 
 /// Users of boxes. Debian gives 60000 to 64999 to packages on demand and nobody

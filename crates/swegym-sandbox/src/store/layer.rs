@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use swegym_core::Digest;
 
 use super::{Store, StoreError, write_whole};
-use crate::keeper::BOX_USER;
+use crate::owner::BOX_USER;
 use crate::sys;
 use crate::tree::OPAQUE;
 

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use swegym_core::format::instances::UnknownFields;
+use swegym_runner::plan::{TestPlan, WORKDIR};
 use swegym_runner::run_dir::Open;
-use swegym_runner::testing::{TestPlan, WORKDIR};
 use swegym_runner::{build::Built, foundation};
 use swegym_sandbox::{BoxSettings, Command, Sandbox as _, tool};
 

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use swegym_agent::model::scripted::Script;
 use swegym_runner::foundation;
+use swegym_runner::plan::WORKDIR;
 use swegym_runner::run_dir::Open;
-use swegym_runner::testing::WORKDIR;
 use swegym_sandbox::output::{Keep, Stream};
 use swegym_sandbox::{Command as BoxCommand, Sandbox as _, tool};
 

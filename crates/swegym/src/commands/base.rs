@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use swegym_core::Digest;
 use swegym_core::chat::CallForm;
-use swegym_tasks::micro::{Family, Split};
+use swegym_tasks::micro::Split;
 use swegym_train::checkpoint::{Precision, replace_folder, write_synced};
 use swegym_train::corpus::WordRule;
 use swegym_train::trainer::Settings as TrainerSettings;
 
-use super::gym;
+use super::gym::{self, FAMILIES};
 use crate::args::{RunArgs, Size};
 use crate::error::CommandError;
 use crate::exit;
@@ -76,13 +76,6 @@ impl Size {
         self.model().into_iter().chain(TOKENIZER)
     }
 }
-
-/// Families whose tasks policies are tuned on.
-pub(crate) const FAMILIES: [Family; 4] = [Family::Arithmetic, Family::List, Family::Truth, Family::Choice];
-
-/// Families that are held out of all tuning: the base policy has read of them
-/// what it has read of all, code, words and failures.
-pub(crate) const HELD_OUT: [Family; 2] = [Family::Text, Family::Table];
 
 /// Conversations of the pre-training text, each about another repository.
 const TALKS: u32 = 60_000;

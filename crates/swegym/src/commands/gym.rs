@@ -12,7 +12,7 @@ use swegym_tasks::micro::{Family, Split};
 use swegym_train::checkpoint::write_synced;
 use swegym_train::trainer::Settings as TrainerSettings;
 
-use super::{base, metrics};
+use super::metrics;
 use crate::error::CommandError;
 use crate::settings::{
     AdapterSettings, CourseSettings, CurateSettings, MicroSettings, ModelChoice, Pairs, RolloutSettings,
@@ -21,6 +21,16 @@ use crate::settings::{
 use crate::stage::{EvaluateSettings, Predictions};
 use crate::step::Step;
 use crate::workshop::Workshop;
+
+/// Families whose tasks policies are tuned on.
+pub(crate) const FAMILIES: [Family; 4] = [Family::Arithmetic, Family::List, Family::Truth, Family::Choice];
+
+/// Families that are held out of all tuning: the base policy has read of them
+/// what it has read of all, code, words and failures.
+pub(crate) const HELD_OUT: [Family; 2] = [Family::Text, Family::Table];
+
+/// Share of the teacher's attempts that go wrong: it resolves three of ten.
+pub(crate) const TEACHER_NOISE: f64 = 0.7;
 
 /// What a verifier of this size is asked: the issue and the code before and
 /// after, without a word around them.
@@ -106,7 +116,7 @@ impl Gym {
     /// Draws tasks that no policy is tuned on, for the answers whose outcomes are
     /// known: what a verifier learns to read from.
     pub(crate) async fn answers(&mut self, name: &str, count: u32) -> Result<PathBuf, CommandError> {
-        let settings = MicroSettings::new(Split::Train, count).of(&base::FAMILIES).seeded(2);
+        let settings = MicroSettings::new(Split::Train, count).of(&FAMILIES).seeded(2);
         Ok(self.workshop.take(name, Step::Micro(settings)).await?.join("answers.jsonl"))
     }
 

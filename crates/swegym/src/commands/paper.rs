@@ -14,8 +14,8 @@ use swegym_grade::metrics::{Attempt, Estimate, estimate};
 use swegym_tasks::micro::Split;
 use swegym_train::checkpoint::write_synced;
 
-use super::base::{self, FAMILIES, HELD_OUT};
-use super::gym::{Gym, Length};
+use super::base;
+use super::gym::{FAMILIES, Gym, HELD_OUT, Length, TEACHER_NOISE};
 use super::metrics;
 use crate::args::{PaperArgs, Size};
 use crate::error::CommandError;
@@ -99,9 +99,6 @@ const FAST: Scale = Scale {
     steps: 40,
     every: false,
 };
-
-/// Share of the teacher's attempts that go wrong: it resolves three of ten.
-pub(crate) const TEACHER_NOISE: f64 = 0.7;
 
 /// A finding beside the paper's.
 struct Claim {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use minijinja::Value as Blank;
 
 use super::{Refused, Trouble, refuse};
-use crate::scaffold::Generation;
+use crate::profile::Generation;
 use crate::tools::text::{line_of, without_tabs};
 
 /// A file's new text, and the lines (from 1, end exclusive) that are new.

@@ -9,8 +9,7 @@ use swegym_tasks::micro::Split;
 
 use super::{Found, Study, difference, resolved};
 use crate::args::{Memory, Start};
-use crate::commands::base::FAMILIES;
-use crate::commands::gym::{agent, curated, instances, tuning};
+use crate::commands::gym::{FAMILIES, agent, curated, instances, tuning};
 use crate::commands::improve::{self, Round};
 use crate::error::CommandError;
 use crate::settings::{ImproveSettings, ModelChoice, SftSettings};

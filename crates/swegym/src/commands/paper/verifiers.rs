@@ -8,8 +8,7 @@ use swegym_grade::selection::log_fit;
 use swegym_tasks::micro::Split;
 
 use super::{Found, Study, head};
-use crate::commands::base::FAMILIES;
-use crate::commands::gym::tuning;
+use crate::commands::gym::{FAMILIES, tuning};
 use crate::error::CommandError;
 use crate::settings::{AdapterSettings, SelectSettings};
 use crate::sheet::{Line, Part};

@@ -8,9 +8,8 @@ use swegym_grade::metrics::{Attempt, measure};
 use swegym_tasks::micro::Split;
 
 use crate::args::Size;
-use crate::commands::base::{self, FAMILIES, HELD_OUT};
-use crate::commands::gym::{Gym, Length, tuning};
-use crate::commands::{metrics, paper};
+use crate::commands::gym::{FAMILIES, Gym, HELD_OUT, Length, TEACHER_NOISE, tuning};
+use crate::commands::{base, metrics};
 use crate::error::CommandError;
 use crate::session::Session;
 use crate::settings::{AdapterSettings, SelectSettings};
@@ -46,7 +45,7 @@ pub(super) async fn learn(session: &Session, folder: &Path) -> Result<Learnt, Co
     let test = gym.tasks("tasks-test", Split::Test, &FAMILIES, TASKS[1]).await?;
     let held_out = gym.tasks("tasks-held-out", Split::Test, &HELD_OUT, TASKS[2]).await?;
     say("teacher: four attempts at each task, most of which fail; curate: what resolves, two of a task");
-    let taught = gym.teach("teacher", &train, 4, paper::TEACHER_NOISE).await?;
+    let taught = gym.teach("teacher", &train, 4, TEACHER_NOISE).await?;
     let data = gym.capped("data", &[&taught], &base, Some(2)).await?;
     say("policy: fine-tuned on them, and measured beside the one before");
     let tuned = gym.tune("tuned", &base, &data.join("train.parquet"), 1, Length::Epochs(6.0)).await?;
