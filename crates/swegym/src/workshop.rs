@@ -249,7 +249,7 @@ fn reason(error: &clap::Error) -> String {
 }
 
 pub(crate) fn interrupted() -> CommandError {
-    let mut error = CommandError::nothing("interrupted", "go on with --resume and the same --out");
+    let mut error = CommandError::nothing("interrupted", "go on with --resume");
     error.exit = exit::INTERRUPTED;
     error
 }

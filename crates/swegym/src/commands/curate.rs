@@ -14,11 +14,13 @@ use crate::args::CurateArgs;
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
+use crate::progress::Bar;
 use pool::Pool;
 
 /// Curates the attempts of some runs.
 pub(crate) fn run(printer: Printer, args: &CurateArgs) -> Result<u8, CommandError> {
     let rules = rules(args)?;
+    let reading = Bar::waiting(printer, "curate", "reading attempts and writing data");
     let pool = Pool::read(printer, args)?;
     let mut curated = curate(&pool.candidates, &rules);
     mix(&pool.candidates, &mut curated, &shares(args)?, args.seed);
@@ -68,6 +70,7 @@ pub(crate) fn run(printer: Printer, args: &CurateArgs) -> Result<u8, CommandErro
             number("tokens"),
         ]
     });
+    drop(reading);
     let head = ["file", "attempts", "instances", "tokens"].map(str::to_owned).to_vec();
     printer.result(&card, &std::iter::once(head).chain(table).collect::<Vec<_>>());
     printer.say(&format!(

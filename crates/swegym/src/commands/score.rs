@@ -13,6 +13,7 @@ use crate::args::ScoreArgs;
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
+use crate::progress::Bar;
 use crate::run_view::RunView;
 
 /// Attempts that are judged together: neighbours are of one instance, and what
@@ -36,6 +37,7 @@ pub(crate) fn run(printer: Printer, cores: usize, args: &ScoreArgs) -> Result<u8
     let runs: Vec<RunView> = args.runs.iter().map(|run| RunView::open(run)).collect::<Result<_, _>>()?;
     let mut out = export::Written::begin(&args.out)?;
     let (mut scored, mut refused, mut cut) = (0, 0, 0);
+    let bar = Bar::counting(printer, "score", "attempts");
     for (run, view) in args.runs.iter().zip(&runs) {
         for records in view.records()?.chunks(TOGETHER) {
             let (mut heads, mut questions) = (Vec::new(), Vec::new());
@@ -62,12 +64,14 @@ pub(crate) fn run(printer: Printer, cores: usize, args: &ScoreArgs) -> Result<u8
                     "verifier": args.verifier,
                 });
                 out.line(&line)?;
+                bar.add(1);
             }
         }
     }
     if scored + refused == 0 {
         return Err(CommandError::nothing("the runs have no finished attempt", "name folders of rollouts"));
     }
+    bar.finish();
     out.finish()?;
     let value = json!({"scored": scored, "refused": refused, "cut": cut, "out": args.out});
     let table = vec![

@@ -24,6 +24,7 @@ use crate::args::{AdapterArgs, CourseArgs, PretrainArgs, SftArgs, TokenizerArgs,
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
+use crate::progress::Bar;
 use course::{Course, Outcome};
 
 pub(crate) use course::Stop;
@@ -33,8 +34,12 @@ pub(crate) use verifier::train as verifier;
 /// Columns of a head of a model from nothing.
 const HEAD_DIM: usize = 32;
 
+/// What comes before the first step.
+const READING: &str = "reading the data";
+
 /// Trains a tokenizer.
 pub(crate) fn tokenizer(printer: Printer, args: &TokenizerArgs) -> Result<u8, CommandError> {
+    let waiting = Bar::waiting(printer, "train tokenizer", "counting words");
     let documents = corpus::documents(&args.text)?;
     let words: Vec<String> = documents.iter().map(Document::words).collect();
     let template = args.template.as_deref().map(crate::text::read).transpose()?;
@@ -53,6 +58,7 @@ pub(crate) fn tokenizer(printer: Printer, args: &TokenizerArgs) -> Result<u8, Co
     let characters: usize = words.iter().map(String::len).sum();
     let tokens: usize =
         corpus::rows(&tokenizer, &documents, 1 << 20, Learnt::All)?.iter().map(|r| r.input_ids.len()).sum();
+    drop(waiting);
     let per_token = characters as f64 / tokens as f64;
     let value = json!({"out": args.out, "tokens": tokenizer.len(), "bytes_per_token": per_token});
     let table = vec![
@@ -71,6 +77,7 @@ pub(crate) fn pretrain(
     out: &Path,
     stop: &Stop,
 ) -> Result<u8, CommandError> {
+    let reading = Bar::waiting(printer, "train pretrain", READING);
     let tokenizer = Tokenizer::read(&args.tokenizer)?;
     let config = args.architecture.as_ref().map(|path| read_json(path)).transpose()?;
     let shape = match &config {
@@ -82,6 +89,7 @@ pub(crate) fn pretrain(
     let learnt = if args.answers_only { Learnt::Answers } else { Learnt::All };
     let rows = corpus::rows(&tokenizer, &corpus::documents(&args.text)?, args.course.context, learnt)?;
     let decoder = Decoder::fresh(shape, args.course.seed);
+    drop(reading);
     let course = Course {
         printer,
         cores,
@@ -107,6 +115,7 @@ pub(crate) fn sft(
     stop: &Stop,
 ) -> Result<u8, CommandError> {
     let held = held(&args.adapter);
+    let reading = Bar::waiting(printer, "train sft", READING);
     let folder = model_folder(&args.model);
     let checkpoint = checkpoint::read(&folder, held)?;
     let tokenizer = Tokenizer::read(&folder)?;
@@ -114,6 +123,7 @@ pub(crate) fn sft(
     let data = rows::read(printer, &args.data, &tokenizer, args.last_turn_only)?;
     let (rows, held_out) = rows::hold_out(data, &args.held_out, args.course.seed)?;
     let decoder = adapted(checkpoint.decoder, &args.adapter, args.course.seed)?;
+    drop(reading);
     let course = Course {
         printer,
         cores,

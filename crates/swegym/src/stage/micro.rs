@@ -14,6 +14,7 @@ use crate::args::MicroArgs;
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
+use crate::progress::Bar;
 use crate::session::Session;
 
 /// Draws repositories; writes `candidates.jsonl`, `bugs.jsonl`, `dropped.jsonl`;
@@ -46,7 +47,9 @@ pub(crate) async fn micro(
         inputs: Vec::new(),
         instances: None,
     };
+    let preparing = Bar::waiting(session.printer, "micro", "preparing the interpreter");
     let ground: Arc<str> = micro::ground(&stage.context()).await?.into();
+    drop(preparing);
     let job = |number: u32| Job {
         name: format!("{}-{}-{number}", world.split.name(), world.seed),
         kind: JobKind::Micro { ground: Arc::clone(&ground), world: Arc::clone(&world), number },

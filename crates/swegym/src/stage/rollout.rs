@@ -23,7 +23,7 @@ use swegym_runner::{Job, Outcome};
 use tokio::sync::Semaphore;
 
 use super::evaluate::{failed_row, notes, numbered, parts, write_reports};
-use super::{Done, Ran, Stage};
+use super::{Done, Ran, Stage, instances_of};
 use crate::args::{ModelArgs, RolloutArgs};
 use crate::error::CommandError;
 use crate::session::Session;
@@ -41,7 +41,7 @@ pub(crate) async fn rollout(
     folder: &Path,
     open: Open,
 ) -> Result<Done, CommandError> {
-    let text = text::read(&args.instances)?;
+    let text = instances_of(&args.instances, folder, open)?;
     let unknown = if args.keep_unknown_fields { UnknownFields::Keep } else { UnknownFields::Refuse };
     let rows = instances::read(&args.instances.to_string_lossy(), &text, unknown)?;
     let budget =
