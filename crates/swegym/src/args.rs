@@ -339,7 +339,8 @@ pub(crate) struct RolloutArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Run the whole pipeline once on real packages: build, synth, validate, evaluate, rollout, report
+    /// Run everything once: graded attempts at small tasks within a minute, then a policy and a
+    /// verifier, then the pipeline on real packages (build, synth, validate, evaluate, rollout, report)
     Quickstart {
         /// Packages: `name`, `name==version`, an archive or a checkout [default: three small ones]
         packages: Vec<String>,

@@ -43,10 +43,10 @@ fn go_on(gym: &Gym, line: &str) -> String {
 fn the_line_to_go_on_is_of_the_command_that_was_typed_and_needs_its_folder_alone() {
     let gym = Gym::new();
     let finished = "\"job_finished\"";
-    let line = stopped(&gym, "micro --count 300 --seed 3 --out drawn", "drawn/events.jsonl", finished);
+    let line = stopped(&gym, "micro --count 60 --seed 3 --out drawn", "drawn/events.jsonl", finished);
     assert_eq!(line, "swegym micro --resume --out drawn");
     go_on(&gym, &line);
-    gym.must(&["micro", "--count", "300", "--seed", "3", "--out", "whole"]);
+    gym.must(&["micro", "--count", "60", "--seed", "3", "--out", "whole"]);
     assert!(gym.read("drawn/candidates.jsonl") == gym.read("whole/candidates.jsonl"));
 
     // A run of steps is taken up by its own verb, whatever step was cut.
@@ -60,11 +60,11 @@ fn the_line_to_go_on_is_of_the_command_that_was_typed_and_needs_its_folder_alone
                  --steps 3000 --save-every 5 --out base";
     let line = stopped(&gym, typed, "base/metrics.jsonl", "\"step\":9,");
     assert_eq!(line, "swegym train pretrain --resume --out base");
-    // What is typed beside it counts, here that the run is over soon; what does not fit is refused.
-    let refused = gym.run(&["train", "pretrain", "--resume", "--out", "base", "--context", "64"]);
+    // What does not fit is refused, and not remembered.
+    let refused = gym.run(&["train", "pretrain", "--resume", "--out", "base", "--context", "128"]);
     assert_eq!(refused.status.code(), Some(2), "{}", String::from_utf8_lossy(&refused.stderr));
     let kept = gym.read("base/command.json");
-    assert!(kept.contains("\"32\"") && !kept.contains("\"64\""), "{kept}");
+    assert!(kept.contains("\"32\"") && !kept.contains("\"128\""), "{kept}");
 }
 
 #[test]
@@ -94,6 +94,14 @@ fn a_run_goes_on_by_its_folder_even_where_its_instances_are_elsewhere() {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(refused.status.code() == Some(2) && said.contains("noise was 0.5, is 0.9"), "{said}");
     gym.must(&["rollout", "--resume", "--out", "taught"]);
+    // Folders from before the command line was kept have their settings.
+    for run in ["taught", "gold", "valid"] {
+        std::fs::remove_file(gym.path(&format!("{run}/command.json"))).unwrap();
+    }
+    std::fs::rename(gym.path("away"), gym.path("drawn")).unwrap();
+    gym.must(&["rollout", "--resume", "--out", "taught"]);
+    gym.must(&["evaluate", "--resume", "--out", "gold"]);
+    gym.must(&["validate", "--resume", "--out", "valid"]);
     // A folder that nothing was begun in stays away.
     let none = gym.run(&["rollout", "--resume", "--out", "deep/none", "--instances", "x.jsonl"]);
     assert!(none.status.code() == Some(2) && !gym.path("deep").exists());

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Map, Value, json};
+use swegym_core::format::run;
 
 /// Where a run's folder keeps it.
 pub(crate) const FILE: &str = "command.json";
@@ -68,6 +69,30 @@ impl CommandLine {
         Some(Self { verb: value["verb"].as_str()?.to_owned(), flags: flags.clone(), ..Self::default() })
     }
 
+    /// The same of a run from before folders kept it, as far as its settings say.
+    fn of_settings(folder: &Path, command: &Command) -> Option<Self> {
+        let head = run::read("run.json", &fs::read_to_string(folder.join("run.json")).ok()?).ok()?;
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let mut flags = Map::new();
+        for (key, value) in &head.settings {
+            let key = key.replace('_', "-");
+            let is_known = command.get_arguments().any(|arg| name(arg) == key);
+            let (key, values) = match (key.as_str(), value) {
+                (_, Value::Null | Value::Bool(false)) => continue,
+                ("terse", _) => ("prompts".to_owned(), vec!["terse".to_owned()]),
+                _ if !is_known => continue,
+                // Behind its name is the version of what it does.
+                ("scaffold", Value::String(word)) => {
+                    (key, word.split('@').take(1).map(str::to_owned).collect())
+                }
+                (_, Value::Array(items)) => (key, items.iter().map(text).collect()),
+                (_, value) => (key, vec![text(value)]),
+            };
+            flags.insert(key, json!(values));
+        }
+        Some(Self { verb: head.verb, flags, ..Self::default() })
+    }
+
     /// The words of the flags that `typed` does not have.
     fn words_beside(&self, command: &Command, typed: &Self) -> Vec<OsString> {
         let mut words = Vec::new();
@@ -112,12 +137,9 @@ pub(crate) fn completed(command: &Command, words: Vec<OsString>) -> Vec<OsString
         return words;
     }
     let typed = CommandLine::of(&lenient, &matches);
-    let folder = leaf_matches.get_one::<PathBuf>("out");
-    let Some(kept) =
-        folder.and_then(|folder| CommandLine::read(folder)).filter(|kept| kept.verb == typed.verb)
-    else {
-        return words;
-    };
+    let Some(folder) = leaf_matches.get_one::<PathBuf>("out") else { return words };
+    let kept = CommandLine::read(folder).or_else(|| CommandLine::of_settings(folder, leaf_command));
+    let Some(kept) = kept.filter(|kept| kept.verb == typed.verb) else { return words };
     // Behind `--`, flags are none.
     let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
     let mut completed = words[..end].to_vec();

@@ -171,6 +171,9 @@ fn first_table(judged: &[Judged], attempts: u32) -> Vec<Vec<String>> {
     }
     let numbers = (1..=attempts).map(|number| format!("attempt {number}"));
     let head = std::iter::once("task".to_owned()).chain(numbers).collect();
+    // By number: `…-2` before `…-10`.
+    let mut tasks: Vec<_> = tasks.into_iter().collect();
+    tasks.sort_by_key(|(id, _)| (id.len(), *id));
     let rows = tasks.into_iter().map(|(id, words)| std::iter::once(id.to_owned()).chain(words).collect());
     std::iter::once(head).chain(rows).collect()
 }
