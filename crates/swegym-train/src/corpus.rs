@@ -252,3 +252,34 @@ pub fn rows(
     rows.extend(answers?);
     Ok(rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use swegym_core::chat::{Message, Role};
+
+    use super::*;
+    use crate::template::Template;
+
+    /// Trainers that learn the assistant's words alone ask the template where they are.
+    #[test]
+    fn the_usual_template_marks_what_the_assistant_says_with_the_token_that_ends_it() {
+        let template = Template::new(CHATML, &[]).unwrap();
+        let said = [
+            Message::of(Role::System, "Be brief."),
+            Message::of(Role::User, "Hi.\n"),
+            Message::of(Role::Assistant, "  yes\nno "),
+            Message::of(Role::User, "And?"),
+            Message::of(Role::Assistant, ""),
+        ];
+        let rendered = template.render_turns(&said, &[]).unwrap();
+        let turns: Vec<_> =
+            rendered.turns.iter().map(|(index, bytes)| (*index, &rendered.text[bytes.clone()])).collect();
+        assert_eq!(turns, [(2, "  yes\nno <|im_end|>"), (4, "<|im_end|>")]);
+        let text = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi.\n<|im_end|>\n\
+                    <|im_start|>assistant\n  yes\nno <|im_end|>\n<|im_start|>user\nAnd?<|im_end|>\n\
+                    <|im_start|>assistant\n<|im_end|>\n";
+        assert_eq!(rendered.text, text);
+        let asked = template.render(&said[..2], &[], true).unwrap();
+        assert!(text.starts_with(&asked) && asked.ends_with("<|im_start|>assistant\n"));
+    }
+}

@@ -2,6 +2,7 @@
 
 mod bench;
 mod choice;
+mod command_line;
 mod curate;
 mod dataset;
 mod dev;
@@ -16,6 +17,7 @@ mod select;
 mod store;
 mod train;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, FromArgMatches as _, Parser, Subcommand};
@@ -27,6 +29,7 @@ use swegym_tasks::micro::{Family, Split};
 use choice::choice;
 
 pub(crate) use bench::Scenario;
+pub(crate) use command_line::{CommandLine, FILE as COMMAND_LINE, asks_for_json};
 pub(crate) use curate::{CurateArgs, Kept, Outcomes};
 pub(crate) use dataset::{ConvertArgs, DatasetVerb};
 pub(crate) use dev::DevModelArgs;
@@ -53,10 +56,17 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// What was typed. `--help`, `--version` and flags that do not fit end the process here.
-    pub(crate) fn typed() -> Self {
-        let matches = command().get_matches();
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    /// What was typed, completed by the run that `--resume` names.
+    ///
+    /// # Errors
+    /// `--help` and `--version`, which are told to stdout, and flags that do not fit.
+    pub(crate) fn read(words: Vec<OsString>) -> Result<(Self, CommandLine), clap::Error> {
+        let mut command = command();
+        command.build();
+        let words = command_line::completed(&command, words);
+        let matches = command.try_get_matches_from_mut(words)?;
+        let line = CommandLine::of(&command, &matches);
+        Ok((Self::from_arg_matches(&matches)?, line))
     }
 }
 
@@ -112,7 +122,7 @@ pub(crate) struct RunArgs {
     /// Folder of this run [default: a new one under the home folder]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Continue the run in --out; finished jobs are kept
+    /// Continue the run in --out, with the flags that it was begun with; finished jobs are kept
     #[arg(long, requires = "out")]
     pub(crate) resume: bool,
 }
@@ -167,7 +177,8 @@ pub(crate) struct GradeArgs {
     /// Instances: a file or folder of any dataset format [default with --run: the run's own]
     #[arg(long, value_name = "FILE")]
     pub(crate) instances: Option<PathBuf>,
-    /// Logs, JSON Lines: {"instance_id", "log", "semantics"?, "junit"?, "patch"?}
+    /// Logs, JSON Lines: {"instance_id", "log", "semantics"?, "junit"?, "patch"?}; `log` is a path, or
+    /// the log itself if it has a line break or a `>>>>>` mark
     #[arg(long, value_name = "MANIFEST", conflicts_with = "run")]
     pub(crate) logs: Option<PathBuf>,
     /// Grade a swegym evaluation again, from its saved evidence
@@ -340,7 +351,8 @@ pub(crate) struct RolloutArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Run the whole pipeline once on real packages: build, synth, validate, evaluate, rollout, report
+    /// Run everything once: graded attempts at small tasks within a minute, then a policy and a
+    /// verifier, then the pipeline on real packages (build, synth, validate, evaluate, rollout, report)
     Quickstart {
         /// Packages: `name`, `name==version`, an archive or a checkout [default: three small ones]
         packages: Vec<String>,
@@ -485,6 +497,31 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         scenario: Scenario,
     },
+}
+
+impl Verb {
+    /// Where its run is, if it makes one that can be taken up.
+    pub(crate) fn run_mut(&mut self) -> Option<&mut RunArgs> {
+        match self {
+            Self::Quickstart { run, .. }
+            | Self::Build { run, .. }
+            | Self::Synth { run, .. }
+            | Self::Validate { run, .. }
+            | Self::Evaluate { run, .. } => Some(run),
+            Self::Micro(args) => (args.text.is_none() && args.policy.is_none()).then_some(&mut args.run),
+            Self::Rollout(args) => Some(&mut args.run),
+            Self::Paper(args) => Some(&mut args.run),
+            Self::Improve(args) => Some(&mut args.run),
+            Self::Train { verb } => match verb {
+                TrainVerb::Tokenizer(_) => None,
+                TrainVerb::Pretrain(args) => Some(&mut args.run),
+                TrainVerb::Base(args) => Some(&mut args.run),
+                TrainVerb::Sft(args) => Some(&mut args.run),
+                TrainVerb::Verifier(args) => Some(&mut args.run),
+            },
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Subcommand)]

@@ -10,6 +10,7 @@ pub(crate) mod export;
 pub(crate) mod grade;
 mod gym;
 pub(crate) mod improve;
+mod kept_line;
 pub(crate) mod metrics;
 mod paper;
 mod policy;
@@ -26,11 +27,12 @@ mod unreadable;
 
 use std::path::Path;
 
+use kept_line::KeptLine;
 use serde_json::json;
 use swegym_core::format::instances::UnknownFields;
 use swegym_runner::run_dir::Open;
 
-use crate::args::{Args, DevVerb, InstallArgs, RunArgs, ShowVerb, TrainVerb, Verb};
+use crate::args::{Args, CommandLine, DevVerb, GlobalArgs, InstallArgs, RunArgs, ShowVerb, TrainVerb, Verb};
 use crate::error::CommandError;
 use crate::printer::Printer;
 use crate::session::{self, Session, compute};
@@ -41,9 +43,44 @@ use crate::settings::{
 use crate::stage::{self, Checks, Done, EvaluateSettings, Predictions};
 use crate::{bench, exit};
 
-/// Runs what was typed; gives the exit code.
-pub(crate) async fn run(args: Args, environment: Environment, printer: Printer) -> Result<u8, CommandError> {
-    let Args { global, verb } = args;
+/// Runs what was typed; gives the exit code. A run's folder keeps the command line, and
+/// whoever stops a run is told the one that goes on with it.
+pub(crate) async fn run(
+    args: Args,
+    line: CommandLine,
+    environment: Environment,
+    printer: Printer,
+) -> Result<u8, CommandError> {
+    let Args { global, mut verb } = args;
+    let Some(run) = verb.run_mut() else { return act(global, verb, environment, printer).await };
+    let folder = match &run.out {
+        Some(folder) => folder.clone(),
+        None => {
+            let home = Settings::resolve(global.clone(), InstallArgs::default(), environment.clone())?.home;
+            session::run_folder(&home, line.verb.rsplit(' ').next().unwrap_or_default(), None)
+        }
+    };
+    run.out = Some(folder.clone());
+    let kept = KeptLine::keep(&folder, &line)?;
+    let ran = act(global, verb, environment, printer).await;
+    kept.settle(&ran)?;
+    let go_on = format!("go on with: {}", line.again(&folder));
+    match ran {
+        Ok(exit::INTERRUPTED) => {
+            printer.say(&format!("cut short; {go_on}"));
+            Ok(exit::INTERRUPTED)
+        }
+        Err(error) if error.exit == exit::INTERRUPTED => Err(CommandError { hint: Some(go_on), ..error }),
+        ran => ran,
+    }
+}
+
+async fn act(
+    global: GlobalArgs,
+    verb: Verb,
+    environment: Environment,
+    printer: Printer,
+) -> Result<u8, CommandError> {
     let none = InstallArgs::default();
     let settings = |install: InstallArgs| Settings::resolve(global.clone(), install, environment.clone());
     let open = async |install: InstallArgs| Session::open(settings(install)?, printer).await;

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use serde_json::{Value, json};
 use swegym_core::format::FormatError;
 use swegym_core::{Boundary, Fault};
 use swegym_runner::RunDirError;
@@ -53,6 +54,12 @@ impl CommandError {
         Self { exit: exit::NOTHING_SELECTED, ..Self::usage(message, hint) }
     }
 
+    /// The error for programs, as `--json` prints it.
+    pub(crate) fn to_json(&self) -> Value {
+        let Self { message, causes, hint, exit } = self;
+        json!({"error": {"message": message, "causes": causes, "hint": hint, "exit_code": exit}})
+    }
+
     /// A file that cannot be read or written.
     pub(crate) fn file(action: &str, path: &std::path::Path, source: &std::io::Error) -> Self {
         Self {
@@ -74,6 +81,21 @@ impl fmt::Display for CommandError {
             write!(f, "\n\nhint: {hint}")?;
         }
         Ok(())
+    }
+}
+
+/// Flags that do not fit: what is wrong, then the tips and the usage.
+impl From<clap::Error> for CommandError {
+    fn from(error: clap::Error) -> Self {
+        let text = error.to_string();
+        let is_advice = |line: &str| ["tip:", "Usage:", "For more"].iter().any(|word| line.starts_with(word));
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        let advice = lines.iter().position(|line| is_advice(line)).unwrap_or(lines.len());
+        let joined = |lines: &[&str]| {
+            lines.iter().filter(|line| !line.is_empty()).copied().collect::<Vec<_>>().join("\n")
+        };
+        let message = joined(&lines[..advice]).trim_start_matches("error: ").to_owned();
+        Self::usage(message, joined(&lines[advice..]))
     }
 }
 

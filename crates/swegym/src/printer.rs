@@ -11,25 +11,40 @@ use swegym_core::visible::visible_in_json;
 use crate::error::CommandError;
 use crate::settings::Environment;
 
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// On a terminal.
+    Bars,
+    /// Where nobody moves a cursor.
+    Lines,
+    Nothing,
+}
+
 /// How much is said, and to whom.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Printer {
     /// Data as JSON.
     json: bool,
     quiet: bool,
-    progress: bool,
+    progress: Shown,
     /// Results are for whoever runs the verb, not for the terminal.
     inner: bool,
 }
 
 impl Printer {
     pub(crate) fn new(json: bool, quiet: bool, environment: &Environment) -> Self {
-        let terminal = std::io::stderr().is_terminal() && !environment.dumb_terminal;
-        Self { json, quiet, progress: terminal && !quiet, inner: false }
+        let is_terminal = std::io::stderr().is_terminal() && !environment.dumb_terminal;
+        let progress = match is_terminal {
+            _ if quiet || environment.no_progress => Shown::Nothing,
+            true => Shown::Bars,
+            false => Shown::Lines,
+        };
+        Self { json, quiet, progress, inner: false }
     }
 
-    /// Whether progress bars make sense.
-    pub(crate) fn shows_progress(self) -> bool {
+    /// How progress is shown.
+    pub(crate) fn shows_progress(self) -> Shown {
         self.progress
     }
 
@@ -46,9 +61,17 @@ impl Printer {
         }
     }
 
-    /// An error, always.
+    /// An error, always: words for people, and a document for programs that asked for one.
     pub(crate) fn error(self, error: &CommandError) {
         let _ = writeln!(std::io::stderr(), "{}", visible(&error.to_string()));
+        self.document_of(error);
+    }
+
+    /// An error that people have been told already.
+    pub(crate) fn document_of(self, error: &CommandError) {
+        if self.json {
+            let _ = writeln!(std::io::stdout(), "{}", json(&error.to_json()));
+        }
     }
 
     /// A result: the value for machines, the table for people.
@@ -63,6 +86,20 @@ impl Printer {
 }
 
 impl Printer {
+    /// A part of a result, as soon as it is there. Programs get the whole at the end.
+    pub(crate) fn part(self, table: &[Vec<String>]) {
+        if !self.json && !self.inner {
+            let _ = writeln!(std::io::stdout(), "{}\n", render(table));
+        }
+    }
+
+    /// The whole of a result whose parts people have seen.
+    pub(crate) fn whole(self, value: &Value) {
+        if self.json && !self.inner {
+            let _ = writeln!(std::io::stdout(), "{}", json(value));
+        }
+    }
+
     /// A result that people read as text rather than as a table.
     pub(crate) fn document(self, value: &Value, text: &str) {
         if self.inner {

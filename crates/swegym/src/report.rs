@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use swegym_core::StopReason;
 use swegym_core::format::reports::Judged;
+use swegym_core::history::History;
 use swegym_core::visible::visible_in_html;
 
 use crate::error::CommandError;
@@ -36,6 +37,9 @@ struct Stage {
     /// What tricks came to on instances, where they were tried.
     probes: Vec<Value>,
     predictions: String,
+    /// Jobs that are not done, of a run that was cut short or still goes on; none of one
+    /// that came to its end.
+    cut: Option<usize>,
 }
 
 /// All stages of the runs that were named.
@@ -86,7 +90,8 @@ impl Summary {
         let mut rows =
             vec![["stage", "total", "good", "%", "marked", "the rest"].map(str::to_owned).to_vec()];
         for stage in &self.stages {
-            let rest: Vec<_> = stage.reasons.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
+            let mut rest: Vec<_> = stage.reasons.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
+            rest.extend(stage.cut.map(|undone| format!("{undone} not done")));
             rows.push(vec![
                 stage.title(),
                 stage.total.to_string(),
@@ -103,6 +108,8 @@ impl Summary {
     pub(crate) fn to_json(&self) -> Value {
         let stage = |s: &Stage| {
             let mut row = json!({"stage": s.verb, "run": s.name, "total": s.total, "good": s.good, "reasons": s.reasons});
+            row["cut"] = json!(s.cut.is_some());
+            row["not_done"] = json!(s.cut.unwrap_or(0));
             if s.has_verdicts() {
                 row["marked"] = json!(s.marked());
             }
@@ -204,7 +211,7 @@ impl Stage {
     fn load(folder: &Path) -> Result<Self, CommandError> {
         let view = RunView::open(folder)?;
         let verb = view.head.verb.clone();
-        let has_verdicts = matches!(verb.as_str(), "evaluate" | "rollout");
+        let has_verdicts = gives_verdicts(&verb);
         let judged = if has_verdicts { view.judged()? } else { Vec::new() };
         let (rows, dropped) = rows(&view)?;
         let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
@@ -241,20 +248,22 @@ impl Stage {
                 .setting(if verb == "rollout" { "scaffold" } else { "predictions" })
                 .unwrap_or_default()
                 .to_owned(),
+            cut: cut(&view),
             verb,
         })
     }
 
     fn title(&self) -> String {
+        let cut = if self.cut.is_some() { " (cut)" } else { "" };
         if self.predictions.is_empty() {
-            self.verb.clone()
+            format!("{}{cut}", self.verb)
         } else {
-            format!("{} {}", self.verb, self.predictions)
+            format!("{} {}{cut}", self.verb, self.predictions)
         }
     }
 
     fn has_verdicts(&self) -> bool {
-        matches!(self.verb.as_str(), "evaluate" | "rollout")
+        gives_verdicts(&self.verb)
     }
 
     /// How many of the good ones are not to be trusted: resolved by a patch with a
@@ -295,10 +304,24 @@ impl Stage {
             .collect();
         json!({
             "title": self.title(), "total": self.total, "good": self.good, "share": self.percent(),
-            "marked": self.marked(),
+            "marked": self.marked(), "cut": self.cut,
             "word": if self.verb == "rollout" && self.judged.is_empty() { "submitted" } else { shape(&self.verb).0 }, "reasons": reasons,
         })
     }
+}
+
+/// How many jobs of a run are not done, if it did not come to its end: to the last
+/// job's, or to that of its rows.
+fn cut(view: &RunView) -> Option<usize> {
+    let History { jobs, wanted, is_over } = &view.history;
+    let undone = wanted.saturating_sub(jobs.values().filter(|job| job.end.is_some()).count());
+    let has_rows = || view.has(shape(&view.head.verb).1) || gives_verdicts(&view.head.verb);
+    (undone > 0 || !is_over && !has_rows()).then_some(undone)
+}
+
+/// Whether a verb's rows are verdicts, which the results of its jobs have, too.
+fn gives_verdicts(verb: &str) -> bool {
+    matches!(verb, "evaluate" | "rollout")
 }
 
 /// Whether a trick passes an instance, with a mark or without.

@@ -98,6 +98,11 @@ impl RunView {
         self.folder.join(name)
     }
 
+    /// Whether it has an output file.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.path(name).is_file()
+    }
+
     /// A setting that is a text.
     pub(crate) fn setting(&self, name: &str) -> Option<&str> {
         self.head.settings.get(name).and_then(Value::as_str)

@@ -48,6 +48,8 @@ pub(crate) struct Environment {
     certificates: Option<PathBuf>,
     /// No cursor movement.
     pub(crate) dumb_terminal: bool,
+    /// Nothing is said of how far something is.
+    pub(crate) no_progress: bool,
     /// Folders in which version managers keep interpreters.
     interpreters: Vec<PathBuf>,
     /// Bytes that a batch system gave this job, which need not hold it to them by a
@@ -103,7 +105,8 @@ impl Environment {
             certificates: path("SSL_CERT_FILE")
                 .or_else(|| path("PIP_CERT"))
                 .or_else(|| path("REQUESTS_CA_BUNDLE")),
-            dumb_terminal: text("TERM").as_deref() == Some("dumb") || text("SWEGYM_NO_PROGRESS").is_some(),
+            dumb_terminal: text("TERM").as_deref() == Some("dumb"),
+            no_progress: text("SWEGYM_NO_PROGRESS").is_some(),
         }
     }
 

@@ -19,8 +19,9 @@ use swegym_runner::{Context, Job, Outcome, RunDir};
 
 use crate::error::CommandError;
 use crate::exit;
-use crate::progress::Bar;
+use crate::progress::JobBar;
 use crate::session::Session;
+use crate::text;
 
 pub(crate) use build::build;
 pub(crate) use evaluate::{EvaluateSettings, Predictions, evaluate};
@@ -95,7 +96,7 @@ impl Stage<'_> {
             run.write_file(INSTANCES, text)?;
         }
         let printer = self.session.printer;
-        let mut bar = Bar::new(printer, self.verb);
+        let mut bar = JobBar::new(printer, self.verb);
         let stop = self.session.stop.clone();
         let outcomes = swegym_runner::run(&mut run, (self.verb, inputs), &jobs, &context, stop, |e, p| {
             bar.show(e, p, self.aside.as_ref().map(|say| say()));
@@ -173,12 +174,17 @@ impl Ran {
             if *session.stop.borrow() || budget || code == exit::DONE {
                 code = exit::INTERRUPTED;
             }
-            session
-                .printer
-                .say(&format!("cut short; go on with --resume --out {}", self.run.path().display()));
         }
         Ok(Done { folder: self.run.path().to_owned(), counts, notes: Vec::new(), exit: code })
     }
+}
+
+/// The text of a run's instances: of the file that is named, or, where a run that goes
+/// on is elsewhere than its instances, of its own copy.
+fn instances_of(file: &Path, folder: &Path, open: Open) -> Result<String, CommandError> {
+    let kept = folder.join(INSTANCES);
+    let is_kept = open != Open::New && !file.exists() && kept.is_file();
+    text::read(if is_kept { &kept } else { file })
 }
 
 /// Text that names a job's file: whatever else, it stays in its folder.

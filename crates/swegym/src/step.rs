@@ -71,7 +71,7 @@ impl Step {
             Self::Rollout(settings) => roll_out(session, settings, place).await,
             Self::Evaluate(settings) => Ok(stage::evaluate(session, settings, place, Open::Any).await?.exit),
             Self::Messages { run, calls, prompts } => {
-                export::write_messages(run, *calls, prompts.as_deref(), place).map(|()| exit::DONE)
+                export::write_messages(printer, run, *calls, prompts.as_deref(), place).map(|()| exit::DONE)
             }
             Self::Curate(settings) => curate::run(printer, settings, place),
             Self::Select(settings) => select::run(printer, settings, place),

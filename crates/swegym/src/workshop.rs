@@ -97,7 +97,7 @@ impl Workshop {
 }
 
 pub(crate) fn interrupted() -> CommandError {
-    let mut error = CommandError::nothing("interrupted", "go on with --resume and the same --out");
+    let mut error = CommandError::nothing("interrupted", "go on with --resume");
     error.exit = exit::INTERRUPTED;
     error
 }

@@ -118,7 +118,7 @@ fn a_resolved_answer_with_a_mark_is_resolved_and_no_lesson() {
     assert_eq!(&result["conduct"][0], mark);
     let totals: Value = serde_json::from_str(&gym.read(&format!("{run}/report.json"))).unwrap();
     assert_eq!((&totals["resolved_instances"], &totals["marked_instances"]), (&json!(1), &json!(1)));
-    gym.must(&["export", &run, "--out", "forged.jsonl"]);
+    gym.must(&["export", &run, "--masked", "--out", "forged.jsonl"]);
     let row = &rows(&gym.read("forged.jsonl"))[0];
     assert_eq!(
         (&row["resolved"], &row["class"], &row["mask"], &row["reward"]),

@@ -107,6 +107,40 @@ fn trl_trains_an_adapter_on_our_rows() {
     trains("trl", &["--lora", "4"], "'loss': ", "there/model");
 }
 
+/// Conversations as they are, with the loss on what the assistant says: the model's own
+/// template says where that is.
+#[test]
+fn trl_learns_the_assistants_words_by_our_template() {
+    let gym = model();
+    gym.must(&["export", "rows.jsonl", "--to", "tokens", "--model", "base", "--out", "rows.parquet"]);
+    gym.must(&["export", "rows.parquet", "--to", "trl", "--model", "base", "--out", "there"]);
+    let programs = environment(&gym, "environment", &gym.path("there/requirements.txt"));
+    gym.write("learn.py", LEARN);
+    let mut python = Command::new(programs.join("python"));
+    let told = run(python.arg("learn.py").current_dir(gym.folder.path()).env("HF_HUB_OFFLINE", "1"));
+    let learnt =
+        told.lines().find_map(|line| line.strip_prefix("learnt: ")).unwrap_or_else(|| panic!("{told}"));
+    assert_eq!(learnt, "1 2 3 4 5 6 7 8<|im_end|>", "{told}");
+    assert!(!losses(&told, "'train_loss': ").is_empty(), "{told}");
+}
+
+/// TRL's trainer on our rows, and what of the last of them it learns.
+const LEARN: &str = "
+import datasets
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from trl import SFTConfig, SFTTrainer
+
+tokenizer = PreTrainedTokenizerFast.from_pretrained('base/model')
+rows = datasets.load_dataset('json', data_files='rows.jsonl', split='train').select_columns(['messages'])
+config = SFTConfig('out', assistant_only_loss=True, max_steps=2, use_cpu=True, bf16=False, report_to='none',
+                   gradient_checkpointing=False, save_strategy='no')
+model = AutoModelForCausalLM.from_pretrained('base/model')
+trainer = SFTTrainer(model=model, args=config, train_dataset=rows, processing_class=tokenizer)
+batch = trainer.data_collator([trainer.train_dataset[7]])
+print('learnt:', tokenizer.decode([i for i in batch['labels'][0].tolist() if i != -100]))
+print(trainer.train().metrics)
+";
+
 #[test]
 fn torchtune_trains_on_our_rows() {
     trains("torchtune", &[], "Loss: ", "there/model/epoch_1");

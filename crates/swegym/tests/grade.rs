@@ -18,6 +18,53 @@ fn lines(rows: &[Value]) -> String {
 const GRADE: [&str; 7] =
     ["grade", "--instances", "instances.jsonl", "--logs", "logs.jsonl", "--out", "reports.jsonl"];
 
+/// A row's log is a path or the text itself, told apart by a rule; the verdict is the same.
+#[test]
+fn a_log_may_be_in_the_manifest() {
+    let gym = Gym::new();
+    gym.write("logs/log.txt", LOG);
+    let junit = "<testsuite><testcase classname=\"t\" name=\"a\" file=\"t.py\"/></testsuite>";
+    gym.write("logs/junit.xml", junit);
+    gym.write("instances.jsonl", &lines(&[row("a-1")]));
+    let cut = LOG.split("PASSED t.py::c").next().unwrap();
+    let crlf = LOG.replace('\n', "\r\n");
+    let texts = [LOG, &crlf, cut, ">>>>> Patch Apply Failed", &format!("{LOG}{}", "x".repeat(40 << 10))];
+    for (number, text) in texts.iter().enumerate() {
+        let file = format!("logs/{number}.txt");
+        gym.write(&file, text);
+        let told = [
+            json!({"instance_id": "a-1", "log": format!("{number}.txt")}),
+            json!({"instance_id": "a-1", "log": text}),
+            json!({"instance_id": "a-1", "log": text, "semantics": "v4", "patch": "x"}),
+            json!({"instance_id": "a-1", "log": format!("{number}.txt"), "semantics": "v4", "patch": "x"}),
+            json!({"instance_id": "a-1", "log": text, "junit": junit}),
+            json!({"instance_id": "a-1", "log": text, "junit": "junit.xml"}),
+        ];
+        gym.write("logs/logs.jsonl", &lines(&told));
+        gym.must(&[
+            "grade",
+            "--instances",
+            "instances.jsonl",
+            "--logs",
+            "logs/logs.jsonl",
+            "--out",
+            "r.jsonl",
+        ]);
+        let mut reports = rows(&gym.read("r.jsonl"));
+        let named: Vec<String> = reports.iter().map(|row| row["log"].as_str().unwrap().to_owned()).collect();
+        assert!(named[1].ends_with("logs.jsonl:2") && named[0] == format!("{number}.txt"), "{named:?}");
+        reports.iter_mut().for_each(|row| drop(row.as_object_mut().unwrap().remove("log")));
+        for (one, other) in [(0, 1), (2, 3), (4, 5)] {
+            assert_eq!(reports[one], reports[other], "{text}");
+        }
+    }
+    // What is neither is a path, and the hint says how a text is told.
+    gym.write("logs/logs.jsonl", &lines(&[json!({"instance_id": "a-1", "log": "PASSED t.py::a"})]));
+    gym.run(&["grade", "--instances", "instances.jsonl", "--logs", "logs/logs.jsonl", "--out", "r.jsonl"]);
+    let report = &rows(&gym.read("r.jsonl"))[0];
+    assert!(report["error"]["hint"].as_str().unwrap().contains("line break"), "{report}");
+}
+
 #[test]
 fn bad_rows_cost_only_themselves() {
     let gym = Gym::new();

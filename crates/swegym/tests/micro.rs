@@ -41,6 +41,15 @@ fn what_is_drawn_is_valid_and_the_same_again() {
     assert!(resolved > 0 && resolved < reports.len(), "a teacher that is sometimes wrong: {resolved}");
 }
 
+#[test]
+fn the_policy_has_the_template_of_new_tokenizers() {
+    let gym = Gym::new();
+    gym.must(&["micro", "--policy", "base"]);
+    gym.write("text.txt", &"one two three ".repeat(99));
+    gym.must(&["train", "tokenizer", "--text", "text.txt", "--vocabulary", "300", "--out", "tokenizer"]);
+    assert_eq!(gym.read("base/chat_template.jinja"), gym.read("tokenizer/chat_template.jinja"));
+}
+
 /// Outcomes that are known without an attempt are those that the tests give.
 #[test]
 fn known_answers_are_what_their_tests_say() {

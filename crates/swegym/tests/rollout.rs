@@ -513,7 +513,7 @@ fn looking_for_the_answer_is_seen_and_not_learnt() {
     assert_eq!(result["class"], "cheating");
     let seen = &result["conduct"][0];
     assert_eq!((&seen["conduct"], &seen["step"]), (&json!("seeks-history@1"), &json!(1)), "{seen}");
-    gym.must(&["export", &run, "--out", "cheat.jsonl"]);
+    gym.must(&["export", &run, "--masked", "--out", "cheat.jsonl"]);
     let row = &rows(&gym.read("cheat.jsonl"))[0];
     assert_eq!(
         (&row["class"], &row["mask"], &row["reward"]),

@@ -37,6 +37,10 @@ pub(crate) struct ExportArgs {
     /// Only attempts that resolve their instance without a mark for cheating
     #[arg(long)]
     pub(crate) resolved: bool,
+    /// Also write what training leaves out: attempts that a limit ended, that cheated, or that are not
+    /// tested where others of the run are
+    #[arg(long)]
+    pub(crate) masked: bool,
     /// Turns to leave out of the loss: errors, malformed, loops
     #[arg(long, value_name = "KIND", value_delimiter = ',', hide_possible_values = true,
           value_parser = choice(Blemish::ALL.map(Blemish::name), Blemish::named))]

@@ -14,6 +14,7 @@ use swegym_train::token_file::TokenWriter;
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
+use crate::progress::Bar;
 use crate::settings::{CurateSettings, Pairs};
 use pool::Pool;
 
@@ -24,6 +25,7 @@ pub(crate) fn run(printer: Printer, settings: &CurateSettings, out: &Path) -> Re
         let message = format!("{} shares do not fit {} runs", shares.len(), runs.len());
         return Err(CommandError::usage(message, "give each run a number, in their order: --shares 1,1"));
     }
+    let reading = Bar::waiting(printer, "curate", "reading attempts and writing data");
     let pool = Pool::read(printer, settings)?;
     let mut curated = curate(&pool.candidates, &settings.rules);
     let sets = runs.iter().map(|run| run.display().to_string());
@@ -70,6 +72,7 @@ pub(crate) fn run(printer: Printer, settings: &CurateSettings, out: &Path) -> Re
             number("tokens"),
         ]
     });
+    drop(reading);
     let head = ["file", "attempts", "instances", "tokens"].map(str::to_owned).to_vec();
     printer.result(&card, &std::iter::once(head).chain(table).collect::<Vec<_>>());
     printer.say(&format!(

@@ -3,6 +3,7 @@
 
 mod bundle;
 mod import;
+mod masked;
 mod messages;
 mod tokens;
 
@@ -18,8 +19,10 @@ use crate::args::ExportArgs;
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
+use crate::progress::Bar;
 use crate::run_view::{self, Record, RunView};
 
+use masked::Masked;
 pub(crate) use messages::{Form, conversation};
 pub(crate) use tokens::rows as token_rows;
 
@@ -65,6 +68,8 @@ struct Choice {
     form: Form,
     resolved_only: bool,
     last_only: bool,
+    /// Attempts too that training leaves out.
+    masked: bool,
 }
 
 /// How many attempts became what.
@@ -75,19 +80,21 @@ struct Counts {
     unresolved: usize,
     /// Resolved, and no lesson.
     cheating: usize,
+    masked: Masked,
 }
 
 /// Writes every finished attempt of a run as a conversation, all of it to be learnt.
 pub(crate) fn write_messages(
+    printer: Printer,
     run: &Path,
     calls: Option<CallForm>,
     prompts: Option<&Path>,
     out: &Path,
 ) -> Result<(), CommandError> {
     let form = Form::of(calls, prompts)?;
-    let choice = Choice { blemishes: Vec::new(), form, resolved_only: false, last_only: false };
+    let choice = Choice { blemishes: Vec::new(), form, resolved_only: false, last_only: false, masked: true };
     let mut written = Written::begin(out)?;
-    each(run, None, &choice, |chosen| {
+    each(printer, run, None, &choice, |chosen| {
         written.line(&messages::row(&chosen.record, chosen.verdict, &choice.form, &chosen.mask))
     })?;
     written.finish()
@@ -109,7 +116,7 @@ pub(crate) fn run(printer: Printer, args: &ExportArgs) -> Result<u8, CommandErro
     match target {
         Target::Messages => {
             let mut written = Written::begin(&args.out)?;
-            let counts = each(source, args.evaluation.as_deref(), &choice, |chosen| {
+            let counts = each(printer, source, args.evaluation.as_deref(), &choice, |chosen| {
                 written.line(&messages::row(&chosen.record, chosen.verdict, &choice.form, &chosen.mask))
             })?;
             written.finish()?;
@@ -129,12 +136,14 @@ fn choice(args: &ExportArgs) -> Result<Choice, CommandError> {
         form: Form::of(args.calls, args.prompts.as_deref())?,
         resolved_only: args.resolved,
         last_only: args.last_turn_only,
+        masked: args.masked,
     })
 }
 
 /// Gives every finished attempt that is wanted to `take`, one at a time: runs
 /// may be larger than memory.
 fn each(
+    printer: Printer,
     run: &Path,
     evaluation: Option<&Path>,
     choice: &Choice,
@@ -143,7 +152,9 @@ fn each(
     let view = RunView::open(run)?;
     let verdicts = run_view::verdicts(evaluation.unwrap_or(run))?;
     let mut counts = Counts::default();
+    let bar = Bar::counting(printer, "export", "attempts");
     for path in view.records()? {
+        bar.add(1);
         let record = view.record(&path)?;
         let attempt = &record.attempt;
         if !attempt.is_over() {
@@ -161,17 +172,19 @@ fn each(
             counts.cheating += 1;
             continue;
         }
+        if !choice.masked && counts.masked.takes(class, !verdicts.is_empty()) {
+            continue;
+        }
         let skip = blemished(attempt, &choice.blemishes);
         let mask = Mask { last_only: choice.last_only, skip, cut: cut(attempt) };
         take(Chosen { record, verdict, mask })?;
         counts.written += 1;
     }
+    drop(bar);
     if counts.written == 0 {
-        return Err(CommandError::nothing(
-            format!("`{}` has no attempt to write", run.display()),
-            "name the folder of a rollout; with --resolved, one that is evaluated",
-        ));
+        return Err(counts.masked.nothing(run));
     }
+    counts.masked.tell(printer);
     Ok(counts)
 }
 
@@ -207,14 +220,14 @@ impl Drop for Written {
 }
 
 fn finish(printer: Printer, counts: &Counts, args: &ExportArgs, more: &Value) -> Result<u8, CommandError> {
-    let Counts { written, unfinished, unresolved, cheating } = *counts;
+    let Counts { written, unfinished, unresolved, cheating, masked } = counts;
     let mut value = json!({
         "written": written, "unfinished": unfinished, "unresolved": unresolved, "cheating": cheating,
-        "out": args.out,
+        "masked": masked.to_json(), "out": args.out,
     });
     let mut table = vec![
-        ["written", "unfinished", "unresolved", "cheating"].map(str::to_owned).to_vec(),
-        [written, unfinished, unresolved, cheating].map(|n: usize| n.to_string()).to_vec(),
+        ["written", "unfinished", "unresolved", "cheating", "masked"].map(str::to_owned).to_vec(),
+        [*written, *unfinished, *unresolved, *cheating, masked.count()].map(|n| n.to_string()).to_vec(),
     ];
     for (key, number) in more.as_object().into_iter().flatten() {
         value[key] = number.clone();

@@ -23,6 +23,7 @@ use crate::args::GradeArgs;
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
+use crate::progress::Bar;
 
 pub(crate) use case::{Case, of_manifest};
 use in_order::InOrder;
@@ -90,7 +91,9 @@ pub(crate) fn grade(printer: Printer, cores: usize, args: &GradeArgs) -> Result<
     }
     let grader = Grader { semantics, explain: args.explain, cases: &cases };
     let rows = dataset::Rows::open(&instances)?;
-    let (queue, mut books) = grade_all(&grader, rows, InOrder::create(&args.out)?, cores)?;
+    let bar = Bar::of(printer, "grade", cases.len() as u64);
+    let (queue, mut books) = grade_all(&grader, rows, InOrder::create(&args.out)?, cores, &bar)?;
+    bar.finish();
     queue.unreadable.tell(printer, &instances);
     books.out.finish()?;
     books.explained.sort_by_key(|(at, ..)| *at);
@@ -115,10 +118,12 @@ fn grade_all<'a>(
     rows: dataset::Rows,
     out: InOrder,
     cores: usize,
+    bar: &Bar,
 ) -> Result<(Queue<'a>, Books<'a>), CommandError> {
     let (done, books) = (Mutex::new(Vec::new()), Mutex::new(Books::new(grader.cases, out)));
     let grade = |pairs: Vec<Pair>| {
         let graded: Vec<_> = pairs.into_iter().map(|pair| grader.grade(pair)).collect();
+        bar.add(graded.len() as u64);
         let waiting = {
             let mut done = lock(&done);
             done.extend(graded);

@@ -6,6 +6,7 @@ use swegym_core::format::instances::{self, UnknownFields};
 
 use crate::error::CommandError;
 use crate::exit;
+use crate::progress::Bar;
 use crate::run_view;
 use crate::session::Session;
 use crate::text;
@@ -28,9 +29,11 @@ pub(crate) async fn run(
         )
     })?;
     let context = session.context(folder);
+    let replaying = Bar::waiting(session.printer, "replay", "repeating the attempt");
     let found =
         swegym_runner::replay::replay(&context, instance, &record.events, &folder.join("replay.jsonl"))
             .await?;
+    drop(replaying);
     let word = |key: &str| if found[key] == true { "yes" } else { "no" }.to_owned();
     let first = found["differences"].get(0).map_or(String::new(), |d| format!("step {}", d["step"]));
     let mut table = vec![

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::{Printer, render};
+use crate::progress::Bar;
 use crate::report::Summary;
 use crate::sheet::Sheet;
 
@@ -19,6 +20,7 @@ pub(crate) fn run(printer: Printer, folders: &[PathBuf]) -> Result<u8, CommandEr
             None => runs.push(folder.clone()),
         }
     }
+    let reading = Bar::waiting(printer, "report", "reading runs");
     let (mut value, mut texts, mut pages) = (json!({}), Vec::new(), Vec::new());
     if !runs.is_empty() {
         let summary = Summary::load(&runs)?;
@@ -39,6 +41,7 @@ pub(crate) fn run(printer: Printer, folders: &[PathBuf]) -> Result<u8, CommandEr
             .into();
         pages.push(page_of(sheets)?);
     }
+    drop(reading);
     printer.document(&value, &texts.join("\n\n"));
     let pages: Vec<String> = pages.iter().map(|page| page.display().to_string()).collect();
     printer.say(&format!("page: {}", pages.join(", ")));

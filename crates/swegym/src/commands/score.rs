@@ -13,6 +13,7 @@ use super::{export, policy};
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
+use crate::progress::Bar;
 use crate::run_view::RunView;
 use crate::settings::ScoreSettings;
 
@@ -42,6 +43,7 @@ pub(crate) fn run(
     let runs: Vec<RunView> = settings.runs.iter().map(|run| RunView::open(run)).collect::<Result<_, _>>()?;
     let mut out = export::Written::begin(place)?;
     let (mut scored, mut refused, mut cut) = (0, 0, 0);
+    let bar = Bar::counting(printer, "score", "attempts");
     for (run, view) in settings.runs.iter().zip(&runs) {
         for records in view.records()?.chunks(TOGETHER) {
             let (mut heads, mut questions) = (Vec::new(), Vec::new());
@@ -68,12 +70,14 @@ pub(crate) fn run(
                     "verifier": settings.verifier,
                 });
                 out.line(&line)?;
+                bar.add(1);
             }
         }
     }
     if scored + refused == 0 {
         return Err(CommandError::nothing("the runs have no finished attempt", "name folders of rollouts"));
     }
+    bar.finish();
     out.finish()?;
     let value = json!({"scored": scored, "refused": refused, "cut": cut, "out": place});
     let table = vec![

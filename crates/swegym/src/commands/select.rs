@@ -18,6 +18,7 @@ use crate::args::By;
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
+use crate::progress::Bar;
 use crate::run_view::{self, RunView};
 use crate::settings::SelectSettings;
 use crate::sheet::{Line, Part, Sheet};
@@ -35,6 +36,38 @@ struct Attempt {
     /// that it passes.
     tested: Option<(usize, usize)>,
 }
+
+/// What something is learnt from, or concluded from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Evidence {
+    /// Attempts that resolve their instance, and that do not.
+    pub(crate) resolved: usize,
+    pub(crate) unresolved: usize,
+    /// Instances that they are at.
+    pub(crate) instances: usize,
+}
+
+impl Evidence {
+    /// What is missing to as much as another one, in words.
+    pub(crate) fn missing(&self, wanted: &Self) -> Option<String> {
+        let of = |what: &str, there: usize, wanted: usize| {
+            (there < wanted).then(|| format!("{there} {what} of {wanted} or more"))
+        };
+        let missing: Vec<String> = [
+            of("resolved attempts", self.resolved, wanted.resolved),
+            of("unresolved attempts", self.unresolved, wanted.unresolved),
+            of("instances", self.instances, wanted.instances),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        (!missing.is_empty()).then(|| missing.join(", "))
+    }
+}
+
+/// What figures about scores should rest on at least: below it, intervals are wider
+/// than most differences between verifiers.
+const ENOUGH_TO_TELL: Evidence = Evidence { resolved: 30, unresolved: 30, instances: 30 };
 
 /// What chooses.
 const WAYS: [By; 5] = [By::Verifier, By::Hybrid, By::Shortest, By::Majority, By::Random];
@@ -57,6 +90,7 @@ pub(crate) fn run(printer: Printer, settings: &SelectSettings, out: &Path) -> Re
         let hint = "evaluate the rollout against tests of your own, and name the folder with --tests";
         return Err(CommandError::usage("a hybrid choice needs tests", hint));
     }
+    let reading = Bar::waiting(printer, "select", "reading attempts and counting choices");
     let judges = judges(printer, settings)?;
     let instances = &judges[0];
     let counted = Counted::of(instances, settings.k)?;
@@ -79,17 +113,21 @@ pub(crate) fn run(printer: Printer, settings: &SelectSettings, out: &Path) -> Re
     let attempts: usize = groups.iter().map(Vec::len).sum();
     let of = ways.iter().find(|way| **way == settings.by).unwrap_or(&ways[0]).name();
     let fit = fit(&curves[of], |at| at.best.mean);
+    let auc_of_all = scored.then(|| over(&|of| auc(&flat(of)))).flatten();
+    let doubts = if scored { doubts(groups, auc_of_all) } else { Vec::new() };
     let value = json!({
         "run": settings.run, "instances": groups.len(), "attempts": attempts, "judges": judges.len(),
         "left_out": counted.left_out,
         "without_a_score": scored.then(|| flat(groups).iter().filter(|a| a.score.is_none()).count()),
         "ways": curves.iter().map(|(way, curve)| (*way, curve_json(curve))).collect::<BTreeMap<_, _>>(),
         "paper_estimate": (1..=curves[of].len()).map(|k| paper_best_at_k(groups, k).map(|(mean, spread)| json!({"k": k, "mean": mean, "spread": spread}))).collect::<Vec<_>>(),
-        "auc": scored.then(|| over(&|of| auc(&flat(of)))), "auc_within": scored.then(|| over(&|of| auc_within(of))),
+        "auc": auc_of_all, "auc_within": scored.then(|| over(&|of| auc_within(of))),
         "calibration_error": scored.then(|| over(&|of| calibration_error(&flat(of)))),
         "reliability": reliability(&all).iter().map(|b| json!({"attempts": b.count, "score": b.score, "resolved": b.resolved})).collect::<Vec<_>>(),
+        "warnings": doubts,
         "fit": fit.map(|f| json!({"slope": f.slope, "offset": f.offset, "r_squared": f.r_squared})),
     });
+    drop(reading);
     counted.tell(printer, groups);
     std::fs::create_dir_all(out).map_err(|e| CommandError::file("make the folder", out, &e))?;
     write_synced(&out.join("predictions.jsonl"), chosen(instances, settings).as_bytes())?;
@@ -99,8 +137,29 @@ pub(crate) fn run(printer: Printer, settings: &SelectSettings, out: &Path) -> Re
     if let Some(words) = scored.then(|| quality(&value)) {
         printer.say(&words);
     }
+    doubts.iter().for_each(|doubt| printer.say(&format!("warning: {doubt}")));
     printer.say(&format!("page: {}", page.display()));
     Ok(exit::DONE)
+}
+
+/// Why scores, or what is said of them, should not be relied on.
+fn doubts(groups: &[Group], auc: Option<f64>) -> Vec<String> {
+    let scored = || groups.iter().flatten().filter(|attempt| attempt.score.is_some());
+    let resolved = scored().filter(|attempt| attempt.resolved).count();
+    let instances = groups.iter().filter(|group| group.iter().any(|of| of.score.is_some())).count();
+    let evidence = Evidence { resolved, unresolved: scored().count() - resolved, instances };
+    let few = evidence
+        .missing(&ENOUGH_TO_TELL)
+        .map(|missing| format!("too few scored attempts to tell how good the scores are: {missing}"));
+    // Ties and noise apart, 0.5 is what drawing lots gets.
+    let chance = auc.and_then(|auc| match auc {
+        auc if auc < 0.5 => Some(format!(
+            "AUC {auc:.2} is below chance (0.5): the scores prefer attempts that fail; do not choose by them"
+        )),
+        auc if auc < 0.55 => Some(format!("AUC {auc:.2} is no better than chance (0.5)")),
+        _ => None,
+    });
+    few.into_iter().chain(chance).collect()
 }
 
 /// The mean of a figure over judges for which there is one.

@@ -10,6 +10,7 @@ use crate::args::{GcArgs, StoreVerb};
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
+use crate::progress::Bar;
 use crate::settings::Settings;
 
 pub(crate) fn run(settings: &Settings, printer: Printer, verb: &StoreVerb) -> Result<u8, CommandError> {
@@ -62,12 +63,14 @@ fn gc(store: &Store, printer: Printer, args: &GcArgs) -> Result<u8, CommandError
     for run in &runs {
         wanted.extend(snapshots::named_by(run, args.keep_unfinished_only)?);
     }
+    let sweeping = Bar::waiting(printer, "store gc", "looking through the store");
     let swept = store.sweep(&wanted, !args.dry_run)?;
     if !args.dry_run {
         for run in &gone {
             store.forget_run(run)?;
         }
     }
+    drop(sweeping);
     let table = [
         ("runs whose snapshots stay", runs.len().to_string()),
         ("their snapshots", wanted.len().to_string()),

@@ -20,6 +20,7 @@ use swegym_train::tokenizer::Tokenizer;
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
+use crate::progress::Bar;
 use crate::settings::{AdapterSettings, ModelShape, PretrainSettings, SftSettings, TokenizerSettings};
 use course::{Course, Outcome};
 
@@ -30,12 +31,16 @@ pub(crate) use verifier::train as verifier;
 /// Columns of a head of a model from nothing.
 const HEAD_DIM: usize = 32;
 
+/// What comes before the first step.
+const READING: &str = "reading the data";
+
 /// Trains a tokenizer.
 pub(crate) fn tokenizer(
     printer: Printer,
     settings: &TokenizerSettings,
     out: &Path,
 ) -> Result<u8, CommandError> {
+    let waiting = Bar::waiting(printer, "train tokenizer", "counting words");
     let documents = corpus::documents(&settings.text)?;
     let words: Vec<String> = documents.iter().map(Document::words).collect();
     let template = settings.template.as_deref().map(crate::text::read).transpose()?;
@@ -50,6 +55,7 @@ pub(crate) fn tokenizer(
     let characters: usize = words.iter().map(String::len).sum();
     let tokens: usize =
         corpus::rows(&tokenizer, &documents, 1 << 20, Learnt::All)?.iter().map(|r| r.input_ids.len()).sum();
+    drop(waiting);
     let per_token = characters as f64 / tokens as f64;
     let value = json!({"out": out, "tokens": tokenizer.len(), "bytes_per_token": per_token});
     let table = vec![
@@ -66,6 +72,7 @@ pub(crate) fn pretrain(
     settings: &PretrainSettings,
     out: &Path,
 ) -> Result<u8, CommandError> {
+    let reading = Bar::waiting(runs.printer, "train pretrain", READING);
     let tokenizer = Tokenizer::read(&settings.tokenizer)?;
     let course = &settings.course;
     let (config, shape) = match &settings.shape {
@@ -84,6 +91,7 @@ pub(crate) fn pretrain(
     let documents = corpus::documents(&settings.text)?;
     let rows = corpus::rows(&tokenizer, &documents, course.trainer.context, learnt)?;
     let decoder = Decoder::fresh(shape, course.trainer.seed);
+    drop(reading);
     let course = Course {
         runs,
         settings: course.trainer(1e-3),
@@ -100,6 +108,7 @@ pub(crate) fn pretrain(
 /// Fine-tunes a model.
 pub(crate) fn sft(runs: &Training<'_>, settings: &SftSettings, out: &Path) -> Result<u8, CommandError> {
     let SftSettings { model, data, last_turn_only, adapter, held_out, course } = settings;
+    let reading = Bar::waiting(runs.printer, "train sft", READING);
     let folder = model_folder(model);
     let checkpoint = checkpoint::read(&folder, held(adapter))?;
     let tokenizer = Tokenizer::read(&folder)?;
@@ -107,6 +116,7 @@ pub(crate) fn sft(runs: &Training<'_>, settings: &SftSettings, out: &Path) -> Re
     let data = rows::read(runs.printer, data, &tokenizer, *last_turn_only)?;
     let (rows, held_out) = rows::hold_out(data, held_out, course.trainer.seed)?;
     let decoder = adapted(checkpoint.decoder, adapter, course.trainer.seed);
+    drop(reading);
     let course = Course {
         runs,
         settings: course.trainer(usual_rate(adapter)),

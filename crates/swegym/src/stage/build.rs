@@ -10,6 +10,7 @@ use swegym_tasks::package::PackageSpec;
 
 use super::{Done, Stage, job_name, without_secrets};
 use crate::error::CommandError;
+use crate::progress::Bar;
 use crate::session::Session;
 
 /// Builds every package; writes `images.jsonl`.
@@ -57,9 +58,11 @@ pub(crate) async fn build(
         instances: None,
     };
     let context = stage.context();
+    let preparing = Bar::waiting(session.printer, "build", "preparing uv and the interpreter");
     foundation::ready_uv(&context, settings.environment.find_program("uv")).await?;
     // Prepared once, before builds ask for it side by side.
     foundation::lay(&context, None).await?;
+    drop(preparing);
     let ran = stage.run(jobs).await?;
     ran.write_lines("images.jsonl", ran.values("built").map(|(_, value)| value.clone()))?;
     ran.close(session)

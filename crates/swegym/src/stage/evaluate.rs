@@ -15,7 +15,7 @@ use swegym_runner::job::JobKind;
 use swegym_runner::run_dir::Open;
 use swegym_runner::{Context, Job, Outcome};
 
-use super::{Done, Ran, Stage};
+use super::{Done, Ran, Stage, instances_of};
 use crate::error::CommandError;
 use crate::run_view::RunView;
 use crate::session::Session;
@@ -74,7 +74,7 @@ pub(crate) async fn evaluate(
     open: Open,
 ) -> Result<Done, CommandError> {
     let EvaluateSettings { instances: file, answers, unknown } = settings;
-    let text = text::read(file)?;
+    let text = instances_of(file, folder, open)?;
     let rows = instances::read(&file.to_string_lossy(), &text, *unknown)?;
     let known = Map::from_iter([
         ("instances".to_owned(), json!(file)),

@@ -10,6 +10,7 @@ use swegym_runner::{Job, micro};
 
 use super::{Done, Stage};
 use crate::error::CommandError;
+use crate::progress::Bar;
 use crate::session::Session;
 use crate::settings::MicroSettings;
 
@@ -43,7 +44,9 @@ pub(crate) async fn micro(
         inputs: Vec::new(),
         instances: None,
     };
+    let preparing = Bar::waiting(session.printer, "micro", "preparing the interpreter");
     let ground: Arc<str> = micro::ground(&stage.context()).await?.into();
+    drop(preparing);
     let job = |number: u32| Job {
         name: format!("{}-{}-{number}", world.split.name(), world.seed),
         kind: JobKind::Micro { ground: Arc::clone(&ground), world: Arc::clone(&world), number },

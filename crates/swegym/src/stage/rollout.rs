@@ -20,7 +20,7 @@ use swegym_runner::{Job, Outcome};
 use tokio::sync::Semaphore;
 
 use super::evaluate::{failed_row, notes, numbered, parts, write_reports};
-use super::{Done, Ran, Stage, without_secrets};
+use super::{Done, Ran, Stage, instances_of, without_secrets};
 use crate::error::CommandError;
 use crate::session::Session;
 use crate::settings::{BudgetSettings, ModelChoice, RolloutSettings};
@@ -37,7 +37,7 @@ pub(crate) async fn rollout(
     folder: &Path,
     open: Open,
 ) -> Result<Done, CommandError> {
-    let text = text::read(&settings.instances)?;
+    let text = instances_of(&settings.instances, folder, open)?;
     let rows = instances::read(&settings.instances.to_string_lossy(), &text, settings.unknown)?;
     let BudgetSettings { requests, tokens, cost } = settings.budget;
     let budget = Arc::new(Budget::new(requests, tokens, cost));

@@ -42,6 +42,8 @@ impl Gym {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_swegym"));
         command.args(arguments).current_dir(self.folder.path()).env("SWEGYM_HOME", self.home());
+        // What is shown must not depend on how long it takes.
+        command.env("SWEGYM_NO_PROGRESS", "1");
         command.stdin(Stdio::null());
         command
     }

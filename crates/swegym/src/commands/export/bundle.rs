@@ -133,8 +133,9 @@ fn fill(
         .map_err(|e| CommandError::file("make the folder", draft, &e))?;
     let given = draft.join("rows.parquet");
     let made = source.extension().is_some_and(|ending| ending == "parquet");
+    let mut masked = json!({});
     let token_file = if !made {
-        tokens::write(printer, source, args, choice, &given)?;
+        masked = tokens::write(printer, source, args, choice, &given)?.0.masked.to_json();
         given.clone()
     } else {
         source.to_owned()
@@ -156,7 +157,9 @@ fn fill(
         write_synced(&draft.join(name), text.as_bytes())?;
     }
     write_synced(&draft.join("requirements.txt"), framework.requirements().as_bytes())?;
-    let made = json!({"framework": framework.name(), "rows": rows, "longest": longest, "out": args.out});
+    let made = json!({
+        "framework": framework.name(), "rows": rows, "longest": longest, "masked": masked, "out": args.out,
+    });
     Ok((made, weighted))
 }
 

@@ -15,6 +15,7 @@ use swegym_train::token_file::TokenWriter;
 use swegym_train::tokenizer::Tokenizer;
 use swegym_train::tokens::{TokenRow, TokensError, rows_of};
 
+use super::masked::{Masked, unmasked};
 use super::{Choice, Chosen, Counts, Form, Taken, each, messages};
 use crate::args::ExportArgs;
 use crate::error::CommandError;
@@ -45,9 +46,9 @@ pub(super) fn write(
     let mut sources = Sources::default();
     crate::commands::train::warn_of_ends(printer, &tokenizer);
     let taken = if run.is_file() {
-        conversations(printer, &tokenizer, run, choice, &mut sources, &mut writer)
+        conversations(printer, &tokenizer, run, args.masked, choice, &mut sources, &mut writer)
     } else {
-        each(run, args.evaluation.as_deref(), choice, |chosen| {
+        each(printer, run, args.evaluation.as_deref(), choice, |chosen| {
             let Chosen { record, mask, .. } = chosen;
             let taken = Taken { record: &record, mask };
             match rows(&tokenizer, &choice.form, &taken) {
@@ -94,13 +95,20 @@ fn conversations(
     printer: Printer,
     tokenizer: &Tokenizer,
     path: &Path,
+    with_masked: bool,
     choice: &Choice,
     sources: &mut Sources,
     writer: &mut TokenWriter,
 ) -> Result<Counts, CommandError> {
-    let rows = crate::commands::train::conversations(printer, path, tokenizer, choice.last_only)?;
+    let text = crate::text::read(path)?;
+    let (text, masked) = if with_masked { (text, Masked::default()) } else { unmasked(&text) };
+    if text.trim().is_empty() && masked.count() > 0 {
+        return Err(masked.nothing(path));
+    }
+    let rows = crate::commands::train::conversations(printer, path, &text, tokenizer, choice.last_only)?;
+    masked.tell(printer);
     sources.rendered = rows.len();
-    let counts = Counts { written: rows.len(), ..Counts::default() };
+    let counts = Counts { written: rows.len(), masked, ..Counts::default() };
     rows.into_iter().try_for_each(|row| writer.push(row))?;
     Ok(counts)
 }

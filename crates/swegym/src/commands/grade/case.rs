@@ -22,6 +22,9 @@ use swegym_tasks::dataset::{RowText, Rows};
 use crate::error::CommandError;
 use crate::run_view::{Evaluation, RunView};
 
+/// No path of Linux is longer (`PATH_MAX`).
+const LONGEST_PATH: usize = 4096;
+
 /// A log up to this length is read at once; a longer one piece by piece.
 const SMALL: usize = 16 << 20;
 
@@ -47,11 +50,14 @@ pub(crate) enum Case {
     Evaluation(Box<Evaluation>),
 }
 
-/// A row of a manifest: `{"instance_id", "log", "semantics"?, "junit"?, "patch"?}`.
+/// A row of a manifest: `{"instance_id", "log", "semantics"?, "junit"?, "patch"?}`. Log and
+/// JUnit are files, or the texts themselves ([`is_text`], [`is_document`]).
 pub(crate) struct Row {
     id: String,
-    /// As it was named.
+    /// As it was named; of a text, its place in the manifest.
     log: String,
+    /// The log itself, where the manifest has it.
+    text: Option<String>,
     /// The manifest's folder.
     base: Arc<Path>,
     semantics: Option<Semantics>,
@@ -81,8 +87,8 @@ pub(crate) fn of_manifest(manifest: &Path) -> Result<Vec<Case>, CommandError> {
             Err(error) => return bad_row(None, String::new(), error.to_string(), error.hint()),
         };
         match PlainRow::read(&row) {
-            Some(PlainRow { instance_id: id, log }) => Case::Row(Row::of(id, log, base)),
-            None => read_other(&row, base),
+            Some(PlainRow { instance_id: id, log }) if !is_text(&log) => Case::Row(Row::of(id, log, base)),
+            _ => read_other(&row, base),
         }
     };
     Ok(Rows::open(manifest)?.map(read).collect())
@@ -108,9 +114,10 @@ fn read_other(row: &RowText, base: &Arc<Path>) -> Case {
         Err(error) => return bad_row(None, String::new(), error.to_string(), error.hint()),
     };
     let text = |name: &str| row.fields.get(name).and_then(Value::as_str).map(str::to_owned);
-    let (id, log) = (text("instance_id"), text("log").unwrap_or_default());
     let place = format!("{}:{}", row.file, row.line);
-    let read = read_row(row.fields, base);
+    let named = |log: String| if is_text(&log) { place.clone() } else { log };
+    let (id, log) = (text("instance_id"), text("log").map(named).unwrap_or_default());
+    let read = read_row(row.fields, base, &place);
     read.map_or_else(|(what, hint)| bad_row(id, log, format!("{place}: {what}"), hint), Case::Row)
 }
 
@@ -121,7 +128,18 @@ fn bad_row(id: Option<String>, log: String, what: String, hint: String) -> Case 
 /// What is wrong with a row, and what to do about it.
 type Complaint = (String, String);
 
-fn read_row(mut fields: Map<String, Value>, base: &Arc<Path>) -> Result<Row, Complaint> {
+/// Whether a manifest's `log` is the text of a log, and not where it lies: it has a line
+/// break or a harness's mark, or is longer than any path.
+fn is_text(log: &str) -> bool {
+    log.len() > LONGEST_PATH || log.contains(['\n', '\r']) || log.contains(">>>>>")
+}
+
+/// Whether a manifest's `junit` is a document, and not where it lies.
+fn is_document(junit: &str) -> bool {
+    junit.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']).starts_with('<')
+}
+
+fn read_row(mut fields: Map<String, Value>, base: &Arc<Path>, place: &str) -> Result<Row, Complaint> {
     let mut text = |name: &str| match fields.shift_remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -134,6 +152,7 @@ fn read_row(mut fields: Map<String, Value>, base: &Arc<Path>) -> Result<Row, Com
     };
     let id = required("instance_id", text("instance_id")?)?;
     let log = required("log", text("log")?)?;
+    let (log, text_of_log) = if is_text(&log) { (place.to_owned(), Some(log)) } else { (log, None) };
     let semantics = match text("semantics")? {
         None => None,
         Some(name) => Some(semantics_named(&name)?),
@@ -151,7 +170,7 @@ fn read_row(mut fields: Map<String, Value>, base: &Arc<Path>) -> Result<Row, Com
             ));
         }
     };
-    Ok(Row { semantics, junit, patch, ..Row::of(id, log, base) })
+    Ok(Row { semantics, junit, patch, text: text_of_log, ..Row::of(id, log, base) })
 }
 
 /// The rule set of a name, or what is wrong with the name.
@@ -251,7 +270,7 @@ impl Case {
 
 impl Row {
     fn of(id: String, log: String, base: &Arc<Path>) -> Self {
-        Self { id, log, base: base.clone(), semantics: None, junit: None, patch: Answer::Unsaid }
+        Self { id, log, text: None, base: base.clone(), semantics: None, junit: None, patch: Answer::Unsaid }
     }
 
     fn evidence(
@@ -276,8 +295,31 @@ impl Row {
             };
             return Ok((evidence, chosen.unwrap_or_default()));
         }
-        let mut file = open(&self.base, path).map_err(|e| log_fault(path, &e))?;
-        let read = BUFFER.with_borrow_mut(|memory| {
+        let read = match &self.text {
+            Some(text) => Ok(read_log(&mut Log::<File>::Bytes(text.as_bytes()), instance, chosen)),
+            None => self.read_file(instance, chosen),
+        };
+        let (reading, semantics) = read.map_err(|e| log_fault(path, &e))?.map_err(|error| match error {
+            GradeError::Log(why) => log_fault(path, &why),
+            other => Fault::new(Boundary::Task, other.code(), other.to_string()).with_hint(other.hint()),
+        })?;
+        let structured = match self.junit.as_deref() {
+            None => Structured::NotOffered,
+            Some(document) if is_document(document) => read_junit(Ok(document.as_bytes())),
+            Some(path) => read_junit(open(&self.base, path)),
+        };
+        let evidence = Evidence { patch, reading: Some(reading), end: None, structured, limit_hit: None };
+        Ok((evidence, semantics))
+    }
+
+    /// Reads the file that the manifest names.
+    fn read_file(
+        &self,
+        instance: &Instance,
+        chosen: Option<Semantics>,
+    ) -> io::Result<Result<(Reading, Semantics), GradeError>> {
+        let mut file = open(&self.base, &self.log)?;
+        BUFFER.with_borrow_mut(|memory| {
             let (log, whole) = read_start(&mut file, memory)?;
             if whole {
                 return Ok(read_log(&mut Log::<File>::Bytes(log), instance, chosen));
@@ -289,16 +331,7 @@ impl Row {
             let mut bytes = log.to_vec();
             (&mut file).take(LONGEST_TEXT as u64).read_to_end(&mut bytes)?;
             Ok(read_log(&mut Log::<File>::Bytes(&bytes), instance, chosen))
-        });
-        let (reading, semantics) =
-            read.map_err(|e: io::Error| log_fault(path, &e))?.map_err(|error| match error {
-                GradeError::Log(why) => log_fault(path, &why),
-                other => Fault::new(Boundary::Task, other.code(), other.to_string()).with_hint(other.hint()),
-            })?;
-        let junit = self.junit.as_deref().map(|path| open(&self.base, path));
-        let structured = junit.map_or(Structured::NotOffered, read_junit);
-        let evidence = Evidence { patch, reading: Some(reading), end: None, structured, limit_hit: None };
-        Ok((evidence, semantics))
+        })
     }
 }
 
@@ -333,11 +366,13 @@ fn read_start<'a>(file: &mut File, memory: &'a mut Vec<u8>) -> io::Result<(&'a [
 
 fn log_fault(path: &str, error: &io::Error) -> Fault {
     let code = if error.kind() == io::ErrorKind::NotFound { "log_missing" } else { "log_unreadable" };
-    Fault::new(Boundary::Task, code, format!("cannot read the log `{path}`: {error}"))
-        .with_hint("check the path in the manifest; it is relative to the manifest or to this folder")
+    Fault::new(Boundary::Task, code, format!("cannot read the log `{path}`: {error}")).with_hint(
+        "check the path in the manifest: it is relative to the manifest or to this folder; a `log` that is \
+             the text itself has a line break or a `>>>>>` mark",
+    )
 }
 
-fn read_junit(file: io::Result<File>) -> Structured {
+fn read_junit(file: io::Result<impl io::Read>) -> Structured {
     let mut bytes = Vec::new();
     match file.and_then(|file| file.take(junit::LARGEST + 1).read_to_end(&mut bytes)) {
         Ok(_) if bytes.len() as u64 > junit::LARGEST => {

@@ -9,7 +9,6 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use swegym_train::checkpoint::{self, Precision};
@@ -23,6 +22,7 @@ use super::events::{self, Events};
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
+use crate::progress::Bar;
 use crate::settings::Pace;
 
 /// The user's wish to stop.
@@ -77,7 +77,7 @@ impl Outcome {
 /// What a run knows while it goes.
 struct Going {
     metrics: Metrics,
-    bar: ProgressBar,
+    bar: Bar,
     past: Stopping,
     tokens: usize,
     begun: Instant,
@@ -149,13 +149,14 @@ impl Course<'_> {
         }
         let mut going = Going {
             metrics,
-            bar: bar(self.runs.printer, trainer.steps()),
+            bar: Bar::of(self.runs.printer, "train", trainer.steps()),
             past,
             tokens: 0,
             begun: Instant::now(),
         };
+        going.bar.set(trainer.done(), trainer.steps());
         let why = self.steps(&mut trainer, held_out, &mut going);
-        going.bar.finish_and_clear();
+        going.bar.finish();
         curves::write(self.out)?;
         let why = why?;
         if let (Some((_, step)), Some(_)) = (going.past.best, self.pace.patience) {
@@ -193,7 +194,7 @@ impl Course<'_> {
                 return Ok("interrupted");
             }
             let report = trainer.step()?;
-            self.note(going, &report)?;
+            self.note(going, &report, trainer.steps())?;
             let (step, last) = (report.step, report.step == trainer.steps());
             if !held_out.is_empty() && (step % measure == 0 || last) {
                 let found = trainer.evaluate(held_out)?;
@@ -215,7 +216,7 @@ impl Course<'_> {
         Ok("finished")
     }
 
-    fn note(&self, going: &mut Going, report: &StepReport) -> Result<(), CommandError> {
+    fn note(&self, going: &mut Going, report: &StepReport, steps: u64) -> Result<(), CommandError> {
         let StepReport { step, epoch, measured, rate, norm } = report;
         going.tokens += measured.tokens;
         going.past.last = Some(measured.loss);
@@ -226,8 +227,8 @@ impl Course<'_> {
             "tokens_per_second": per_second,
         });
         going.metrics.add(&line)?;
-        going.bar.set_position(*step);
-        going.bar.set_message(format!("loss {:.4}  {per_second:.0} tokens/s", measured.loss));
+        going.bar.set(*step, steps);
+        going.bar.say(&format!("loss {:.4}, {per_second:.0} tokens/s", measured.loss));
         Ok(())
     }
 
@@ -353,17 +354,6 @@ fn before(metrics: &str, step: u64) -> &str {
     let is_before = |line: &&str| serde_json::from_str::<Row<'_>>(line).is_ok_and(|row| row.step <= step);
     let length = metrics.split_inclusive('\n').take_while(is_before).map(str::len).sum();
     &metrics[..length]
-}
-
-fn bar(printer: Printer, steps: u64) -> ProgressBar {
-    let bar = if printer.shows_progress() { ProgressBar::new(steps) } else { ProgressBar::hidden() };
-    if let Ok(style) =
-        ProgressStyle::with_template("{prefix:>10} [{bar:30}] {pos}/{len} {elapsed} eta {eta} {msg}")
-    {
-        bar.set_style(style.progress_chars("=> "));
-    }
-    bar.set_prefix("train");
-    bar
 }
 
 #[cfg(test)]

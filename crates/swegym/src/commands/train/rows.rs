@@ -35,7 +35,7 @@ pub(super) fn read(
             })?;
             continue;
         }
-        rows.extend(conversations(printer, path, tokenizer, last_turn_only)?);
+        rows.extend(conversations(printer, path, &crate::text::read(path)?, tokenizer, last_turn_only)?);
     }
     Ok(rows)
 }
@@ -56,15 +56,15 @@ pub(crate) fn warn_of_ends(printer: Printer, tokenizer: &Tokenizer) {
     printer.say(&format!("warning: the chat template in {} {what}", tokenizer.template_file.display()));
 }
 
-/// The conversations of a file as rows of tokens.
+/// The conversations of a file's text as rows of tokens.
 pub(crate) fn conversations(
     printer: Printer,
     path: &Path,
+    text: &str,
     tokenizer: &Tokenizer,
     last_turn_only: bool,
 ) -> Result<Vec<TokenRow>, CommandError> {
-    let text = crate::text::read(path)?;
-    let (rows, refused) = tokens::conversations(tokenizer, &text, last_turn_only)?;
+    let (rows, refused) = tokens::conversations(tokenizer, text, last_turn_only)?;
     complain(printer, path, rows.len(), &refused)?;
     Ok(rows)
 }

@@ -1,5 +1,6 @@
 //! `train verifier`: a verifier from evaluated attempts.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -11,10 +12,16 @@ use swegym_train::tokens::TokenRow;
 use swegym_train::verifier::{self, Answer, Case, Verifier};
 
 use super::course::{Course, Training};
-use super::{adapted, finish, held, model_folder, rows, usual_rate};
+use super::{READING, adapted, finish, held, model_folder, rows, usual_rate};
+use crate::commands::select::Evidence;
 use crate::error::CommandError;
 use crate::printer::Printer;
+use crate::progress::Bar;
 use crate::settings::{Shown, VerifierSettings};
+
+/// What a verifier should learn from at least. The micro gym's, with a few hundred of
+/// each outcome, begin to choose better than chance at about this many.
+const ENOUGH_TO_LEARN: Evidence = Evidence { resolved: 100, unresolved: 100, instances: 50 };
 
 /// Trains a verifier.
 pub(crate) fn train(
@@ -24,6 +31,7 @@ pub(crate) fn train(
 ) -> Result<u8, CommandError> {
     let VerifierSettings { model, adapter, held_out, course, .. } = settings;
     let verifier = verifier_of(settings)?;
+    let reading = Bar::waiting(runs.printer, "train verifier", READING);
     let folder = model_folder(model);
     let mut checkpoint = checkpoint::read(&folder, held(adapter))?;
     let tokenizer = Tokenizer::read(&folder)?;
@@ -44,6 +52,7 @@ pub(crate) fn train(
         }
     }
     let decoder = adapted(decoder, adapter, seed);
+    drop(reading);
     let mut files = tokenizer.files().to_vec();
     files.push((verifier::FILE.to_owned(), verifier.write()));
     let mut trainer = course.trainer(usual_rate(adapter));
@@ -106,6 +115,7 @@ fn judged(
         }
     }
     let unresolved = questions.len() - resolved;
+    let instances: BTreeSet<&str> = questions.iter().map(|row| row.instance_id.as_str()).collect();
     printer.say(&format!(
         "{resolved} resolved and {unresolved} unresolved attempts; {overlong} longer than {} tokens left out",
         verifier.context
@@ -113,6 +123,13 @@ fn judged(
     if resolved == 0 || unresolved == 0 {
         let message = format!("{resolved} resolved and {unresolved} unresolved attempts teach no difference");
         return Err(CommandError::nothing(message, "give attempts of both kinds; export without --resolved"));
+    }
+    let evidence = Evidence { resolved, unresolved, instances: instances.len() };
+    if let Some(missing) = evidence.missing(&ENOUGH_TO_LEARN) {
+        printer.say(&format!(
+            "warning: too few attempts to learn to judge from: {missing}; scores of such a verifier may be no \
+             better than chance"
+        ));
     }
     Ok(questions)
 }
