@@ -396,6 +396,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::dataset::rows::Content;
 
     const PATCH: &str = "diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a\n+b\n";
 
@@ -403,7 +404,8 @@ mod tests {
         let mut checker = Checker::default();
         let mut check = |(n, row): (usize, &Value)| {
             let json = row.to_string().into_bytes();
-            let checked = checker.check(Ok(RowText { file: "f".into(), line: n + 1, json }));
+            let checked =
+                checker.check(Ok(RowText { file: "f".into(), line: n + 1, content: Content::Json(json) }));
             checked.findings.iter().map(|f| (f.code.name(), f.line)).collect()
         };
         rows.iter().enumerate().map(&mut check).collect()

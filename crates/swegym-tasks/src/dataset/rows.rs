@@ -1,10 +1,12 @@
 //! Rows from files and folders, one by one.
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Cursor, Read, Seek as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
 use swegym_core::Instance;
@@ -16,30 +18,47 @@ use thiserror::Error;
 use super::folders::Folders;
 use super::{Shape, columns, json};
 
-/// The text of one row, JSON whatever the file was, and where it stands. Rows
-/// are found one after the other and may be parsed by many.
+/// One row as it stands in its file, and where. Rows are found one after the
+/// other and may be read by many.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowText {
     pub(super) file: Arc<str>,
     pub(super) line: usize,
-    pub(super) json: Vec<u8>,
+    pub(super) content: Content,
+}
+
+/// What a row is before it is read.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Content {
+    /// A text, which may be no JSON.
+    Json(Vec<u8>),
+    /// A row of columns, by its number among theirs.
+    Columns(Arc<RecordBatch>, usize),
 }
 
 impl RowText {
     /// The row's JSON, if it is some.
     #[must_use]
-    pub fn json(&self) -> &[u8] {
-        &self.json
+    pub fn json(&self) -> Cow<'_, [u8]> {
+        match &self.content {
+            Content::Json(text) => text.into(),
+            Content::Columns(batch, at) => columns::Row { batch, at: *at }.json().into(),
+        }
     }
 
     /// Parses the row.
     ///
     /// # Errors
-    /// When it is no JSON object, with its place.
+    /// When it is a text that is no JSON object, with its place.
     pub fn read(&self) -> Result<RawRow, FormatError> {
         let error = |problem| Err(FormatError::new(&self.file, self.line, problem));
-        match swegym_core::json::row(&self.json) {
-            Ok(Value::Object(fields)) => Ok(RawRow { file: self.file.clone(), line: self.line, fields }),
+        let row = |fields| Ok(RawRow { file: self.file.clone(), line: self.line, fields });
+        let text = match &self.content {
+            Content::Columns(batch, at) => return row(columns::Row { batch, at: *at }.fields()),
+            Content::Json(text) => text,
+        };
+        match swegym_core::json::row(text) {
+            Ok(Value::Object(fields)) => row(fields),
             Ok(other) => error(Problem::NotAnObject(kind(&other))),
             Err(why) => error(Problem::Json(why.to_string())),
         }
@@ -51,7 +70,7 @@ impl RowText {
     /// # Errors
     /// Those of [`Self::read`], and what is wrong with the instance.
     pub fn for_grading(&self) -> Result<Instance, BadRow> {
-        if let Some(instance) = plain::read_for_grading(&self.json) {
+        if let Some(instance) = plain::read_for_grading(&self.json()) {
             return Ok(instance);
         }
         let row = self.read()?;

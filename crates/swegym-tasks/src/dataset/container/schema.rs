@@ -12,7 +12,7 @@ const MOST_KEYS: usize = 64;
 
 /// What a column holds in all rows so far.
 #[derive(Debug, Clone, PartialEq, Default)]
-enum Kind {
+pub(super) enum Kind {
     /// Only nulls.
     #[default]
     Unknown,
@@ -52,14 +52,9 @@ impl Columns {
         Arc::new(Schema::new(fields))
     }
 
-    /// A row with its mixed values as text.
-    pub(super) fn fit(&self, mut row: Map<String, Value>) -> Map<String, Value> {
-        for (name, value) in &mut row {
-            if let Some(kind) = self.kinds.get(name) {
-                kind.fit(value);
-            }
-        }
-        row
+    /// The columns and what they hold, in order.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = (&String, &Kind)> {
+        self.kinds.iter()
     }
 }
 
@@ -124,25 +119,7 @@ impl Kind {
         }
     }
 
-    fn field(&self, name: &str) -> Field {
+    pub(super) fn field(&self, name: &str) -> Field {
         Field::new(name, self.data_type(), true)
-    }
-
-    fn fit(&self, value: &mut Value) {
-        match (self, &mut *value) {
-            (_, Value::Null) => {}
-            (Self::Mixed, Value::String(_)) => {}
-            (Self::Mixed, _) => *value = Value::String(value.to_string()),
-            (Self::Record(fields), Value::Object(map)) if fields.is_empty() => {
-                *value = Value::String(Value::Object(std::mem::take(map)).to_string());
-            }
-            (Self::Record(fields), Value::Object(map)) => {
-                for (name, value) in map {
-                    fields[name.as_str()].fit(value);
-                }
-            }
-            (Self::List(item), Value::Array(list)) => list.iter_mut().for_each(|value| item.fit(value)),
-            _ => {}
-        }
     }
 }
