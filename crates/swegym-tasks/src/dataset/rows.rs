@@ -64,6 +64,15 @@ impl RowText {
         }
     }
 
+    /// The instance that the row is.
+    ///
+    /// # Errors
+    /// Those of [`Self::read`], and what is wrong with the instance.
+    pub fn instance(&self, need: Need) -> Result<Instance, FormatError> {
+        let row = self.read()?;
+        Shape::of(&row.fields).instance(row, need)
+    }
+
     /// As much of the instance as grading takes: the texts that people read
     /// may be left out.
     ///

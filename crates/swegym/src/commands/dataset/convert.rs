@@ -4,17 +4,19 @@ use std::path::Path;
 
 use serde_json::json;
 use swegym_core::Instance;
+use swegym_core::format::FormatError;
 use swegym_core::format::instances::Need;
 use swegym_grade::parser::parser_of_repository;
 use swegym_tasks::dataset::{
-    self, Change, Columns, Container, Draft, Loss, Repeated, Shape, TaskFolders, Writer,
+    self, Change, Columns, Container, Draft, Loss, Repeated, RowText, Rows, Shape, TaskFolders, Writer,
 };
 
-use super::each;
+use super::{Workplace, each, each_row, in_order};
 use crate::args::ConvertArgs;
 use crate::commands::unreadable::Unreadable;
 use crate::error::CommandError;
 use crate::printer::Printer;
+use crate::progress::Counter;
 
 /// What is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,61 +31,72 @@ enum Format {
 struct Losses(Vec<(Loss, usize, String)>);
 
 impl Losses {
-    fn note(&mut self, instance: &Instance, losses: Vec<Loss>) {
+    fn note(&mut self, instance_id: &str, losses: Vec<Loss>) {
         for loss in losses {
             match self.0.iter_mut().find(|(known, ..)| *known == loss) {
                 Some((_, count, _)) => *count += 1,
-                None => self.0.push((loss, 1, instance.instance_id.to_string())),
+                None => self.0.push((loss, 1, instance_id.to_owned())),
             }
         }
     }
 }
 
-pub(super) fn run(printer: Printer, args: &ConvertArgs) -> Result<u8, CommandError> {
+pub(super) fn run(at: Workplace<'_>, args: &ConvertArgs) -> Result<u8, CommandError> {
     let format = Format::of(args)?;
     let mut losses = Losses::default();
     let mut as_text = Vec::new();
     let (rows, unreadable) = match format {
         Format::Rows(shape, container) => {
             let columns = match container.has_columns() {
-                true => columns(printer, &args.dataset, shape)?,
+                true => columns(at, &args.dataset, shape)?,
                 false => Columns::default(),
             };
             as_text.extend(columns.as_text().map(str::to_owned));
             let mut writer = Writer::create(&args.out, container, columns, &args.split)?;
-            let unreadable = each(printer, "convert", &args.dataset, |instance| {
-                Ok(writer.write(shape.row(&instance).fields)?)
+            let mut written = Vec::new();
+            let row = |instance| shape.row(&instance).fields;
+            let unreadable = each_row(at, "convert", &args.dataset, row, |number, row| {
+                written.push(number);
+                Ok(writer.write(row)?)
             })?;
             let rows = writer.rows();
             if rows == 0 {
                 return Err(unreadable.nothing_read(&args.dataset));
             }
             let draft = writer.finish()?;
-            read_again(printer, args, shape, &draft, &mut losses)?;
+            losses = read_again(at, args, shape, &draft, written)?;
             draft.publish()?;
             (rows, unreadable)
         }
-        Format::SweBenchTasks | Format::Harbor => write_folders(printer, args, format, &mut losses)?,
+        Format::SweBenchTasks | Format::Harbor => write_folders(at, args, format, &mut losses)?,
     };
-    show(printer, args, rows, &unreadable, &losses, &as_text);
-    Ok(unreadable.tell(printer, &args.dataset))
+    show(at.printer, args, rows, &unreadable, &losses, &as_text);
+    Ok(unreadable.tell(at.printer, &args.dataset))
 }
 
-/// Notes what each row loses: what its format has no place for, and what reads
-/// otherwise than it was written, whatever the file made of it.
+/// What each row loses: what its format has no place for, and what reads
+/// otherwise than it was written, whatever the file made of it. `written` are
+/// the numbers of the rows that were.
 fn read_again(
-    printer: Printer,
+    at: Workplace<'_>,
     args: &ConvertArgs,
     shape: Shape,
     draft: &Draft,
-    losses: &mut Losses,
-) -> Result<(), CommandError> {
-    let mut again = dataset::instances(draft.path(), Need::Grading)?;
-    each(printer, "compare", &args.dataset, |instance| {
-        let mut lost = shape.row(&instance).losses;
-        match again.next() {
+    written: Vec<usize>,
+) -> Result<Losses, CommandError> {
+    let mut losses = Losses::default();
+    let mut written = written.into_iter().peekable();
+    let mut again = Rows::open(draft.path())?;
+    let pairs = Rows::open(&args.dataset)?.enumerate().filter_map(|(number, row)| {
+        written.next_if_eq(&number)?;
+        Some((row.ok()?, again.next()))
+    });
+    let compare = |(row, now): (RowText, Option<Result<RowText, FormatError>>)| {
+        let before = row.instance(Need::Grading)?;
+        let mut lost = shape.losses(&before);
+        match now.map(|row| row?.instance(Need::Grading)) {
             Some(Ok(now)) => {
-                let mut changes = dataset::changes(&instance, &now);
+                let mut changes = dataset::changes(&before, &now);
                 changes.retain(|change| lost.iter().all(|loss| loss.field != change.field));
                 lost.extend(changes);
             }
@@ -92,10 +105,18 @@ fn read_again(
                 lost.push(Loss { field: "instance_id".into(), change: Change::Altered, why });
             }
         }
-        losses.note(&instance, lost);
+        Ok((before.instance_id, lost))
+    };
+    let counter = Counter::new(at.printer, "compare");
+    in_order(at.cores, pairs, compare, |compared: Result<_, FormatError>| {
+        counter.tick();
+        if let Ok((instance_id, lost)) = compared {
+            losses.note(instance_id.as_str(), lost);
+        }
         Ok(())
     })?;
-    Ok(())
+    counter.finish();
+    Ok(losses)
 }
 
 impl Format {
@@ -142,17 +163,18 @@ pub(super) fn container(out: &Path, named: Option<&str>) -> Result<Container, Co
 }
 
 /// Looks at all rows once, since columns have one type from the first row on.
-fn columns(printer: Printer, dataset: &Path, shape: Shape) -> Result<Columns, CommandError> {
+fn columns(at: Workplace<'_>, dataset: &Path, shape: Shape) -> Result<Columns, CommandError> {
     let mut columns = Columns::default();
-    each(printer, "look", dataset, |instance| {
-        columns.note(&shape.row(&instance).fields);
+    let row = |instance| shape.row(&instance).fields;
+    each(at, "look", dataset, row, |row| {
+        columns.note(&row);
         Ok(())
     })?;
     Ok(columns)
 }
 
 fn write_folders(
-    printer: Printer,
+    at: Workplace<'_>,
     args: &ConvertArgs,
     format: Format,
     losses: &mut Losses,
@@ -169,14 +191,17 @@ fn write_folders(
         Format::Harbor => TaskFolders::harbor(&args.out, name, &args.split)?,
         _ => TaskFolders::swe_bench(&args.out, name, &args.split)?,
     };
-    let unreadable = each(printer, "convert", &args.dataset, |mut instance| {
+    let name_parser = |mut instance: Instance| {
         // Harnesses of folders know no repositories, so the parser must be named.
         if instance.log_parser.is_none() {
             let parser = parser_of_repository(&instance.repo);
             instance.log_parser = parser.map(|parser| format!("parse_log_{}", parser.name()));
         }
+        instance
+    };
+    let unreadable = each(at, "convert", &args.dataset, name_parser, |instance| {
         let lost = folders.write(&instance)?;
-        losses.note(&instance, lost);
+        losses.note(instance.instance_id.as_str(), lost);
         Ok(())
     })?;
     match folders.finish()? {
