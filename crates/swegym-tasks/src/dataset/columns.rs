@@ -1,6 +1,7 @@
 //! Parquet and Arrow: batches of columns, given as rows.
 
 mod cells;
+pub(super) mod plain;
 mod times;
 mod words;
 

@@ -258,8 +258,12 @@ impl Writer {
         let first = self.rows == 0;
         self.rows += 1;
         let written = match &mut self.sink {
-            Sink::Lines(file) => writeln!(file, "{}", Value::Object(row)),
-            Sink::List(file) => write!(file, "{}{}", if first { "[\n" } else { ",\n" }, Value::Object(row)),
+            Sink::Lines(file) => serde_json::to_writer(&mut *file, &row)
+                .map_err(io::Error::from)
+                .and_then(|()| file.write_all(b"\n")),
+            Sink::List(file) => file
+                .write_all(if first { b"[\n" } else { b",\n" })
+                .and_then(|()| serde_json::to_writer(file, &row).map_err(io::Error::from)),
             Sink::Columns { waiting, .. } => {
                 waiting.push(row);
                 let full = waiting.len() >= BATCH;

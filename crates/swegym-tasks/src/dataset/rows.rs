@@ -15,6 +15,7 @@ use swegym_core::format::text::{is_utf16, utf8_of_utf16};
 use swegym_core::format::{FormatError, Problem, kind, plain};
 use thiserror::Error;
 
+use super::columns::plain::Texts;
 use super::folders::Folders;
 use super::{Shape, columns, json};
 
@@ -69,6 +70,12 @@ impl RowText {
     /// # Errors
     /// Those of [`Self::read`], and what is wrong with the instance.
     pub fn instance(&self, need: Need) -> Result<Instance, FormatError> {
+        if need == Need::Grading
+            && let Content::Columns(batch, at) = &self.content
+            && let Some(instance) = columns::plain::instance(batch, *at, Texts::Kept)
+        {
+            return Ok(instance);
+        }
         let row = self.read()?;
         Shape::of(&row.fields).instance(row, need)
     }
@@ -79,7 +86,11 @@ impl RowText {
     /// # Errors
     /// Those of [`Self::read`], and what is wrong with the instance.
     pub fn for_grading(&self) -> Result<Instance, BadRow> {
-        if let Some(instance) = plain::read_for_grading(&self.json()) {
+        let plain = match &self.content {
+            Content::Json(text) => plain::read_for_grading(text),
+            Content::Columns(batch, at) => columns::plain::instance(batch, *at, Texts::LeftOut),
+        };
+        if let Some(instance) = plain {
             return Ok(instance);
         }
         let row = self.read()?;

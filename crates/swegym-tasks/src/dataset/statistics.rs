@@ -82,10 +82,10 @@ impl Counts {
         };
         note(Measure::IssueWords, words(&instance.problem_statement));
         note(Measure::FailToPass, instance.fail_to_pass.len());
-        note(
-            Measure::Tests,
-            instance.fail_to_pass.iter().chain(&instance.pass_to_pass).collect::<HashSet<_>>().len(),
-        );
+        let (fails, holds) = (&instance.fail_to_pass, &instance.pass_to_pass);
+        let mut tests = HashSet::with_capacity(fails.len() + holds.len());
+        tests.extend(fails.iter().chain(holds));
+        note(Measure::Tests, tests.len());
         if let Ok(patch) = Patch::survey(&instance.gold_patch) {
             note(Measure::GoldLines, patch.changed_lines());
             note(Measure::GoldFiles, patch.files.len());

@@ -6,6 +6,7 @@ mod convert;
 mod diff;
 mod in_order;
 mod lite;
+mod sheet;
 mod stats;
 
 use std::path::Path;

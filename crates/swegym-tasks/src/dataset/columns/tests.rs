@@ -356,3 +356,54 @@ fn short_floats_have_the_digits_that_tell_them_from_others() {
         assert_eq!(fields["f"].as_f64(), Some(read), "{value}");
     }
 }
+
+proptest::proptest! {
+    /// Whatever a plain row is taken for, the readers of fields take it for, too.
+    #[test]
+    fn a_plain_row_is_what_the_other_reader_makes_of_it(
+        texts in proptest::collection::vec("\\PC{0,6}", 20), tests in proptest::collection::vec("\\PC{0,6}", 0..4),
+        as_text: bool, absent in 0..20usize, null in 0..40usize, odd in 0..60usize, more in 0..6usize,
+    ) {
+        const MORE: [&str; 6] = ["docker_image", "image_name", "fail_to_pass", "bug_patch", "metadata", "stars"];
+        let mut columns: Vec<(&str, ArrayRef)> = Vec::new();
+        let names = swegym_core::format::instances::FIELDS.iter().copied().chain(["install_config", MORE[more]]);
+        for (at, name) in names.enumerate() {
+            let text = || -> ArrayRef { Arc::new(StringArray::from(vec![texts[at].as_str()])) };
+            let list = || -> ArrayRef {
+                let mut list = ListBuilder::new(StringBuilder::new());
+                list.append_value(tests.iter().map(Some));
+                Arc::new(list.finish())
+            };
+            columns.push((name, match name {
+                _ if at == absent => continue,
+                _ if at == null => Arc::new(StringArray::new_null(1)),
+                _ if at == odd => Arc::new(Int64Array::from(vec![7])),
+                "instance_id" => Arc::new(StringArray::from(vec!["a__b-1"])),
+                "FAIL_TO_PASS" | "PASS_TO_PASS" if as_text => {
+                    Arc::new(StringArray::from(vec![serde_json::to_string(&tests).unwrap()]))
+                }
+                "FAIL_TO_PASS" | "PASS_TO_PASS" | "fail_to_pass" => list(),
+                "install_config" => {
+                    let field = Arc::new(Field::new("log_parser", DataType::Utf8, true));
+                    Arc::new(StructArray::from(vec![(field, text())]))
+                }
+                _ => text(),
+            }));
+        }
+        let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap();
+        if let Some(plain) = plain::instance(&batch, 0, plain::Texts::Kept) {
+            let row = ColumnRows::new("f".into(), Box::new(vec![Ok(batch.clone())].into_iter())).next().unwrap().unwrap();
+            let row = row.read().unwrap();
+            let read = crate::dataset::Shape::of(&row.fields).instance(row, Need::Grading).ok();
+            proptest::prop_assert_eq!(Some(&plain), read.as_ref());
+            let short = plain::instance(&batch, 0, plain::Texts::LeftOut).unwrap();
+            let none = String::new;
+            let without = swegym_core::Instance {
+                gold_patch: none(), test_patch: none(), problem_statement: none(), hints_text: none(), ..plain
+            };
+            proptest::prop_assert_eq!(short, without);
+        } else {
+            proptest::prop_assert!(absent < 17 || null < 17 || odd < 19 || more == 2);
+        }
+    }
+}

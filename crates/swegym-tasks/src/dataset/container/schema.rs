@@ -36,8 +36,10 @@ impl Columns {
     /// Looks at one more row.
     pub fn note(&mut self, row: &Map<String, Value>) {
         for (name, value) in row {
-            let kind = self.kinds.entry(name.clone()).or_default();
-            *kind = std::mem::take(kind).with(value);
+            match self.kinds.get_mut(name) {
+                Some(kind) => *kind = std::mem::take(kind).with(value),
+                None => drop(self.kinds.insert(name.clone(), Kind::default().with(value))),
+            }
         }
     }
 
@@ -88,8 +90,10 @@ impl Kind {
     fn with_fields(self, map: &Map<String, Value>) -> Self {
         let Self::Record(mut fields) = self else { return self };
         for (name, value) in map {
-            let kind = fields.entry(name.clone()).or_default();
-            *kind = std::mem::take(kind).with(value);
+            match fields.get_mut(name) {
+                Some(kind) => *kind = std::mem::take(kind).with(value),
+                None => drop(fields.insert(name.clone(), Self::default().with(value))),
+            }
         }
         if fields.len() > MOST_KEYS { Self::Mixed } else { Self::Record(fields) }
     }

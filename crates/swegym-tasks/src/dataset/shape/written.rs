@@ -155,15 +155,6 @@ impl Shape {
         fill(&mut row);
         row.finish()
     }
-
-    /// What an instance loses as a row of this shape.
-    #[must_use]
-    pub fn losses(self, instance: &Instance) -> Vec<Loss> {
-        match self {
-            Self::SweBench => Vec::new(),
-            _ => self.row(instance).losses,
-        }
-    }
 }
 
 /// SWE-bench has a place for everything. The published tables keep their lists

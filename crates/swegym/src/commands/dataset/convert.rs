@@ -2,15 +2,17 @@
 
 use std::path::Path;
 
+use indexmap::IndexSet;
 use serde_json::json;
 use swegym_core::Instance;
 use swegym_core::format::FormatError;
 use swegym_core::format::instances::Need;
 use swegym_grade::parser::parser_of_repository;
 use swegym_tasks::dataset::{
-    self, Change, Columns, Container, Draft, Loss, Repeated, RowText, Rows, Shape, TaskFolders, Writer,
+    self, Change, Container, Draft, Loss, Repeated, RowText, Rows, Shape, TaskFolders,
 };
 
+use super::sheet::{self, Sheet, Target};
 use super::{Workplace, each, each_row, in_order};
 use crate::args::ConvertArgs;
 use crate::commands::unreadable::Unreadable;
@@ -47,24 +49,17 @@ pub(super) fn run(at: Workplace<'_>, args: &ConvertArgs) -> Result<u8, CommandEr
     let mut as_text = Vec::new();
     let (rows, unreadable) = match format {
         Format::Rows(shape, container) => {
-            let columns = match container.has_columns() {
-                true => columns(at, &args.dataset, shape)?,
-                false => Columns::default(),
-            };
-            as_text.extend(columns.as_text().map(str::to_owned));
-            let mut writer = Writer::create(&args.out, container, columns, &args.split)?;
-            let mut written = Vec::new();
-            let row = |instance| shape.row(&instance).fields;
-            let unreadable = each_row(at, "convert", &args.dataset, row, |number, row| {
-                written.push(number);
-                Ok(writer.write(row)?)
-            })?;
+            let to = Target { path: &args.out, container, split: &args.split };
+            let row = |row: &RowText| Ok(shape.row(&row.instance(Need::Grading)?).fields);
+            let attempt = |sheet: &mut Sheet| write_rows(at, args, shape, sheet);
+            let ((unreadable, written), writer, mixed) = sheet::write(at, &args.dataset, &to, row, attempt)?;
+            as_text = mixed;
             let rows = writer.rows();
             if rows == 0 {
                 return Err(unreadable.nothing_read(&args.dataset));
             }
             let draft = writer.finish()?;
-            losses = read_again(at, args, shape, &draft, written)?;
+            losses = read_again(at, args, &draft, written)?;
             draft.publish()?;
             (rows, unreadable)
         }
@@ -74,26 +69,49 @@ pub(super) fn run(at: Workplace<'_>, args: &ConvertArgs) -> Result<u8, CommandEr
     Ok(unreadable.tell(at.printer, &args.dataset))
 }
 
-/// What each row loses: what its format has no place for, and what reads
-/// otherwise than it was written, whatever the file made of it. `written` are
-/// the numbers of the rows that were.
-fn read_again(
+/// The rows that were written, by their numbers, and what their format has no
+/// place for: mostly the same for many, so that it is kept once.
+#[derive(Default)]
+struct WrittenRows {
+    rows: Vec<(usize, usize)>,
+    losses: IndexSet<Vec<Loss>>,
+}
+
+/// Writes every row that can be read.
+fn write_rows(
     at: Workplace<'_>,
     args: &ConvertArgs,
     shape: Shape,
+    sheet: &mut Sheet,
+) -> Result<(Unreadable, WrittenRows), CommandError> {
+    let mut written = WrittenRows::default();
+    let row = |instance| shape.row(&instance);
+    let unreadable = each_row(at, "convert", &args.dataset, row, |number, row| {
+        let lost = written.losses.insert_full(row.losses).0;
+        written.rows.push((number, lost));
+        sheet.write(row.fields)
+    })?;
+    Ok((unreadable, written))
+}
+
+/// What each row loses: what its format has no place for, and what reads
+/// otherwise than it was written, whatever the file made of it.
+fn read_again(
+    at: Workplace<'_>,
+    args: &ConvertArgs,
     draft: &Draft,
-    written: Vec<usize>,
+    written: WrittenRows,
 ) -> Result<Losses, CommandError> {
-    let mut losses = Losses::default();
-    let mut written = written.into_iter().peekable();
+    let WrittenRows { rows, losses: known } = written;
+    let mut rows = rows.into_iter().peekable();
     let mut again = Rows::open(draft.path())?;
     let pairs = Rows::open(&args.dataset)?.enumerate().filter_map(|(number, row)| {
-        written.next_if_eq(&number)?;
-        Some((row.ok()?, again.next()))
+        let (_, lost) = rows.next_if(|(written, _)| *written == number)?;
+        Some((row.ok()?, again.next(), lost))
     });
-    let compare = |(row, now): (RowText, Option<Result<RowText, FormatError>>)| {
+    let compare = |(row, now, lost): (RowText, Option<Result<RowText, FormatError>>, usize)| {
         let before = row.instance(Need::Grading)?;
-        let mut lost = shape.losses(&before);
+        let mut lost = known[lost].clone();
         match now.map(|row| row?.instance(Need::Grading)) {
             Some(Ok(now)) => {
                 let mut changes = dataset::changes(&before, &now);
@@ -107,6 +125,7 @@ fn read_again(
         }
         Ok((before.instance_id, lost))
     };
+    let mut losses = Losses::default();
     let counter = Counter::new(at.printer, "compare");
     in_order(at.cores, pairs, compare, |compared: Result<_, FormatError>| {
         counter.tick();
@@ -160,17 +179,6 @@ pub(super) fn container(out: &Path, named: Option<&str>) -> Result<Container, Co
             )
         }),
     }
-}
-
-/// Looks at all rows once, since columns have one type from the first row on.
-fn columns(at: Workplace<'_>, dataset: &Path, shape: Shape) -> Result<Columns, CommandError> {
-    let mut columns = Columns::default();
-    let row = |instance| shape.row(&instance).fields;
-    each(at, "look", dataset, row, |row| {
-        columns.note(&row);
-        Ok(())
-    })?;
-    Ok(columns)
 }
 
 fn write_folders(

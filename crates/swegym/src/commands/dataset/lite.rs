@@ -11,60 +11,30 @@ use serde_json::json;
 use swegym_core::format::FormatError;
 use swegym_core::format::instances::Need;
 use swegym_tasks::dataset::lite::{IssueSite, Reason, drops};
-use swegym_tasks::dataset::{Columns, RowText, Rows, Writer};
+use swegym_tasks::dataset::{RowText, Rows};
 
 use super::convert::container;
+use super::sheet::{self, Sheet, Target};
 use super::{Workplace, in_order};
 use crate::commands::unreadable::Unreadable;
 use crate::error::CommandError;
 use crate::progress::Counter;
 
 pub(super) fn run(
-    at @ Workplace { printer, cores }: Workplace<'_>,
+    at: Workplace<'_>,
     dataset: &Path,
     out: &Path,
     dropped: Option<PathBuf>,
     issues_at: Option<&str>,
 ) -> Result<u8, CommandError> {
-    let container = container(out, None)?;
+    let (printer, container) = (at.printer, container(out, None)?);
     let dropped = dropped.unwrap_or_else(|| out.with_extension("dropped.jsonl"));
-    let columns = if container.has_columns() { columns(at, dataset)? } else { Columns::default() };
-    let mut writer = Writer::create(out, container, columns, "train")?;
-    let mut reasons = String::new();
-    let (mut unreadable, mut total) = (Unreadable::default(), 0);
-    let mut counts: IndexMap<Reason, usize> = Reason::ALL.into_iter().map(|reason| (reason, 0)).collect();
     let site = issues_at.map(Site::new);
-    let is_issue = |repo: &str, number: &str| site.as_ref().is_none_or(|site| site.has(repo, number));
-    let counter = Counter::new(printer, "lite");
-    let look = |row: Result<RowText, FormatError>| {
-        let row = row?;
-        let instance = row.instance(Need::Grading)?;
-        let why = drops(&instance, is_issue);
-        let kept = why.is_empty().then(|| row.read()).transpose()?;
-        Ok((instance.instance_id, why, kept))
-    };
-    in_order(cores, Rows::open(dataset)?, look, |looked: Result<_, FormatError>| {
-        counter.tick();
-        let (id, why, kept) = match looked {
-            Ok(looked) => looked,
-            Err(error) => {
-                unreadable.note(&error);
-                return Ok(());
-            }
-        };
-        total += 1;
-        if let Some(row) = kept {
-            return Ok(writer.write(row.fields)?);
-        }
-        for reason in &why {
-            counts[reason] += 1;
-        }
-        let codes: Vec<_> = why.iter().map(|reason| reason.code()).collect();
-        let line = json!({"instance_id": id.as_str(), "reasons": codes});
-        reasons.push_str(&format!("{line}\n"));
-        Ok(())
-    })?;
-    counter.finish();
+    let to = Target { path: out, container, split: "train" };
+    let fields = |row: &RowText| Ok(row.read()?.fields);
+    let attempt = |sheet: &mut Sheet| filter(at, dataset, site.as_ref(), sheet);
+    let (Filtered { unreadable, total, reasons, counts }, writer, _) =
+        sheet::write(at, dataset, &to, fields, attempt)?;
     if total == 0 {
         return Err(unreadable.nothing_read(dataset));
     }
@@ -89,16 +59,65 @@ pub(super) fn run(
     Ok(unreadable.tell(printer, dataset))
 }
 
-/// Looks at all rows once, since columns have one type from the first row on.
-fn columns(at: Workplace<'_>, dataset: &Path) -> Result<Columns, CommandError> {
-    let mut columns = Columns::default();
-    // What cannot be read is told later.
-    let read = |row: Result<RowText, FormatError>| row.and_then(|row| row.read()).ok();
-    in_order(at.cores, Rows::open(dataset)?, read, |row| {
-        row.iter().for_each(|row| columns.note(&row.fields));
+/// What became of the rows.
+struct Filtered {
+    unreadable: Unreadable,
+    total: usize,
+    /// Why each row that is dropped is dropped, one a line.
+    reasons: String,
+    counts: IndexMap<Reason, usize>,
+}
+
+/// Writes the rows that pass. Those that do not are among the columns, too.
+fn filter(
+    at: Workplace<'_>,
+    dataset: &Path,
+    site: Option<&Site>,
+    sheet: &mut Sheet,
+) -> Result<Filtered, CommandError> {
+    let counts = Reason::ALL.into_iter().map(|reason| (reason, 0)).collect();
+    let mut filtered =
+        Filtered { unreadable: Unreadable::default(), total: 0, reasons: String::new(), counts };
+    let counter = Counter::new(at.printer, "lite");
+    let is_issue = |repo: &str, number: &str| site.is_none_or(|site| site.has(repo, number));
+    let looks_at_all = sheet.looks_at_all();
+    let look = |row: Result<RowText, FormatError>| {
+        let row = row?;
+        let judged = row.instance(Need::Grading);
+        let judged = judged.map(|instance| (drops(&instance, is_issue), instance.instance_id));
+        let is_kept = judged.as_ref().is_ok_and(|(why, _)| why.is_empty());
+        let fields = (is_kept || looks_at_all).then(|| row.read()).transpose()?;
+        Ok((fields.map(|row| row.fields).unwrap_or_default(), judged))
+    };
+    in_order(at.cores, Rows::open(dataset)?, look, |looked: Result<_, FormatError>| {
+        counter.tick();
+        let (fields, why, id) = match looked {
+            Ok((fields, Ok((why, id)))) => (fields, why, id),
+            Ok((fields, Err(error))) => {
+                sheet.note(&fields);
+                filtered.unreadable.note(&error);
+                return Ok(());
+            }
+            Err(error) => {
+                filtered.unreadable.note(&error);
+                return Ok(());
+            }
+        };
+        filtered.total += 1;
+        if why.is_empty() {
+            return sheet.write(fields);
+        }
+        sheet.note(&fields);
+        for reason in &why {
+            filtered.counts[reason] += 1;
+        }
+        let codes: Vec<_> = why.iter().map(|reason| reason.code()).collect();
+        let line = json!({"instance_id": id.as_str(), "reasons": codes});
+        filtered.reasons.push_str(&format!("{line}\n"));
         Ok(())
     })?;
-    Ok(columns)
+    counter.finish();
+    Ok(filtered)
 }
 
 /// A site that is asked once for each issue.
