@@ -39,10 +39,7 @@ pub fn instances(
     need: Need,
 ) -> Result<impl Iterator<Item = Result<Instance, FormatError>> + use<>, DatasetError> {
     let rows = Rows::open(path)?;
-    Ok(rows.map(move |row| {
-        let row = row?.read()?;
-        Shape::of(&row.fields).instance(row, need)
-    }))
+    Ok(rows.map(move |row| row?.instance(need)))
 }
 
 /// An id that several rows have, and where the first two stand.

@@ -227,3 +227,36 @@ fn diff_names_instances_and_fields() {
     let value = said(&gym, &["dataset", "diff", "old.jsonl", "new.jsonl"]);
     assert_eq!(value["changed"]["pallets__flask-2"]["PASS_TO_PASS"], json!({"added": 1, "removed": 1}));
 }
+
+#[test]
+fn a_late_row_changes_the_columns_of_all() {
+    let gym = Gym::new();
+    let row = |n: usize| {
+        let mut row = instance(n);
+        row["stars"] = if n < 900 { json!(n) } else { json!("many") };
+        // Long enough for the filter, and the statement of some has a link.
+        row["problem_statement"] = json!("word ".repeat(50) + if n % 3 == 0 { "https://a.b" } else { "" });
+        if n > 700 {
+            row["late"] = json!([n]);
+        }
+        row
+    };
+    let all: Vec<_> = (1..=1000).map(row).collect();
+    gym.write("all.jsonl", &(lines(&all) + "{\n"));
+    for verb in [
+        ["convert", "all.jsonl", "all.parquet", "--to", "swe-bench"].as_slice(),
+        &["lite", "all.jsonl", "--out", "lite.arrow"],
+    ] {
+        // One row is no JSON.
+        assert_eq!(gym.run(&[&["dataset"], verb].concat()).status.code(), Some(11), "{verb:?}");
+    }
+    for (written, kept) in [("all.parquet", 1000), ("lite.arrow", 667)] {
+        gym.must(&["dataset", "convert", written, "again.jsonl", "--to", "swe-bench"]);
+        let again = rows(&gym.read("again.jsonl"));
+        assert_eq!(again.len(), kept, "{written}");
+        let (first, last) = (&again[0], &again[kept - 1]);
+        // Numbers and words in one column are JSON text.
+        assert_eq!((&first["stars"], &first["late"]), (&json!("1"), &Value::Null), "{written}");
+        assert_eq!((&last["stars"], &last["late"]), (&json!("many"), &json!([1000])), "{written}");
+    }
+}

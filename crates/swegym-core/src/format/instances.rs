@@ -221,10 +221,31 @@ pub fn write_row(instance: &Instance) -> String {
 /// A column that came as something else than text is what it was.
 #[must_use]
 pub fn fields(instance: &Instance) -> Map<String, Value> {
-    let tests = |list: &Names| match instance.encoding {
-        ListEncoding::Text => Value::String(json!(list).to_string()),
-        ListEncoding::List => json!(list),
-    };
+    fields_as(instance, instance.encoding)
+}
+
+/// The same with lists of tests in this encoding.
+#[must_use]
+pub fn fields_as(instance: &Instance, encoding: ListEncoding) -> Map<String, Value> {
+    fields_with(instance, |list| {
+        Some(match encoding {
+            ListEncoding::Text => {
+                let mut text = String::new();
+                list.write_json(&mut text);
+                Value::String(text)
+            }
+            ListEncoding::List => list.iter().map(Value::from).collect(),
+        })
+    })
+}
+
+/// The same without the lists of tests, which most of a row is made of.
+#[must_use]
+pub fn fields_beside_tests(instance: &Instance) -> Map<String, Value> {
+    fields_with(instance, |_| None)
+}
+
+fn fields_with(instance: &Instance, tests: impl Fn(&Names) -> Option<Value>) -> Map<String, Value> {
     let mut row = Map::new();
     for field in FIELDS {
         let optional = |value: &Option<String>| value.clone().map(Value::String);
@@ -238,8 +259,8 @@ pub fn fields(instance: &Instance) -> Map<String, Value> {
             "hints_text" => Some(json!(instance.hints_text)),
             "created_at" => Some(json!(instance.created_at)),
             "version" => Some(json!(instance.version)),
-            "FAIL_TO_PASS" => Some(tests(&instance.fail_to_pass)),
-            "PASS_TO_PASS" => Some(tests(&instance.pass_to_pass)),
+            "FAIL_TO_PASS" => tests(&instance.fail_to_pass),
+            "PASS_TO_PASS" => tests(&instance.pass_to_pass),
             "environment_setup_commit" => optional(&instance.environment_setup_commit),
             "difficulty" => optional(&instance.difficulty),
             "eval_script" => optional(&instance.eval_script),

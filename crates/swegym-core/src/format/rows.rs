@@ -59,11 +59,6 @@ impl<R: BufRead> Rows<R> {
         Self { text, layout: Layout::Unknown, line: 1, length: 0, ready: VecDeque::new(), over: false }
     }
 
-    /// The rows of a text that is known to be JSON Lines.
-    pub fn of_lines(text: R) -> Self {
-        Self { layout: Layout::Lines, ..Self::new(text) }
-    }
-
     fn read(&mut self) -> io::Result<Option<RowText>> {
         if self.layout == Layout::Unknown {
             self.find_layout()?;

@@ -12,20 +12,20 @@ use super::shape::{Change, Loss};
 /// Every field that the instance said before and that reads otherwise after.
 #[must_use]
 pub fn changes(before: &Instance, after: &Instance) -> Vec<Loss> {
-    let lists = |of: &Instance| {
-        [("FAIL_TO_PASS", of.fail_to_pass.clone()), ("PASS_TO_PASS", of.pass_to_pass.clone())]
-    };
     let mut losses = Vec::new();
     let mut note = |field: &str, change, why| losses.push(Loss { field: field.to_owned(), change, why });
-    for ((field, before), (_, after)) in lists(before).iter().zip(lists(after).iter()) {
+    for (field, before, after) in [
+        ("FAIL_TO_PASS", &before.fail_to_pass, &after.fail_to_pass),
+        ("PASS_TO_PASS", &before.pass_to_pass, &after.pass_to_pass),
+    ] {
         if let Some(why) = names_differ(before, after) {
             note(field, Change::Altered, why);
         }
     }
-    let now = instances::fields(after);
-    for (field, value) in instances::fields(before) {
+    let now = instances::fields_beside_tests(after);
+    for (field, value) in instances::fields_beside_tests(before) {
         match now.get(&field) {
-            _ if field == "FAIL_TO_PASS" || field == "PASS_TO_PASS" || value.is_null() => {}
+            _ if value.is_null() => {}
             None | Some(Value::Null) if is_blank(&value) && value.is_string() => {}
             None | Some(Value::Null) => {
                 note(&field, Change::NoPlace, "it is not there when the dataset is read again");
@@ -41,10 +41,10 @@ pub fn changes(before: &Instance, after: &Instance) -> Vec<Loss> {
 }
 
 fn names_differ(before: &Names, after: &Names) -> Option<&'static str> {
-    let (old, new): (Vec<&str>, Vec<&str>) = (before.iter().collect(), after.iter().collect());
-    if old == new {
+    if before == after {
         return None;
     }
+    let (old, new): (Vec<&str>, Vec<&str>) = (before.iter().collect(), after.iter().collect());
     let mut seen = HashSet::new();
     let once: Vec<&str> = old.iter().copied().filter(|name| seen.insert(*name)).collect();
     let sorted = |mut names: Vec<&str>| {

@@ -182,9 +182,10 @@ pub struct Checker {
     seen: HashMap<String, (Arc<str>, usize)>,
 }
 
-impl Checker {
-    /// Looks at the next row.
-    pub fn check(&mut self, row: Result<RowText, FormatError>) -> Checked {
+impl Checked {
+    /// Looks at a row by itself.
+    #[must_use]
+    pub fn of(row: Result<RowText, FormatError>) -> Self {
         let row = match row.and_then(|row| row.read()) {
             Ok(row) => row,
             Err(error) => return unreadable(&error, None),
@@ -202,31 +203,35 @@ impl Checker {
             Ok(instance) => instance,
             Err(error) => return unreadable(&error, id),
         };
-        let mut checked = Checked { instance: Some(instance.clone()), place, findings: Vec::new() };
-        self.check_id(&instance, &mut checked);
+        let mut checked = Self { instance: Some(instance.clone()), place, findings: Vec::new() };
         check_fields(&instance, commit_in_image, &mut checked);
         check_tests(&instance, has_statuses, &mut checked);
         check_patches(&instance, &mut checked);
         results.check(&instance, &mut checked);
         checked
     }
+}
 
-    /// Whether a row so far was this instance.
-    #[must_use]
-    pub fn has_seen(&self, instance_id: &str) -> bool {
-        self.seen.contains_key(instance_id)
-    }
-
-    fn check_id(&mut self, instance: &Instance, checked: &mut Checked) {
+impl Checker {
+    /// Looks at the next row's place among the others, which is told first.
+    pub fn note(&mut self, checked: &mut Checked) {
+        let Some(instance) = &checked.instance else { return };
         let (file, line) = (checked.place.0.clone(), checked.place.1.unwrap_or(0));
         match self.seen.get(instance.instance_id.as_str()) {
             Some((first, at)) => {
                 let message =
                     format!("`{}` is the id of {first}:{at} already", instance.instance_id.as_str());
                 checked.find(Code::DuplicateId, Some("instance_id"), message);
+                checked.findings.rotate_right(1);
             }
             None => drop(self.seen.insert(instance.instance_id.to_string(), (file, line))),
         }
+    }
+
+    /// Whether a row so far was this instance.
+    #[must_use]
+    pub fn has_seen(&self, instance_id: &str) -> bool {
+        self.seen.contains_key(instance_id)
     }
 }
 
@@ -396,6 +401,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::dataset::rows::Content;
 
     const PATCH: &str = "diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a\n+b\n";
 
@@ -403,7 +409,9 @@ mod tests {
         let mut checker = Checker::default();
         let mut check = |(n, row): (usize, &Value)| {
             let json = row.to_string().into_bytes();
-            let checked = checker.check(Ok(RowText { file: "f".into(), line: n + 1, json }));
+            let row = RowText { file: "f".into(), line: n + 1, content: Content::Json(json) };
+            let mut checked = Checked::of(Ok(row));
+            checker.note(&mut checked);
             checked.findings.iter().map(|f| (f.code.name(), f.line)).collect()
         };
         rows.iter().enumerate().map(&mut check).collect()

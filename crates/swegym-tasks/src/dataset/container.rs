@@ -1,6 +1,7 @@
 //! Files and folders that rows are written to. Nothing appears under its name
 //! before it is whole.
 
+mod arrays;
 mod schema;
 
 use std::fs::{self, File};
@@ -8,8 +9,6 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use arrow_ipc::writer::{FileWriter, StreamWriter};
-use arrow_json::ReaderBuilder;
-use arrow_json::reader::Decoder;
 use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
@@ -205,7 +204,7 @@ impl Drop for Draft {
 enum Sink {
     Lines(BufWriter<File>),
     List(BufWriter<File>),
-    Columns { columns: Columns, decoder: Box<Decoder>, waiting: Vec<Map<String, Value>>, to: Box<ColumnSink> },
+    Columns { columns: Columns, schema: SchemaRef, waiting: Vec<Map<String, Value>>, to: Box<ColumnSink> },
 }
 
 enum ColumnSink {
@@ -259,8 +258,12 @@ impl Writer {
         let first = self.rows == 0;
         self.rows += 1;
         let written = match &mut self.sink {
-            Sink::Lines(file) => writeln!(file, "{}", Value::Object(row)),
-            Sink::List(file) => write!(file, "{}{}", if first { "[\n" } else { ",\n" }, Value::Object(row)),
+            Sink::Lines(file) => serde_json::to_writer(&mut *file, &row)
+                .map_err(io::Error::from)
+                .and_then(|()| file.write_all(b"\n")),
+            Sink::List(file) => file
+                .write_all(if first { b"[\n" } else { b",\n" })
+                .and_then(|()| serde_json::to_writer(file, &row).map_err(io::Error::from)),
             Sink::Columns { waiting, .. } => {
                 waiting.push(row);
                 let full = waiting.len() >= BATCH;
@@ -277,16 +280,17 @@ impl Writer {
     }
 
     fn flush(&mut self) -> Result<(), WriteError> {
-        let Sink::Columns { columns, decoder, waiting, to } = &mut self.sink else { return Ok(()) };
+        let Sink::Columns { columns, schema, waiting, to } = &mut self.sink else { return Ok(()) };
+        if waiting.is_empty() {
+            return Ok(());
+        }
         let mut write = || -> Result<(), ColumnError> {
-            let rows: Vec<_> = waiting.drain(..).map(|row| columns.fit(row)).collect();
-            decoder.serialize(&rows)?;
-            while let Some(batch) = decoder.flush()? {
-                match to.as_mut() {
-                    ColumnSink::Parquet(writer) => writer.write(&batch)?,
-                    ColumnSink::Arrow(writer) => writer.write(&batch)?,
-                    ColumnSink::Stream(writer) => writer.write(&batch)?,
-                }
+            let batch = columns.batch(schema, waiting)?;
+            waiting.clear();
+            match to.as_mut() {
+                ColumnSink::Parquet(writer) => writer.write(&batch)?,
+                ColumnSink::Arrow(writer) => writer.write(&batch)?,
+                ColumnSink::Stream(writer) => writer.write(&batch)?,
             }
             Ok(())
         };
@@ -325,19 +329,18 @@ impl Writer {
 impl Sink {
     fn columns(container: Container, file: File, columns: Columns) -> Result<Self, ColumnError> {
         let schema: SchemaRef = columns.schema();
-        let decoder = Box::new(ReaderBuilder::new(schema.clone()).with_batch_size(BATCH).build_decoder()?);
         let to = match container {
             Container::Parquet | Container::Hub => {
                 let properties = WriterProperties::builder()
                     .set_compression(Compression::SNAPPY)
                     .set_max_row_group_row_count(Some(ROW_GROUP))
                     .build();
-                ColumnSink::Parquet(ArrowWriter::try_new(file, schema, Some(properties))?)
+                ColumnSink::Parquet(ArrowWriter::try_new(file, schema.clone(), Some(properties))?)
             }
             Container::Saved => ColumnSink::Stream(StreamWriter::try_new(BufWriter::new(file), &schema)?),
             _ => ColumnSink::Arrow(FileWriter::try_new(BufWriter::new(file), &schema)?),
         };
-        Ok(Self::Columns { columns, decoder, waiting: Vec::new(), to: Box::new(to) })
+        Ok(Self::Columns { columns, schema, waiting: Vec::new(), to: Box::new(to) })
     }
 }
 
@@ -375,3 +378,6 @@ fn describe_saved(folder: &Path, split: &str) -> io::Result<()> {
     let info = json!({"citation": "", "description": "", "homepage": "", "license": ""});
     fs::write(folder.join("dataset_info.json"), format!("{info:#}\n"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,19 +1,24 @@
 //! How one dataset differs from another: by instance, and by field.
 
-use std::collections::BTreeSet;
-use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+use std::cmp::Ordering;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use indexmap::{IndexMap, IndexSet};
-use swegym_core::Instance;
+use serde_json::Value;
 use swegym_core::format::{instances, is_blank};
+use swegym_core::{Instance, Names};
 
 /// An instance as hashes: of each field, and of each test of a list.
-#[derive(Debug, Clone, Default)]
-struct Print {
-    fields: IndexMap<String, u64>,
-    fail_to_pass: BTreeSet<u64>,
-    pass_to_pass: BTreeSet<u64>,
+#[derive(Debug, Clone)]
+pub struct Print {
+    id: String,
+    fields: Vec<(String, u64)>,
+    fail_to_pass: Set,
+    pass_to_pass: Set,
 }
+
+/// Hashes in order, each once.
+type Set = Box<[u64]>;
 
 /// What changed of one instance.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,20 +48,20 @@ pub struct Difference {
 
 impl Difference {
     /// Remembers an instance of the first dataset.
-    pub fn note_old(&mut self, instance: &Instance) {
-        self.old.insert(instance.instance_id.to_string(), Print::of(instance));
+    pub fn note_old(&mut self, print: Print) {
+        self.old.insert(print.id.clone(), print);
     }
 
     /// Compares an instance of the second dataset.
-    pub fn note_new(&mut self, instance: &Instance) {
-        let id = instance.instance_id.to_string();
+    pub fn note_new(&mut self, print: &Print) {
+        let id = &print.id;
         self.seen.insert(id.clone());
-        let Some(old) = self.old.get(&id) else {
-            self.added.push(id);
+        let Some(old) = self.old.get(id) else {
+            self.added.push(id.clone());
             return;
         };
-        match old.changed(&Print::of(instance)) {
-            Some(changed) => drop(self.changed.insert(id, changed)),
+        match old.changed(print) {
+            Some(changed) => drop(self.changed.insert(id.clone(), changed)),
             None => self.same += 1,
         }
     }
@@ -80,28 +85,20 @@ impl Difference {
 
 impl Print {
     /// Lists count as sets: neither their order nor how they are written is a difference.
-    fn of(instance: &Instance) -> Self {
-        let mut print = Self {
-            fail_to_pass: instance.fail_to_pass.iter().map(hash).collect(),
-            pass_to_pass: instance.pass_to_pass.iter().map(hash).collect(),
-            ..Self::default()
-        };
-        for (field, value) in instances::fields(instance) {
-            if !is_blank(&value) && field != "FAIL_TO_PASS" && field != "PASS_TO_PASS" {
-                print.fields.insert(field, hash(&value.to_string()));
-            }
+    #[must_use]
+    pub fn of(instance: &Instance) -> Self {
+        let said = |(field, value): (String, Value)| (!is_blank(&value)).then(|| (field, hash(&value)));
+        Self {
+            id: instance.instance_id.to_string(),
+            fields: instances::fields_beside_tests(instance).into_iter().filter_map(said).collect(),
+            fail_to_pass: set(&instance.fail_to_pass),
+            pass_to_pass: set(&instance.pass_to_pass),
         }
-        print
     }
 
     fn changed(&self, new: &Self) -> Option<Changed> {
-        let moved = |old: &BTreeSet<u64>, new: &BTreeSet<u64>| {
-            (new.difference(old).count(), old.difference(new).count())
-        };
-        let names: IndexSet<&String> = self.fields.keys().chain(new.fields.keys()).collect();
-        let differs = |name: &&String| self.fields.get(*name) != new.fields.get(*name);
         let mut changed = Changed {
-            fields: names.into_iter().filter(differs).cloned().collect(),
+            fields: self.changed_fields(new),
             fail_to_pass: moved(&self.fail_to_pass, &new.fail_to_pass),
             pass_to_pass: moved(&self.pass_to_pass, &new.pass_to_pass),
         };
@@ -113,8 +110,78 @@ impl Print {
         }
         (!changed.fields.is_empty()).then_some(changed)
     }
+
+    /// In the order of the old fields, and then of the new.
+    fn changed_fields(&self, new: &Self) -> Vec<String> {
+        if self.fields == new.fields {
+            return Vec::new();
+        }
+        let by_name = |print: &'_ Self| -> IndexMap<String, u64> { print.fields.iter().cloned().collect() };
+        let (old, new) = (by_name(self), by_name(new));
+        let names: IndexSet<&String> = old.keys().chain(new.keys()).collect();
+        names.into_iter().filter(|name| old.get(*name) != new.get(*name)).cloned().collect()
+    }
 }
 
-fn hash(text: &str) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(text)
+/// How many joined, and how many left.
+fn moved(old: &[u64], new: &[u64]) -> (usize, usize) {
+    let (mut joined, mut left) = (0, 0);
+    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => return (joined, left),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(old), Some(new)) => old.cmp(new),
+        };
+        left += usize::from(order.is_lt());
+        joined += usize::from(order.is_gt());
+        if order.is_le() {
+            old.next();
+        }
+        if order.is_ge() {
+            new.next();
+        }
+    }
+}
+
+fn set(names: &Names) -> Set {
+    let mut hashes: Vec<u64> = names.iter().map(hash_of).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    hashes.into()
+}
+
+fn hash_of(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Two values have the same when they are the same as JSON.
+fn hash(value: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    note(value, &mut hasher);
+    hasher.finish()
+}
+
+fn note(value: &Value, to: &mut DefaultHasher) {
+    std::mem::discriminant(value).hash(to);
+    match value {
+        Value::Null => {}
+        Value::Bool(truth) => truth.hash(to),
+        Value::Number(number) => number.to_string().hash(to),
+        Value::String(text) => text.hash(to),
+        Value::Array(list) => {
+            list.len().hash(to);
+            list.iter().for_each(|value| note(value, to));
+        }
+        Value::Object(map) => {
+            map.len().hash(to);
+            for (name, value) in map {
+                name.hash(to);
+                note(value, to);
+            }
+        }
+    }
 }

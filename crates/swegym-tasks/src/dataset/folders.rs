@@ -13,7 +13,7 @@ use swegym_core::format::text::decode;
 use swegym_core::format::{FormatError, Problem, instances};
 use yaml_rust2::Yaml;
 
-use super::rows::RowText;
+use super::rows::{Content, RowText};
 use crate::yaml;
 
 pub use written::TaskFolders;
@@ -95,7 +95,8 @@ impl Iterator for Folders {
         };
         Some(match fields {
             Ok(fields) => {
-                Ok(RowText { file: file.into(), line: 1, json: Value::Object(fields).to_string().into() })
+                let content = Content::Json(Value::Object(fields).to_string().into());
+                Ok(RowText { file: file.into(), line: 1, content })
             }
             Err(problem) => Err(FormatError::new(&file, 1, problem)),
         })

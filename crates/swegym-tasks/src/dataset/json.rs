@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use swegym_core::format::{FormatError, Problem, rows};
 
-use super::rows::RowText;
+use super::rows::{Content, RowText};
 
 /// Rows of one text in UTF-8.
 pub(super) struct TextRows<R> {
@@ -17,11 +17,6 @@ impl<R: BufRead> TextRows<R> {
     pub(super) fn new(file: Arc<str>, text: R) -> Self {
         Self { file, rows: rows::Rows::new(text) }
     }
-
-    /// Rows of a text that was written a moment ago, one a line.
-    pub(super) fn of_lines(file: Arc<str>, text: R) -> Self {
-        Self { file, rows: rows::Rows::of_lines(text) }
-    }
 }
 
 impl<R: BufRead> Iterator for TextRows<R> {
@@ -30,7 +25,9 @@ impl<R: BufRead> Iterator for TextRows<R> {
     fn next(&mut self) -> Option<Self::Item> {
         let line = self.rows.line();
         Some(match self.rows.next()? {
-            Ok(rows::RowText { line, json }) => Ok(RowText { file: self.file.clone(), line, json }),
+            Ok(rows::RowText { line, json }) => {
+                Ok(RowText { file: self.file.clone(), line, content: Content::Json(json) })
+            }
             Err(error) => Err(FormatError::new(&self.file, line, Problem::Unreadable(error.to_string()))),
         })
     }

@@ -91,7 +91,7 @@ impl Reason {
 
 /// Everything that keeps an instance out of Lite. `is_issue` says whether a
 /// bare `#n` names an issue of the repository; the original asks GitHub.
-pub fn drops(instance: &Instance, is_issue: impl FnMut(&str, &str) -> bool) -> Vec<Reason> {
+pub fn drops(instance: &Instance, is_issue: impl Fn(&str, &str) -> bool) -> Vec<Reason> {
     let statement = &instance.problem_statement;
     let mut drops = Vec::new();
     let mut drop_if = |wrong: bool, why: Reason| drops.extend(wrong.then_some(why));
@@ -161,7 +161,7 @@ fn has_link(text: &str, repo: &str) -> bool {
     pattern!(r"https?://.|www\..").find_iter(text).any(|link| !exempt(&text[link.start()..]))
 }
 
-fn refers_to_issue(text: &str, repo: &str, mut is_issue: impl FnMut(&str, &str) -> bool) -> bool {
+fn refers_to_issue(text: &str, repo: &str, is_issue: impl Fn(&str, &str) -> bool) -> bool {
     const WORDS: [&str; 9] =
         ["close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved"];
     let closes = pattern!(r"(\w+)[\s\x1c-\x1f]+#\d+")

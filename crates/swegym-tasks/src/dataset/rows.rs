@@ -1,10 +1,12 @@
 //! Rows from files and folders, one by one.
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Cursor, Read, Seek as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
 use swegym_core::Instance;
@@ -13,36 +15,69 @@ use swegym_core::format::text::{is_utf16, utf8_of_utf16};
 use swegym_core::format::{FormatError, Problem, kind, plain};
 use thiserror::Error;
 
+use super::columns::plain::Texts;
 use super::folders::Folders;
 use super::{Shape, columns, json};
 
-/// The text of one row, JSON whatever the file was, and where it stands. Rows
-/// are found one after the other and may be parsed by many.
+/// One row as it stands in its file, and where. Rows are found one after the
+/// other and may be read by many.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowText {
     pub(super) file: Arc<str>,
     pub(super) line: usize,
-    pub(super) json: Vec<u8>,
+    pub(super) content: Content,
+}
+
+/// What a row is before it is read.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Content {
+    /// A text, which may be no JSON.
+    Json(Vec<u8>),
+    /// A row of columns, by its number among theirs.
+    Columns(Arc<RecordBatch>, usize),
 }
 
 impl RowText {
     /// The row's JSON, if it is some.
     #[must_use]
-    pub fn json(&self) -> &[u8] {
-        &self.json
+    pub fn json(&self) -> Cow<'_, [u8]> {
+        match &self.content {
+            Content::Json(text) => text.into(),
+            Content::Columns(batch, at) => columns::Row { batch, at: *at }.json().into(),
+        }
     }
 
     /// Parses the row.
     ///
     /// # Errors
-    /// When it is no JSON object, with its place.
+    /// When it is a text that is no JSON object, with its place.
     pub fn read(&self) -> Result<RawRow, FormatError> {
         let error = |problem| Err(FormatError::new(&self.file, self.line, problem));
-        match swegym_core::json::row(&self.json) {
-            Ok(Value::Object(fields)) => Ok(RawRow { file: self.file.clone(), line: self.line, fields }),
+        let row = |fields| Ok(RawRow { file: self.file.clone(), line: self.line, fields });
+        let text = match &self.content {
+            Content::Columns(batch, at) => return row(columns::Row { batch, at: *at }.fields()),
+            Content::Json(text) => text,
+        };
+        match swegym_core::json::row(text) {
+            Ok(Value::Object(fields)) => row(fields),
             Ok(other) => error(Problem::NotAnObject(kind(&other))),
             Err(why) => error(Problem::Json(why.to_string())),
         }
+    }
+
+    /// The instance that the row is.
+    ///
+    /// # Errors
+    /// Those of [`Self::read`], and what is wrong with the instance.
+    pub fn instance(&self, need: Need) -> Result<Instance, FormatError> {
+        if need == Need::Grading
+            && let Content::Columns(batch, at) = &self.content
+            && let Some(instance) = columns::plain::instance(batch, *at, Texts::Kept)
+        {
+            return Ok(instance);
+        }
+        let row = self.read()?;
+        Shape::of(&row.fields).instance(row, need)
     }
 
     /// As much of the instance as grading takes: the texts that people read
@@ -51,7 +86,11 @@ impl RowText {
     /// # Errors
     /// Those of [`Self::read`], and what is wrong with the instance.
     pub fn for_grading(&self) -> Result<Instance, BadRow> {
-        if let Some(instance) = plain::read_for_grading(&self.json) {
+        let plain = match &self.content {
+            Content::Json(text) => plain::read_for_grading(text),
+            Content::Columns(batch, at) => columns::plain::instance(batch, *at, Texts::LeftOut),
+        };
+        if let Some(instance) = plain {
             return Ok(instance);
         }
         let row = self.read()?;

@@ -1,7 +1,7 @@
 //! What a dataset is made of: the paper's Table 2 (reference/swe-gym.md,
 //! section 1.4), for the whole and for each repository.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::LazyLock;
 
 use indexmap::IndexMap;
@@ -64,6 +64,37 @@ impl Measure {
     }
 }
 
+/// The numbers of one instance.
+#[derive(Debug, Clone)]
+pub struct Counts {
+    repo: String,
+    /// By measure. Those of a patch that cannot be read are not there.
+    values: [Option<u32>; Measure::ALL.len()],
+}
+
+impl Counts {
+    /// Counts what there is to count of an instance.
+    #[must_use]
+    pub fn of(instance: &Instance) -> Self {
+        let mut values = [None; Measure::ALL.len()];
+        let mut note = |measure: Measure, value: usize| {
+            values[measure as usize] = Some(u32::try_from(value).unwrap_or(u32::MAX));
+        };
+        note(Measure::IssueWords, words(&instance.problem_statement));
+        note(Measure::FailToPass, instance.fail_to_pass.len());
+        let (fails, holds) = (&instance.fail_to_pass, &instance.pass_to_pass);
+        let mut tests = HashSet::with_capacity(fails.len() + holds.len());
+        tests.extend(fails.iter().chain(holds));
+        note(Measure::Tests, tests.len());
+        if let Ok(patch) = Patch::survey(&instance.gold_patch) {
+            note(Measure::GoldLines, patch.changed_lines());
+            note(Measure::GoldFiles, patch.files.len());
+            note(Measure::GoldFunctions, edited_functions(&patch));
+        }
+        Self { repo: instance.repo.clone(), values }
+    }
+}
+
 /// The numbers of some instances.
 #[derive(Debug, Clone, Default)]
 pub struct Sample {
@@ -76,21 +107,11 @@ pub struct Sample {
 }
 
 impl Sample {
-    fn add(&mut self, instance: &Instance) {
+    fn add(&mut self, counts: &Counts) {
         self.instances += 1;
-        let mut note = |measure: Measure, value: usize| {
-            self.values[measure as usize].push(u32::try_from(value).unwrap_or(u32::MAX));
-        };
-        note(Measure::IssueWords, words(&instance.problem_statement));
-        note(Measure::FailToPass, instance.fail_to_pass.len());
-        note(Measure::Tests, instance.expected_tests().len());
-        match Patch::survey(&instance.gold_patch) {
-            Ok(patch) => {
-                note(Measure::GoldLines, patch.changed_lines());
-                note(Measure::GoldFiles, patch.files.len());
-                note(Measure::GoldFunctions, edited_functions(&patch));
-            }
-            Err(_) => self.unreadable_patches += 1,
+        self.unreadable_patches += usize::from(counts.values[Measure::GoldFiles as usize].is_none());
+        for (values, value) in self.values.iter_mut().zip(counts.values) {
+            values.extend(value);
         }
     }
 
@@ -132,10 +153,10 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// Counts one more instance.
-    pub fn add(&mut self, instance: &Instance) {
-        self.all.add(instance);
-        self.repositories.entry(instance.repo.clone()).or_default().add(instance);
+    /// Takes one more instance's numbers.
+    pub fn add(&mut self, counts: &Counts) {
+        self.all.add(counts);
+        self.repositories.entry(counts.repo.clone()).or_default().add(counts);
     }
 }
 
@@ -218,7 +239,14 @@ fn definition(line: &str) -> Option<String> {
     });
     const KEYWORDS: [&str; 11] =
         ["if", "for", "while", "switch", "catch", "else", "return", "match", "do", "with", "synchronized"];
-    let name = [&WORD, &ASSIGNED, &BRACE].into_iter().find_map(|rule| rule.captures(line))?.get(1)?.as_str();
+    // Most lines define nothing, and lack what each rule asks for.
+    let may_be = [
+        (&WORD, ["def", "fn", "fun", "sub"].iter().any(|word| line.contains(word))),
+        (&ASSIGNED, line.contains("function") || line.contains("=>")),
+        (&BRACE, line.trim_end().ends_with('{')),
+    ];
+    let rules = may_be.into_iter().filter_map(|(rule, may_be)| may_be.then_some(rule));
+    let name = rules.into_iter().find_map(|rule| rule.captures(line))?.get(1)?.as_str();
     (!KEYWORDS.contains(&name)).then(|| name.to_owned())
 }
 

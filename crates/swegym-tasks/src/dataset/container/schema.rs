@@ -12,7 +12,7 @@ const MOST_KEYS: usize = 64;
 
 /// What a column holds in all rows so far.
 #[derive(Debug, Clone, PartialEq, Default)]
-enum Kind {
+pub(super) enum Kind {
     /// Only nulls.
     #[default]
     Unknown,
@@ -36,8 +36,10 @@ impl Columns {
     /// Looks at one more row.
     pub fn note(&mut self, row: &Map<String, Value>) {
         for (name, value) in row {
-            let kind = self.kinds.entry(name.clone()).or_default();
-            *kind = std::mem::take(kind).with(value);
+            match self.kinds.get_mut(name) {
+                Some(kind) => *kind = std::mem::take(kind).with(value),
+                None => drop(self.kinds.insert(name.clone(), Kind::default().with(value))),
+            }
         }
     }
 
@@ -52,14 +54,9 @@ impl Columns {
         Arc::new(Schema::new(fields))
     }
 
-    /// A row with its mixed values as text.
-    pub(super) fn fit(&self, mut row: Map<String, Value>) -> Map<String, Value> {
-        for (name, value) in &mut row {
-            if let Some(kind) = self.kinds.get(name) {
-                kind.fit(value);
-            }
-        }
-        row
+    /// The columns and what they hold, in order.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = (&String, &Kind)> {
+        self.kinds.iter()
     }
 }
 
@@ -93,8 +90,10 @@ impl Kind {
     fn with_fields(self, map: &Map<String, Value>) -> Self {
         let Self::Record(mut fields) = self else { return self };
         for (name, value) in map {
-            let kind = fields.entry(name.clone()).or_default();
-            *kind = std::mem::take(kind).with(value);
+            match fields.get_mut(name) {
+                Some(kind) => *kind = std::mem::take(kind).with(value),
+                None => drop(fields.insert(name.clone(), Self::default().with(value))),
+            }
         }
         if fields.len() > MOST_KEYS { Self::Mixed } else { Self::Record(fields) }
     }
@@ -124,25 +123,7 @@ impl Kind {
         }
     }
 
-    fn field(&self, name: &str) -> Field {
+    pub(super) fn field(&self, name: &str) -> Field {
         Field::new(name, self.data_type(), true)
-    }
-
-    fn fit(&self, value: &mut Value) {
-        match (self, &mut *value) {
-            (_, Value::Null) => {}
-            (Self::Mixed, Value::String(_)) => {}
-            (Self::Mixed, _) => *value = Value::String(value.to_string()),
-            (Self::Record(fields), Value::Object(map)) if fields.is_empty() => {
-                *value = Value::String(Value::Object(std::mem::take(map)).to_string());
-            }
-            (Self::Record(fields), Value::Object(map)) => {
-                for (name, value) in map {
-                    fields[name.as_str()].fit(value);
-                }
-            }
-            (Self::List(item), Value::Array(list)) => list.iter_mut().for_each(|value| item.fit(value)),
-            _ => {}
-        }
     }
 }

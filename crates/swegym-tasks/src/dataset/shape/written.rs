@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use swegym_core::format::{instances, is_blank};
+use swegym_core::instance::ListEncoding;
 use swegym_core::{Instance, Names};
 
 use super::Shape;
@@ -141,18 +142,25 @@ impl Shape {
     /// An instance as a row of this shape.
     #[must_use]
     pub fn row(self, instance: &Instance) -> Written {
+        let fill: fn(&mut Row<'_>) = match self {
+            Self::SweBench => return whole(instance),
+            Self::SweGym => |row| row.keep(&SWE_GYM),
+            Self::SweRebench => swe_rebench,
+            Self::SweSmith => swe_smith,
+            Self::R2e => r2e,
+            Self::MultiSwe => multi_swe,
+            Self::Nemo => nemo,
+        };
         let mut row = Row::of(instance);
-        match self {
-            Self::SweBench => row.keep_all(),
-            Self::SweGym => row.keep(&SWE_GYM),
-            Self::SweRebench => swe_rebench(&mut row),
-            Self::SweSmith => swe_smith(&mut row),
-            Self::R2e => r2e(&mut row),
-            Self::MultiSwe => multi_swe(&mut row),
-            Self::Nemo => nemo(&mut row),
-        }
+        fill(&mut row);
         row.finish()
     }
+}
+
+/// SWE-bench has a place for everything. The published tables keep their lists
+/// as JSON text.
+fn whole(instance: &Instance) -> Written {
+    Written { fields: instances::fields_as(instance, ListEncoding::Text), losses: Vec::new() }
 }
 
 /// A row under construction: what is not taken over is lost.
@@ -166,21 +174,8 @@ struct Row<'a> {
 
 impl<'a> Row<'a> {
     fn of(instance: &'a Instance) -> Self {
-        let mut rest = instances::fields(instance);
-        rest.insert("FAIL_TO_PASS".into(), json!(instance.fail_to_pass));
-        rest.insert("PASS_TO_PASS".into(), json!(instance.pass_to_pass));
+        let rest = instances::fields_as(instance, ListEncoding::List);
         Self { instance, rest, fields: Map::new(), losses: Vec::new() }
-    }
-
-    /// The published tables keep their lists as JSON text.
-    fn keep_all(&mut self) {
-        self.rest.clear();
-        self.fields = instances::fields(self.instance);
-        for (name, list) in
-            [("FAIL_TO_PASS", &self.instance.fail_to_pass), ("PASS_TO_PASS", &self.instance.pass_to_pass)]
-        {
-            self.fields.insert(name.into(), Value::String(json!(list).to_string()));
-        }
     }
 
     /// Takes over the columns that are there, in this order.

@@ -4,34 +4,29 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use indexmap::IndexMap;
-use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use serde_json::{Value, json};
 use swegym_core::Instance;
 use swegym_grade::LogParser;
 use swegym_tasks::dataset::Rows;
 use swegym_tasks::dataset::check::{Checked, Checker, Code, Finding};
 
+use super::{Workplace, in_order};
 use crate::commands::grade::{Case, of_manifest};
 use crate::error::CommandError;
 use crate::exit;
 use crate::printer::Printer;
 use crate::progress::Counter;
 
-/// Rows whose logs are read at once.
-const BATCH: usize = 64;
-
 /// Findings that people are shown; machines get all.
 const SHOWN: usize = 100;
 
 pub(super) fn run(
-    printer: Printer,
-    cores: usize,
+    Workplace { printer, cores }: Workplace<'_>,
     dataset: &Path,
     logs: Option<&Path>,
     strict: bool,
 ) -> Result<u8, CommandError> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(cores).build().map_err(std::io::Error::other)?;
-    let cases = pool.install(|| logs.map(of_manifest).transpose())?.unwrap_or_default();
+    let cases = cores.install(|| logs.map(of_manifest).transpose())?.unwrap_or_default();
     let (mut logs_of, mut findings): (HashMap<&str, Vec<&Case>>, _) = (HashMap::new(), Vec::new());
     for case in &cases {
         match case.check() {
@@ -41,29 +36,24 @@ pub(super) fn run(
     }
     let (mut checker, mut rows) = (Checker::default(), 0);
     let counter = Counter::new(printer, "check");
-    let mut all = Rows::open(dataset)?;
-    loop {
-        let mut batch: Vec<Checked> = all.by_ref().take(BATCH).map(|row| checker.check(row)).collect();
-        if batch.is_empty() {
-            break;
+    let look = |row| {
+        let mut checked = Checked::of(row);
+        let Some(instance) = &checked.instance else { return checked };
+        let gold = logs_of.get(instance.instance_id.as_str()).into_iter().flatten();
+        let mut beyond = parser_trouble(instance, &checked);
+        beyond.extend(gold.filter_map(|case| disagreement(instance, case)));
+        for (code, field, message) in beyond {
+            checked.find(code, field, message);
         }
-        let beyond = |checked: &Checked| -> Vec<(Code, Option<&'static str>, String)> {
-            let Some(instance) = &checked.instance else { return Vec::new() };
-            let logs = logs_of.get(instance.instance_id.as_str()).into_iter().flatten();
-            let mut found = parser_trouble(instance, checked);
-            found.extend(logs.filter_map(|case| disagreement(instance, case)));
-            found
-        };
-        let beyond: Vec<_> = pool.install(|| batch.par_iter().map(beyond).collect());
-        for (checked, found) in batch.iter_mut().zip(beyond) {
-            counter.tick();
-            rows += 1;
-            for (code, field, message) in found {
-                checked.find(code, field, message);
-            }
-            findings.append(&mut checked.findings);
-        }
-    }
+        checked
+    };
+    in_order(cores, Rows::open(dataset)?, look, |mut checked| {
+        counter.tick();
+        rows += 1;
+        checker.note(&mut checked);
+        findings.append(&mut checked.findings);
+        Ok(())
+    })?;
     counter.finish();
     let mut strays: Vec<_> = logs_of.keys().filter(|id| !checker.has_seen(id)).collect();
     strays.sort();

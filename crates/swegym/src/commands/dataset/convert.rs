@@ -2,19 +2,23 @@
 
 use std::path::Path;
 
+use indexmap::IndexSet;
 use serde_json::json;
 use swegym_core::Instance;
+use swegym_core::format::FormatError;
 use swegym_core::format::instances::Need;
 use swegym_grade::parser::parser_of_repository;
 use swegym_tasks::dataset::{
-    self, Change, Columns, Container, Draft, Loss, Repeated, Shape, TaskFolders, Writer,
+    self, Change, Container, Draft, Loss, Repeated, RowText, Rows, Shape, TaskFolders,
 };
 
-use super::each;
+use super::sheet::{self, Sheet, Target};
+use super::{Workplace, each, each_row, in_order};
 use crate::args::ConvertArgs;
 use crate::commands::unreadable::Unreadable;
 use crate::error::CommandError;
 use crate::printer::Printer;
+use crate::progress::Counter;
 
 /// What is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,61 +33,88 @@ enum Format {
 struct Losses(Vec<(Loss, usize, String)>);
 
 impl Losses {
-    fn note(&mut self, instance: &Instance, losses: Vec<Loss>) {
+    fn note(&mut self, instance_id: &str, losses: Vec<Loss>) {
         for loss in losses {
             match self.0.iter_mut().find(|(known, ..)| *known == loss) {
                 Some((_, count, _)) => *count += 1,
-                None => self.0.push((loss, 1, instance.instance_id.to_string())),
+                None => self.0.push((loss, 1, instance_id.to_owned())),
             }
         }
     }
 }
 
-pub(super) fn run(printer: Printer, args: &ConvertArgs) -> Result<u8, CommandError> {
+pub(super) fn run(at: Workplace<'_>, args: &ConvertArgs) -> Result<u8, CommandError> {
     let format = Format::of(args)?;
     let mut losses = Losses::default();
     let mut as_text = Vec::new();
     let (rows, unreadable) = match format {
         Format::Rows(shape, container) => {
-            let columns = match container.has_columns() {
-                true => columns(printer, &args.dataset, shape)?,
-                false => Columns::default(),
-            };
-            as_text.extend(columns.as_text().map(str::to_owned));
-            let mut writer = Writer::create(&args.out, container, columns, &args.split)?;
-            let unreadable = each(printer, "convert", &args.dataset, |instance| {
-                Ok(writer.write(shape.row(&instance).fields)?)
-            })?;
+            let to = Target { path: &args.out, container, split: &args.split };
+            let row = |row: &RowText| Ok(shape.row(&row.instance(Need::Grading)?).fields);
+            let attempt = |sheet: &mut Sheet| write_rows(at, args, shape, sheet);
+            let ((unreadable, written), writer, mixed) = sheet::write(at, &args.dataset, &to, row, attempt)?;
+            as_text = mixed;
             let rows = writer.rows();
             if rows == 0 {
                 return Err(unreadable.nothing_read(&args.dataset));
             }
             let draft = writer.finish()?;
-            read_again(printer, args, shape, &draft, &mut losses)?;
+            losses = read_again(at, args, &draft, written)?;
             draft.publish()?;
             (rows, unreadable)
         }
-        Format::SweBenchTasks | Format::Harbor => write_folders(printer, args, format, &mut losses)?,
+        Format::SweBenchTasks | Format::Harbor => write_folders(at, args, format, &mut losses)?,
     };
-    show(printer, args, rows, &unreadable, &losses, &as_text);
-    Ok(unreadable.tell(printer, &args.dataset))
+    show(at.printer, args, rows, &unreadable, &losses, &as_text);
+    Ok(unreadable.tell(at.printer, &args.dataset))
 }
 
-/// Notes what each row loses: what its format has no place for, and what reads
-/// otherwise than it was written, whatever the file made of it.
-fn read_again(
-    printer: Printer,
+/// The rows that were written, by their numbers, and what their format has no
+/// place for: mostly the same for many, so that it is kept once.
+#[derive(Default)]
+struct WrittenRows {
+    rows: Vec<(usize, usize)>,
+    losses: IndexSet<Vec<Loss>>,
+}
+
+/// Writes every row that can be read.
+fn write_rows(
+    at: Workplace<'_>,
     args: &ConvertArgs,
     shape: Shape,
+    sheet: &mut Sheet,
+) -> Result<(Unreadable, WrittenRows), CommandError> {
+    let mut written = WrittenRows::default();
+    let row = |instance| shape.row(&instance);
+    let unreadable = each_row(at, "convert", &args.dataset, row, |number, row| {
+        let lost = written.losses.insert_full(row.losses).0;
+        written.rows.push((number, lost));
+        sheet.write(row.fields)
+    })?;
+    Ok((unreadable, written))
+}
+
+/// What each row loses: what its format has no place for, and what reads
+/// otherwise than it was written, whatever the file made of it.
+fn read_again(
+    at: Workplace<'_>,
+    args: &ConvertArgs,
     draft: &Draft,
-    losses: &mut Losses,
-) -> Result<(), CommandError> {
-    let mut again = dataset::instances(draft.path(), Need::Grading)?;
-    each(printer, "compare", &args.dataset, |instance| {
-        let mut lost = shape.row(&instance).losses;
-        match again.next() {
+    written: WrittenRows,
+) -> Result<Losses, CommandError> {
+    let WrittenRows { rows, losses: known } = written;
+    let mut rows = rows.into_iter().peekable();
+    let mut again = Rows::open(draft.path())?;
+    let pairs = Rows::open(&args.dataset)?.enumerate().filter_map(|(number, row)| {
+        let (_, lost) = rows.next_if(|(written, _)| *written == number)?;
+        Some((row.ok()?, again.next(), lost))
+    });
+    let compare = |(row, now, lost): (RowText, Option<Result<RowText, FormatError>>, usize)| {
+        let before = row.instance(Need::Grading)?;
+        let mut lost = known[lost].clone();
+        match now.map(|row| row?.instance(Need::Grading)) {
             Some(Ok(now)) => {
-                let mut changes = dataset::changes(&instance, &now);
+                let mut changes = dataset::changes(&before, &now);
                 changes.retain(|change| lost.iter().all(|loss| loss.field != change.field));
                 lost.extend(changes);
             }
@@ -92,10 +123,19 @@ fn read_again(
                 lost.push(Loss { field: "instance_id".into(), change: Change::Altered, why });
             }
         }
-        losses.note(&instance, lost);
+        Ok((before.instance_id, lost))
+    };
+    let mut losses = Losses::default();
+    let counter = Counter::new(at.printer, "compare");
+    in_order(at.cores, pairs, compare, |compared: Result<_, FormatError>| {
+        counter.tick();
+        if let Ok((instance_id, lost)) = compared {
+            losses.note(instance_id.as_str(), lost);
+        }
         Ok(())
     })?;
-    Ok(())
+    counter.finish();
+    Ok(losses)
 }
 
 impl Format {
@@ -141,18 +181,8 @@ pub(super) fn container(out: &Path, named: Option<&str>) -> Result<Container, Co
     }
 }
 
-/// Looks at all rows once, since columns have one type from the first row on.
-fn columns(printer: Printer, dataset: &Path, shape: Shape) -> Result<Columns, CommandError> {
-    let mut columns = Columns::default();
-    each(printer, "look", dataset, |instance| {
-        columns.note(&shape.row(&instance).fields);
-        Ok(())
-    })?;
-    Ok(columns)
-}
-
 fn write_folders(
-    printer: Printer,
+    at: Workplace<'_>,
     args: &ConvertArgs,
     format: Format,
     losses: &mut Losses,
@@ -169,14 +199,17 @@ fn write_folders(
         Format::Harbor => TaskFolders::harbor(&args.out, name, &args.split)?,
         _ => TaskFolders::swe_bench(&args.out, name, &args.split)?,
     };
-    let unreadable = each(printer, "convert", &args.dataset, |mut instance| {
+    let name_parser = |mut instance: Instance| {
         // Harnesses of folders know no repositories, so the parser must be named.
         if instance.log_parser.is_none() {
             let parser = parser_of_repository(&instance.repo);
             instance.log_parser = parser.map(|parser| format!("parse_log_{}", parser.name()));
         }
+        instance
+    };
+    let unreadable = each(at, "convert", &args.dataset, name_parser, |instance| {
         let lost = folders.write(&instance)?;
-        losses.note(&instance, lost);
+        losses.note(instance.instance_id.as_str(), lost);
         Ok(())
     })?;
     match folders.finish()? {

@@ -4,20 +4,21 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 use serde_json::json;
-use swegym_tasks::dataset::difference::{Changed, Difference};
+use swegym_tasks::dataset::difference::{Changed, Difference, Print};
 
-use super::each;
+use super::{Workplace, each};
 use crate::error::CommandError;
-use crate::printer::Printer;
 
-pub(super) fn run(printer: Printer, old: &Path, new: &Path) -> Result<u8, CommandError> {
+pub(super) fn run(at: Workplace<'_>, old: &Path, new: &Path) -> Result<u8, CommandError> {
+    let printer = at.printer;
     let mut difference = Difference::default();
-    let bad_old = each(printer, "diff", old, |instance| {
-        difference.note_old(&instance);
+    let print = |instance| Print::of(&instance);
+    let bad_old = each(at, "diff", old, print, |print| {
+        difference.note_old(print);
         Ok(())
     })?;
-    let bad_new = each(printer, "diff", new, |instance| {
-        difference.note_new(&instance);
+    let bad_new = each(at, "diff", new, print, |print| {
+        difference.note_new(&print);
         Ok(())
     })?;
     let removed: Vec<_> = difference.removed().collect();

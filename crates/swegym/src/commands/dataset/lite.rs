@@ -2,79 +2,39 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, PoisonError};
 
 use indexmap::IndexMap;
 use serde_json::json;
+use swegym_core::format::FormatError;
 use swegym_core::format::instances::Need;
 use swegym_tasks::dataset::lite::{IssueSite, Reason, drops};
-use swegym_tasks::dataset::{Columns, Rows, Shape, Writer};
+use swegym_tasks::dataset::{RowText, Rows};
 
 use super::convert::container;
+use super::sheet::{self, Sheet, Target};
+use super::{Workplace, in_order};
 use crate::commands::unreadable::Unreadable;
 use crate::error::CommandError;
-use crate::printer::Printer;
 use crate::progress::Counter;
 
 pub(super) fn run(
-    printer: Printer,
+    at: Workplace<'_>,
     dataset: &Path,
     out: &Path,
     dropped: Option<PathBuf>,
     issues_at: Option<&str>,
 ) -> Result<u8, CommandError> {
-    let container = container(out, None)?;
+    let (printer, container) = (at.printer, container(out, None)?);
     let dropped = dropped.unwrap_or_else(|| out.with_extension("dropped.jsonl"));
-    let mut columns = Columns::default();
-    if container.has_columns() {
-        for row in Rows::open(dataset)? {
-            // What cannot be read is told below.
-            if let Ok(row) = row.and_then(|row| row.read()) {
-                columns.note(&row.fields);
-            }
-        }
-    }
-    let mut writer = Writer::create(out, container, columns, "train")?;
-    let mut reasons = String::new();
-    let (mut unreadable, mut total, mut unanswered) = (Unreadable::default(), 0, 0);
-    let mut counts: IndexMap<Reason, usize> = Reason::ALL.into_iter().map(|reason| (reason, 0)).collect();
-    let site = issues_at.map(IssueSite::new);
-    let mut answers: HashMap<(String, String), bool> = HashMap::new();
-    let mut is_issue = |repo: &str, number: &str| {
-        let Some(site) = &site else { return true };
-        *answers.entry((repo.to_owned(), number.to_owned())).or_insert_with(|| {
-            site.has(repo, number).unwrap_or_else(|_| {
-                unanswered += 1;
-                true
-            })
-        })
-    };
-    let counter = Counter::new(printer, "lite");
-    for row in Rows::open(dataset)? {
-        counter.tick();
-        let read = row.and_then(|row| row.read());
-        let read = read
-            .and_then(|row| Ok((row.fields.clone(), Shape::of(&row.fields).instance(row, Need::Grading)?)));
-        let (fields, instance) = match read {
-            Ok(read) => read,
-            Err(error) => {
-                unreadable.note(&error);
-                continue;
-            }
-        };
-        total += 1;
-        let why = drops(&instance, &mut is_issue);
-        if why.is_empty() {
-            writer.write(fields)?;
-            continue;
-        }
-        for reason in &why {
-            counts[reason] += 1;
-        }
-        let codes: Vec<_> = why.iter().map(|reason| reason.code()).collect();
-        let line = json!({"instance_id": instance.instance_id.as_str(), "reasons": codes});
-        reasons.push_str(&format!("{line}\n"));
-    }
-    counter.finish();
+    let site = issues_at.map(Site::new);
+    let to = Target { path: out, container, split: "train" };
+    let fields = |row: &RowText| Ok(row.read()?.fields);
+    let attempt = |sheet: &mut Sheet| filter(at, dataset, site.as_ref(), sheet);
+    let (Filtered { unreadable, total, reasons, counts }, writer, _) =
+        sheet::write(at, dataset, &to, fields, attempt)?;
     if total == 0 {
         return Err(unreadable.nothing_read(dataset));
     }
@@ -92,8 +52,94 @@ pub(super) fn run(
         "unreadable": unreadable.count, "reasons": by_code,
     });
     printer.result(&value, &table);
+    let unanswered = site.map_or(0, |site| site.unanswered.into_inner());
     if unanswered > 0 {
         printer.say(&format!("the site did not answer for {unanswered} of the `#n`; they count as issues"));
     }
     Ok(unreadable.tell(printer, dataset))
+}
+
+/// What became of the rows.
+struct Filtered {
+    unreadable: Unreadable,
+    total: usize,
+    /// Why each row that is dropped is dropped, one a line.
+    reasons: String,
+    counts: IndexMap<Reason, usize>,
+}
+
+/// Writes the rows that pass. Those that do not are among the columns, too.
+fn filter(
+    at: Workplace<'_>,
+    dataset: &Path,
+    site: Option<&Site>,
+    sheet: &mut Sheet,
+) -> Result<Filtered, CommandError> {
+    let counts = Reason::ALL.into_iter().map(|reason| (reason, 0)).collect();
+    let mut filtered =
+        Filtered { unreadable: Unreadable::default(), total: 0, reasons: String::new(), counts };
+    let counter = Counter::new(at.printer, "lite");
+    let is_issue = |repo: &str, number: &str| site.is_none_or(|site| site.has(repo, number));
+    let looks_at_all = sheet.looks_at_all();
+    let look = |row: Result<RowText, FormatError>| {
+        let row = row?;
+        let judged = row.instance(Need::Grading);
+        let judged = judged.map(|instance| (drops(&instance, is_issue), instance.instance_id));
+        let is_kept = judged.as_ref().is_ok_and(|(why, _)| why.is_empty());
+        let fields = (is_kept || looks_at_all).then(|| row.read()).transpose()?;
+        Ok((fields.map(|row| row.fields).unwrap_or_default(), judged))
+    };
+    in_order(at.cores, Rows::open(dataset)?, look, |looked: Result<_, FormatError>| {
+        counter.tick();
+        let (fields, why, id) = match looked {
+            Ok((fields, Ok((why, id)))) => (fields, why, id),
+            Ok((fields, Err(error))) => {
+                sheet.note(&fields);
+                filtered.unreadable.note(&error);
+                return Ok(());
+            }
+            Err(error) => {
+                filtered.unreadable.note(&error);
+                return Ok(());
+            }
+        };
+        filtered.total += 1;
+        if why.is_empty() {
+            return sheet.write(fields);
+        }
+        sheet.note(&fields);
+        for reason in &why {
+            filtered.counts[reason] += 1;
+        }
+        let codes: Vec<_> = why.iter().map(|reason| reason.code()).collect();
+        let line = json!({"instance_id": id.as_str(), "reasons": codes});
+        filtered.reasons.push_str(&format!("{line}\n"));
+        Ok(())
+    })?;
+    counter.finish();
+    Ok(filtered)
+}
+
+/// A site that is asked once for each issue.
+struct Site {
+    site: IssueSite,
+    answers: Mutex<HashMap<(String, String), bool>>,
+    /// Questions that got no answer. They count as issues.
+    unanswered: AtomicUsize,
+}
+
+impl Site {
+    fn new(url: &str) -> Self {
+        Self { site: IssueSite::new(url), answers: Mutex::default(), unanswered: AtomicUsize::new(0) }
+    }
+
+    fn has(&self, repo: &str, number: &str) -> bool {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        *answers.entry((repo.to_owned(), number.to_owned())).or_insert_with(|| {
+            self.site.has(repo, number).unwrap_or_else(|_| {
+                self.unanswered.fetch_add(1, Relaxed);
+                true
+            })
+        })
+    }
 }

@@ -3,16 +3,17 @@
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use swegym_tasks::dataset::statistics::{Measure, Sample, Statistics};
+use swegym_tasks::dataset::statistics::{Counts, Measure, Sample, Statistics};
 
-use super::{chart, each};
+use super::{Workplace, chart, each};
 use crate::error::CommandError;
-use crate::printer::Printer;
 
-pub(super) fn run(printer: Printer, dataset: &Path, picture: Option<&Path>) -> Result<u8, CommandError> {
+pub(super) fn run(at: Workplace<'_>, dataset: &Path, picture: Option<&Path>) -> Result<u8, CommandError> {
+    let printer = at.printer;
     let mut statistics = Statistics::default();
-    let unreadable = each(printer, "stats", dataset, |instance| {
-        statistics.add(&instance);
+    let count = |instance| Counts::of(&instance);
+    let unreadable = each(at, "stats", dataset, count, |counts| {
+        statistics.add(&counts);
         Ok(())
     })?;
     if statistics.all.instances == 0 {

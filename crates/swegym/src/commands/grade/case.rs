@@ -104,7 +104,7 @@ struct PlainRow {
 
 impl PlainRow {
     fn read(row: &RowText) -> Option<Self> {
-        serde_json::from_slice(row.json()).ok()
+        serde_json::from_slice(&row.json()).ok()
     }
 }
 
