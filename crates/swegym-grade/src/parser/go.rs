@@ -15,24 +15,29 @@ pub(super) fn gotest(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
     }
     let (mut map, mut package) = (StatusMap::default(), Package::default());
     while let Some(block) = lines.block() {
+        let mut ends = ends(block).into_iter().peekable();
         // Half of the lines announce tests: they are counted, not read.
         let (mut counted, mut at) = (0, 0);
-        while let Some((start, end)) = needles!["--- ", "ok  \t", "FAIL"].find_line(&block.as_bytes()[at..]) {
-            let (start, end) = (at + start, at + end);
-            let line = &block[start..end];
-            at = (end + 1).min(block.len());
+        let mut close = |package: &mut Package, (end, passed): (usize, bool)| {
+            package.announced += announcements(&block[counted..end]);
+            counted = end;
+            package.close(passed);
+        };
+        while let Some((start, end)) = needles!["--- "].find_line(&block.as_bytes()[at..]) {
+            let line = &block[at + start..at + end];
+            while let Some(end) = ends.next_if(|(end, _)| *end < at + start) {
+                close(&mut package, end);
+            }
+            at = (at + end + 1).min(block.len());
             if let Some((test, status)) = result(python_strip(line)) {
                 map.say(test, Said::Status(status));
                 package.results += 1;
             } else if line.find("--- ").is_some_and(|at| result(&line[at..]).is_some()) {
                 // A test that ends its output without a line end has its result behind it.
                 package.results += 1;
-            } else if let Some(passed) = verdict(line) {
-                package.announced += announcements(&block[counted..start]);
-                counted = start;
-                package.close(passed);
             }
         }
+        ends.for_each(|end| close(&mut package, end));
         package.announced += announcements(&block[counted..]);
     }
     if let Some(lacking) = package.finish() {
@@ -47,14 +52,20 @@ fn announcements(text: &str) -> u64 {
     first + memchr::memmem::find_iter(text.as_bytes(), "\n=== RUN ").count() as u64
 }
 
-/// Whether a package passed, on the line that says so.
-fn verdict(line: &str) -> Option<bool> {
-    match line {
-        "FAIL" => Some(false),
-        _ if line.starts_with("FAIL\t") => Some(false),
-        _ if line.starts_with("ok  \t") => Some(true),
-        _ => None,
-    }
+/// Where packages end, and whether they passed.
+fn ends(block: &str) -> Vec<(usize, bool)> {
+    let starts = |word: &'static str| {
+        let first = block.starts_with(&word[1..]).then_some(0);
+        first.into_iter().chain(memchr::memmem::find_iter(block.as_bytes(), word).map(|at| at + 1))
+    };
+    let failed = |at: &usize| {
+        let rest = &block[at + "FAIL".len()..];
+        rest.is_empty() || rest.starts_with(['\n', '\t'])
+    };
+    let mut ends: Vec<(usize, bool)> = starts("\nok  \t").map(|at| (at, true)).collect();
+    ends.extend(starts("\nFAIL").filter(failed).map(|at| (at, false)));
+    ends.sort_unstable();
+    ends
 }
 
 fn result(line: &str) -> Option<(&str, TestStatus)> {
