@@ -6,12 +6,15 @@
 
 mod changes;
 pub mod check;
+mod column_files;
 mod columns;
 mod container;
 pub mod difference;
 mod folders;
 mod json;
 pub mod lite;
+mod row;
+mod row_text;
 mod rows;
 mod shape;
 pub mod statistics;
@@ -26,7 +29,9 @@ use swegym_core::format::instances::Need;
 pub use changes::changes;
 pub use container::{Columns, Container, Draft, WriteError, Writer};
 pub use folders::TaskFolders;
-pub use rows::{BadRow, DatasetError, RawRow, RowText, Rows};
+pub use row::{BadRow, RawRow};
+pub use row_text::RowText;
+pub use rows::{DatasetError, Rows};
 pub use shape::{Change, Loss, Shape, Written};
 
 /// The instances of a dataset, in order.

@@ -401,7 +401,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::dataset::rows::Content;
+    use crate::dataset::row_text::Content;
 
     const PATCH: &str = "diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a\n+b\n";
 

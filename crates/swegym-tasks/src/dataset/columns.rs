@@ -1,27 +1,15 @@
-//! Parquet and Arrow: batches of columns, given as rows.
+//! Parquet and Arrow: rows of batches of columns.
 
 mod cells;
 pub(super) mod plain;
 mod times;
 mod words;
 
-use std::fs::File;
-use std::io::BufReader;
-use std::sync::Arc;
-
-use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
-use swegym_core::format::{FormatError, Problem};
 use thiserror::Error;
 
-use super::rows::{Content, RowText};
-
 pub(super) use cells::Row;
-
-/// Rows that are decoded at once.
-const BATCH: usize = 64;
 
 /// Why columns cannot be read.
 #[derive(Debug, Error)]
@@ -32,69 +20,6 @@ pub enum ColumnError {
     /// Arrow's word.
     #[error(transparent)]
     Arrow(#[from] ArrowError),
-}
-
-type Batches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
-
-/// Rows of a Parquet file.
-pub(super) fn parquet(name: Arc<str>, file: File) -> Result<ColumnRows, ColumnError> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(BATCH).build()?;
-    Ok(ColumnRows::new(name, Box::new(reader)))
-}
-
-/// Rows of an Arrow file with its index at the end.
-pub(super) fn arrow_file(name: Arc<str>, file: File) -> Result<ColumnRows, ColumnError> {
-    let reader = arrow_ipc::reader::FileReader::try_new(BufReader::new(file), None)?;
-    Ok(ColumnRows::new(name, Box::new(reader)))
-}
-
-/// Rows of Arrow messages one after the other.
-pub(super) fn arrow_stream(name: Arc<str>, file: File) -> Result<ColumnRows, ColumnError> {
-    let reader = arrow_ipc::reader::StreamReader::try_new(BufReader::new(file), None)?;
-    Ok(ColumnRows::new(name, Box::new(reader)))
-}
-
-/// The rows of batches.
-pub(super) struct ColumnRows {
-    file: Arc<str>,
-    batches: Batches,
-    /// The batch at hand, and its next row.
-    batch: Option<Arc<RecordBatch>>,
-    next: usize,
-    /// Rows so far.
-    row: usize,
-    over: bool,
-}
-
-impl ColumnRows {
-    fn new(file: Arc<str>, batches: Batches) -> Self {
-        Self { file, batches, batch: None, next: 0, row: 0, over: false }
-    }
-}
-
-impl Iterator for ColumnRows {
-    type Item = Result<RowText, FormatError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while !self.over {
-            if let Some(batch) = self.batch.as_ref().filter(|batch| self.next < batch.num_rows()) {
-                let content = Content::Columns(batch.clone(), self.next);
-                self.next += 1;
-                self.row += 1;
-                return Some(Ok(RowText { file: self.file.clone(), line: self.row, content }));
-            }
-            match self.batches.next()? {
-                Ok(batch) => (self.batch, self.next) = (Some(Arc::new(batch)), 0),
-                Err(error) => {
-                    // What follows in a damaged file cannot be found.
-                    self.over = true;
-                    let problem = Problem::Unreadable(error.to_string());
-                    return Some(Err(FormatError::new(&self.file, self.row + 1, problem)));
-                }
-            }
-        }
-        None
-    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use swegym_core::format::text::decode;
 use swegym_core::format::{FormatError, Problem, instances};
 use yaml_rust2::Yaml;
 
-use super::rows::{Content, RowText};
+use super::row_text::{Content, RowText};
 use crate::yaml;
 
 pub use written::TaskFolders;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use swegym_core::format::{FormatError, Problem, rows};
 
-use super::rows::{Content, RowText};
+use super::row_text::{Content, RowText};
 
 /// Rows of one text in UTF-8.
 pub(super) struct TextRows<R> {

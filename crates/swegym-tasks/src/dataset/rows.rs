@@ -1,131 +1,18 @@
 //! Rows from files and folders, one by one.
 
-use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Cursor, Read, Seek as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
 use flate2::read::MultiGzDecoder;
-use serde_json::{Map, Value};
-use swegym_core::Instance;
-use swegym_core::format::instances::Need;
 use swegym_core::format::text::{is_utf16, utf8_of_utf16};
-use swegym_core::format::{FormatError, Problem, kind, plain};
+use swegym_core::format::{FormatError, Problem};
 use thiserror::Error;
 
-use super::columns::plain::Texts;
 use super::folders::Folders;
-use super::{Shape, columns, json};
-
-/// One row as it stands in its file, and where. Rows are found one after the
-/// other and may be read by many.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RowText {
-    pub(super) file: Arc<str>,
-    pub(super) line: usize,
-    pub(super) content: Content,
-}
-
-/// What a row is before it is read.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Content {
-    /// A text, which may be no JSON.
-    Json(Vec<u8>),
-    /// A row of columns, by its number among theirs.
-    Columns(Arc<RecordBatch>, usize),
-}
-
-impl RowText {
-    /// The row's JSON, if it is some.
-    #[must_use]
-    pub fn json(&self) -> Cow<'_, [u8]> {
-        match &self.content {
-            Content::Json(text) => text.into(),
-            Content::Columns(batch, at) => columns::Row { batch, at: *at }.json().into(),
-        }
-    }
-
-    /// Parses the row.
-    ///
-    /// # Errors
-    /// When it is a text that is no JSON object, with its place.
-    pub fn read(&self) -> Result<RawRow, FormatError> {
-        let error = |problem| Err(FormatError::new(&self.file, self.line, problem));
-        let row = |fields| Ok(RawRow { file: self.file.clone(), line: self.line, fields });
-        let text = match &self.content {
-            Content::Columns(batch, at) => return row(columns::Row { batch, at: *at }.fields()),
-            Content::Json(text) => text,
-        };
-        match swegym_core::json::row(text) {
-            Ok(Value::Object(fields)) => row(fields),
-            Ok(other) => error(Problem::NotAnObject(kind(&other))),
-            Err(why) => error(Problem::Json(why.to_string())),
-        }
-    }
-
-    /// The instance that the row is.
-    ///
-    /// # Errors
-    /// Those of [`Self::read`], and what is wrong with the instance.
-    pub fn instance(&self, need: Need) -> Result<Instance, FormatError> {
-        if need == Need::Grading
-            && let Content::Columns(batch, at) = &self.content
-            && let Some(instance) = columns::plain::instance(batch, *at, Texts::Kept)
-        {
-            return Ok(instance);
-        }
-        let row = self.read()?;
-        Shape::of(&row.fields).instance(row, need)
-    }
-
-    /// As much of the instance as grading takes: the texts that people read
-    /// may be left out.
-    ///
-    /// # Errors
-    /// Those of [`Self::read`], and what is wrong with the instance.
-    pub fn for_grading(&self) -> Result<Instance, BadRow> {
-        let plain = match &self.content {
-            Content::Json(text) => plain::read_for_grading(text),
-            Content::Columns(batch, at) => columns::plain::instance(batch, *at, Texts::LeftOut),
-        };
-        if let Some(instance) = plain {
-            return Ok(instance);
-        }
-        let row = self.read()?;
-        let id = row.fields.get("instance_id").and_then(Value::as_str).map(str::to_owned);
-        Shape::of(&row.fields)
-            .instance(row, Need::Grading)
-            .map_err(|error| BadRow { id, error: error.into() })
-    }
-}
-
-/// A row that is no instance.
-#[derive(Debug)]
-pub struct BadRow {
-    /// The instance's id, if the row says one.
-    pub id: Option<String>,
-    /// What is wrong, and where.
-    pub error: Box<FormatError>,
-}
-
-impl From<FormatError> for BadRow {
-    fn from(error: FormatError) -> Self {
-        Self { id: None, error: error.into() }
-    }
-}
-
-/// One row and where it stands.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RawRow {
-    /// The file, as it was named.
-    pub file: Arc<str>,
-    /// Line, or number of the row in a file without lines; from 1.
-    pub line: usize,
-    /// Its fields, in order.
-    pub fields: Map<String, Value>,
-}
+use super::row_text::RowText;
+use super::{column_files, columns, json};
 
 /// Why a dataset cannot be opened.
 #[derive(Debug, Error)]
@@ -265,12 +152,14 @@ fn open_file(path: &Path) -> Result<Box<dyn Iterator<Item = Item> + Send>, Datas
     file.rewind().map_err(read)?;
     let name: Arc<str> = path.to_string_lossy().into();
     match magic.as_slice() {
-        [b'P', b'A', b'R', b'1', ..] => Ok(Box::new(columns::parquet(name, file).map_err(damaged)?)),
+        [b'P', b'A', b'R', b'1', ..] => Ok(Box::new(column_files::parquet(name, file).map_err(damaged)?)),
         [b'A', b'R', b'R', b'O', b'W', b'1', ..] => {
-            Ok(Box::new(columns::arrow_file(name, file).map_err(damaged)?))
+            Ok(Box::new(column_files::arrow_file(name, file).map_err(damaged)?))
         }
         // A stream of messages, as `datasets` saves: each starts with this mark.
-        [0xff, 0xff, 0xff, 0xff, ..] => Ok(Box::new(columns::arrow_stream(name, file).map_err(damaged)?)),
+        [0xff, 0xff, 0xff, 0xff, ..] => {
+            Ok(Box::new(column_files::arrow_stream(name, file).map_err(damaged)?))
+        }
         _ => {
             let text: Box<dyn Read + Send> = match magic.as_slice() {
                 [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(BufReader::new(file))),

@@ -1,5 +1,6 @@
 //! Columns of every type, and every file of columns.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use arrow_array::builder::{ListBuilder, StringBuilder};
@@ -11,6 +12,7 @@ use parquet::arrow::ArrowWriter;
 use swegym_core::format::instances::Need;
 
 use super::*;
+use crate::dataset::column_files::ColumnRows;
 use crate::dataset::{Rows, instances};
 
 /// Rows of 300 batches of one dataset, as the `datasets` library types them.

@@ -1,0 +1,96 @@
+//! A row as it stands in its file, before it is read.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use serde_json::Value;
+use swegym_core::Instance;
+use swegym_core::format::instances::Need;
+use swegym_core::format::{FormatError, Problem, kind, plain};
+
+use super::columns::plain::Texts;
+use super::row::{BadRow, RawRow};
+use super::{Shape, columns};
+
+/// One row as it stands in its file, and where. Rows are found one after the
+/// other and may be read by many.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowText {
+    pub(super) file: Arc<str>,
+    pub(super) line: usize,
+    pub(super) content: Content,
+}
+
+/// What a row is before it is read.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Content {
+    /// A text, which may be no JSON.
+    Json(Vec<u8>),
+    /// A row of columns, by its number among theirs.
+    Columns(Arc<RecordBatch>, usize),
+}
+
+impl RowText {
+    /// The row's JSON, if it is some.
+    #[must_use]
+    pub fn json(&self) -> Cow<'_, [u8]> {
+        match &self.content {
+            Content::Json(text) => text.into(),
+            Content::Columns(batch, at) => columns::Row { batch, at: *at }.json().into(),
+        }
+    }
+
+    /// Parses the row.
+    ///
+    /// # Errors
+    /// When it is a text that is no JSON object, with its place.
+    pub fn read(&self) -> Result<RawRow, FormatError> {
+        let error = |problem| Err(FormatError::new(&self.file, self.line, problem));
+        let row = |fields| Ok(RawRow { file: self.file.clone(), line: self.line, fields });
+        let text = match &self.content {
+            Content::Columns(batch, at) => return row(columns::Row { batch, at: *at }.fields()),
+            Content::Json(text) => text,
+        };
+        match swegym_core::json::row(text) {
+            Ok(Value::Object(fields)) => row(fields),
+            Ok(other) => error(Problem::NotAnObject(kind(&other))),
+            Err(why) => error(Problem::Json(why.to_string())),
+        }
+    }
+
+    /// The instance that the row is.
+    ///
+    /// # Errors
+    /// Those of [`Self::read`], and what is wrong with the instance.
+    pub fn instance(&self, need: Need) -> Result<Instance, FormatError> {
+        if need == Need::Grading
+            && let Content::Columns(batch, at) = &self.content
+            && let Some(instance) = columns::plain::instance(batch, *at, Texts::Kept)
+        {
+            return Ok(instance);
+        }
+        let row = self.read()?;
+        Shape::of(&row.fields).instance(row, need)
+    }
+
+    /// As much of the instance as grading takes: the texts that people read
+    /// may be left out.
+    ///
+    /// # Errors
+    /// Those of [`Self::read`], and what is wrong with the instance.
+    pub fn for_grading(&self) -> Result<Instance, BadRow> {
+        let plain = match &self.content {
+            Content::Json(text) => plain::read_for_grading(text),
+            Content::Columns(batch, at) => columns::plain::instance(batch, *at, Texts::LeftOut),
+        };
+        if let Some(instance) = plain {
+            return Ok(instance);
+        }
+        let row = self.read()?;
+        let id = row.fields.get("instance_id").and_then(Value::as_str).map(str::to_owned);
+        Shape::of(&row.fields)
+            .instance(row, Need::Grading)
+            .map_err(|error| BadRow { id, error: error.into() })
+    }
+}
