@@ -132,7 +132,10 @@ fn attempts_are_scored_and_the_best_are_chosen() {
     let learn = ["train", "verifier", "--model", "base", "--data", "attempts.jsonl", "--out", "judge"];
     let course =
         ["--shown", "patch", "--context", "600", "--overlong", "cut", "--epochs", "1", "--batch", "4"];
-    gym.must(&[&learn[..], &course].concat());
+    let learnt = gym.run(&[&learn[..], &course].concat());
+    let said = String::from_utf8(learnt.stderr).unwrap();
+    assert!(learnt.status.success() && said.contains("warning: too few attempts to learn"), "{said}");
+    assert!(said.contains("instances of 50 or more"), "{said}");
     gym.must(&["score", "teacher", "--verifier", "judge", "--out", "scores.jsonl"]);
     let reports = rows(&gym.read("teacher/reports.jsonl"));
     let scores = rows(&gym.read("scores.jsonl"));
@@ -156,6 +159,9 @@ fn attempts_are_scored_and_the_best_are_chosen() {
         );
     }
     assert_eq!((&told["auc"], &told["auc_within"]), (&json!(1.0), &json!(1.0)));
+    // So few tell little, however well it looks.
+    let few = told["warnings"].as_array().unwrap();
+    assert!(few.len() == 1 && few[0].as_str().unwrap().contains("instances of 30 or more"), "{few:?}");
     // Beside a verifier that is always wrong, each for itself: the mean of the two. Together they know nothing.
     let lies = reports.iter().map(|report| {
         let score = u8::from(report["resolved"] != true);
@@ -169,6 +175,10 @@ fn attempts_are_scored_and_the_best_are_chosen() {
     let apart: Value = serde_json::from_str(&apart).unwrap();
     let wrong = gym.must(&["select", "teacher", "--scores", "lies.jsonl", "--json", "--out", "wrong"]);
     let wrong: Value = serde_json::from_str(&wrong).unwrap();
+    let doubts = wrong["warnings"].to_string();
+    assert!(doubts.contains("AUC 0.00 is below chance"), "{doubts}");
+    let said = gym.run(&["select", "teacher", "--scores", "lies.jsonl", "--out", "again"]).stderr;
+    assert!(String::from_utf8(said).unwrap().contains("warning: AUC 0.00 is below chance"));
     let best = |of: &Value, k: usize| of["ways"]["verifier"][k]["best"]["mean"].as_f64().unwrap();
     for k in 0..4 {
         assert!((best(&apart, k) - (best(&told, k) + best(&wrong, k)) / 2.0).abs() < 1e-9, "{k}");
