@@ -1,6 +1,9 @@
 //! What broke, told apart from what was decided.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use crate::Hint;
 
 /// The border at which something broke. A fault that is not the agent's is
 /// retried, never counted as a verdict and never trained on.
@@ -99,6 +102,13 @@ impl Fault {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same fault, saying what another error says to do.
+    #[must_use]
+    pub fn hinted_by(mut self, error: &dyn Hint) -> Self {
+        self.hint = error.hint().map(Cow::into_owned).or(self.hint);
         self
     }
 }

@@ -21,7 +21,10 @@ mod sealed;
 pub mod steps;
 pub mod text;
 
+use std::borrow::Cow;
 use thiserror::Error;
+
+use crate::Hint;
 
 pub use row::{is_blank, kind};
 
@@ -198,11 +201,11 @@ impl FormatError {
     pub fn new(file: &str, line: impl Into<Option<usize>>, problem: impl Into<Problem>) -> Self {
         Self { file: file.to_owned(), line: line.into(), problem: problem.into() }
     }
+}
 
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> String {
-        match &self.problem {
+impl Hint for FormatError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint: String = match &self.problem {
             Problem::Json(_) | Problem::NotAnObject(_) => {
                 "rows are JSON objects; the other rows are untouched, so mend or remove this one".into()
             }
@@ -222,7 +225,7 @@ impl FormatError {
             }
             Problem::DuplicateId { .. } => "keep one of the two rows".into(),
             Problem::Id(_) => "ids name folders: use letters, digits, `_`, `-`, `.`".into(),
-            Problem::Patch { why, .. } => why.hint().into(),
+            Problem::Patch { why, .. } => return why.hint(),
             Problem::Newer { .. } => "use the swegym that wrote the file, or a newer one".into(),
             Problem::Checksum => "restore the file from a copy, or start a new run".into(),
             Problem::NotText(_) => "write the file as UTF-8, and check that it is the one you meant".into(),
@@ -245,6 +248,7 @@ impl FormatError {
             Problem::Mixed { .. } | Problem::Gap { .. } => {
                 "give each run a folder of its own: copy it again, whole and when nothing works on it".into()
             }
-        }
+        };
+        Some(hint.into())
     }
 }

@@ -16,6 +16,7 @@ pub mod event;
 pub mod evidence;
 pub mod fault;
 pub mod format;
+mod hint;
 pub mod history;
 pub mod id;
 pub mod instance;
@@ -33,6 +34,7 @@ pub mod wire;
 
 pub use admission::{Class, Verdict};
 pub use fault::{Boundary, Fault, Retry};
+pub use hint::{Hint, Trouble};
 pub use id::{Digest, InstanceId, RunId};
 pub use instance::Instance;
 pub use names::Names;

@@ -12,6 +12,7 @@ mod reader;
 mod reverse;
 mod written;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use thiserror::Error;
@@ -20,6 +21,8 @@ pub use names::is_git_directory;
 pub use reverse::reverse;
 
 use reader::Reader;
+
+use crate::Hint;
 
 /// A patch split by file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,11 +216,11 @@ impl PatchError {
             Self::Malformed { .. } => "patch_malformed",
         }
     }
+}
 
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> &'static str {
-        match self {
+impl Hint for PatchError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint: &'static str = match self {
             Self::NoHeader => "write the answer as `git diff` prints it",
             Self::AbsolutePath { .. } | Self::ParentPath { .. } => {
                 "make the patch with `git diff` at the root of the repository"
@@ -227,7 +230,8 @@ impl PatchError {
             Self::BinaryWithoutContents { .. } => "make the patch with `git diff --binary`",
             Self::TooLong { .. } => "names may have 255 bytes, whole paths and targets of links 4095",
             Self::Malformed { .. } => "do not edit hunks by hand; make the patch with `git diff`",
-        }
+        };
+        Some(hint.into())
     }
 }
 

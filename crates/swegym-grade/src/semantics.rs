@@ -11,9 +11,10 @@
 mod explain;
 mod judge;
 
+use std::borrow::Cow;
 use std::io::{self, Read, Seek};
 
-use swegym_core::{Boundary, Fault, Instance, Report, Resolution, TestStatus};
+use swegym_core::{Boundary, Fault, Hint, Instance, Report, Resolution, TestStatus};
 use thiserror::Error;
 
 use crate::evidence::{Evidence, PatchOutcome, RunEnd, Structured};
@@ -78,16 +79,17 @@ impl GradeError {
             Self::Log(_) => "log_unreadable",
         }
     }
+}
 
-    /// What to do.
-    #[must_use]
-    pub fn hint(&self) -> &'static str {
-        match self {
+impl Hint for GradeError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint: &'static str = match self {
             Self::UnknownParser(_) => "use one of the names in docs/conformance.md as `log_parser`",
             Self::NoParser(_) => "set `log_parser` in the instance's row",
             Self::UnknownInstance(_) => "name the runner's own parser as `log_parser` in the instance's row",
             Self::Log(_) => "check the path and the permissions",
-        }
+        };
+        Some(hint.into())
     }
 }
 

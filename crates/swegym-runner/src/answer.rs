@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use swegym_core::conduct::patch::module_of_examples;
 use swegym_core::patch::CANNOT_BE_LAID_OUT;
-use swegym_core::{Boundary, Fault, Instance, Patch};
+use swegym_core::{Boundary, Fault, Hint as _, Instance, Patch};
 use swegym_grade::evidence::PatchOutcome;
 use swegym_sandbox::Sandbox;
 use swegym_tasks::recipe::TestRunner;
@@ -91,7 +91,7 @@ pub(crate) struct Answer {
 /// What it is refused for.
 pub(crate) fn read(answer: &str) -> Result<Answer, PatchOutcome> {
     let refused = |why: swegym_core::patch::PatchError| {
-        PatchOutcome::Refused(why.code().into(), why.to_string(), why.hint().into())
+        PatchOutcome::Refused(why.code().into(), why.to_string(), why.hint().unwrap_or_default().into_owned())
     };
     let mut patch = Patch::survey(answer).map_err(refused)?;
     if patch.files.iter().all(|file| file.lacks_contents()) {

@@ -184,16 +184,12 @@ async fn unpack(context: &Context, spec: &PackageSpec) -> Result<(Package, Recip
     let (spec, index, store) = (spec.clone(), context.index.clone(), context.host.store().clone());
     let work = tokio::task::spawn_blocking(move || {
         let folder = store.work_folder().map_err(|e| SandboxError::from(e).to_fault())?;
-        let with_hint = |fault: Fault, hint: Option<String>| match hint {
-            Some(hint) => fault.with_hint(hint),
-            None => fault,
-        };
         let mut package = package::obtain(&spec, &index, folder.path()).map_err(|e| {
             // The network is machinery; a name that does not exist is not.
             let machinery = matches!(&e, package::PackageError::Index(error) if error.is_infrastructure());
             let boundary = if machinery { Boundary::Sandbox } else { Boundary::Task };
             let why = std::error::Error::source(&e).map(|s| format!(": {s}")).unwrap_or_default();
-            with_hint(Fault::new(boundary, "no_package", format!("{e}{why}")), e.hint())
+            Fault::new(boundary, "no_package", format!("{e}{why}")).hinted_by(&e)
         })?;
         if let PackageSpec::Path(path) = &spec {
             package.released = package.released.or_else(|| checkout::committed(path));
@@ -203,7 +199,7 @@ async fn unpack(context: &Context, spec: &PackageSpec) -> Result<(Package, Recip
             }
         }
         let recipe = recipe::infer(&package.name, &package.root)
-            .map_err(|e| with_hint(Fault::new(Boundary::Task, "no_tests", e.to_string()), e.hint()))?;
+            .map_err(|e| Fault::new(Boundary::Task, "no_tests", e.to_string()).hinted_by(&e))?;
         let layer = store.import_folder_at(&package.root, WORKDIR, |_| true);
         Ok((package, recipe, layer.map_err(|e| SandboxError::from(e).to_fault())?))
     });

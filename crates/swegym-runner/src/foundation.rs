@@ -5,7 +5,7 @@ mod interpreter;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use swegym_core::{Boundary, Digest, Fault};
+use swegym_core::{Boundary, Digest, Fault, Hint as _};
 use swegym_sandbox::base::Base;
 use swegym_sandbox::store::{LayerId, StoreError};
 use swegym_sandbox::{BoxSettings, Command, Extent, Image, Sandbox as _, SandboxError, Store};
@@ -222,7 +222,7 @@ pub async fn ready_uv(context: &Context, found: Option<PathBuf>) -> Result<Strin
                 let boundary = if e.is_infrastructure() { Boundary::Sandbox } else { Boundary::Task };
                 let why = std::error::Error::source(&e).map(|s| format!(": {s}")).unwrap_or_default();
                 Fault::new(boundary, "no_uv", format!("cannot get uv: {e}{why}"))
-                    .with_hint(format!("{}; or put uv on the PATH yourself", e.hint()))
+                    .with_hint(format!("{}; or put uv on the PATH yourself", e.hint().unwrap_or_default()))
             })?,
         };
         // Written aside first, so that a crash leaves no half program.

@@ -9,6 +9,7 @@
 //! Whatever moment the process dies at, a job is either finished, with its
 //! whole result, or it is done again.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write as _};
@@ -21,6 +22,7 @@ use swegym_core::format::FormatError;
 use swegym_core::format::journal::{self, Entry};
 use swegym_core::format::run::{self, RunHead};
 use swegym_core::history::History;
+use swegym_core::{Hint, Trouble};
 use swegym_sandbox::store::write_whole;
 use thiserror::Error;
 
@@ -68,22 +70,28 @@ pub enum RunDirError {
     },
 }
 
-impl RunDirError {
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
+impl Hint for RunDirError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint: Option<String> = match self {
             Self::Exists(_) => Some("go on with it by --resume, or choose another folder with --out".into()),
             Self::Absent(_) => Some("leave --resume away to start it".into()),
             Self::Differs { .. } => {
                 Some("resume with the settings it was started with, or start a new run with --out".into())
             }
             Self::Busy(_) => Some("wait for it, or end it".into()),
-            Self::Format(error) => Some(error.hint()),
+            Self::Format(error) => return error.hint(),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("no space left: free some, then go on with --resume; finished jobs are kept".into())
             }
             Self::Io { .. } => None,
+        };
+        hint.map(Cow::Owned)
+    }
+
+    fn trouble(&self) -> Trouble {
+        match self {
+            Self::Io { .. } => Trouble::Infrastructure,
+            _ => Trouble::Usage,
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The snapshots of boxes that records of runs name.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use swegym_core::Hint;
 use swegym_core::format::{FormatError, record};
 use swegym_core::record::RecordEvent;
 use swegym_sandbox::store::LayerId;
@@ -25,6 +27,12 @@ pub enum SnapshotsError {
         #[source]
         source: io::Error,
     },
+}
+
+impl Hint for SnapshotsError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        Some("nothing was taken away; move the run that is damaged out of its folder, and try again".into())
+    }
 }
 
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> SnapshotsError {

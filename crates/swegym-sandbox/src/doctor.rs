@@ -1,7 +1,10 @@
 //! What this machine allows, and which setting to change where it refuses.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
+
+use swegym_core::Hint as _;
 
 use crate::base::Base;
 use crate::embedded::{BoxSettings, Host};
@@ -47,7 +50,7 @@ pub async fn examine(host: Result<&Host, &SandboxError>) -> Vec<Finding> {
                 what: "keeper",
                 good: false,
                 found: error.to_string(),
-                hint: error.hint(),
+                hint: error.hint().map(Cow::into_owned),
             });
         }
     }
@@ -106,7 +109,7 @@ fn file_system(store: &Store) -> Finding {
         Ok(()) => finding(true, "links, attributes and deletions of layers".into(), None),
         Err(error) => {
             let why = std::error::Error::source(&error).map(|s| format!(": {s}")).unwrap_or_default();
-            finding(false, format!("{error}{why}"), error.hint())
+            finding(false, format!("{error}{why}"), error.hint().map(Cow::into_owned))
         }
     }
 }
@@ -159,7 +162,12 @@ async fn real_box(host: &Host) -> Finding {
         }
         Err(error) => {
             let why = std::error::Error::source(&error).map(|s| format!(": {s}")).unwrap_or_default();
-            Finding { what: "a real box", good: false, found: format!("{error}{why}"), hint: error.hint() }
+            Finding {
+                what: "a real box",
+                good: false,
+                found: format!("{error}{why}"),
+                hint: error.hint().map(Cow::into_owned),
+            }
         }
     }
 }

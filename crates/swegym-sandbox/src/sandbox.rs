@@ -1,11 +1,12 @@
 //! The seam between boxes and everything above: run, read, write, snapshot, stop.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use swegym_core::{Boundary, Fault};
+use swegym_core::{Boundary, Fault, Hint, Trouble};
 use thiserror::Error;
 
 use crate::limits::LimitHit;
@@ -308,27 +309,31 @@ impl SandboxError {
             Self::KilledOutside => (Boundary::Sandbox, "killed_outside"),
             _ => (Boundary::Sandbox, "sandbox"),
         };
-        let fault = Fault::new(boundary, code, message);
-        match self.hint() {
-            Some(hint) => fault.with_hint(hint),
-            None => fault,
-        }
+        Fault::new(boundary, code, message).hinted_by(self)
     }
+}
 
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
+impl Hint for SandboxError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint: Option<String> = match self {
             Self::Setup { step, source } => crate::hints::hint_for(step, source),
             Self::KilledOutside => Some(
                 "ask for more memory (the container's or the job's), or run less at once with --memory or --cores"
                     .into(),
             ),
             Self::KeeperGone => Some("run the command again with --resume; see `swegym doctor`".into()),
-            Self::Store(error) => error.hint(),
+            Self::Store(error) => return error.hint(),
             Self::TooMuch(_) => Some("give the box more disk, or have it write less".into()),
             Self::FileTooLarge { .. } | Self::File { .. } | Self::Start { .. } => None,
             Self::Gone | Self::NotTyped(_) | Self::Script(_) | Self::Io(_) => None,
+        };
+        hint.map(Cow::Owned)
+    }
+
+    fn trouble(&self) -> Trouble {
+        match self {
+            Self::Store(error) => error.trouble(),
+            _ => Trouble::Infrastructure,
         }
     }
 }

@@ -24,6 +24,7 @@ mod layer;
 mod sweep;
 mod work;
 
+use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use swegym_core::id::IdError;
+use swegym_core::{Hint, Trouble};
 use thiserror::Error;
 
 pub(crate) use freezer::{Freezer, path_of};
@@ -112,11 +114,11 @@ impl StoreError {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
     }
+}
 
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
+impl Hint for StoreError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint: Option<String> = match self {
             Self::Io { source, path, .. } if source.kind() == io::ErrorKind::StorageFull => Some(format!(
                 "no space left: free some under `{}`, or set SWEGYM_HOME to a larger disk",
                 path.display()
@@ -147,6 +149,17 @@ impl StoreError {
             }
             Self::Busy(_) => Some("wait until every other swegym with this --home has ended".into()),
             Self::Io { .. } | Self::Archive { .. } | Self::TooMuch(_) | Self::Id(_) => None,
+        };
+        hint.map(Cow::Owned)
+    }
+
+    /// A store that is somebody else's was named by mistake.
+    fn trouble(&self) -> Trouble {
+        let is_denied = |source: &io::Error| source.kind() == io::ErrorKind::PermissionDenied;
+        match self {
+            Self::Foreign { .. } => Trouble::Usage,
+            Self::Io { source, .. } if is_denied(source) => Trouble::Usage,
+            _ => Trouble::Infrastructure,
         }
     }
 }

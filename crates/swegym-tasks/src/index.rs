@@ -8,6 +8,7 @@ mod address;
 mod page;
 mod shelf;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
@@ -17,6 +18,7 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use regex::Regex;
+use swegym_core::Hint;
 use thiserror::Error;
 
 pub use page::{JSON_PAGE, Release, to_html, to_json};
@@ -141,10 +143,16 @@ pub enum IndexError {
 }
 
 impl IndexError {
-    /// What to do about it.
+    /// Whether the network, the server or this machine failed, and not what was asked for.
     #[must_use]
-    pub fn hint(&self) -> String {
-        match self {
+    pub fn is_infrastructure(&self) -> bool {
+        matches!(self, Self::Fetch { .. } | Self::Keep { .. })
+    }
+}
+
+impl Hint for IndexError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint: String = match self {
             Self::NoProject { .. } => "check the spelling, or name another index with --index-url".into(),
             Self::NoRelease { offered, .. } if offered.is_empty() => {
                 "it publishes wheels only: build from a checkout of its repository instead (a path)".into()
@@ -166,13 +174,8 @@ impl IndexError {
                 "no space left: free some, or set SWEGYM_HOME to a larger disk".into()
             }
             Self::Keep { .. } => "set SWEGYM_HOME to a folder that this user owns".into(),
-        }
-    }
-
-    /// Whether the network, the server or this machine failed, and not what was asked for.
-    #[must_use]
-    pub fn is_infrastructure(&self) -> bool {
-        matches!(self, Self::Fetch { .. } | Self::Keep { .. })
+        };
+        Some(hint.into())
     }
 }
 

@@ -1,9 +1,11 @@
 //! A package's source: from an index, an archive, or a local checkout.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
+use swegym_core::Hint;
 use thiserror::Error;
 
 use crate::index::{Index, IndexError};
@@ -93,19 +95,18 @@ pub enum PackageError {
     NoProject(String),
 }
 
-impl PackageError {
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Index(error) => Some(error.hint()),
+impl Hint for PackageError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint: Option<String> = match self {
+            Self::Index(error) => return error.hint(),
             Self::Spec(_) => Some("for example `inflection==0.5.1` or `./my-checkout`".into()),
             Self::Unpack { .. } => {
                 Some("fetch the archive again; archives with paths that leave them are refused".into())
             }
             Self::NoProject(_) => Some("point at the folder that holds the project's files".into()),
             Self::Read { .. } => None,
-        }
+        };
+        hint.map(Cow::Owned)
     }
 }
 

@@ -8,10 +8,12 @@ mod config;
 mod imports;
 mod scripts;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use swegym_core::Hint;
 use thiserror::Error;
 
 pub use imports::{project_of, python_files};
@@ -70,16 +72,15 @@ pub enum RecipeError {
     },
 }
 
-impl RecipeError {
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
+impl Hint for RecipeError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint: Option<String> = match self {
             Self::NoTests(_) => Some(
                 "some projects leave their tests out of the source archive: try another version, or a checkout of the repository (a path)".into(),
             ),
             Self::Read { .. } => None,
-        }
+        };
+        hint.map(Cow::Owned)
     }
 }
 

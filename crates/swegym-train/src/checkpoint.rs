@@ -8,9 +8,11 @@ mod adapter;
 mod folder;
 mod tensors;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use swegym_core::Hint;
 use thiserror::Error;
 
 pub use adapter::{
@@ -153,10 +155,11 @@ impl CheckpointError {
     pub(crate) fn io(verb: &'static str, path: &Path, source: std::io::Error) -> Self {
         Self::Io { verb, path: path.to_owned(), source }
     }
+}
 
-    /// What the user can do.
-    pub fn hint(&self) -> &'static str {
-        match self {
+impl Hint for CheckpointError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint: &'static str = match self {
             Self::Io { .. } => "check that the path exists, may be used, and that the disk has room",
             Self::NoModel(_) => "name a folder in Hugging Face form: config.json with safetensors beside it",
             Self::IsAdapter(_) | Self::OtherAdapter { .. } => {
@@ -172,7 +175,12 @@ impl CheckpointError {
             }
             Self::OwnHead(_) => "use it alone, by its own folder: a model has one head at a time",
             Self::NotFinite { .. } => "the weights are damaged: go back to an earlier checkpoint",
-        }
+        };
+        Some(hint.into())
+    }
+
+    fn tells_causes(&self) -> bool {
+        true
     }
 }
 

@@ -1,8 +1,10 @@
 //! From scratch: text to a tokenizer, and text to rows of tokens.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use swegym_core::Hint;
 use swegym_core::format::text::decode;
 use thiserror::Error;
 use tokenizers::decoders::byte_level::ByteLevel as ByteDecoder;
@@ -61,6 +63,16 @@ pub enum CorpusError {
     /// A vocabulary that cannot hold what it must.
     #[error("a vocabulary of {0} is too small: 256 bytes and the special tokens need {1}")]
     Vocabulary(usize, usize),
+}
+
+impl Hint for CorpusError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        Some("text is read from .jsonl files with `text` in each line, and from other files whole".into())
+    }
+
+    fn tells_causes(&self) -> bool {
+        true
+    }
 }
 
 /// Reads documents: the lines' `text` of `.jsonl` files, other files whole.

@@ -3,6 +3,7 @@
 //! `turns`, and the ids of instance, attempt and policy. Written and read a
 //! batch of rows at a time.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+use swegym_core::Hint;
 use thiserror::Error;
 
 use crate::tokens::TokenRow;
@@ -82,6 +84,24 @@ pub enum TokenFileError {
         /// What is wrong.
         problem: String,
     },
+}
+
+/// What to do about weights below zero.
+pub(crate) const UNLEARNING: &str =
+    "nothing can be unlearnt yet: leave such rows out, or give them weights from 0 on";
+
+impl Hint for TokenFileError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
+            Self::Negative { .. } => UNLEARNING,
+            _ => "token files are Parquet with lists `input_ids` and `loss_mask`",
+        };
+        Some(hint.into())
+    }
+
+    fn tells_causes(&self) -> bool {
+        true
+    }
 }
 
 fn schema(columns: Columns) -> SchemaRef {

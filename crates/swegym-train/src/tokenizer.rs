@@ -3,10 +3,12 @@
 
 mod words;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use swegym_core::Hint;
 use thiserror::Error;
 use tokenizers::{DecoderWrapper, Tokenizer as Inner};
 
@@ -94,6 +96,16 @@ pub enum TokenizerError {
     /// The library refuses a text.
     #[error("cannot tokenise: {0}")]
     Encode(String),
+}
+
+impl Hint for TokenizerError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        Some("the model and its tokenizer files must belong together".into())
+    }
+
+    fn tells_causes(&self) -> bool {
+        true
+    }
 }
 
 impl Tokenizer {

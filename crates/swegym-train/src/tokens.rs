@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use swegym_core::Hint;
 
 use serde_json::{Map, Value};
 use swegym_core::chat::{Message, Role, Tool, ToolCall};
@@ -30,6 +31,16 @@ pub enum TokensError {
     /// The tokenizer refuses the text.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+}
+
+impl Hint for TokensError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        Some("put a chat_template.jinja beside the model's tokenizer.json".into())
+    }
+
+    fn tells_causes(&self) -> bool {
+        true
+    }
 }
 
 /// Renders and tokenises a conversation. Learnt are the assistant's turns that

@@ -8,10 +8,13 @@
 mod state;
 mod stopping;
 
+use std::borrow::Cow;
+
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rayon::ThreadPool;
+use swegym_core::{Hint, Trouble};
 use thiserror::Error;
 
 use crate::checkpoint::CheckpointError;
@@ -20,6 +23,7 @@ use crate::gradient::Lanes;
 use crate::optimizer::{self, AdamW, Moments};
 use crate::packing::{Fitted, Overlong, Sequence, best_fit, fit, pack};
 use crate::schedule::{Schedule, Shape};
+use crate::token_file::UNLEARNING;
 use crate::tokens::TokenRow;
 
 pub use stopping::Stopping;
@@ -150,6 +154,35 @@ pub enum TrainError {
     /// A checkpoint cannot be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+}
+
+impl Hint for TrainError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
+            Self::Nothing { .. } => "give a longer --context, or rows whose mask is not empty",
+            Self::Vocabulary { .. } => "the tokens were made with another model's tokenizer",
+            Self::Negative { .. } => UNLEARNING,
+            Self::NotFinite { .. } | Self::Gradient { .. } => {
+                "the last checkpoint is good: lower --rate, look at the row, and go on with --resume"
+            }
+            Self::Frozen => "train an adapter with --lora, or leave --half away",
+            Self::State { .. } => "resume with the data and the flags that the run began with",
+            Self::Checkpoint(inner) => return inner.hint(),
+        };
+        Some(hint.into())
+    }
+
+    fn trouble(&self) -> Trouble {
+        match self {
+            Self::Nothing { .. } => Trouble::Nothing,
+            Self::NotFinite { .. } | Self::Gradient { .. } => Trouble::Unexpected,
+            _ => Trouble::Usage,
+        }
+    }
+
+    fn tells_causes(&self) -> bool {
+        true
+    }
 }
 
 /// What one step, or one evaluation, found.

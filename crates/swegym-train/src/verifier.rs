@@ -8,10 +8,12 @@
 //! head of two classes on the last token's hidden state, which is logistic
 //! regression on what the layers make of the same question.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use minijinja::{Environment, context};
 use serde_json::{Value, json};
+use swegym_core::Hint;
 use swegym_core::calls::text;
 use swegym_core::chat::{Message, Role, Tool};
 use swegym_core::patch::Patch;
@@ -148,6 +150,24 @@ pub enum VerifierError {
     /// The labels cannot be told apart.
     #[error("the labels `{0}` and `{1}` begin with the same token, or are empty")]
     Labels(String, String),
+}
+
+impl Hint for VerifierError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
+            Self::Io { .. } | Self::Malformed { .. } => "copy the verifier again, or train it again",
+            Self::Template(_) => "mend the template given with --template",
+            Self::Labels(..) => "choose other --labels",
+            Self::Chat(_) | Self::NoChat | Self::Tokenizer(_) => {
+                "put the tokenizer's files, with a chat_template.jinja, beside the model"
+            }
+        };
+        Some(hint.into())
+    }
+
+    fn tells_causes(&self) -> bool {
+        true
+    }
 }
 
 impl Verifier {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
+use swegym_core::Hint as _;
 use swegym_train::checkpoint::{self, Held};
 
 /// A whole small model, as its files hold it.
@@ -35,7 +36,7 @@ impl Files {
         let folder = tempfile::tempdir().expect("a folder");
         self.write(folder.path(), "model.safetensors", |_| true);
         let error = checkpoint::read(folder.path(), Held::Whole).expect_err("a broken model");
-        assert!(!error.hint().is_empty());
+        assert!(error.hint().is_some_and(|hint| !hint.is_empty()));
         error.to_string().replace(&folder.path().display().to_string(), "[model]")
     }
 

@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     let json = asks_for_json(&words);
     let (args, line) = match Args::read(words) {
         Ok(typed) => typed,
-        Err(error) => return refuse(error, Printer::new(json, false, &environment)),
+        Err(error) => return refuse(&error, Printer::new(json, false, &environment)),
     };
     let printer = Printer::new(args.global.json, args.global.quiet, &environment);
     let ran = tokio::runtime::Builder::new_multi_thread()
@@ -70,12 +70,12 @@ fn main() -> ExitCode {
 }
 
 /// Shows help where that is what was asked for, or what is wrong with the flags.
-fn refuse(error: clap::Error, printer: Printer) -> ExitCode {
+fn refuse(error: &clap::Error, printer: Printer) -> ExitCode {
     // A closed terminal is nobody's loss.
     let _ = error.print();
     if !error.use_stderr() {
         return exit::DONE.into();
     }
-    printer.document_of(&error.into());
+    printer.document_of(&CommandError::flags(error));
     exit::USAGE.into()
 }

@@ -285,6 +285,7 @@ pub fn write(instances: &[Instance]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Hint as _;
 
     const ROW: &str = include_str!("../../tests/golden/instance.jsonl");
 
@@ -321,7 +322,7 @@ mod tests {
         for (bad, message) in cases {
             let error = read("in.jsonl", &format!("{first}\n{bad}\n"), UnknownFields::Refuse).unwrap_err();
             assert_eq!(error.to_string(), message);
-            assert!(!error.hint().is_empty());
+            assert!(error.hint().is_some_and(|hint| !hint.is_empty()));
         }
         let none = read("in.jsonl", "\n", UnknownFields::Refuse).unwrap_err();
         assert_eq!(none.to_string(), "in.jsonl: the file has no rows");

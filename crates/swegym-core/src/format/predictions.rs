@@ -185,6 +185,7 @@ pub fn write(predictions: &[Prediction]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Hint as _;
 
     fn one(row: &Value) -> Result<(String, Option<String>), String> {
         let mut read = read("p.jsonl", &row.to_string()).map_err(|e| e.to_string())?;
@@ -296,7 +297,7 @@ mod tests {
         let text = "{\"instance_id\":\"a-1\",\"model_patch\":\"\"}\n\n{\"a-2\":{}}\n";
         let error = read("p.jsonl", text).unwrap_err();
         assert_eq!(error.to_string(), "p.jsonl:3: the field `instance_id` is missing");
-        assert!(error.hint().contains("instance_id"));
+        assert!(error.hint().is_some_and(|hint| hint.contains("instance_id")));
     }
 
     #[test]

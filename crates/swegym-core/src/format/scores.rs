@@ -77,6 +77,7 @@ fn missing(row: &Row<'_>, field: &'static str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Hint as _;
 
     #[test]
     fn scores_are_read_and_what_is_none_is_refused_by_line() {
@@ -129,7 +130,7 @@ mod tests {
         ] {
             let error = read("s.jsonl", &format!("{good}{bad}\n")).unwrap_err();
             assert_eq!(error.to_string(), format!("s.jsonl:2: {why}"));
-            assert!(!error.hint().is_empty());
+            assert!(error.hint().is_some_and(|hint| !hint.is_empty()));
         }
         let nan = read("s.jsonl", r#"{"instance_id":"a","attempt":1,"score":NaN}"#).unwrap_err();
         assert!(nan.to_string().starts_with("s.jsonl:1: not valid JSON"), "{nan}");

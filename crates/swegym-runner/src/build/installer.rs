@@ -162,7 +162,7 @@ impl<'a> Installer<'a> {
             let why = std::error::Error::source(refusal).map(|s| format!(": {s}")).unwrap_or_default();
             let said = last_lines(&said, 4);
             return Fault::new(boundary, code, format!("{what} failed: {refusal}{why}\n{said}"))
-                .with_hint(refusal.hint());
+                .hinted_by(refusal);
         }
         let fault = Fault::new(
             Boundary::Task,

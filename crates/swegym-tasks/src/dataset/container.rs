@@ -4,6 +4,7 @@
 mod arrays;
 mod schema;
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
+use swegym_core::Hint;
 use thiserror::Error;
 
 use super::columns::ColumnError;
@@ -126,18 +128,17 @@ pub enum WriteError {
     },
 }
 
-impl WriteError {
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> &'static str {
-        match self {
+impl Hint for WriteError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint: &'static str = match self {
             Self::File { .. } => "check the path, the permissions and the space that is left",
             Self::Occupied { .. } => "name another folder, or remove this one",
             Self::Repeated { .. } => {
                 "keep one of the rows, or write a format of rows, which has place for both"
             }
             Self::Columns { .. } => "write JSON Lines, which holds every row, and mend the row there",
-        }
+        };
+        Some(hint.into())
     }
 }
 

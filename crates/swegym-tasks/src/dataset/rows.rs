@@ -1,11 +1,13 @@
 //! Rows from files and folders, one by one.
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Cursor, Read, Seek as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
+use swegym_core::Hint;
 use swegym_core::format::text::{is_utf16, utf8_of_utf16};
 use swegym_core::format::{FormatError, Problem};
 use thiserror::Error;
@@ -43,17 +45,16 @@ pub enum DatasetError {
     },
 }
 
-impl DatasetError {
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> &'static str {
-        match self {
+impl Hint for DatasetError {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint: &'static str = match self {
             Self::Read { .. } => "check the path and the permissions",
             Self::NoRows { .. } => {
                 "give a .jsonl, .json (also .gz, .zst), .parquet or .arrow file, a folder with such files, or a folder of tasks"
             }
             Self::Damaged { .. } => "fetch the file again",
-        }
+        };
+        Some(hint.into())
     }
 }
 

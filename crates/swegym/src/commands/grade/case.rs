@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use swegym_core::format::FormatError;
 use swegym_core::format::evidence::Results;
-use swegym_core::{Boundary, Fault, Instance};
+use swegym_core::{Boundary, Fault, Hint as _, Instance};
 use swegym_grade::evidence::{Evidence, PatchOutcome, Structured};
 use swegym_grade::lines::LONGEST_TEXT;
 use swegym_grade::semantics::GradeError;
@@ -84,7 +84,14 @@ pub(crate) fn of_manifest(manifest: &Path) -> Result<Vec<Case>, CommandError> {
     let read = |row: Result<RowText, FormatError>| {
         let row = match row {
             Ok(row) => row,
-            Err(error) => return bad_row(None, String::new(), error.to_string(), error.hint()),
+            Err(error) => {
+                return bad_row(
+                    None,
+                    String::new(),
+                    error.to_string(),
+                    error.hint().unwrap_or_default().into_owned(),
+                );
+            }
         };
         match PlainRow::read(&row) {
             Some(PlainRow { instance_id: id, log }) if !is_text(&log) => Case::Row(Row::of(id, log, base)),
@@ -111,7 +118,14 @@ impl PlainRow {
 fn read_other(row: &RowText, base: &Arc<Path>) -> Case {
     let row = match row.read() {
         Ok(row) => row,
-        Err(error) => return bad_row(None, String::new(), error.to_string(), error.hint()),
+        Err(error) => {
+            return bad_row(
+                None,
+                String::new(),
+                error.to_string(),
+                error.hint().unwrap_or_default().into_owned(),
+            );
+        }
     };
     let text = |name: &str| row.fields.get(name).and_then(Value::as_str).map(str::to_owned);
     let place = format!("{}:{}", row.file, row.line);
@@ -301,7 +315,7 @@ impl Row {
         };
         let (reading, semantics) = read.map_err(|e| log_fault(path, &e))?.map_err(|error| match error {
             GradeError::Log(why) => log_fault(path, &why),
-            other => Fault::new(Boundary::Task, other.code(), other.to_string()).with_hint(other.hint()),
+            other => Fault::new(Boundary::Task, other.code(), other.to_string()).hinted_by(&other),
         })?;
         let structured = match self.junit.as_deref() {
             None => Structured::NotOffered,

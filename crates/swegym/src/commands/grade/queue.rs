@@ -206,7 +206,7 @@ impl<'a> Queue<'a> {
             Err(BadRow { id, error }) => {
                 self.unreadable.note(&error);
                 let fault = Fault::new(Boundary::Task, "instance_unreadable", error.to_string());
-                (id.and_then(|id| self.waiting.remove(id.as_str())), Err(fault.with_hint(error.hint())))
+                (id.and_then(|id| self.waiting.remove(id.as_str())), Err(fault.hinted_by(&*error)))
             }
         };
         self.ready.extend(chain(&self.next, first).map(|at| (at, found.clone())));

@@ -1,0 +1,62 @@
+//! Errors that say what to do about them.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::io;
+
+use crate::{Boundary, Fault};
+
+/// Whose trouble an error is. A program ends with another exit code for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Trouble {
+    /// What somebody typed, or a file that they gave.
+    Usage,
+    /// There is nothing to work on.
+    Nothing,
+    /// The machinery: boxes, storage, endpoints.
+    Infrastructure,
+    /// Tasks that are not valid.
+    Tasks,
+    /// Something nobody foresaw.
+    Unexpected,
+}
+
+/// An error that says what to do about it.
+pub trait Hint: Error {
+    /// What to do, where there is something to do.
+    fn hint(&self) -> Option<Cow<'static, str>>;
+
+    /// Whose trouble it is.
+    fn trouble(&self) -> Trouble {
+        Trouble::Usage
+    }
+
+    /// Whether its message tells its causes already.
+    fn tells_causes(&self) -> bool {
+        false
+    }
+}
+
+impl Hint for Fault {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        self.hint.clone().map(Cow::Owned)
+    }
+
+    fn trouble(&self) -> Trouble {
+        match self.boundary {
+            Boundary::Model | Boundary::Sandbox => Trouble::Infrastructure,
+            Boundary::Task | Boundary::Agent => Trouble::Tasks,
+            Boundary::Internal => Trouble::Unexpected,
+        }
+    }
+}
+
+impl Hint for io::Error {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        None
+    }
+
+    fn trouble(&self) -> Trouble {
+        Trouble::Unexpected
+    }
+}
