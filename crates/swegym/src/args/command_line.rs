@@ -2,7 +2,8 @@
 //! needs no other flag than the folder.
 //!
 //! What is typed beside `--resume` wins over what is kept; whether the two agree is
-//! the run's to say, which knows what may change.
+//! the run's to say, which knows what may change. A command that is typed with all that
+//! its verb requires counts as it is typed: so a limit can be left away, too.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -137,6 +138,9 @@ pub(crate) fn completed(command: &Command, words: Vec<OsString>) -> Vec<OsString
         return words;
     }
     let typed = CommandLine::of(&lenient, &matches);
+    if is_whole(command, &typed) {
+        return words;
+    }
     let Some(folder) = leaf_matches.get_one::<PathBuf>("out") else { return words };
     let kept = CommandLine::read(folder).or_else(|| CommandLine::of_settings(folder, leaf_command));
     let Some(kept) = kept.filter(|kept| kept.verb == typed.verb) else { return words };
@@ -146,6 +150,16 @@ pub(crate) fn completed(command: &Command, words: Vec<OsString>) -> Vec<OsString
     completed.extend(kept.words_beside(leaf_command, &typed));
     completed.extend_from_slice(&words[end..]);
     completed
+}
+
+/// Whether a verb requires something, and all of that was typed.
+fn is_whole(command: &Command, typed: &CommandLine) -> bool {
+    let words = typed.verb.split(' ');
+    let Some(verb) = words.into_iter().try_fold(command, |group, word| group.find_subcommand(word)) else {
+        return false;
+    };
+    let mut required = verb.get_arguments().filter(|arg| arg.is_required_set()).peekable();
+    required.peek().is_some() && required.all(|arg| typed.flags.contains_key(&name(arg)))
 }
 
 /// Whether the words ask for JSON, even if they do not fit otherwise.
@@ -259,7 +273,8 @@ mod tests {
         assert!(
             !completed_in(folder.path(), "rollout --resume --attempts 8").contains(&"--attempts=4".into())
         );
-        // Another verb, or a run that begins, has its own flags alone.
+        // Another verb, a run that begins, or a command that is typed in full has its own flags alone.
+        assert!(completed_in(folder.path(), "rollout --resume --instances b").is_empty());
         assert!(completed_in(folder.path(), "evaluate --resume").is_empty());
         assert!(completed_in(folder.path(), "rollout").is_empty());
     }
@@ -270,6 +285,9 @@ mod tests {
         let keep = |words: &[&str]| fs::write(folder.path().join(FILE), of(words).text().unwrap()).unwrap();
         keep(&["build", "one==1", "./two", "--network", "none"]);
         assert_eq!(completed_in(folder.path(), "build --resume"), ["one==1", "./two", "--network=none"]);
+        assert!(completed_in(folder.path(), "build one==1 --resume").is_empty());
+        keep(&["quickstart", "one==1", "--candidates", "3"]);
+        assert_eq!(completed_in(folder.path(), "quickstart --resume"), ["one==1", "--candidates=3"]);
         keep(&["train", "verifier", "--model", "m", "--data", "a", "b", "--shown", "patch"]);
         let found = completed_in(folder.path(), "train verifier --resume");
         assert_eq!(found, ["--model=m", "--data=a", "--data=b", "--shown=patch"]);
