@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::Hint;
+use crate::hint::{Hint, Trouble};
 
 /// The border at which something broke. A fault that is not the agent's is
 /// retried, never counted as a verdict and never trained on.
@@ -110,6 +110,20 @@ impl Fault {
     pub fn hinted_by(mut self, error: &dyn Hint) -> Self {
         self.hint = error.hint().map(Cow::into_owned).or(self.hint);
         self
+    }
+}
+
+impl Hint for Fault {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        self.hint.clone().map(Cow::Owned)
+    }
+
+    fn trouble(&self) -> Trouble {
+        match self.boundary {
+            Boundary::Model | Boundary::Sandbox => Trouble::Infrastructure,
+            Boundary::Task | Boundary::Agent => Trouble::Tasks,
+            Boundary::Internal => Trouble::Unexpected,
+        }
     }
 }
 

@@ -4,8 +4,6 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::io;
 
-use crate::{Boundary, Fault};
-
 /// Whose trouble an error is. A program ends with another exit code for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Trouble {
@@ -34,20 +32,6 @@ pub trait Hint: Error {
     /// Whether its message tells its causes already.
     fn tells_causes(&self) -> bool {
         false
-    }
-}
-
-impl Hint for Fault {
-    fn hint(&self) -> Option<Cow<'static, str>> {
-        self.hint.clone().map(Cow::Owned)
-    }
-
-    fn trouble(&self) -> Trouble {
-        match self.boundary {
-            Boundary::Model | Boundary::Sandbox => Trouble::Infrastructure,
-            Boundary::Task | Boundary::Agent => Trouble::Tasks,
-            Boundary::Internal => Trouble::Unexpected,
-        }
     }
 }
 

@@ -19,8 +19,8 @@ use crate::printer::Printer;
 use crate::progress::Bar;
 use crate::settings::{Shown, VerifierSettings};
 
-/// What a verifier should learn from at least. The micro gym's, with a few hundred of
-/// each outcome, begin to choose better than chance at about this many.
+/// What a verifier should learn from at least: enough for every tenth of the attempts to
+/// hold both outcomes several times. A rule of thumb, not a measured bound.
 const ENOUGH_TO_LEARN: Evidence = Evidence { resolved: 100, unresolved: 100, instances: 50 };
 
 /// Trains a verifier.
