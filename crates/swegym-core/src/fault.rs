@@ -118,6 +118,11 @@ impl Hint for Fault {
         self.hint.clone().map(Cow::Owned)
     }
 
+    /// Without its code, which is for counting.
+    fn message(&self) -> String {
+        self.message.clone()
+    }
+
     fn trouble(&self) -> Trouble {
         match self.boundary {
             Boundary::Model | Boundary::Sandbox => Trouble::Infrastructure,

@@ -24,6 +24,11 @@ pub trait Hint: Error {
     /// What to do, where there is something to do.
     fn hint(&self) -> Option<Cow<'static, str>>;
 
+    /// What failed, for people; its causes are told behind it.
+    fn message(&self) -> String {
+        self.to_string()
+    }
+
     /// Whose trouble it is.
     fn trouble(&self) -> Trouble {
         Trouble::Usage

@@ -85,6 +85,6 @@ impl<E: Hint> From<E> for CommandError {
             cause = inner.source();
         }
         let hint = error.hint().map(Cow::into_owned);
-        Self { message: error.to_string(), causes, hint, exit: exit::of(error.trouble()) }
+        Self { message: error.message(), causes, hint, exit: exit::of(error.trouble()) }
     }
 }

@@ -14,13 +14,16 @@ use crate::text::{before_brackets, is_python_word, python_lstrip, python_strip};
 ///
 /// Our own rules also read the forms that name tests as JUnit does, `Class::method`:
 /// `--debug` (the events of release 10, and what started and ended before it),
-/// `--teamcity`, and the lists of what failed at the end of every run.
+/// `--teamcity`, and the lists of what failed at the end of every run; and two more marks:
+/// `∅` for what is incomplete, `☢` for what asserted nothing (an error in its JUnit file).
 pub(super) fn phpunit(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
     let mut map = StatusMap::default();
     let mut named = Named::default();
     let words = match edition < Edition::Own {
         true => needles!["✔", "✘", "↩", " ("],
-        false => needles!["✔", "✘", "↩", " (", "Test ", "Tests: ", "There w", "::", "##teamcity["],
+        false => {
+            needles!["✔", "✘", "↩", "∅", "☢", " (", "Test ", "Tests: ", "There w", "::", "##teamcity["]
+        }
     };
     // What stands before a test's name: of many one after the other, in the same memory.
     let (mut test, mut suite) = ("None > ".to_owned(), "None > ".len());
@@ -41,6 +44,8 @@ pub(super) fn phpunit(lines: &mut Lines<'_>, edition: Edition) -> StatusMap {
             Some('✔') => TestStatus::Passed,
             Some('✘') => TestStatus::Failed,
             Some('↩') => TestStatus::Skipped,
+            Some('∅') if edition >= Edition::Own => TestStatus::Skipped,
+            Some('☢') if edition >= Edition::Own => TestStatus::Error,
             _ => continue,
         };
         test.truncate(suite);
@@ -184,8 +189,7 @@ fn event(line: &str) -> Option<(&str, &str)> {
     Some((word, test.strip_suffix(')')?)).filter(|(_, test)| test.contains("::"))
 }
 
-/// What a list at the end holds: `There were 2 failures:`. Risky tests ran, and are in
-/// none of our words.
+/// What a list at the end holds: `There were 2 failures:`.
 fn list(line: &str) -> Option<Option<TestStatus>> {
     let rest = line.strip_prefix("There was ").or_else(|| line.strip_prefix("There were "))?;
     let (count, what) = rest.strip_suffix(':')?.split_once(' ')?;
@@ -194,6 +198,7 @@ fn list(line: &str) -> Option<Option<TestStatus>> {
     Some(match what.split(' ').next_back()? {
         "error" => Some(TestStatus::Error),
         "failure" => Some(TestStatus::Failed),
+        "test" if what.starts_with("risky") => Some(TestStatus::Error),
         "test" if what.starts_with("skipped") || what.starts_with("incomplete") => Some(TestStatus::Skipped),
         _ => None,
     })
@@ -269,6 +274,16 @@ mod tests {
         let listed = format!("{run}There was 1 skipped test:\n\n1) A::testX\nno\n\nTests: 2, Skipped: 1.\n");
         assert_eq!(said(&listed)[0].1, "Skipped");
         assert_eq!(said(&listed)[1], passed[1]);
+    }
+
+    #[test]
+    fn what_is_incomplete_or_asserts_nothing_is_named() {
+        let testdox = "Num (Acme\\Tests\\Num)\n ✔ It adds two\n ∅ Incomplete\n ☢ Runs\n";
+        let words =
+            [("Num > It adds two", "Passed"), ("Num > Incomplete", "Skipped"), ("Num > Runs", "Error")];
+        assert_eq!(said(testdox), words.map(|(test, status)| (test.to_owned(), status.to_owned())));
+        let listed = "Test 'A::testX' started\nTest 'A::testX' ended\nThere was 1 risky test:\n\n1) A::testX\nno\n\nTests: 1, Risky: 1.\n";
+        assert_eq!(said(listed), [("A::testX".to_owned(), "Error".to_owned())]);
     }
 
     #[test]
