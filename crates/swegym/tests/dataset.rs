@@ -235,7 +235,8 @@ fn a_late_row_changes_the_columns_of_all() {
         let mut row = instance(n);
         row["stars"] = if n < 900 { json!(n) } else { json!("many") };
         // Long enough for the filter, and the statement of some has a link.
-        row["problem_statement"] = json!("word ".repeat(50) + if n.is_multiple_of(3) { "https://a.b" } else { "" });
+        row["problem_statement"] =
+            json!("word ".repeat(50) + if n.is_multiple_of(3) { "https://a.b" } else { "" });
         if n > 700 {
             row["late"] = json!([n]);
         }
