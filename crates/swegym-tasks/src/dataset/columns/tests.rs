@@ -395,7 +395,7 @@ proptest::proptest! {
         let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap();
         let own = plain::instance(&batch, 0, plain::Part::Own);
         if let Some(plain) = plain::instance(&batch, 0, plain::Part::Whole) {
-            let without_others = |i: swegym_core::Instance| swegym_core::Instance { extra: Map::new(), ..i };
+            let without_others = |i: swegym_core::Instance| swegym_core::Instance { extra: serde_json::Map::new(), ..i };
             proptest::prop_assert_eq!(own.map(without_others), Some(without_others(plain.clone())));
             let row = ColumnRows::new("f".into(), Box::new(vec![Ok(batch.clone())].into_iter())).next().unwrap().unwrap();
             let row = row.read().unwrap();

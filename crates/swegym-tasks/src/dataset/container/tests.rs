@@ -45,7 +45,9 @@ fn digests(container: Container) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("out");
     let mut columns = Columns::default();
-    rows().iter().for_each(|row| columns.note(row));
+    for row in rows() {
+        columns.note(&row);
+    }
     let mut writer = Writer::create(&target, container, columns, "train").unwrap();
     rows().into_iter().for_each(|row| writer.write(row).unwrap());
     writer.finish().unwrap().publish().unwrap();
