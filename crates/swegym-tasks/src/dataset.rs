@@ -26,7 +26,7 @@ use swegym_core::Instance;
 use swegym_core::format::FormatError;
 use swegym_core::format::instances::Need;
 
-pub use changes::changes;
+pub use changes::{changes, kept};
 pub use container::{Columns, Container, Draft, WriteError, Writer};
 pub use folders::TaskFolders;
 pub use row::{BadRow, RawRow};

@@ -246,7 +246,7 @@ pub fn fields_beside_tests(instance: &Instance) -> Map<String, Value> {
 }
 
 fn fields_with(instance: &Instance, tests: impl Fn(&Names) -> Option<Value>) -> Map<String, Value> {
-    let mut row = Map::new();
+    let mut row = Map::with_capacity(FIELDS.len() + instance.extra.len());
     for field in FIELDS {
         let optional = |value: &Option<String>| value.clone().map(Value::String);
         let value = match field {

@@ -3,15 +3,31 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use swegym_core::format::{instances, is_blank};
+use swegym_core::instance::ListEncoding;
 use swegym_core::{Instance, Names};
 
+use super::columns::plain::Part;
+use super::row_text::RowText;
 use super::shape::{Change, Loss};
+
+/// The instance of a row of which another row says everything, where that is
+/// plain to see: [`changes`] finds nothing then. It is so of nearly every row.
+#[must_use]
+pub fn kept(before: &RowText, after: &RowText) -> Option<Instance> {
+    let own = |row: &RowText| {
+        let instance = row.plain(Part::Own)?;
+        Some(Instance { extra: Map::new(), encoding: ListEncoding::List, ..instance })
+    };
+    let (old, new) = (own(before)?, own(after)?);
+    (old == new && before.others_are_in(after)).then_some(old)
+}
 
 /// Every field that the instance said before and that reads otherwise after.
 #[must_use]
-pub fn changes(before: &Instance, after: &Instance) -> Vec<Loss> {
+pub fn changes(mut before: Instance, mut after: Instance) -> Vec<Loss> {
+    forget_same(&mut before, &mut after);
     let mut losses = Vec::new();
     let mut note = |field: &str, change, why| losses.push(Loss { field: field.to_owned(), change, why });
     for (field, before, after) in [
@@ -22,8 +38,8 @@ pub fn changes(before: &Instance, after: &Instance) -> Vec<Loss> {
             note(field, Change::Altered, why);
         }
     }
-    let now = instances::fields_beside_tests(after);
-    for (field, value) in instances::fields_beside_tests(before) {
+    let now = instances::fields_beside_tests(&after);
+    for (field, value) in instances::fields_beside_tests(&before) {
         match now.get(&field) {
             _ if value.is_null() => {}
             None | Some(Value::Null) if is_blank(&value) && value.is_string() => {}
@@ -38,6 +54,37 @@ pub fn changes(before: &Instance, after: &Instance) -> Vec<Loss> {
         }
     }
     losses
+}
+
+/// Takes out what is the same, and most of what there is, before anything of it is copied.
+fn forget_same(before: &mut Instance, after: &mut Instance) {
+    for (before, after) in [
+        (&mut before.gold_patch, &mut after.gold_patch),
+        (&mut before.test_patch, &mut after.test_patch),
+        (&mut before.problem_statement, &mut after.problem_statement),
+        (&mut before.hints_text, &mut after.hints_text),
+    ] {
+        if before == after {
+            before.clear();
+            after.clear();
+        }
+    }
+    for (before, after) in [
+        (&mut before.eval_script, &mut after.eval_script),
+        (&mut before.environment_setup_commit, &mut after.environment_setup_commit),
+        (&mut before.image, &mut after.image),
+    ] {
+        if before == after {
+            (*before, *after) = (None, None);
+        }
+    }
+    before.extra.retain(|name, value| {
+        let is_same = after.extra.get(name) == Some(value);
+        if is_same {
+            after.extra.swap_remove(name);
+        }
+        !is_same
+    });
 }
 
 fn names_differ(before: &Names, after: &Names) -> Option<&'static str> {
@@ -137,11 +184,68 @@ mod tests {
             ("stars", json!([]), Value::Null, "not there"),
             ("difficulty", json!({"files": 1}), json!("hard"), "JSON text"),
         ] {
-            let lost = changes(&instance(&[(field, before.clone())]), &instance(&[(field, after.clone())]));
+            let lost = changes(instance(&[(field, before.clone())]), instance(&[(field, after.clone())]));
             assert_eq!(lost.len(), 1, "{field} {before} {after}: {lost:?}");
             assert!(lost[0].field == field && lost[0].why.contains(why), "{lost:?}");
-            let same = changes(&instance(&[(field, before.clone())]), &instance(&[(field, before)]));
+            let same = changes(instance(&[(field, before.clone())]), instance(&[(field, before)]));
             assert_eq!(same, []);
+        }
+    }
+
+    /// Rows as they are read from a file of columns.
+    fn of_columns(rows: &[Value]) -> Vec<RowText> {
+        use crate::dataset::{Columns, Container, Rows, Writer};
+        let file = tempfile::tempdir().unwrap();
+        let (path, mut columns) = (file.path().join("rows.parquet"), Columns::default());
+        for row in rows {
+            columns.note(row.as_object().unwrap());
+        }
+        let mut writer = Writer::create(&path, Container::Parquet, columns, "train").unwrap();
+        rows.iter().for_each(|row| writer.write(row.as_object().unwrap().clone()).unwrap());
+        writer.finish().unwrap().publish().unwrap();
+        Rows::open(&path).unwrap().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn a_row_that_is_kept_has_no_changes() {
+        let row = json!({
+            "instance_id": "a-1", "repo": "a/b", "patch": "p", "test_patch": "t", "problem_statement": "s",
+            "FAIL_TO_PASS": ["a", "b"], "PASS_TO_PASS": ["c"], "docker_image": "i", "stars": 3,
+            "install_config": {"log_parser": "parse_log_pytest", "packages": ["x", null], "python": null},
+        });
+        let mut again = row.clone();
+        for (field, value) in [
+            ("FAIL_TO_PASS", json!("[\"a\", \"b\"]")),
+            ("PASS_TO_PASS", json!("[\"c\"]")),
+            ("log_parser", json!("parse_log_pytest")),
+            ("image", json!("i")),
+            ("more", json!("that only this one has")),
+        ] {
+            again[field] = value;
+        }
+        let before = &of_columns(std::slice::from_ref(&row))[0];
+        let look = |again: &Value| {
+            let after = &of_columns(std::slice::from_ref(again))[0];
+            let read = |row: &RowText| row.instance(Need::Grading).unwrap();
+            (kept(before, after).is_some(), changes(read(before), read(after)))
+        };
+        assert_eq!(look(&again), (true, vec![]));
+        for (field, value) in [
+            ("patch", json!("q")),
+            ("problem_statement", json!("s\n")),
+            ("FAIL_TO_PASS", json!("[\"b\", \"a\"]")),
+            ("log_parser", json!("other")),
+            ("image", json!("other")),
+            ("stars", json!("3")),
+            ("stars", json!(3.0)),
+            ("stars", Value::Null),
+            ("install_config", json!({"log_parser": "parse_log_pytest", "packages": ["x"], "python": null})),
+            ("install_config", json!({"log_parser": "parse_log_pytest", "packages": ["x", null]})),
+        ] {
+            let mut other = again.clone();
+            other[field] = value;
+            let (is_kept, lost) = look(&other);
+            assert!(!is_kept && lost.iter().any(|loss| loss.field == field), "{field} {lost:?}");
         }
     }
 }

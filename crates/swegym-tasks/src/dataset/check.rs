@@ -401,7 +401,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::dataset::row_text::Content;
 
     const PATCH: &str = "diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a\n+b\n";
 
@@ -409,7 +408,7 @@ mod tests {
         let mut checker = Checker::default();
         let mut check = |(n, row): (usize, &Value)| {
             let json = row.to_string().into_bytes();
-            let row = RowText { file: "f".into(), line: n + 1, content: Content::Json(json) };
+            let row = RowText::of_json("f".into(), n + 1, json);
             let mut checked = Checked::of(Ok(row));
             checker.note(&mut checked);
             checked.findings.iter().map(|f| (f.code.name(), f.line)).collect()

@@ -9,7 +9,7 @@ use arrow_schema::ArrowError;
 use parquet::errors::ParquetError;
 use thiserror::Error;
 
-pub(super) use cells::Row;
+pub(super) use cells::{Cell, Row};
 
 /// Why columns cannot be read.
 #[derive(Debug, Error)]

@@ -2,6 +2,7 @@
 //! before it is whole.
 
 mod arrays;
+mod fit;
 mod schema;
 
 use std::borrow::Cow;

@@ -13,7 +13,7 @@ use swegym_core::format::text::decode;
 use swegym_core::format::{FormatError, Problem, instances};
 use yaml_rust2::Yaml;
 
-use super::row_text::{Content, RowText};
+use super::row_text::RowText;
 use crate::yaml;
 
 pub use written::TaskFolders;
@@ -95,8 +95,8 @@ impl Iterator for Folders {
         };
         Some(match fields {
             Ok(fields) => {
-                let content = Content::Json(Value::Object(fields).to_string().into());
-                Ok(RowText { file: file.into(), line: 1, content })
+                let json = Value::Object(fields).to_string().into();
+                Ok(RowText::of_json(file.into(), 1, json))
             }
             Err(problem) => Err(FormatError::new(&file, 1, problem)),
         })

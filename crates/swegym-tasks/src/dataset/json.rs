@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use swegym_core::format::{FormatError, Problem, rows};
 
-use super::row_text::{Content, RowText};
+use super::row_text::RowText;
 
 /// Rows of one text in UTF-8.
 pub(super) struct TextRows<R> {
@@ -25,9 +25,7 @@ impl<R: BufRead> Iterator for TextRows<R> {
     fn next(&mut self) -> Option<Self::Item> {
         let line = self.rows.line();
         Some(match self.rows.next()? {
-            Ok(rows::RowText { line, json }) => {
-                Ok(RowText { file: self.file.clone(), line, content: Content::Json(json) })
-            }
+            Ok(rows::RowText { line, json }) => Ok(RowText::of_json(self.file.clone(), line, json)),
             Err(error) => Err(FormatError::new(&self.file, line, Problem::Unreadable(error.to_string()))),
         })
     }

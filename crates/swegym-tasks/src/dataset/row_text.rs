@@ -6,10 +6,10 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use serde_json::Value;
 use swegym_core::Instance;
-use swegym_core::format::instances::Need;
+use swegym_core::format::instances::{self, Need};
 use swegym_core::format::{FormatError, Problem, kind, plain};
 
-use super::columns::plain::Texts;
+use super::columns::plain::Part;
 use super::row::{BadRow, RawRow};
 use super::{Shape, columns};
 
@@ -19,6 +19,7 @@ use super::{Shape, columns};
 pub struct RowText {
     pub(super) file: Arc<str>,
     pub(super) line: usize,
+    pub(super) size: usize,
     pub(super) content: Content,
 }
 
@@ -32,6 +33,16 @@ pub(super) enum Content {
 }
 
 impl RowText {
+    pub(super) fn of_json(file: Arc<str>, line: usize, json: Vec<u8>) -> Self {
+        Self { file, line, size: json.len(), content: Content::Json(json) }
+    }
+
+    /// About how many bytes the row has.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
     /// The row's JSON, if it is some.
     #[must_use]
     pub fn json(&self) -> Cow<'_, [u8]> {
@@ -65,13 +76,40 @@ impl RowText {
     /// Those of [`Self::read`], and what is wrong with the instance.
     pub fn instance(&self, need: Need) -> Result<Instance, FormatError> {
         if need == Need::Grading
-            && let Content::Columns(batch, at) = &self.content
-            && let Some(instance) = columns::plain::instance(batch, *at, Texts::Kept)
+            && let Some(instance) = self.plain(Part::Whole)
         {
             return Ok(instance);
         }
         let row = self.read()?;
         Shape::of(&row.fields).instance(row, need)
+    }
+
+    /// What [`Need::Grading`] makes of the row. Fields that the format does not
+    /// know may be left out.
+    ///
+    /// # Errors
+    /// Those of [`Self::instance`].
+    pub fn own_fields(&self) -> Result<Instance, FormatError> {
+        self.plain(Part::Own).map_or_else(|| self.instance(Need::Grading), Ok)
+    }
+
+    /// Whether another row has what this one has in columns that the format
+    /// does not know, as far as that is plain to see.
+    pub(super) fn others_are_in(&self, other: &Self) -> bool {
+        let (Content::Columns(batch, at), Content::Columns(others, other)) = (&self.content, &other.content)
+        else {
+            return false;
+        };
+        let row = columns::Row { batch, at: *at };
+        row.cells().filter(|(name, _)| !instances::FIELDS.contains(name)).all(|(name, cell)| {
+            let same_name = others.schema_ref().fields().iter().rposition(|field| field.name() == name);
+            same_name.is_some_and(|column| cell.is_same(&columns::Cell::at(others.column(column), *other)))
+        })
+    }
+
+    pub(super) fn plain(&self, part: Part) -> Option<Instance> {
+        let Content::Columns(batch, at) = &self.content else { return None };
+        columns::plain::instance(batch, *at, part)
     }
 
     /// As much of the instance as grading takes: the texts that people read
@@ -82,7 +120,7 @@ impl RowText {
     pub fn for_grading(&self) -> Result<Instance, BadRow> {
         let plain = match &self.content {
             Content::Json(text) => plain::read_for_grading(text),
-            Content::Columns(batch, at) => columns::plain::instance(batch, *at, Texts::LeftOut),
+            Content::Columns(batch, at) => columns::plain::instance(batch, *at, Part::Grading),
         };
         if let Some(instance) = plain {
             return Ok(instance);

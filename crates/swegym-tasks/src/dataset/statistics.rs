@@ -163,6 +163,10 @@ impl Statistics {
 /// `len(text.split())`, as in the paper's scripts.
 pub(super) fn words(text: &str) -> usize {
     let space = |c: char| c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}');
+    if text.is_ascii() {
+        let words = text.as_bytes().split(|byte| space(char::from(*byte)));
+        return words.filter(|word| !word.is_empty()).count();
+    }
     text.split(space).filter(|word| !word.is_empty()).count()
 }
 

@@ -13,9 +13,7 @@ use std::path::Path;
 
 use in_order::in_order;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use swegym_core::Instance;
 use swegym_core::format::FormatError;
-use swegym_core::format::instances::Need;
 use swegym_tasks::dataset::{RowText, Rows};
 
 use crate::args::DatasetVerb;
@@ -46,13 +44,13 @@ pub(super) fn run(printer: Printer, cores: usize, verb: DatasetVerb) -> Result<u
     }
 }
 
-/// Has all cores make something of each instance of a dataset, and gives it to
-/// a function in order. Rows that cannot be read are noted.
+/// Has all cores make something of each row of a dataset, and gives it to a
+/// function in order. Rows that cannot be read are noted.
 fn each<T: Send>(
     at: Workplace<'_>,
     what: &str,
     dataset: &Path,
-    make: impl Fn(Instance) -> T + Sync,
+    make: impl Fn(&RowText) -> Result<T, FormatError> + Sync,
     mut with: impl FnMut(T) -> Result<(), CommandError> + Send,
 ) -> Result<Unreadable, CommandError> {
     each_row(at, what, dataset, make, |_, made| with(made))
@@ -63,12 +61,12 @@ fn each_row<T: Send>(
     at: Workplace<'_>,
     what: &str,
     dataset: &Path,
-    make: impl Fn(Instance) -> T + Sync,
+    make: impl Fn(&RowText) -> Result<T, FormatError> + Sync,
     mut with: impl FnMut(usize, T) -> Result<(), CommandError> + Send,
 ) -> Result<Unreadable, CommandError> {
     let mut unreadable = Unreadable::default();
     let counter = Counter::new(at.printer, what);
-    let read = |row: Result<RowText, FormatError>| Ok(make(row?.instance(Need::Grading)?));
+    let read = |row: Result<RowText, FormatError>| make(&row?);
     let mut number = 0;
     in_order(at.cores, Rows::open(dataset)?, read, |made: Result<T, FormatError>| {
         counter.tick();

@@ -33,6 +33,12 @@ impl Row<'_> {
         }
     }
 
+    /// The row's values by name, in order.
+    pub(in crate::dataset) fn cells(&self) -> impl Iterator<Item = (&str, Cell<'_>)> {
+        let columns = self.batch.schema_ref().fields().iter().zip(self.batch.columns());
+        columns.map(|(field, column)| (field.name().as_str(), Cell::at(column, self.at)))
+    }
+
     /// The same as JSON.
     pub(in crate::dataset) fn json(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
@@ -47,7 +53,7 @@ impl Serialize for Row<'_> {
 }
 
 /// One value of a column.
-pub(super) enum Cell<'a> {
+pub(in crate::dataset) enum Cell<'a> {
     Null,
     Bool(bool),
     Signed(i64),
@@ -70,7 +76,7 @@ pub(super) enum Cell<'a> {
 
 impl<'a> Cell<'a> {
     /// The value at a place of a column.
-    pub(super) fn at(array: &'a dyn Array, at: usize) -> Self {
+    pub(in crate::dataset) fn at(array: &'a dyn Array, at: usize) -> Self {
         if array.is_null(at) { Self::Null } else { Self::present(array, at) }
     }
 
@@ -145,6 +151,34 @@ impl<'a> Cell<'a> {
                     fields.iter().find(|(other, _)| *other == id).map_or("", |(_, field)| field.name());
                 Self::Variant(name, union.child(id), at)
             }
+        }
+    }
+
+    /// Whether another cell is the same as JSON, where that is plain to see.
+    pub(in crate::dataset) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Null, Self::Null) => true,
+            (Self::Bool(own), Self::Bool(other)) => own == other,
+            (Self::Signed(own), Self::Signed(other)) => own == other,
+            (Self::Unsigned(own), Self::Unsigned(other)) => own == other,
+            (Self::Double(own), Self::Double(other)) => own.to_bits() == other.to_bits(),
+            (Self::Text(own), Self::Text(other)) => own == other,
+            (Self::List(own, range), Self::List(other, others)) => {
+                range.len() == others.len()
+                    && range
+                        .clone()
+                        .zip(others.clone())
+                        .all(|(at, there)| Self::at(*own, at).is_same(&Cell::at(*other, there)))
+            }
+            (Self::Record(fields, columns, at), Self::Record(others, there, other)) => {
+                let names = |fields: &'a Fields| fields.iter().map(|field| field.name());
+                names(fields).eq(names(others))
+                    && columns
+                        .iter()
+                        .zip(*there)
+                        .all(|(own, there)| Self::at(own, *at).is_same(&Cell::at(there, *other)))
+            }
+            _ => false,
         }
     }
 

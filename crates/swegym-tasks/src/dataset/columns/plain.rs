@@ -10,19 +10,22 @@ use swegym_core::{Instance, InstanceId, Names};
 
 use super::cells::Cell;
 
-/// Texts that people read, and that grading does without.
+/// How much of an instance is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::dataset) enum Texts {
-    Kept,
-    LeftOut,
+pub(in crate::dataset) enum Part {
+    Whole,
+    /// Without the columns that the format does not know.
+    Own,
+    /// Without the texts that people read, and that grading does without.
+    Grading,
 }
 
 /// As much of an instance as grading needs; `None` where the row is not plain,
 /// or not in order.
-pub(in crate::dataset) fn instance(batch: &RecordBatch, at: usize, texts: Texts) -> Option<Instance> {
+pub(in crate::dataset) fn instance(batch: &RecordBatch, at: usize, part: Part) -> Option<Instance> {
     let mut row = Plain::default();
     for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
-        row.take(field.name(), column, at, texts)?;
+        row.take(field.name(), column, at, part)?;
     }
     row.finish()
 }
@@ -55,7 +58,7 @@ struct Plain {
 
 impl Plain {
     /// Takes a column's value; `None` where that is not what it is in plain rows.
-    fn take(&mut self, name: &str, column: &dyn Array, at: usize, texts: Texts) -> Option<()> {
+    fn take(&mut self, name: &str, column: &dyn Array, at: usize, part: Part) -> Option<()> {
         let slot = match name {
             "FAIL_TO_PASS" => {
                 self.fail_to_pass = Some(tests(column, at)?);
@@ -67,7 +70,7 @@ impl Plain {
             }
             // Another spelling.
             "fail_to_pass" | "pass_to_pass" => return None,
-            "patch" | "test_patch" | "problem_statement" | "hints_text" if texts == Texts::LeftOut => {
+            "patch" | "test_patch" | "problem_statement" | "hints_text" if part == Part::Grading => {
                 self.has_test_patch |= name == "test_patch";
                 return matches!(Cell::at(column, at), Cell::Text(_) | Cell::Null).then_some(());
             }
@@ -89,6 +92,12 @@ impl Plain {
             "log_parser" => self.log_parser.insert(None),
             "eval_type" => &mut self.eval_type,
             "image" => self.image.insert(None),
+            "install_config" if part == Part::Own => {
+                self.extra.insert(name.to_owned(), parser_in(&Cell::at(column, at))?);
+                return Some(());
+            }
+            // The image is named in one of these.
+            _ if part == Part::Own && !matches!(name, "docker_image" | "image_name") => return Some(()),
             _ => {
                 self.extra.insert(name.to_owned(), serde_json::to_value(Cell::at(column, at)).ok()?);
                 return Some(());
@@ -142,6 +151,17 @@ impl Plain {
             extra: self.extra,
         })
     }
+}
+
+/// What a package's configuration says of the parser, and of the rest as little as can be.
+fn parser_in(config: &Cell<'_>) -> Option<Value> {
+    let Cell::Record(fields, columns, at) = config else { return serde_json::to_value(config).ok() };
+    let mut parser = Map::new();
+    if let Some(column) = fields.iter().rposition(|field| field.name() == "log_parser") {
+        let said = serde_json::to_value(Cell::at(&columns[column], *at)).ok()?;
+        parser.insert("log_parser".to_owned(), said);
+    }
+    Some(Value::Object(parser))
 }
 
 /// A list of tests, or one as JSON text.

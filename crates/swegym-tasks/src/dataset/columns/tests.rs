@@ -393,18 +393,22 @@ proptest::proptest! {
             }));
         }
         let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap();
-        if let Some(plain) = plain::instance(&batch, 0, plain::Texts::Kept) {
+        let own = plain::instance(&batch, 0, plain::Part::Own);
+        if let Some(plain) = plain::instance(&batch, 0, plain::Part::Whole) {
+            let without_others = |i: swegym_core::Instance| swegym_core::Instance { extra: serde_json::Map::new(), ..i };
+            proptest::prop_assert_eq!(own.map(without_others), Some(without_others(plain.clone())));
             let row = ColumnRows::new("f".into(), Box::new(vec![Ok(batch.clone())].into_iter())).next().unwrap().unwrap();
             let row = row.read().unwrap();
             let read = crate::dataset::Shape::of(&row.fields).instance(row, Need::Grading).ok();
             proptest::prop_assert_eq!(Some(&plain), read.as_ref());
-            let short = plain::instance(&batch, 0, plain::Texts::LeftOut).unwrap();
+            let short = plain::instance(&batch, 0, plain::Part::Grading).unwrap();
             let none = String::new;
             let without = swegym_core::Instance {
                 gold_patch: none(), test_patch: none(), problem_statement: none(), hints_text: none(), ..plain
             };
             proptest::prop_assert_eq!(short, without);
         } else {
+            proptest::prop_assert_eq!(own, None);
             proptest::prop_assert!(absent < 17 || null < 17 || odd < 19 || more == 2);
         }
     }

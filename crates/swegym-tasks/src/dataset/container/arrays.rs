@@ -24,11 +24,18 @@ impl Columns {
         schema: &SchemaRef,
         rows: &[Map<String, Value>],
     ) -> Result<RecordBatch, ArrowError> {
-        let column = |(name, kind): (&String, &Kind)| {
-            let values: Vec<_> = rows.iter().map(|row| row.get(name).unwrap_or(&NONE)).collect();
+        let mut values: Vec<_> = self.kinds().map(|_| vec![&NONE; rows.len()]).collect();
+        for (number, row) in rows.iter().enumerate() {
+            for (at, (name, value)) in row.iter().enumerate() {
+                if let Some(column) = self.place(name, at).and_then(|place| values.get_mut(place)) {
+                    column[number] = value;
+                }
+            }
+        }
+        let column = |((name, kind), values): ((&String, &Kind), Vec<&Value>)| {
             kind.array(&values).map_err(|why| why.in_column(name))
         };
-        let columns = self.kinds().map(column).collect::<Result<_, _>>()?;
+        let columns = self.kinds().zip(values).map(column).collect::<Result<_, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
         RecordBatch::try_new_with_options(schema.clone(), columns, &options)
     }

@@ -33,14 +33,19 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// Looks at one more row.
-    pub fn note(&mut self, row: &Map<String, Value>) {
-        for (name, value) in row {
-            match self.kinds.get_mut(name) {
-                Some(kind) => *kind = std::mem::take(kind).with(value),
+    /// Looks at one more row; whether it told anything new.
+    pub fn note(&mut self, row: &Map<String, Value>) -> bool {
+        let mut is_new = false;
+        for (at, (name, value)) in row.iter().enumerate() {
+            let place = self.place(name, at);
+            match place.and_then(|place| self.kinds.get_index_mut(place)) {
+                Some((_, kind)) if kind.holds(value) => continue,
+                Some((_, kind)) => *kind = std::mem::take(kind).with(value),
                 None => drop(self.kinds.insert(name.clone(), Kind::default().with(value))),
             }
+            is_new = true;
         }
+        is_new
     }
 
     /// Columns that are written as JSON text, because their rows do not agree
@@ -52,6 +57,19 @@ impl Columns {
     pub(super) fn schema(&self) -> SchemaRef {
         let fields: Vec<_> = self.kinds.iter().map(|(name, kind)| kind.field(name)).collect();
         Arc::new(Schema::new(fields))
+    }
+
+    /// Which column has a name. Rows mostly have their fields in the columns'
+    /// order, so that the place that is likely is looked at first.
+    pub(super) fn place(&self, name: &str, likely: usize) -> Option<usize> {
+        match self.kinds.get_index(likely) {
+            Some((there, _)) if there == name => Some(likely),
+            _ => self.kinds.get_index_of(name),
+        }
+    }
+
+    pub(super) fn kind(&self, place: usize) -> Option<&Kind> {
+        self.kinds.get_index(place).map(|(_, kind)| kind)
     }
 
     /// The columns and what they hold, in order.

@@ -45,7 +45,9 @@ fn digests(container: Container) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("out");
     let mut columns = Columns::default();
-    rows().iter().for_each(|row| columns.note(row));
+    for row in rows() {
+        columns.note(&row);
+    }
     let mut writer = Writer::create(&target, container, columns, "train").unwrap();
     rows().into_iter().for_each(|row| writer.write(row).unwrap());
     writer.finish().unwrap().publish().unwrap();
@@ -68,4 +70,29 @@ fn digests(container: Container) -> Vec<String> {
 fn files_are_the_same_byte_by_byte() {
     let all: Vec<_> = Container::ALL.into_iter().map(|c| (c.name(), digests(c))).collect();
     insta::assert_debug_snapshot!(all);
+}
+
+/// A row that columns hold, where it stands, is one that tells them nothing new.
+#[test]
+fn held_rows_tell_nothing_new() {
+    let folder = tempfile::tempdir().unwrap();
+    for container in [Container::Parquet, Container::Saved] {
+        let target = folder.path().join(container.name());
+        let mut columns = Columns::default();
+        for row in rows() {
+            columns.note(&row);
+        }
+        let mut writer = Writer::create(&target, container, columns, "train").unwrap();
+        rows().into_iter().for_each(|row| writer.write(row).unwrap());
+        writer.finish().unwrap().publish().unwrap();
+        let (mut columns, mut held) = (Columns::default(), 0);
+        for row in crate::dataset::Rows::open(&target).unwrap() {
+            let row = row.unwrap();
+            let is_held = columns.hold(&row);
+            assert_eq!(is_held, !columns.note(&row.read().unwrap().fields));
+            assert!(columns.hold(&row));
+            held += usize::from(is_held);
+        }
+        assert!(held > 150, "{held}");
+    }
 }

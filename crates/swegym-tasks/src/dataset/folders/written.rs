@@ -94,7 +94,7 @@ impl TaskFolders {
         let Some(Ok(again)) = read.ok().and_then(|mut read| read.next()) else {
             return vec![no_place("instance_id", "the task cannot be read again")];
         };
-        let mut changes = changes(&without_files(instance), &again);
+        let mut changes = changes(without_files(instance), again);
         changes.retain(|change| known.iter().all(|loss| loss.field != change.field));
         changes
     }

@@ -141,7 +141,7 @@ const MULTI_SWE: [&str; 20] = [
 impl Shape {
     /// An instance as a row of this shape.
     #[must_use]
-    pub fn row(self, instance: &Instance) -> Written {
+    pub fn row(self, instance: Instance) -> Written {
         let fill: fn(&mut Row<'_>) = match self {
             Self::SweBench => return whole(instance),
             Self::SweGym => |row| row.keep(&SWE_GYM),
@@ -151,7 +151,7 @@ impl Shape {
             Self::MultiSwe => multi_swe,
             Self::Nemo => nemo,
         };
-        let mut row = Row::of(instance);
+        let mut row = Row::of(&instance);
         fill(&mut row);
         row.finish()
     }
@@ -159,8 +159,11 @@ impl Shape {
 
 /// SWE-bench has a place for everything. The published tables keep their lists
 /// as JSON text.
-fn whole(instance: &Instance) -> Written {
-    Written { fields: instances::fields_as(instance, ListEncoding::Text), losses: Vec::new() }
+fn whole(mut instance: Instance) -> Written {
+    let extra = std::mem::take(&mut instance.extra);
+    let mut fields = instances::fields_as(&instance, ListEncoding::Text);
+    fields.extend(extra);
+    Written { fields, losses: Vec::new() }
 }
 
 /// A row under construction: what is not taken over is lost.

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use indexmap::IndexSet;
 use serde_json::json;
-use swegym_core::Instance;
 use swegym_core::format::FormatError;
 use swegym_core::format::instances::Need;
 use swegym_grade::parser::parser_of_repository;
@@ -12,6 +11,7 @@ use swegym_tasks::dataset::{
     self, Change, Container, Draft, Loss, Repeated, RowText, Rows, Shape, TaskFolders,
 };
 
+use super::in_order::Read;
 use super::sheet::{self, Sheet, Target};
 use super::{Workplace, each, each_row, in_order};
 use crate::args::ConvertArgs;
@@ -50,7 +50,7 @@ pub(super) fn run(at: Workplace<'_>, args: &ConvertArgs) -> Result<u8, CommandEr
     let (rows, unreadable) = match format {
         Format::Rows(shape, container) => {
             let to = Target { path: &args.out, container, split: &args.split };
-            let row = |row: &RowText| Ok(shape.row(&row.instance(Need::Grading)?).fields);
+            let row = |row: &RowText| Ok(shape.row(row.instance(Need::Grading)?).fields);
             let attempt = |sheet: &mut Sheet| write_rows(at, args, shape, sheet);
             let ((unreadable, written), writer, mixed) = sheet::write(at, &args.dataset, &to, row, attempt)?;
             as_text = mixed;
@@ -85,13 +85,26 @@ fn write_rows(
     sheet: &mut Sheet,
 ) -> Result<(Unreadable, WrittenRows), CommandError> {
     let mut written = WrittenRows::default();
-    let row = |instance| shape.row(&instance);
+    let row = |row: &RowText| Ok(shape.row(row.instance(Need::Grading)?));
     let unreadable = each_row(at, "convert", &args.dataset, row, |number, row| {
         let lost = written.losses.insert_full(row.losses).0;
         written.rows.push((number, lost));
         sheet.write(row.fields)
     })?;
     Ok((unreadable, written))
+}
+
+/// A row, what was written of it, and the number of what its format lost.
+struct Pair {
+    row: RowText,
+    now: Option<Result<RowText, FormatError>>,
+    lost: usize,
+}
+
+impl Read for Pair {
+    fn size(&self) -> usize {
+        self.row.size() + self.now.as_ref().map_or(0, Read::size)
+    }
 }
 
 /// What each row loses: what its format has no place for, and what reads
@@ -107,14 +120,20 @@ fn read_again(
     let mut again = Rows::open(draft.path())?;
     let pairs = Rows::open(&args.dataset)?.enumerate().filter_map(|(number, row)| {
         let (_, lost) = rows.next_if(|(written, _)| *written == number)?;
-        Some((row.ok()?, again.next(), lost))
+        Some(Pair { row: row.ok()?, now: again.next(), lost })
     });
-    let compare = |(row, now, lost): (RowText, Option<Result<RowText, FormatError>>, usize)| {
+    let compare = |Pair { row, now, lost }: Pair| {
+        if let Some(Ok(now)) = &now
+            && let Some(instance) = dataset::kept(&row, now)
+        {
+            return Ok((instance.instance_id, known[lost].clone()));
+        }
         let before = row.instance(Need::Grading)?;
+        let instance_id = before.instance_id.clone();
         let mut lost = known[lost].clone();
         match now.map(|row| row?.instance(Need::Grading)) {
             Some(Ok(now)) => {
-                let mut changes = dataset::changes(&before, &now);
+                let mut changes = dataset::changes(before, now);
                 changes.retain(|change| lost.iter().all(|loss| loss.field != change.field));
                 lost.extend(changes);
             }
@@ -123,7 +142,7 @@ fn read_again(
                 lost.push(Loss { field: "instance_id".into(), change: Change::Altered, why });
             }
         }
-        Ok((before.instance_id, lost))
+        Ok((instance_id, lost))
     };
     let mut losses = Losses::default();
     let counter = Counter::new(at.printer, "compare");
@@ -199,13 +218,14 @@ fn write_folders(
         Format::Harbor => TaskFolders::harbor(&args.out, name, &args.split)?,
         _ => TaskFolders::swe_bench(&args.out, name, &args.split)?,
     };
-    let name_parser = |mut instance: Instance| {
+    let name_parser = |row: &RowText| {
+        let mut instance = row.instance(Need::Grading)?;
         // Harnesses of folders know no repositories, so the parser must be named.
         if instance.log_parser.is_none() {
             let parser = parser_of_repository(&instance.repo);
             instance.log_parser = parser.map(|parser| format!("parse_log_{}", parser.name()));
         }
-        instance
+        Ok(instance)
     };
     let unreadable = each(at, "convert", &args.dataset, name_parser, |instance| {
         let lost = folders.write(&instance)?;

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 use serde_json::json;
+use swegym_core::format::instances::Need;
+use swegym_tasks::dataset::RowText;
 use swegym_tasks::dataset::difference::{Changed, Difference, Print};
 
 use super::{Workplace, each};
@@ -12,7 +14,7 @@ use crate::error::CommandError;
 pub(super) fn run(at: Workplace<'_>, old: &Path, new: &Path) -> Result<u8, CommandError> {
     let printer = at.printer;
     let mut difference = Difference::default();
-    let print = |instance| Print::of(&instance);
+    let print = |row: &RowText| Ok(Print::of(&row.instance(Need::Grading)?));
     let bad_old = each(at, "diff", old, print, |print| {
         difference.note_old(print);
         Ok(())

@@ -2,11 +2,28 @@
 
 use rayon::ThreadPool;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+use swegym_core::format::FormatError;
+use swegym_tasks::dataset::RowText;
 
 use crate::error::CommandError;
 
-/// Rows that are worked on at once.
-const BATCH: usize = 64;
+/// Rows that are worked on at once, where they are small, and about how many
+/// bytes these may have where they are not. Cores wait for each other after
+/// every batch, and on a busy machine they wait long.
+const MOST_ROWS: usize = 512;
+const MOST_BYTES: usize = 3 << 19;
+
+/// What rows are read from one by one.
+pub(super) trait Read: Send {
+    /// About how many bytes it has.
+    fn size(&self) -> usize;
+}
+
+impl Read for Result<RowText, FormatError> {
+    fn size(&self) -> usize {
+        self.as_ref().map_or(0, RowText::size)
+    }
+}
 
 /// Makes something of each row, on all cores, and gives it to a function in the
 /// rows' order. While a batch is worked on, the one before is given on and the
@@ -14,7 +31,7 @@ const BATCH: usize = 64;
 ///
 /// # Errors
 /// The first of the function's.
-pub(super) fn in_order<R: Send, T: Send>(
+pub(super) fn in_order<R: Read, T: Send>(
     cores: &ThreadPool,
     mut rows: impl Iterator<Item = R> + Send,
     make: impl Fn(R) -> T + Sync,
@@ -25,12 +42,7 @@ pub(super) fn in_order<R: Send, T: Send>(
         loop {
             let (given, (now, next)) = rayon::join(
                 || std::mem::take(&mut made).into_iter().try_for_each(&mut give),
-                || {
-                    rayon::join(
-                        || read.into_par_iter().map(&make).collect::<Vec<_>>(),
-                        || rows.by_ref().take(BATCH).collect::<Vec<_>>(),
-                    )
-                },
+                || rayon::join(|| read.into_par_iter().map(&make).collect::<Vec<_>>(), || batch(&mut rows)),
             );
             given?;
             (read, made) = (next, now);
@@ -39,4 +51,15 @@ pub(super) fn in_order<R: Send, T: Send>(
             }
         }
     })
+}
+
+/// The next rows; none where there are no more.
+fn batch<R: Read>(rows: &mut impl Iterator<Item = R>) -> Vec<R> {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    while batch.len() < MOST_ROWS && bytes < MOST_BYTES {
+        let Some(row) = rows.next() else { break };
+        bytes += row.size();
+        batch.push(row);
+    }
+    batch
 }

@@ -9,7 +9,6 @@ use std::sync::{Mutex, PoisonError};
 use indexmap::IndexMap;
 use serde_json::json;
 use swegym_core::format::FormatError;
-use swegym_core::format::instances::Need;
 use swegym_tasks::dataset::lite::{IssueSite, Reason, drops};
 use swegym_tasks::dataset::{RowText, Rows};
 
@@ -80,13 +79,14 @@ fn filter(
         Filtered { unreadable: Unreadable::default(), total: 0, reasons: String::new(), counts };
     let counter = Counter::new(at.printer, "lite");
     let is_issue = |repo: &str, number: &str| site.is_none_or(|site| site.has(repo, number));
-    let looks_at_all = sheet.looks_at_all();
+    let guess = sheet.guess().cloned();
     let look = |row: Result<RowText, FormatError>| {
         let row = row?;
-        let judged = row.instance(Need::Grading);
+        let judged = row.own_fields();
         let judged = judged.map(|instance| (drops(&instance, is_issue), instance.instance_id));
         let is_kept = judged.as_ref().is_ok_and(|(why, _)| why.is_empty());
-        let fields = (is_kept || looks_at_all).then(|| row.read()).transpose()?;
+        let is_new = || guess.as_ref().is_some_and(|guess| !guess.hold(&row));
+        let fields = (is_kept || is_new()).then(|| row.read()).transpose()?;
         Ok((fields.map(|row| row.fields).unwrap_or_default(), judged))
     };
     in_order(at.cores, Rows::open(dataset)?, look, |looked: Result<_, FormatError>| {

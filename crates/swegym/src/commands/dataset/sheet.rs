@@ -33,9 +33,10 @@ pub(super) struct Sheet {
 }
 
 impl Sheet {
-    /// Whether rows that are not written are noted, too.
-    pub(super) fn looks_at_all(&self) -> bool {
-        self.has_columns
+    /// The columns that also rows that are not written must be noted for, if
+    /// they do not hold them; none where the file has no columns.
+    pub(super) fn guess(&self) -> Option<&Columns> {
+        self.has_columns.then_some(&self.guess)
     }
 
     /// Looks at a row that is to be among the columns.
@@ -43,8 +44,7 @@ impl Sheet {
         if !self.has_columns {
             return;
         }
-        self.seen.note(row);
-        if self.writer.is_some() && self.seen != self.guess {
+        if self.seen.note(row) {
             self.writer = None;
         }
     }
@@ -76,7 +76,9 @@ pub(super) fn write<T>(
         // What cannot be read is told later.
         let read = |text: Result<RowText, FormatError>| row(&text.ok()?).ok();
         in_order(at.cores, first, read, |row| {
-            row.iter().for_each(|row| guess.note(row));
+            if let Some(row) = row {
+                guess.note(&row);
+            }
             Ok(())
         })?;
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
+use swegym_tasks::dataset::RowText;
 use swegym_tasks::dataset::statistics::{Counts, Measure, Sample, Statistics};
 
 use super::{Workplace, chart, each};
@@ -11,7 +12,7 @@ use crate::error::CommandError;
 pub(super) fn run(at: Workplace<'_>, dataset: &Path, picture: Option<&Path>) -> Result<u8, CommandError> {
     let printer = at.printer;
     let mut statistics = Statistics::default();
-    let count = |instance| Counts::of(&instance);
+    let count = |row: &RowText| Ok(Counts::of(&row.own_fields()?));
     let unreadable = each(at, "stats", dataset, count, |counts| {
         statistics.add(&counts);
         Ok(())
