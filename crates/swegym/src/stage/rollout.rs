@@ -72,7 +72,8 @@ pub(crate) async fn rollout(
             ("concurrent".to_owned(), json!(settings.concurrent)),
             ("endpoint".to_owned(), json!(address(&settings.model))),
         ]),
-        aside: Some(aside(&budget)),
+        // A teacher asks nobody.
+        aside: (!plan.scaffold.is_teacher()).then(|| aside(&budget)),
         inputs,
         instances: Some(&text),
     };
