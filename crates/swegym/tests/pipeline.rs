@@ -84,9 +84,12 @@ fn candidates(gym: &Gym) {
 }
 
 fn outputs(gym: &Gym, run: &str) -> Vec<(String, Vec<u8>)> {
-    // The journal has times, run.json the folder's name, evidence what a run used.
+    // The journal has times, run.json the folder's name, command.json limits that decide
+    // nothing, evidence what a run used.
     let skip = |name: &str| {
-        matches!(name, "events.jsonl" | "run.json" | "evidence.json" | "junit.xml" | "test_output.txt")
+        let of_files = ["events.jsonl", "run.json", "command.json"];
+        let of_tests = ["evidence.json", "junit.xml", "test_output.txt"];
+        of_files.contains(&name) || of_tests.contains(&name)
     };
     contents(&gym.path(run), &skip)
 }
