@@ -40,17 +40,22 @@ fn rows() -> Vec<Map<String, Value>> {
     (0..200).map(row).collect()
 }
 
-/// Writes rows and gives every file of the result by name, with its digest.
-fn digests(container: Container) -> Vec<String> {
-    let folder = tempfile::tempdir().unwrap();
-    let target = folder.path().join("out");
+/// Writes the rows.
+fn write(target: &Path, container: Container) {
     let mut columns = Columns::default();
     for row in rows() {
         columns.note(&row);
     }
-    let mut writer = Writer::create(&target, container, columns, "train").unwrap();
+    let mut writer = Writer::create(target, container, columns, "train").unwrap();
     rows().into_iter().for_each(|row| writer.write(row).unwrap());
     writer.finish().unwrap().publish().unwrap();
+}
+
+/// Writes rows and gives every file of the result by name, with its digest.
+fn digests(container: Container) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("out");
+    write(&target, container);
     let (mut places, mut found) = (vec![target], Vec::new());
     while let Some(place) = places.pop() {
         if place.is_dir() {
@@ -78,13 +83,7 @@ fn held_rows_tell_nothing_new() {
     let folder = tempfile::tempdir().unwrap();
     for container in [Container::Parquet, Container::Saved] {
         let target = folder.path().join(container.name());
-        let mut columns = Columns::default();
-        for row in rows() {
-            columns.note(&row);
-        }
-        let mut writer = Writer::create(&target, container, columns, "train").unwrap();
-        rows().into_iter().for_each(|row| writer.write(row).unwrap());
-        writer.finish().unwrap().publish().unwrap();
+        write(&target, container);
         let (mut columns, mut held) = (Columns::default(), 0);
         for row in crate::dataset::Rows::open(&target).unwrap() {
             let row = row.unwrap();

@@ -84,14 +84,7 @@ pub(crate) fn of_manifest(manifest: &Path) -> Result<Vec<Case>, CommandError> {
     let read = |row: Result<RowText, FormatError>| {
         let row = match row {
             Ok(row) => row,
-            Err(error) => {
-                return bad_row(
-                    None,
-                    String::new(),
-                    error.to_string(),
-                    error.hint().unwrap_or_default().into_owned(),
-                );
-            }
+            Err(error) => return unreadable(&error),
         };
         match PlainRow::read(&row) {
             Some(PlainRow { instance_id: id, log }) if !is_text(&log) => Case::Row(Row::of(id, log, base)),
@@ -118,14 +111,7 @@ impl PlainRow {
 fn read_other(row: &RowText, base: &Arc<Path>) -> Case {
     let row = match row.read() {
         Ok(row) => row,
-        Err(error) => {
-            return bad_row(
-                None,
-                String::new(),
-                error.to_string(),
-                error.hint().unwrap_or_default().into_owned(),
-            );
-        }
+        Err(error) => return unreadable(&error),
     };
     let text = |name: &str| row.fields.get(name).and_then(Value::as_str).map(str::to_owned);
     let place = format!("{}:{}", row.file, row.line);
@@ -133,6 +119,11 @@ fn read_other(row: &RowText, base: &Arc<Path>) -> Case {
     let (id, log) = (text("instance_id"), text("log").map(named).unwrap_or_default());
     let read = read_row(row.fields, base, &place);
     read.map_or_else(|(what, hint)| bad_row(id, log, format!("{place}: {what}"), hint), Case::Row)
+}
+
+/// A row of which nothing is known.
+fn unreadable(error: &FormatError) -> Case {
+    bad_row(None, String::new(), error.to_string(), error.hint().unwrap_or_default().into_owned())
 }
 
 fn bad_row(id: Option<String>, log: String, what: String, hint: String) -> Case {
