@@ -5,8 +5,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use swegym_core::format::instances::Need;
-use swegym_tasks::dataset::check::Checker;
-use swegym_tasks::dataset::statistics::Statistics;
+use swegym_tasks::dataset::check::{Checked, Checker};
+use swegym_tasks::dataset::statistics::{Counts, Statistics};
 use swegym_tasks::dataset::{self, Rows, Shape, lite};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -17,10 +17,10 @@ fuzz_target!(|bytes: &[u8]| {
             let mut statistics = Statistics::default();
             // A few bytes of a damaged file can promise many rows.
             for instance in rows.take(1000).filter_map(Result::ok) {
-                statistics.add(&instance);
+                statistics.add(&Counts::of(&instance));
                 let _ = lite::drops(&instance, |_, _| false);
                 for shape in Shape::ALL {
-                    let _ = shape.row(&instance);
+                    let _ = shape.row(instance.clone());
                 }
             }
         }
@@ -36,6 +36,8 @@ fuzz_target!(|bytes: &[u8]| {
     }
     if let Ok(rows) = Rows::open(&path) {
         let mut checker = Checker::default();
-        let _ = rows.take(1000).map(|row| checker.check(row).findings.len()).sum::<usize>();
+        for row in rows.take(1000) {
+            checker.note(&mut Checked::of(row));
+        }
     }
 });
