@@ -149,13 +149,10 @@ impl Scaffold {
 }
 
 impl Prompts {
-    /// The name that stands for texts of a few words instead of a folder: for
-    /// policies of a few million parameters, which need not be told what every
-    /// record shows them.
-    pub const TERSE: &'static str = "terse";
-
     /// Our texts, but for those that the folder has: `system.txt`, `task.txt`,
-    /// `text_tools.txt`, `messages.toml`. [`Prompts::TERSE`] is no folder.
+    /// `text_tools.txt`, `messages.toml`. [`text::TERSE`] is no folder, but stands
+    /// for texts of a few words: for policies of a few million parameters, which need
+    /// not be told what every record shows them.
     ///
     /// # Errors
     /// In words, with the file.
@@ -219,7 +216,7 @@ impl Prompts {
     /// Whether a folder is none, but the name of the terse texts.
     #[must_use]
     pub fn is_terse(folder: &Path) -> bool {
-        folder == Path::new(Self::TERSE)
+        folder == Path::new(text::TERSE)
     }
 
     /// The first two messages: the rules, and the task.

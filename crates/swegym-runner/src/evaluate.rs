@@ -8,9 +8,9 @@ use serde_json::Value;
 use swegym_core::format::evidence::{self, EvidenceFile, Results};
 use swegym_core::format::reports;
 use swegym_core::{Boundary, Digest, Fault, Instance, Prediction, Report};
+use swegym_files::write_whole;
 use swegym_grade::evidence::{Evidence, PatchOutcome, Structured};
 use swegym_grade::{LogParser, Reading, Semantics};
-use swegym_sandbox::store::write_whole;
 use swegym_sandbox::{Image, SandboxError};
 
 use crate::answer::{self, Laid, Notes};

@@ -144,7 +144,7 @@ async fn with_interpreter(context: &Context, bare: Image, found: Interpreter) ->
     sandbox.stop().await.map_err(|e| e.to_fault())?;
     let digest = store.save_image(&image).map_err(|e| SandboxError::from(e).to_fault())?;
     // Only a shortcut: without it the next run prepares the layer again.
-    let _ = swegym_sandbox::store::write_whole(&note, digest.hex().as_bytes());
+    let _ = swegym_files::write_whole(&note, digest.hex().as_bytes());
     Ok(Foundation { image, python, version: found.version })
 }
 
@@ -188,7 +188,7 @@ pub(crate) async fn with_uv(context: &Context, image: &Image) -> Result<Image, F
         }
         let layer = store.import_folder_at(&tools, "/mnt", |path| path == Path::new("uv"))?;
         // Only a shortcut: without it the next build imports it again.
-        let _ = swegym_sandbox::store::write_whole(&note, layer.0.hex().as_bytes());
+        let _ = swegym_files::write_whole(&note, layer.0.hex().as_bytes());
         Ok(layer)
     });
     let layer = layer.await.map_err(|e| internal(&e))?;

@@ -23,7 +23,7 @@ use swegym_core::format::journal::{self, Entry};
 use swegym_core::format::run::{self, RunHead};
 use swegym_core::history::History;
 use swegym_core::{Hint, Trouble};
-use swegym_sandbox::store::write_whole;
+use swegym_files::write_whole;
 use thiserror::Error;
 
 /// An open run. Only one process has it at a time.

@@ -30,7 +30,6 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use swegym_core::id::IdError;
 use swegym_core::{Hint, Trouble};
@@ -171,8 +170,6 @@ pub struct Store {
     lock: Arc<fs::File>,
     work: Arc<Workplace>,
 }
-
-static NEXT: AtomicU64 = AtomicU64::new(0);
 
 impl Store {
     /// Opens the store, making its folders.
@@ -339,18 +336,6 @@ impl Drop for WorkFolder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.path);
     }
-}
-
-/// Writes a file so that a reader sees all of it or none, whenever we die.
-///
-/// # Errors
-/// When the folder cannot be written to.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let next = NEXT.fetch_add(1, Ordering::Relaxed);
-    let partial = path.with_file_name(format!(".{name}.{}-{next}", std::process::id()));
-    fs::write(&partial, bytes)?;
-    fs::rename(&partial, path)
 }
 
 #[cfg(test)]

@@ -164,7 +164,7 @@ pub(crate) fn start_keeper(
     command.spawn()
 }
 
-/// A child for `swegym bench`: lines in, lines out, timed by the caller, driven
+/// A child for `swegym-bench`: lines in, lines out, timed by the caller, driven
 /// by the same runtime as boxes are.
 pub struct Dialogue {
     child: tokio::process::Child,

@@ -155,6 +155,24 @@ pub enum WordRule {
 }
 
 impl WordRule {
+    /// Every rule.
+    pub const ALL: [Self; 2] = [Self::Gpt2, Self::Qwen2];
+
+    /// Its name in settings.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gpt2 => "gpt2",
+            Self::Qwen2 => "qwen2",
+        }
+    }
+
+    /// By its name in settings.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|rule| rule.name() == word)
+    }
+
     fn set_up(self, inner: &mut Inner) -> tokenizers::Result<()> {
         match self {
             Self::Gpt2 => {

@@ -19,6 +19,7 @@ pub mod mask;
 mod ops;
 pub mod optimizer;
 pub mod packing;
+pub mod policy;
 pub mod recorded;
 pub mod rope;
 pub mod schedule;

@@ -1,6 +1,5 @@
 //! Flags of every command, as clap types. Doc comments are the help texts.
 
-mod bench;
 mod choice;
 mod command_line;
 mod curate;
@@ -20,29 +19,31 @@ mod train;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValue;
 use clap::{Args as ClapArgs, FromArgMatches as _, Parser, Subcommand};
 use swegym_agent::Scaffold;
+use swegym_console::error::CommandError;
 use swegym_core::chat::CallForm;
 use swegym_core::wire::Wire;
+use swegym_method::base::Size;
 use swegym_tasks::micro::{Family, Split};
 
-use choice::choice;
+use choice::{choice, explained};
 
-pub(crate) use bench::Scenario;
 pub(crate) use command_line::{CommandLine, FILE as COMMAND_LINE, asks_for_json};
-pub(crate) use curate::{CurateArgs, Kept, Outcomes};
+pub(crate) use curate::{CurateArgs, Kept};
 pub(crate) use dataset::{ConvertArgs, DatasetVerb};
 pub(crate) use dev::DevModelArgs;
 pub(crate) use door::DoorArgs;
 pub(crate) use examples::command;
-pub(crate) use export::ExportArgs;
-pub(crate) use improve::{ImproveArgs, Memory, PaperArgs, Start, WayArgs};
-pub(crate) use install::{InstallArgs, Network};
-pub(crate) use select::{By, ScoreArgs, SelectArgs};
+pub(crate) use export::{ExportArgs, RecipeArgs};
+pub(crate) use improve::{ImproveArgs, PaperArgs, WayArgs};
+pub(crate) use install::InstallArgs;
+pub(crate) use select::{ScoreArgs, SelectArgs};
 pub(crate) use store::{GcArgs, StoreVerb};
 pub(crate) use train::{
-    AdapterArgs, CourseArgs, HeldOutArgs, PretrainArgs, ServeArgs, SftArgs, Size, TokenizerArgs, TrainVerb,
-    Unit, VerifierArgs, WordsOf,
+    AdapterArgs, CourseArgs, HeldOutArgs, PretrainArgs, ServeArgs, SftArgs, TokenizerArgs, TrainVerb,
+    VerifierArgs,
 };
 
 /// Make executable software-engineering tasks, run agents on them, and grade the answers
@@ -162,7 +163,7 @@ pub(crate) struct MicroArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "resume", "text"])]
     pub(crate) policy: Option<PathBuf>,
     /// Size of the base policy
-    #[arg(long, value_enum, default_value_t = Size::Large, requires = "policy")]
+    #[arg(long, default_value = "large", requires = "policy", value_parser = choice(sizes(), Size::named))]
     pub(crate) size: Size,
     /// Difficulty levels, 1 to 3: how little the issue says about the fault's place [default: all]
     #[arg(long, value_name = "N", value_delimiter = ',')]
@@ -492,11 +493,6 @@ pub(crate) enum Verb {
         /// Shell that will read the script
         shell: clap_complete::Shell,
     },
-    /// Measure swegym against comparable programs on this machine
-    Bench {
-        #[command(subcommand)]
-        scenario: Scenario,
-    },
 }
 
 impl Verb {
@@ -566,4 +562,25 @@ pub(crate) struct MetricsArgs {
 pub(crate) enum DevVerb {
     /// Serve a script as a model endpoint (OpenAI's and Anthropic's protocol), with faults
     Model(DevModelArgs),
+}
+
+/// Sizes of policies, with what they are.
+fn sizes() -> [PossibleValue; 3] {
+    explained([
+        ("small", "64 columns, 2 layers"),
+        ("medium", "96 columns, 3 layers"),
+        ("large", "128 columns, 4 layers"),
+    ])
+}
+
+/// Flags that do not fit: what is wrong, then the tips and the usage.
+pub(crate) fn refusal(error: &clap::Error) -> CommandError {
+    let text = error.to_string();
+    let is_advice = |line: &str| ["tip:", "Usage:", "For more"].iter().any(|word| line.starts_with(word));
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let advice = lines.iter().position(|line| is_advice(line)).unwrap_or(lines.len());
+    let joined =
+        |lines: &[&str]| lines.iter().filter(|line| !line.is_empty()).copied().collect::<Vec<_>>().join("\n");
+    let message = joined(&lines[..advice]).trim_start_matches("error: ").to_owned();
+    CommandError::usage(message, joined(&lines[advice..]))
 }

@@ -1,54 +1,42 @@
-//! The commands, one file each.
+//! The commands: what each verb of the command line runs, with what settings.
 
-mod base;
 mod completions;
-pub(crate) mod curate;
-mod dataset;
-pub(crate) mod dev;
 mod doctor;
-pub(crate) mod export;
-pub(crate) mod grade;
-mod gym;
-pub(crate) mod improve;
 mod kept_line;
-pub(crate) mod metrics;
-mod paper;
-mod policy;
-mod quickstart;
-mod replay;
-mod report;
-pub(crate) mod score;
-pub(crate) mod select;
-pub(crate) mod serve;
-mod show;
 mod store;
-pub(crate) mod train;
-mod unreadable;
 
 use std::path::Path;
 
-use kept_line::KeptLine;
 use serde_json::json;
-use swegym_core::format::instances::UnknownFields;
-use swegym_runner::run_dir::Open;
-
-use crate::args::{Args, CommandLine, DevVerb, GlobalArgs, InstallArgs, RunArgs, ShowVerb, TrainVerb, Verb};
-use crate::error::CommandError;
-use crate::printer::Printer;
-use crate::session::{self, Session, compute};
-use crate::settings::{
-    CurateSettings, Environment, ImproveSettings, MicroSettings, RolloutSettings, ServeSettings, Settings,
-    SftSettings, VerifierSettings,
+use swegym_console::error::CommandError;
+use swegym_console::exit;
+use swegym_console::printer::Printer;
+use swegym_data::curate::settings::CurateSettings;
+use swegym_data::dataset::{self, Workplace};
+use swegym_data::select::settings::{ScoreSettings, SelectSettings};
+use swegym_data::{curate, export, grade, metrics, report, score, select, show};
+use swegym_method::session::{self, Session, compute};
+use swegym_method::settings::{
+    Environment, ImproveSettings, MicroSettings, RolloutSettings, Settings, SftSettings, VerifierSettings,
 };
-use crate::stage::{self, Checks, Done, EvaluateSettings, Predictions};
-use crate::{bench, exit};
+use swegym_method::stage::{self, Checks, Done, EvaluateSettings, Predictions};
+use swegym_method::{base, improve, paper, quickstart, replay, train};
+use swegym_runner::run_dir::Open;
+use swegym_serve::settings::ServeSettings;
+use swegym_serve::{script, server};
+
+use crate::args::{
+    Args, CommandLine, DatasetVerb, DevVerb, GlobalArgs, InstallArgs, RunArgs, ShowVerb, TrainVerb, Verb,
+};
+use crate::settings::{asked, unknown_fields};
+use kept_line::KeptLine;
 
 /// Runs what was typed; gives the exit code. A run's folder keeps the command line, and
 /// whoever stops a run is told the one that goes on with it.
 pub(crate) async fn run(
     args: Args,
     line: CommandLine,
-    environment: Environment,
+    environment: &Environment,
     printer: Printer,
 ) -> Result<u8, CommandError> {
     let Args { global, mut verb } = args;
@@ -56,7 +44,7 @@ pub(crate) async fn run(
     let folder = match &run.out {
         Some(folder) => folder.clone(),
         None => {
-            let home = Settings::resolve(global.clone(), InstallArgs::default(), environment.clone())?.home;
+            let home = Settings::resolve(asked(global.clone(), InstallArgs::default()), environment)?.home;
             session::run_folder(&home, line.verb.rsplit(' ').next().unwrap_or_default(), None)
         }
     };
@@ -78,16 +66,16 @@ pub(crate) async fn run(
 async fn act(
     global: GlobalArgs,
     verb: Verb,
-    environment: Environment,
+    environment: &Environment,
     printer: Printer,
 ) -> Result<u8, CommandError> {
     let none = InstallArgs::default();
-    let settings = |install: InstallArgs| Settings::resolve(global.clone(), install, environment.clone());
+    let settings = |install: InstallArgs| Settings::resolve(asked(global.clone(), install), environment);
     let open = async |install: InstallArgs| Session::open(settings(install)?, printer).await;
     match verb {
         Verb::Quickstart { packages, draw, repeats, install, run } => {
             let session = open(install).await?;
-            quickstart::run(&session, &packages, &draw, repeats, run).await
+            quickstart::run(&session, &packages, draw.into(), repeats, run.into()).await
         }
         Verb::Build { packages, install, run } => {
             let session = open(install).await?;
@@ -107,7 +95,7 @@ async fn act(
                 return base::write(printer, args.size, folder);
             }
             let (run, text) = (args.run.clone(), args.text.clone());
-            let settings = MicroSettings::resolve(args)?;
+            let settings = MicroSettings::try_from(args)?;
             if let Some(path) = &text {
                 return write_texts(printer, &settings, path);
             }
@@ -128,7 +116,7 @@ async fn act(
         Verb::Rollout(args) => {
             let (session, run) = (open(none).await?, args.run.clone());
             let (folder, mode) = place(&session, "rollout", run);
-            let settings = RolloutSettings::resolve(*args)?;
+            let settings = RolloutSettings::try_from(*args)?;
             finish(printer, &stage::rollout(&session, &settings, &folder, mode).await?)
         }
         Verb::Evaluate { instances, predictions, keep_unknown_fields, run } => {
@@ -140,33 +128,34 @@ async fn act(
         }
         Verb::Grade(args) => {
             let cores = settings(none)?.run.cores;
-            grade::run(printer, cores, &args)
+            grade::run(printer, cores, &args.into())
         }
-        Verb::Dataset { verb } => dataset::run(printer, settings(none)?.run.cores, verb),
-        Verb::Report { runs, resume: _ } => report::run(printer, &runs),
-        Verb::Show { verb: ShowVerb::Trajectory(args) } => show::trajectory(printer, &args),
-        Verb::Metrics(args) => metrics::run(printer, &args),
+        Verb::Dataset { verb } => look_at(&Workplace::new(printer, settings(none)?.run.cores)?, verb),
+        Verb::Report { runs, resume: _ } => report::shown::run(printer, &runs),
+        Verb::Show { verb: ShowVerb::Trajectory(args) } => show::trajectory(printer, &args.into()),
+        Verb::Metrics(args) => metrics::run(printer, &args.into()),
         Verb::Curate(args) => {
             let out = args.out.clone();
-            curate::run(printer, &CurateSettings::resolve(*args)?, &out)
+            curate::run(printer, &CurateSettings::try_from(*args)?, &out)
         }
         Verb::Score(args) => {
             let (cores, out) = (settings(none)?.run.cores, args.out.clone());
-            compute(|| score::run(printer, cores, &args.into(), &out))
+            compute(|| score::run(printer, cores, &ScoreSettings::from(args), &out))
         }
         Verb::Select(args) => {
             let out = args.out.clone();
-            select::run(printer, &args.into(), &out)
+            select::run(printer, &SelectSettings::from(args), &out)
         }
-        Verb::Paper(args) => paper::run(&open(none).await?, &args).await,
+        Verb::Paper(args) => paper::run(&open(none).await?, &(&args).into(), args.run.into()).await,
         Verb::Improve(args) => {
             let run = args.run.clone();
-            let settings = ImproveSettings::resolve(*args)?;
-            improve::run(&open(none).await?, &settings, run).await
+            let settings = ImproveSettings::try_from(*args)?;
+            improve::run(&open(none).await?, &settings, run.into()).await
         }
-        Verb::Export(args) => export::run(printer, &args),
+        Verb::Export(args) => export::run(printer, &(*args).into()),
         Verb::Serve(args) => {
-            serve::run(printer, settings(none)?.run.cores, &ServeSettings::resolve(args)?).await
+            let (cores, stop) = (settings(none)?.run.cores, session::listen_for_stop());
+            server::run(printer, cores, &ServeSettings::try_from(args)?, stop).await
         }
         Verb::Train { verb } => learn(printer, settings(none)?, verb).await,
         Verb::Replay { record, instances, out } => {
@@ -174,11 +163,25 @@ async fn act(
             let folder = session.run_folder("replay", out);
             replay::run(&session, &record, &instances, &folder).await
         }
-        Verb::Dev { verb: DevVerb::Model(args) } => dev::model(printer, &args).await,
+        Verb::Dev { verb: DevVerb::Model(args) } => script::model(printer, &args.into()).await,
         Verb::Doctor => doctor::run(settings(none)?, printer).await,
         Verb::Store { verb } => store::run(&settings(none)?, printer, &verb),
         Verb::Completions { shell } => completions::run(printer, shell),
-        Verb::Bench { scenario } => bench::run(&global, environment, printer, scenario).await,
+    }
+}
+
+/// Runs a verb on datasets.
+fn look_at(at: &Workplace, verb: DatasetVerb) -> Result<u8, CommandError> {
+    match verb {
+        DatasetVerb::Convert(args) => dataset::convert::run(at, &args.into()),
+        DatasetVerb::Check { dataset, logs, strict } => {
+            dataset::check::run(at, &dataset, logs.as_deref(), strict)
+        }
+        DatasetVerb::Stats { dataset, chart } => dataset::stats::run(at, &dataset, chart.as_deref()),
+        DatasetVerb::Lite { dataset, out, dropped, issues_at } => {
+            dataset::lite::run(at, &dataset, &out, dropped, issues_at.as_deref())
+        }
+        DatasetVerb::Diff { old, new } => dataset::diff::run(at, &old, &new),
     }
 }
 
@@ -197,17 +200,17 @@ async fn learn(printer: Printer, settings: Settings, verb: TrainVerb) -> Result<
         }
         TrainVerb::Sft(args) => {
             let (training, out) = (training(&args.run), place("sft", &args.run));
-            let settings = SftSettings::resolve(*args)?;
+            let settings = SftSettings::try_from(*args)?;
             compute(|| train::sft(&training, &settings, &out))
         }
         TrainVerb::Verifier(args) => {
             let (training, out) = (training(&args.run), place("verifier", &args.run));
-            let settings = VerifierSettings::resolve(*args)?;
+            let settings = VerifierSettings::try_from(*args)?;
             compute(|| train::verifier(&training, &settings, &out))
         }
         TrainVerb::Base(args) => {
             let session = Session::open(settings, printer).await?;
-            base::make(&session, args.size, args.run).await
+            base::make(&session, args.size, args.run.into()).await
         }
     }
 }
@@ -218,10 +221,6 @@ fn write_texts(printer: Printer, settings: &MicroSettings, path: &Path) -> Resul
     let table = vec![vec!["texts".to_owned()], vec![settings.count.to_string()]];
     printer.result(&json!({"texts": settings.count, "out": path}), &table);
     Ok(exit::DONE)
-}
-
-fn unknown_fields(keep: bool) -> UnknownFields {
-    if keep { UnknownFields::Keep } else { UnknownFields::Refuse }
 }
 
 fn place(session: &Session, verb: &str, run: RunArgs) -> (std::path::PathBuf, Open) {

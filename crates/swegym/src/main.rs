@@ -1,61 +1,43 @@
 //! swegym: executable software-engineering tasks, from packages to verdicts.
 //!
-//! Reading order: [`args`] are the flags, [`settings`] what they resolve to,
-//! [`commands`] has one file per command, [`session`] what commands share. All output
-//! goes through [`printer`]; every error ends in [`error`].
+//! Reading order: [`args`] are the flags, [`settings`] what they come to, [`commands`] has
+//! one call for each verb. What the verbs do is in the rooms below.
 
 mod args;
-mod bench;
 mod commands;
-mod door;
-mod error;
-mod exit;
-mod printer;
-mod progress;
-mod report;
-mod run_view;
-mod session;
 mod settings;
-mod sheet;
-mod stage;
-mod step;
-mod text;
 mod words;
-mod workshop;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::args::{Args, asks_for_json};
-use crate::error::CommandError;
-use crate::printer::Printer;
-use crate::settings::Environment;
+use swegym_console::error::CommandError;
+use swegym_console::exit;
+use swegym_console::printer::Printer;
+use swegym_method::session;
+use swegym_method::settings::Environment;
+
+use crate::args::{Args, asks_for_json, refusal};
 
 fn main() -> ExitCode {
-    // Before there is a thread or much memory: the keeper forks for every box.
     let words: Vec<_> = std::env::args_os().collect();
-    if let [_, verb] = words.as_slice()
-        && verb == session::KEEPER
-    {
-        return match swegym_sandbox::keeper::run() {
-            Ok(()) => exit::DONE.into(),
-            Err(_) => exit::UNEXPECTED.into(),
-        };
+    if let Some(code) = session::be_keeper(&words) {
+        return code.into();
     }
     let environment = Environment::read();
     let json = asks_for_json(&words);
     let (args, line) = match Args::read(words) {
         Ok(typed) => typed,
-        Err(error) => return refuse(&error, Printer::new(json, false, &environment)),
+        Err(error) => return refuse(&error, Printer::new(json, false, environment.shown())),
     };
-    let printer = Printer::new(args.global.json, args.global.quiet, &environment);
+    let printer = Printer::new(args.global.json, args.global.quiet, environment.shown());
     let ran = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(CommandError::from)
         .and_then(|runtime| {
-            let ran = runtime.block_on(commands::run(args, line, environment, printer));
+            let ran = runtime.block_on(commands::run(args, line, &environment, printer));
             // What is still computed for somebody else does not hold the end up.
             runtime.shutdown_timeout(Duration::from_secs(1));
             ran
@@ -76,6 +58,6 @@ fn refuse(error: &clap::Error, printer: Printer) -> ExitCode {
     if !error.use_stderr() {
         return exit::DONE.into();
     }
-    printer.document_of(&CommandError::flags(error));
+    printer.document_of(&refusal(error));
     exit::USAGE.into()
 }

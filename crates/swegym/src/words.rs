@@ -5,8 +5,7 @@
 //! word as it stands, with its blanks and quotes: `--extra {"top_k": 20}`.
 
 use serde::de::IgnoredAny;
-
-use crate::error::CommandError;
+use swegym_console::error::CommandError;
 
 /// The words of the flags that an option holds.
 ///

@@ -211,7 +211,7 @@ fn verdicts_are_those_of_the_reference() {
     );
     gym.run(&["grade", "--instances", "instances.jsonl", "--logs", "logs.jsonl", "--out", "reports.jsonl"]);
     let ours = common::rows(&gym.read("reports.jsonl"));
-    let mut theirs = ask_script(&wheel, include_str!("../src/bench/grade/reference.py"), &asked);
+    let mut theirs = ask_script(&wheel, include_str!("../../swegym-bench/src/grade/reference.py"), &asked);
     // The last line is the time it took.
     theirs.pop();
     assert_eq!((ours.len(), theirs.len()), (asked.len(), asked.len()));
@@ -257,7 +257,7 @@ fn a_forged_end_fools_the_reference_only() {
     gym.write("logs.jsonl", "{\"instance_id\": \"a__b-1\", \"log\": \"log.txt\"}\n");
     gym.must(&["grade", "--instances", "instances.jsonl", "--logs", "logs.jsonl", "--out", "reports.jsonl"]);
     let asked = [json!({"instance": row, "log": gym.folder.path().join("log.txt")})];
-    let theirs = ask_script(&wheel, include_str!("../src/bench/grade/reference.py"), &asked);
+    let theirs = ask_script(&wheel, include_str!("../../swegym-bench/src/grade/reference.py"), &asked);
     let ours = common::rows(&gym.read("reports.jsonl"));
     assert_eq!((&theirs[0]["resolved"], &ours[0]["resolved"]), (&json!(true), &json!(false)));
     assert_eq!(ours[0]["reason"]["code"], "exit_without_failure");

@@ -13,36 +13,72 @@ use std::process::ExitCode;
 
 /// The arrows: what each crate may use of ours, and what it must never reach.
 /// ARCHITECTURE.md has the reasons.
-const ROOMS: [(&str, &[&str], &[&str]); 9] = [
+const ROOMS: [(&str, &[&str], &[&str]); 15] = [
     ("swegym-core", &[], &["tokio", "ureq", "libc", "clap", "jiff"]),
+    ("swegym-files", &[], &["tokio", "ureq", "reqwest", "clap", "serde_json"]),
     ("swegym-grade", &["swegym-core"], &["tokio", "ureq", "libc", "clap", "jiff"]),
-    ("swegym-sandbox", &["swegym-core"], &["ureq", "clap", "jiff", "tree-sitter"]),
+    ("swegym-sandbox", &["swegym-core", "swegym-files"], &["ureq", "clap", "jiff", "tree-sitter"]),
     ("swegym-tasks", &["swegym-core"], &["tokio", "libc", "clap", "jiff"]),
+    ("swegym-train", &["swegym-core", "swegym-files"], &["tokio", "ureq", "reqwest", "libc", "clap", "jiff"]),
+    ("swegym-console", &["swegym-core", "swegym-files"], &["tokio", "ureq", "reqwest", "clap", "jiff"]),
     ("swegym-agent", &["swegym-core", "swegym-sandbox"], &["clap", "jiff", "ureq"]),
-    ("swegym-train", &["swegym-core"], &["tokio", "ureq", "reqwest", "libc", "clap", "jiff"]),
     (
         "swegym-runner",
-        &["swegym-core", "swegym-grade", "swegym-sandbox", "swegym-tasks", "swegym-agent"],
+        &["swegym-core", "swegym-files", "swegym-grade", "swegym-sandbox", "swegym-tasks", "swegym-agent"],
         &["clap", "indicatif", "ureq", "reqwest"],
     ),
     (
-        "swegym",
-        &[
-            "swegym-core",
-            "swegym-grade",
-            "swegym-sandbox",
-            "swegym-tasks",
-            "swegym-agent",
-            "swegym-runner",
-            "swegym-train",
-        ],
-        &[],
+        "swegym-data",
+        &["swegym-core", "swegym-files", "swegym-grade", "swegym-tasks", "swegym-train", "swegym-console"],
+        &["clap", "tokio", "reqwest", "axum", "jiff", "indicatif"],
     ),
+    (
+        "swegym-serve",
+        &["swegym-core", "swegym-agent", "swegym-train", "swegym-console"],
+        &["clap", "indicatif", "reqwest", "ureq"],
+    ),
+    ("swegym-method", &BELOW_THE_METHOD, &["clap", "indicatif", "axum"]),
+    ("swegym", &BELOW_THE_BINARY, &["axum", "indicatif", "reqwest", "ureq"]),
+    ("swegym-bench", &BELOW_THE_BINARY, &[]),
     ("xtask", &[], &["tokio", "clap"]),
 ];
 
+/// All rooms that the method stands on.
+const BELOW_THE_METHOD: [&str; 11] = [
+    "swegym-core",
+    "swegym-files",
+    "swegym-grade",
+    "swegym-sandbox",
+    "swegym-tasks",
+    "swegym-train",
+    "swegym-console",
+    "swegym-agent",
+    "swegym-runner",
+    "swegym-data",
+    "swegym-serve",
+];
+
+/// The same with the method.
+const BELOW_THE_BINARY: [&str; 12] = {
+    let mut rooms = ["swegym-method"; 12];
+    let mut at = 0;
+    while at < BELOW_THE_METHOD.len() {
+        rooms[at] = BELOW_THE_METHOD[at];
+        at += 1;
+    }
+    rooms
+};
+
 /// Rooms where asynchronous code may live.
-const ASYNC_ROOMS: [&str; 4] = ["swegym-sandbox", "swegym-agent", "swegym-runner", "swegym"];
+const ASYNC_ROOMS: [&str; 7] = [
+    "swegym-sandbox",
+    "swegym-agent",
+    "swegym-runner",
+    "swegym-serve",
+    "swegym-method",
+    "swegym-bench",
+    "swegym",
+];
 
 /// Files of several modules that are one thing, and may use one another.
 const UNITS: [(&str, &[&str]); 1] = [("swegym-train", &["adapter.rs", "decoder.rs"])];

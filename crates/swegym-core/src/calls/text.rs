@@ -14,6 +14,10 @@ use crate::chat::{Message, Role, Tool, ToolCall};
 /// Where generation ends: a call is closed by whoever reads it.
 pub const STOP: &str = "</function";
 
+/// The name that stands for prompts of a few words, which introduce no tools, where
+/// somebody may give a folder of prompts.
+pub const TERSE: &str = "terse";
+
 /// What follows the system prompt; `{tools}` stands for [`describe`].
 pub const INSTRUCTIONS: &str = include_str!("instructions.txt");
 

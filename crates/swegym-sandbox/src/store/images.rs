@@ -3,8 +3,9 @@
 use std::fs;
 
 use swegym_core::Digest;
+use swegym_files::write_whole;
 
-use super::{Store, StoreError, write_whole};
+use super::{Store, StoreError};
 use crate::image::{Image, ImageError};
 
 impl Store {

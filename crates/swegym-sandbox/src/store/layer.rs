@@ -11,8 +11,9 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use swegym_core::Digest;
+use swegym_files::write_whole;
 
-use super::{Store, StoreError, write_whole};
+use super::{Store, StoreError};
 use crate::owner::BOX_USER;
 use crate::sys;
 use crate::tree::OPAQUE;

@@ -108,7 +108,7 @@ impl Store {
     pub fn note_run(&self, run: &Path) -> Result<(), StoreError> {
         let run = std::path::absolute(run).map_err(StoreError::io("find", run))?;
         let note = self.note(&run);
-        super::write_whole(&note, run.as_os_str().as_bytes()).map_err(StoreError::io("write", &note))
+        swegym_files::write_whole(&note, run.as_os_str().as_bytes()).map_err(StoreError::io("write", &note))
     }
 
     /// The folders of [`Self::note_run`], in order; some may be gone by now.

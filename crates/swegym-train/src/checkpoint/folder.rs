@@ -1,7 +1,6 @@
 //! Folders and files that appear whole or not at all.
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::Path;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -16,12 +15,7 @@ const DRAFT: &str = ".draft-";
 /// # Errors
 /// It cannot be written.
 pub fn write_synced(path: &Path, content: &[u8]) -> Result<(), CheckpointError> {
-    File::create(path)
-        .and_then(|mut file| {
-            file.write_all(content)?;
-            file.sync_all()
-        })
-        .map_err(|e| CheckpointError::io("write", path, e))
+    swegym_files::write_synced(path, content).map_err(|e| CheckpointError::io("write", path, e))
 }
 
 /// Fills a draft beside `folder`, syncs it, and puts it in its place. If

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
 use swegym_core::chat::CallForm;
+use swegym_data::curate::settings::Outcomes;
 use swegym_train::curation::{Ladder, Rank};
 use swegym_train::mask::Blemish;
 
@@ -23,7 +24,8 @@ pub(crate) struct CurateArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
     /// Outcomes to keep: resolved, unresolved, any [default: resolved; with --verifier any]
-    #[arg(long, value_name = "WHICH", value_enum, hide_possible_values = true)]
+    #[arg(long, value_name = "WHICH", hide_possible_values = true,
+          value_parser = choice(Outcomes::ALL.map(Outcomes::name), Outcomes::named))]
     pub(crate) outcome: Option<Outcomes>,
     /// Most attempts per instance
     #[arg(long, value_name = "N")]
@@ -89,14 +91,6 @@ pub(crate) struct CurateArgs {
     /// Random seed
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
-}
-
-/// Outcomes that are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Outcomes {
-    Resolved,
-    Unresolved,
-    Any,
 }
 
 /// Attempts that are left out unless they are asked for.

@@ -72,13 +72,6 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("swegym store list", "swegym store list"),
     ("swegym store gc", "swegym store gc --dry-run"),
     ("swegym completions", "swegym completions bash > ~/.local/share/bash-completion/completions/swegym"),
-    ("swegym bench", "swegym bench grade --logs 100"),
-    ("swegym bench box", "swegym bench box --bare"),
-    ("swegym bench grade", "swegym bench grade --logs 100"),
-    ("swegym bench rollout", "swegym bench rollout --attempts 64"),
-    ("swegym bench train", "swegym bench train --steps 3"),
-    ("swegym bench generate", "swegym bench generate"),
-    ("swegym bench echo", "swegym bench echo --repeats 200"),
 ];
 
 /// All verbs and flags, with their examples.

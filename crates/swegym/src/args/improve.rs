@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, ValueEnum};
-
+use clap::Args as ClapArgs;
+use swegym_data::curate::settings::Outcomes;
+use swegym_method::settings::{Memory, Start};
 use swegym_train::mask::Blemish;
 
-use super::choice::choice;
-use super::{Outcomes, RunArgs};
+use super::RunArgs;
+use super::choice::{choice, explained};
 
 /// Rounds of sampling, grading, curating, training, measuring.
 #[derive(Debug, Clone, ClapArgs)]
@@ -82,34 +83,19 @@ pub(crate) struct WayArgs {
     #[arg(long, value_name = "RUN")]
     pub(crate) mix: Vec<PathBuf>,
     /// Weights that each round's training starts from
-    #[arg(long, value_name = "WHERE", value_enum, default_value_t = Start::Base)]
+    #[arg(long, value_name = "WHERE", default_value = "base",
+          value_parser = choice(explained([("base", "The first policy's: only the data accumulates"), ("last", "The previous round's")]), Start::named))]
     pub(crate) from: Start,
     /// Which rounds' attempts to train on
-    #[arg(long, value_name = "WHICH", value_enum, default_value_t = Memory::All)]
+    #[arg(long, value_name = "WHICH", default_value = "all",
+          value_parser = choice(explained([("all", "All rounds so far"), ("last", "This round only")]), Memory::named))]
     pub(crate) learn: Memory,
     /// Outcomes to train on: resolved; or any, which turns rejection off
-    #[arg(long, value_name = "WHICH", value_enum, default_value_t = Outcomes::Resolved, hide_possible_values = true)]
+    #[arg(long, value_name = "WHICH", default_value = "resolved", hide_possible_values = true,
+          value_parser = choice(Outcomes::ALL.map(Outcomes::name), Outcomes::named))]
     pub(crate) outcome: Outcomes,
     /// Turns to leave out of the loss: errors, malformed, loops
     #[arg(long, value_name = "KIND", value_delimiter = ',', hide_possible_values = true,
           value_parser = choice(Blemish::ALL.map(Blemish::name), Blemish::named))]
     pub(crate) skip_turns: Vec<Blemish>,
-}
-
-/// Where a round's training begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Start {
-    /// The first policy's: only the data accumulates.
-    Base,
-    /// The previous round's.
-    Last,
-}
-
-/// Which rounds' attempts are learnt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Memory {
-    /// All rounds so far.
-    All,
-    /// This round only.
-    Last,
 }

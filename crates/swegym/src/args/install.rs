@@ -1,6 +1,9 @@
 //! Flags for installing packages.
 
 use clap::Args as ClapArgs;
+use swegym_method::settings::Network;
+
+use super::choice::choice;
 
 /// Where packages and interpreters come from.
 #[derive(Debug, Clone, Default, ClapArgs)]
@@ -18,13 +21,6 @@ pub(crate) struct InstallArgs {
     #[arg(long, value_name = "TIME")]
     pub(crate) exclude_newer: Option<String>,
     /// What builds can reach: the package index, or only files fetched before [default: index]
-    #[arg(long, value_enum, value_name = "WHAT")]
+    #[arg(long, value_name = "WHAT", value_parser = choice(Network::ALL.map(Network::name), Network::named))]
     pub(crate) network: Option<Network>,
-}
-
-/// What a box that builds an image reaches, by way of us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Network {
-    Index,
-    None,
 }

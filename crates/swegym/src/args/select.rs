@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
+use swegym_data::select::settings::By;
+
+use super::choice::choice;
 
 /// Which attempts are judged by whom.
 #[derive(Debug, Clone, ClapArgs)]
@@ -50,21 +53,10 @@ pub(crate) struct SelectArgs {
     #[arg(long, value_name = "FILE", requires = "calibrate")]
     pub(crate) calibrate_scores: Vec<PathBuf>,
     /// How the predictions are chosen: verifier, hybrid, shortest, majority
-    #[arg(long, value_name = "BY", value_enum, default_value_t = By::Verifier, hide_possible_values = true)]
+    #[arg(long, value_name = "BY", default_value = "verifier", hide_possible_values = true,
+          value_parser = choice(By::ASKED.map(By::name), By::named))]
     pub(crate) by: By,
     /// Folder for predictions, figures and an HTML page
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-}
-
-/// What chooses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(crate) enum By {
-    Verifier,
-    Hybrid,
-    Shortest,
-    Majority,
-    /// What the others are compared with; nobody asks for it.
-    #[value(skip)]
-    Random,
 }

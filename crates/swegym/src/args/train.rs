@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, Subcommand};
+use swegym_data::rows::Unit;
+use swegym_method::base::Size;
+use swegym_method::settings::Shown;
 use swegym_train::checkpoint::Precision;
+use swegym_train::corpus::WordRule;
 use swegym_train::packing::Overlong;
 use swegym_train::schedule::Shape;
 use swegym_train::verifier::Answer;
 
 use super::choice::choice;
-use super::{DoorArgs, RunArgs};
-use crate::settings::Shown;
+use super::{DoorArgs, RunArgs, sizes};
 
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum TrainVerb {
@@ -30,21 +33,10 @@ pub(crate) enum TrainVerb {
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct BaseArgs {
     /// Size of the policy
-    #[arg(long, value_enum, default_value_t = Size::Large)]
+    #[arg(long, default_value = "large", value_parser = choice(sizes(), Size::named))]
     pub(crate) size: Size,
     #[command(flatten)]
     pub(crate) run: RunArgs,
-}
-
-/// Sizes of the micro gym's base policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Size {
-    /// 64 columns, 2 layers.
-    Small,
-    /// 96 columns, 3 layers.
-    Medium,
-    /// 128 columns, 4 layers.
-    Large,
 }
 
 /// What a tokenizer is made of.
@@ -64,18 +56,12 @@ pub(crate) struct TokenizerArgs {
     pub(crate) template: Option<PathBuf>,
     /// Rule that splits text into words; for Qwen models, transformers 5 always uses
     /// qwen2's
-    #[arg(long, value_name = "FAMILY", value_enum, default_value_t = WordsOf::Qwen2)]
-    pub(crate) words: WordsOf,
+    #[arg(long, value_name = "FAMILY", default_value = "qwen2",
+          value_parser = choice(WordRule::ALL.map(WordRule::name), WordRule::named))]
+    pub(crate) words: WordRule,
     /// Folder to write
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-}
-
-/// Rules that split text into words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum WordsOf {
-    Gpt2,
-    Qwen2,
 }
 
 /// What a model is made of.
@@ -184,24 +170,9 @@ pub(crate) struct HeldOutArgs {
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     pub(crate) held_out: f64,
     /// Unit that is held out as a whole: instance, repo
-    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Unit::Instance, hide_possible_values = true)]
+    #[arg(long, value_name = "WHAT", default_value = "instance", hide_possible_values = true,
+          value_parser = choice(Unit::ALL.map(Unit::name), Unit::named))]
     pub(crate) split_by: Unit,
-}
-
-/// What is held out as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Unit {
-    Instance,
-    Repo,
-}
-
-impl Unit {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Instance => "instance",
-            Self::Repo => "repo",
-        }
-    }
 }
 
 fn shown(word: &str) -> Option<Shown> {

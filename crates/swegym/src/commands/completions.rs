@@ -2,11 +2,11 @@
 
 use clap_complete::Shell;
 use serde_json::json;
+use swegym_console::error::CommandError;
+use swegym_console::exit;
+use swegym_console::printer::Printer;
 
 use crate::args;
-use crate::error::CommandError;
-use crate::exit;
-use crate::printer::Printer;
 
 /// Prints the script for one shell.
 pub(super) fn run(printer: Printer, shell: Shell) -> Result<u8, CommandError> {

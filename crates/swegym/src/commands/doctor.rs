@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use serde_json::json;
+use swegym_console::error::CommandError;
+use swegym_console::exit;
+use swegym_console::printer::Printer;
+use swegym_method::session::KEEPER;
+use swegym_method::settings::Settings;
 use swegym_sandbox::{Host, Store, doctor, tool};
-
-use crate::error::CommandError;
-use crate::exit;
-use crate::printer::Printer;
-use crate::session::KEEPER;
-use crate::settings::Settings;
 
 pub(crate) async fn run(settings: Settings, printer: Printer) -> Result<u8, CommandError> {
     let store = Store::open(&settings.home)?;
@@ -34,7 +33,7 @@ pub(crate) async fn run(settings: Settings, printer: Printer) -> Result<u8, Comm
 
 /// A program of the machine, and whether what it needs answers.
 fn program(settings: &Settings, what: &'static str, needed: bool) -> doctor::Finding {
-    let path = settings.environment.find_program(what);
+    let path = settings.find_program(what);
     let (found, hint) = match (&path, what) {
         (None, "uv") => (None, Some("swegym fetches its own from the package index".to_owned())),
         (None, "docker") => (None, Some("not needed".to_owned())),

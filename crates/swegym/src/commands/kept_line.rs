@@ -3,15 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use swegym_sandbox::store::write_whole;
+use swegym_console::error::CommandError;
+use swegym_console::exit;
+use swegym_files::write_whole;
 
 use crate::args::{COMMAND_LINE, CommandLine};
-use crate::error::CommandError;
-use crate::exit;
 
 /// A command line that was written.
 pub(super) struct KeptLine {

@@ -3,15 +3,15 @@
 use std::collections::HashSet;
 
 use serde_json::json;
+use swegym_console::error::CommandError;
+use swegym_console::exit;
+use swegym_console::printer::Printer;
+use swegym_console::progress::Bar;
+use swegym_method::settings::Settings;
 use swegym_runner::snapshots;
 use swegym_sandbox::Store;
 
 use crate::args::{GcArgs, StoreVerb};
-use crate::error::CommandError;
-use crate::exit;
-use crate::printer::Printer;
-use crate::progress::Bar;
-use crate::settings::Settings;
 
 pub(crate) fn run(settings: &Settings, printer: Printer, verb: &StoreVerb) -> Result<u8, CommandError> {
     let store = Store::open(&settings.home)?;
@@ -50,7 +50,7 @@ fn list(store: &Store, printer: Printer) -> Result<u8, CommandError> {
 fn gc(store: &Store, printer: Printer, args: &GcArgs) -> Result<u8, CommandError> {
     let (mut runs, gone): (Vec<_>, Vec<_>) = store.runs()?.into_iter().partition(|run| run.is_dir());
     for run in &args.runs {
-        if !crate::run_view::RunView::is_at(run) {
+        if !swegym_data::run_view::RunView::is_at(run) {
             let hint = "give the folder of a run, or leave --run away";
             return Err(CommandError::usage(format!("`{}` holds no run", run.display()), hint));
         }

@@ -1,95 +1,15 @@
-//! What `curate` is told.
+//! What `curate` is told, from its flags.
 
-use std::path::PathBuf;
+use swegym_console::error::CommandError;
+use swegym_data::curate::settings::{CurateSettings, Pairs};
+use swegym_train::curation::{Rank, Rules};
 
-use swegym_core::chat::CallForm;
-use swegym_train::curation::{Ladder, Rank, Rules};
-use swegym_train::mask::Blemish;
+use crate::args::{CurateArgs, Kept};
 
-use super::HeldOut;
-use crate::args::{CurateArgs, Kept, Outcomes};
-use crate::error::CommandError;
+impl TryFrom<CurateArgs> for CurateSettings {
+    type Error = CommandError;
 
-/// Which attempts become data, and what of them.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct CurateSettings {
-    /// Folders of evaluated rollouts.
-    pub(crate) runs: Vec<PathBuf>,
-    /// Whose tokenizer and template make the rows.
-    pub(crate) model: PathBuf,
-    pub(crate) rules: Rules,
-    /// Files of scores.
-    pub(crate) scores: Vec<PathBuf>,
-    /// The share of each run; none takes what there is.
-    pub(crate) shares: Vec<f64>,
-    /// Turns that are not learnt.
-    pub(crate) skip_turns: Vec<Blemish>,
-    pub(crate) last_turn_only: bool,
-    /// How calls are written; as recorded where nothing is said.
-    pub(crate) calls: Option<CallForm>,
-    pub(crate) prompts: Option<PathBuf>,
-    pub(crate) held_out: HeldOut,
-    /// Shares of nested subsets, ascending.
-    pub(crate) ladder: Vec<f64>,
-    pub(crate) ladder_by: Ladder,
-    /// Conversations of both outcomes, for a verifier.
-    pub(crate) pairs: Option<Pairs>,
-    pub(crate) seed: u64,
-}
-
-/// How attempts of both outcomes are paired.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pairs {
-    /// Unresolved attempts for each resolved one.
-    pub(crate) negatives: usize,
-    /// Resolved attempts of an instance, at most.
-    pub(crate) most: Option<usize>,
-}
-
-impl CurateSettings {
-    /// The successes of some runs for a model.
-    pub(crate) fn new(runs: Vec<PathBuf>, model: PathBuf) -> Self {
-        Self {
-            runs,
-            model,
-            rules: Rules { seed: 0, ..Rules::default() },
-            scores: Vec::new(),
-            shares: Vec::new(),
-            skip_turns: Vec::new(),
-            last_turn_only: false,
-            calls: None,
-            prompts: None,
-            held_out: HeldOut::default(),
-            ladder: Vec::new(),
-            ladder_by: Ladder::Random,
-            pairs: None,
-            seed: 0,
-        }
-    }
-
-    /// Both outcomes, for a verifier: it must see the failures that policies make.
-    pub(crate) fn paired(self, pairs: Pairs) -> Self {
-        let rules =
-            Rules { resolved: None, keep_loops: true, keep_empty: true, keep_masked: true, ..self.rules };
-        Self { rules, pairs: Some(pairs), ..self }
-    }
-
-    /// The same with another seed.
-    pub(crate) fn seeded(self, seed: u64) -> Self {
-        Self { rules: Rules { seed, ..self.rules }, seed, ..self }
-    }
-
-    /// The same of these outcomes.
-    pub(crate) fn of(self, outcomes: Outcomes) -> Self {
-        let resolved = match outcomes {
-            Outcomes::Resolved => Some(true),
-            Outcomes::Unresolved => Some(false),
-            Outcomes::Any => None,
-        };
-        Self { rules: Rules { resolved, ..self.rules }, ..self }
-    }
-
-    pub(crate) fn resolve(args: CurateArgs) -> Result<Self, CommandError> {
+    fn try_from(args: CurateArgs) -> Result<Self, CommandError> {
         let CurateArgs {
             runs,
             out: _,

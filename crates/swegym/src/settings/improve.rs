@@ -1,68 +1,18 @@
-//! What `improve` is told. The flags of its steps are read once, before the first step:
-//! the last one would find a mistake hours later.
-
-use std::path::PathBuf;
+//! What `improve` is told, from its flags. Those of its steps are read once, before the
+//! first step: the last one would find a mistake hours later.
 
 use clap::Parser as _;
-use swegym_agent::model::endpoint::EndpointSettings;
+use swegym_console::error::CommandError;
+use swegym_data::curate::settings::CurateSettings;
+use swegym_method::settings::{ImproveSettings, RolloutSettings, Served, SftSettings};
 
-use super::{CurateSettings, ModelChoice, RolloutSettings, SftSettings};
-use crate::args::{Args, ImproveArgs, Memory, Start, TrainVerb, Verb, WayArgs};
-use crate::error::CommandError;
+use crate::args::{Args, ImproveArgs, TrainVerb, Verb, WayArgs};
 use crate::words::words;
 
-/// Rounds of sampling, grading, curating, training, measuring.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct ImproveSettings {
-    /// The first policy.
-    pub(crate) model: PathBuf,
-    /// What is learnt from, and what is measured with.
-    pub(crate) instances: PathBuf,
-    pub(crate) measure: PathBuf,
-    /// Who serves the policy and its adapters; this process where nobody is named.
-    pub(crate) endpoint: Option<Served>,
-    pub(crate) rounds: u32,
-    pub(crate) from: Start,
-    pub(crate) learn: Memory,
-    /// Evaluated rollouts that every round learns from, too.
-    pub(crate) mix: Vec<PathBuf>,
-    /// Attempts at an instance, in a round and in a measurement.
-    pub(crate) attempts: u32,
-    pub(crate) measure_attempts: u32,
-    /// Round r uses this seed plus r.
-    pub(crate) seed: u64,
-    /// What every round's steps have in common.
-    pub(crate) rollout: RolloutSettings,
-    pub(crate) curate: CurateSettings,
-    pub(crate) sft: SftSettings,
-}
+impl TryFrom<ImproveArgs> for ImproveSettings {
+    type Error = CommandError;
 
-/// A policy at somebody else's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Served {
-    pub(crate) endpoint: String,
-    pub(crate) name: String,
-}
-
-impl ImproveSettings {
-    /// A policy of this machine, or one that the endpoint calls by this name.
-    pub(crate) fn policy(&self, model: PathBuf, name: Option<String>) -> ModelChoice {
-        let usual = match &self.rollout.model {
-            ModelChoice::Here(_, endpoint) | ModelChoice::There(endpoint) => endpoint.clone(),
-            ModelChoice::Teacher | ModelChoice::Scripted(_) | ModelChoice::Program(_) => {
-                return ModelChoice::here(model);
-            }
-        };
-        match (&self.endpoint, name) {
-            (Some(Served { endpoint, .. }), Some(name)) => {
-                let address = endpoint.clone();
-                ModelChoice::There(Box::new(EndpointSettings { model: name, address, ..*usual }))
-            }
-            _ => ModelChoice::Here(model, usual),
-        }
-    }
-
-    pub(crate) fn resolve(args: ImproveArgs) -> Result<Self, CommandError> {
+    fn try_from(args: ImproveArgs) -> Result<Self, CommandError> {
         let ImproveArgs {
             model,
             instances,
@@ -90,7 +40,7 @@ impl ImproveSettings {
             .with([".", "--out", ".", "--model"])
             .with([model.clone().into_os_string()]);
         let Verb::Curate(curate) = curate.parse()? else { return Err(astray("--curate")) };
-        let mut curate = CurateSettings::resolve(*curate)?.of(outcome);
+        let mut curate = CurateSettings::try_from(*curate)?.of(outcome);
         if cap > 0 {
             curate.rules.per_instance = Some(cap);
         }
@@ -113,9 +63,9 @@ impl ImproveSettings {
             attempts,
             measure_attempts,
             seed,
-            rollout: RolloutSettings::resolve(*rollout)?,
+            rollout: RolloutSettings::try_from(*rollout)?,
             curate,
-            sft: SftSettings::resolve(*sft)?,
+            sft: SftSettings::try_from(*sft)?,
         })
     }
 }

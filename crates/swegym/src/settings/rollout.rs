@@ -1,127 +1,23 @@
-//! What `rollout` is told.
+//! What `rollout` is told, from its flags.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 use swegym_agent::model::endpoint::{EndpointSettings, Price};
 use swegym_agent::{Limits, Scaffold};
+use swegym_console::error::CommandError;
 use swegym_core::chat::{CallForm, Sampling};
-use swegym_core::format::instances::UnknownFields;
 use swegym_core::wire::Wire;
+use swegym_method::settings::{BudgetSettings, Environment, ModelChoice, RolloutSettings};
 
-use super::Environment;
+use super::unknown_fields;
 use crate::args::{BudgetArgs, ModelArgs, RolloutArgs};
-use crate::error::CommandError;
 
-/// Which agent works on what, and how often.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct RolloutSettings {
-    pub(crate) instances: PathBuf,
-    pub(crate) unknown: UnknownFields,
-    pub(crate) scaffold: Scaffold,
-    pub(crate) model: ModelChoice,
-    /// Attempts at each instance, at least one.
-    pub(crate) attempts: u32,
-    /// Attempt 0 is greedy.
-    pub(crate) first_greedy: bool,
-    /// Each answer is tested.
-    pub(crate) evaluate: bool,
-    /// Attempts at once, at least one.
-    pub(crate) concurrent: usize,
-    /// Prompts of the user's own, or `terse`.
-    pub(crate) prompts: Option<PathBuf>,
-    pub(crate) example: bool,
-    pub(crate) hints: bool,
-    /// An earlier attempt, and the last step that is shared with it.
-    pub(crate) fork: Option<(PathBuf, u32)>,
-    /// Of a teacher.
-    pub(crate) seed: u64,
-    /// Share of the noisy expert's attempts that fail.
-    pub(crate) noise: f64,
-    pub(crate) calls: CallForm,
-    pub(crate) sampling: Sampling,
-    pub(crate) limits: Limits,
-    pub(crate) budget: BudgetSettings,
-}
+impl TryFrom<RolloutArgs> for RolloutSettings {
+    type Error = CommandError;
 
-/// What a whole run may use.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(crate) struct BudgetSettings {
-    pub(crate) requests: Option<u64>,
-    pub(crate) tokens: Option<u64>,
-    /// US dollars.
-    pub(crate) cost: Option<f64>,
-}
-
-/// Who answers.
-#[derive(Clone, PartialEq)]
-pub(crate) enum ModelChoice {
-    /// The scaffold is a teacher.
-    Teacher,
-    /// Answers from a file.
-    Scripted(PathBuf),
-    /// Answers of a program.
-    Program(PathBuf),
-    /// A model of this machine, served within the process while it is asked; and how it
-    /// is asked then, but for the address.
-    Here(PathBuf, Box<EndpointSettings>),
-    /// A model behind an address.
-    There(Box<EndpointSettings>),
-}
-
-impl ModelChoice {
-    /// A model of this machine.
-    pub(crate) fn here(model: PathBuf) -> Self {
-        Self::Here(model, Box::new(reached("policy".to_owned(), String::new(), 64)))
-    }
-
-    /// As it is named in files; never how it is reached: an endpoint may have moved when
-    /// a run is taken up, and a key is nobody's business.
-    pub(crate) fn name(&self) -> Option<String> {
-        match self {
-            Self::Teacher => None,
-            Self::Scripted(path) => Some(format!("scripted:{}", path.display())),
-            Self::Program(path) => Some(format!("program:{}", path.display())),
-            Self::Here(path, _) => Some(path.display().to_string()),
-            Self::There(endpoint) => Some(endpoint.model.clone()),
-        }
-    }
-}
-
-impl fmt::Debug for ModelChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name().as_deref().unwrap_or("teacher"))
-    }
-}
-
-impl RolloutSettings {
-    /// One attempt of a model, or of a teacher, at each instance of a file.
-    pub(crate) fn new(instances: PathBuf, scaffold: Scaffold, model: ModelChoice) -> Self {
-        Self {
-            instances,
-            unknown: UnknownFields::Refuse,
-            scaffold,
-            model,
-            attempts: 1,
-            first_greedy: false,
-            evaluate: false,
-            concurrent: 64,
-            prompts: None,
-            example: false,
-            hints: false,
-            fork: None,
-            seed: 1,
-            noise: 0.4,
-            calls: CallForm::Native,
-            sampling: Sampling::default(),
-            limits: Limits::default(),
-            budget: BudgetSettings::default(),
-        }
-    }
-
-    pub(crate) fn resolve(args: RolloutArgs) -> Result<Self, CommandError> {
+    fn try_from(args: RolloutArgs) -> Result<Self, CommandError> {
         let RolloutArgs {
             instances,
             scaffold,
@@ -162,7 +58,7 @@ impl RolloutSettings {
         let concurrent = concurrent.max(1);
         Ok(Self {
             instances,
-            unknown: if keep_unknown_fields { UnknownFields::Keep } else { UnknownFields::Refuse },
+            unknown: unknown_fields(keep_unknown_fields),
             scaffold,
             attempts: attempts.max(1),
             first_greedy,
@@ -265,6 +161,7 @@ fn endpoint(args: ModelArgs, name: String, concurrent: usize) -> Result<Endpoint
     Ok(EndpointSettings {
         address: address.unwrap_or_else(|| home.to_owned()),
         wire,
+        model: name,
         key,
         session_header,
         concurrent: requests_at_once.unwrap_or(concurrent),
@@ -276,25 +173,7 @@ fn endpoint(args: ModelArgs, name: String, concurrent: usize) -> Result<Endpoint
             .into_iter()
             .filter_map(Environment::variable)
             .any(|proxy| proxy.starts_with("https:")),
-        ..reached(name, String::new(), concurrent)
     })
-}
-
-/// A model at an address of ours, which wants no key.
-fn reached(model: String, address: String, concurrent: usize) -> EndpointSettings {
-    EndpointSettings {
-        address,
-        wire: Wire::OpenAi,
-        model,
-        key: Environment::variable("OPENAI_API_KEY"),
-        session_header: "x-session-id".to_owned(),
-        concurrent,
-        retries: 8,
-        timeout: Duration::from_secs(600),
-        stream: false,
-        price: None,
-        encrypted_proxy: false,
-    }
 }
 
 fn price(text: &str) -> Result<Price, CommandError> {

@@ -1,0 +1,144 @@
+//! Files that are there whole or not at all, whenever we die.
+//!
+//! What is written gets its name when it is complete: until then it lies beside its
+//! place, under a name that begins with a dot. Devices and pipes are written to as they
+//! are; there is nothing to put in their place.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::{NamedTempFile, TempPath};
+
+/// Writes a file so that a reader sees all of it or what was there before. After a loss
+/// of power that may be neither: see [`write_synced`].
+///
+/// # Errors
+/// The folder cannot be written to.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut draft = Draft::begin(path)?;
+    draft.write_all(bytes)?;
+    draft.publish()
+}
+
+/// The same, and waits until the disk has it.
+///
+/// # Errors
+/// The folder cannot be written to.
+pub fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut draft = Draft::begin(path)?;
+    draft.write_all(bytes)?;
+    draft.publish_synced()
+}
+
+/// A file that does not have its name yet. One that is dropped leaves nothing, and what
+/// was there before as it was.
+#[derive(Debug)]
+pub struct Draft {
+    place: PathBuf,
+    out: BufWriter<File>,
+    /// Where it lies until it is published; nowhere else than its place if that is a device.
+    beside: Option<TempPath>,
+}
+
+impl Draft {
+    /// Begins a file that will be at `place`.
+    ///
+    /// # Errors
+    /// The folder cannot be written to.
+    pub fn begin(place: &Path) -> io::Result<Self> {
+        if fs::metadata(place).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+            let out = BufWriter::new(File::options().write(true).open(place)?);
+            return Ok(Self { place: place.to_owned(), out, beside: None });
+        }
+        let folder = place.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let name = place.file_name().unwrap_or_default().to_string_lossy();
+        let draft = tempfile::Builder::new()
+            .prefix(&format!(".{name}."))
+            .make_in(folder.unwrap_or(Path::new(".")), |path| File::create_new(path))?;
+        let (file, beside) = NamedTempFile::into_parts(draft);
+        Ok(Self { place: place.to_owned(), out: BufWriter::new(file), beside: Some(beside) })
+    }
+
+    /// Gives it its name.
+    ///
+    /// # Errors
+    /// The rest cannot be written, or the name cannot be given.
+    pub fn publish(self) -> io::Result<()> {
+        self.finish(false)
+    }
+
+    /// Gives it its name once the disk has it.
+    ///
+    /// # Errors
+    /// As for [`Draft::publish`].
+    pub fn publish_synced(self) -> io::Result<()> {
+        self.finish(true)
+    }
+
+    fn finish(mut self, is_synced: bool) -> io::Result<()> {
+        self.out.flush()?;
+        let Some(beside) = self.beside else { return Ok(()) };
+        if is_synced {
+            self.out.get_ref().sync_all()?;
+        }
+        beside.persist(&self.place).map_err(|failed| failed.error)
+    }
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn a_file_is_there_whole_or_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("file");
+        write_whole(&place, b"first").unwrap();
+        let mut draft = Draft::begin(&place).unwrap();
+        draft.write_all(&[0; 100_000]).unwrap();
+        assert_eq!(fs::read(&place).unwrap(), b"first");
+        drop(draft);
+        assert_eq!((fs::read(&place).unwrap().as_slice(), names(folder.path()).len()), (&b"first"[..], 1));
+        write_synced(&place, b"second").unwrap();
+        assert_eq!((fs::read(&place).unwrap().as_slice(), names(folder.path()).len()), (&b"second"[..], 1));
+        assert!(write_whole(&folder.path().join("no/file"), b"").is_err());
+        assert!(write_whole(folder.path(), b"").is_err());
+        assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    /// Files of runs are read by other users, as far as their umask lets them.
+    #[test]
+    fn a_file_may_be_read_as_any_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |name: &str| folder.path().join(name).metadata().unwrap().permissions().mode();
+        fs::write(folder.path().join("usual"), "").unwrap();
+        write_whole(&folder.path().join("ours"), b"").unwrap();
+        assert_eq!(mode("ours"), mode("usual"));
+    }
+
+    #[test]
+    fn a_device_stays_one() {
+        write_whole(Path::new("/dev/null"), b"gone").unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+        let full = write_synced(Path::new("/dev/full"), &[0; 1 << 20]).unwrap_err();
+        assert_eq!(full.kind(), io::ErrorKind::StorageFull);
+    }
+}

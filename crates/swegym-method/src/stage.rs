@@ -1,0 +1,201 @@
+//! One run of one pipeline command: folder, jobs, outcomes, output files. The pipeline
+//! commands and `quickstart` consist of these.
+
+mod build;
+mod evaluate;
+mod job_bar;
+mod micro;
+mod rollout;
+mod synth;
+mod validate;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+use swegym_console::error::CommandError;
+use swegym_console::{exit, text};
+use swegym_core::format::run::{INSTANCES, RunHead};
+use swegym_core::{Class, Digest, Fault, RunId};
+use swegym_runner::run_dir::Open;
+use swegym_runner::{Context, Job, Outcome, RunDir};
+
+use crate::session::Session;
+use crate::stage::job_bar::JobBar;
+
+pub use build::build;
+pub use evaluate::{EvaluateSettings, Predictions, evaluate};
+pub use micro::{micro, write_texts};
+pub use rollout::rollout;
+pub use synth::synth;
+pub use validate::{Checks, validate};
+
+/// What a finished stage says about itself.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// Its run directory.
+    pub folder: PathBuf,
+    /// Outcome words with their numbers.
+    pub counts: BTreeMap<String, usize>,
+    /// Of these, what else is worth a number.
+    pub notes: Vec<(&'static str, usize)>,
+    /// By the codes of [`exit`].
+    pub exit: u8,
+}
+
+/// A stage about to run.
+struct Stage<'a> {
+    session: &'a Session,
+    verb: &'static str,
+    folder: &'a Path,
+    open: Open,
+    settings: Map<String, Value>,
+    /// Settings that may be others when the run is taken up: how much at once,
+    /// how often again.
+    free: Map<String, Value>,
+    /// Said beside the progress.
+    aside: Option<Box<dyn Fn() -> String + Send>>,
+    /// Contents that decide the jobs, beyond the settings.
+    inputs: Vec<Digest>,
+    /// Instances that the run keeps, for whoever reads it elsewhere.
+    instances: Option<&'a str>,
+}
+
+/// Jobs with their outcomes, and the directory for the output files.
+struct Ran {
+    run: RunDir,
+    outcomes: Vec<(String, Outcome)>,
+}
+
+impl Stage<'_> {
+    fn context(&self) -> Context {
+        self.session.context(self.folder)
+    }
+
+    async fn run(self, jobs: Vec<Job>) -> Result<Ran, CommandError> {
+        let context = self.context();
+        let mut digest = format!("{} {}", self.verb, Value::Object(self.settings.clone()));
+        digest.extend(self.inputs.iter().map(|d| format!(" {d}")));
+        let inputs = Digest::of(digest.as_bytes());
+        let name = self.folder.file_name().map(|n| n.to_string_lossy().replace(char::is_whitespace, "_"));
+        let head = RunHead {
+            run_id: RunId::new(name.unwrap_or_else(|| "run".into())).map_err(|e| {
+                CommandError::usage(
+                    format!("the run folder's name cannot be used: {e}"),
+                    "choose another --out",
+                )
+            })?,
+            verb: self.verb.to_owned(),
+            swegym: env!("CARGO_PKG_VERSION").to_owned(),
+            inputs,
+            settings: self.settings.into_iter().chain(self.free).collect(),
+            instances: self.instances.map(|text| Digest::of(text.as_bytes())),
+        };
+        let mut run = RunDir::open(self.folder, &head, self.open)?;
+        if let Some(text) = self.instances {
+            run.write_file(INSTANCES, text)?;
+        }
+        let printer = self.session.printer;
+        let mut bar = JobBar::new(printer, self.verb);
+        let stop = self.session.stop.clone();
+        let outcomes = swegym_runner::run(&mut run, (self.verb, inputs), &jobs, &context, stop, |e, p| {
+            bar.show(e, p, self.aside.as_ref().map(|say| say()));
+        })
+        .await?;
+        bar.finish();
+        let outcomes = jobs.into_iter().map(|j| j.name).zip(outcomes).collect();
+        Ok(Ran { run, outcomes })
+    }
+}
+
+impl Ran {
+    fn interrupted(&self) -> bool {
+        self.outcomes.iter().any(|(_, o)| *o == Outcome::Unfinished)
+    }
+
+    /// Documents of the jobs that ended with this outcome, in job order.
+    fn values<'a>(&'a self, wanted: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
+        self.outcomes.iter().filter_map(move |(name, outcome)| match outcome {
+            Outcome::Finished { outcome, value } if outcome == wanted => Some((name.as_str(), value)),
+            _ => None,
+        })
+    }
+
+    fn failures(&self) -> impl Iterator<Item = (&str, &Fault)> {
+        self.outcomes.iter().filter_map(|(name, outcome)| match outcome {
+            Outcome::Failed(fault) => Some((name.as_str(), fault)),
+            _ => None,
+        })
+    }
+
+    fn write_lines(&self, file: &str, rows: impl IntoIterator<Item = Value>) -> Result<(), CommandError> {
+        let text: String = rows.into_iter().map(|r| r.to_string() + "\n").collect();
+        Ok(self.run.write_file(file, &text)?)
+    }
+
+    /// `failures.jsonl` and the summary; faults are also said aloud.
+    fn close(self, session: &Session) -> Result<Done, CommandError> {
+        let row = |(job, fault): (&str, &Fault)| {
+            json!({
+                "job": job, "boundary": fault.boundary.as_str(), "code": fault.code,
+                "class": Class::of_fault(fault).as_str(),
+                "message": fault.message, "hint": fault.hint,
+            })
+        };
+        self.write_lines("failures.jsonl", self.failures().map(row))?;
+        let mut counts = BTreeMap::new();
+        let mut code = exit::DONE;
+        // What many jobs met is said once.
+        let mut told: BTreeMap<String, usize> = BTreeMap::new();
+        for (name, outcome) in &self.outcomes {
+            let word = match outcome {
+                Outcome::Finished { outcome, .. } => outcome.clone(),
+                Outcome::Failed(fault) => {
+                    let worse = CommandError::from(fault.clone());
+                    let told = told.entry(worse.to_string()).or_insert(0);
+                    *told += 1;
+                    if *told == 1 {
+                        session.printer.say(&format!("{name}: {worse}"));
+                    }
+                    code = if code == exit::INFRASTRUCTURE { code } else { worse.exit };
+                    fault.code.clone()
+                }
+                Outcome::Unfinished => "unfinished".to_owned(),
+            };
+            *counts.entry(word).or_insert(0) += 1;
+        }
+        let more: usize = told.values().map(|n| n - 1).sum();
+        if more > 0 {
+            session.printer.say(&format!("and {more} more, for the same reasons; see failures.jsonl"));
+        }
+        if self.interrupted() {
+            // A wrong key is no interruption; a spent budget and Ctrl-C are.
+            let budget = self.failures().any(|(_, fault)| fault.code == "budget_spent");
+            if *session.stop.borrow() || budget || code == exit::DONE {
+                code = exit::INTERRUPTED;
+            }
+        }
+        Ok(Done { folder: self.run.path().to_owned(), counts, notes: Vec::new(), exit: code })
+    }
+}
+
+/// The text of a run's instances: of the file that is named, or, where a run that goes
+/// on is elsewhere than its instances, of its own copy.
+fn instances_of(file: &Path, folder: &Path, open: Open) -> Result<String, CommandError> {
+    let kept = folder.join(INSTANCES);
+    let is_kept = open != Open::New && !file.exists() && kept.is_file();
+    text::read(if is_kept { &kept } else { file })
+}
+
+/// Text that names a job's file: whatever else, it stays in its folder.
+fn job_name(text: &str) -> String {
+    text.chars().map(|c| if c.is_alphanumeric() || "-_.=".contains(c) { c } else { '_' }).collect()
+}
+
+/// An address may hold a password; run files may not.
+fn without_secrets(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(start), Some(at)) if at > start => format!("{}{}", &url[..start + 3], &url[at + 1..]),
+        _ => url.to_owned(),
+    }
+}

@@ -1,0 +1,115 @@
+//! From candidates to instances.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use swegym_console::error::CommandError;
+use swegym_console::text;
+use swegym_core::Digest;
+use swegym_core::format::instances::{self, UnknownFields};
+use swegym_runner::job::JobKind;
+use swegym_runner::run_dir::Open;
+use swegym_runner::{Job, Outcome};
+
+use super::{Done, Stage};
+use crate::session::Session;
+
+/// What instances have to stand.
+#[derive(Debug, Clone, Copy)]
+pub struct Checks {
+    /// Runs of the tests without and with the gold patch.
+    pub repeats: u32,
+    /// Whether tricks are tried on what is kept.
+    pub probe: bool,
+}
+
+/// Validates every instance; writes `instances.jsonl`, `dropped.jsonl` and
+/// `flakes.jsonl`, and `probes.jsonl` where tricks are tried.
+pub async fn validate(
+    session: &Session,
+    file: &Path,
+    checks: Checks,
+    unknown: UnknownFields,
+    folder: &Path,
+    open: Open,
+) -> Result<Done, CommandError> {
+    let text = text::read(file)?;
+    let rows = instances::read(&file.to_string_lossy(), &text, unknown)?;
+    let Checks { repeats, probe } = checks;
+    let mut known = Map::from_iter([
+        ("instances".to_owned(), json!(file)),
+        ("repeats".to_owned(), json!(repeats)),
+        ("test_timeout".to_owned(), json!(session.settings.run.test_timeout.as_secs())),
+    ]);
+    if probe {
+        known.insert("probe".to_owned(), json!(true));
+    }
+    if repeats == 0 {
+        return Err(CommandError::usage("--repeats is 0", "run the tests at least once"));
+    }
+    let inputs = vec![Digest::of(text.as_bytes())];
+    let stage = Stage {
+        session,
+        verb: "validate",
+        folder,
+        open,
+        settings: known,
+        free: Map::new(),
+        aside: None,
+        inputs,
+        instances: None,
+    };
+    let job = |instance| {
+        let instance = Arc::new(instance);
+        let name = swegym_core::Instance::clone(&instance).instance_id.to_string();
+        Job { name, kind: JobKind::Validate { instance, repeats, probes: probe } }
+    };
+    let ran = stage.run(rows.into_iter().map(job).collect()).await?;
+    ran.write_lines("instances.jsonl", ran.values("kept").map(|(_, v)| v["instance"].clone()))?;
+    let (mut dropped, mut flakes, mut probed) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, outcome) in &ran.outcomes {
+        match outcome {
+            Outcome::Finished { outcome, value } => {
+                if outcome != "kept" {
+                    let mut row = json!({"instance_id": name, "reason": outcome});
+                    for key in ["side", "test", "said", "leak", "probe"] {
+                        if let Some(detail) = value.get(key) {
+                            row[key] = detail.clone();
+                        }
+                    }
+                    dropped.push(row);
+                }
+                if let Some(probes) = value["probes"].as_array() {
+                    probed.push(probed_row(name, outcome == "kept", probes));
+                }
+                if let Some(statistics) = value.get("flakes") {
+                    flakes.push(json!({"instance_id": name, "repeats": repeats, "statistics": statistics}));
+                }
+            }
+            Outcome::Failed(fault) => dropped.push(json!({"instance_id": name, "reason": fault.code})),
+            Outcome::Unfinished => {}
+        }
+    }
+    ran.write_lines("dropped.jsonl", dropped)?;
+    ran.write_lines("flakes.jsonl", flakes)?;
+    if !probe {
+        return ran.close(session);
+    }
+    let count = |test: &dyn Fn(&&Value) -> bool| probed.iter().filter(test).count();
+    let notes = vec![
+        ("probed", probed.len()),
+        ("forgeable without a mark, dropped", count(&|row| row["kept"] == false)),
+        ("forgeable with a mark, kept", count(&|row| row["kept"] == true && row["forgeable"] != json!([]))),
+    ];
+    ran.write_lines("probes.jsonl", probed)?;
+    Ok(Done { notes, ..ran.close(session)? })
+}
+
+/// What the tricks came to on an instance: those that it counts as resolved by,
+/// and all of them.
+fn probed_row(id: &str, kept: bool, probes: &[Value]) -> Value {
+    let passed = probes.iter().filter(|probe| probe["resolved"] == true);
+    let forgeable: Vec<&Value> = passed.map(|probe| &probe["probe"]).collect();
+    json!({"instance_id": id, "kept": kept, "forgeable": forgeable, "probes": probes})
+}
