@@ -13,6 +13,7 @@ pub mod predictions;
 mod python_list;
 pub mod record;
 pub mod reports;
+pub mod results;
 mod row;
 pub mod rows;
 pub mod run;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use crate::ImageRef;
 use crate::{InstanceId, Names};
 
 /// How the two test lists are written on disk.
@@ -64,6 +65,12 @@ pub struct Instance {
 }
 
 impl Instance {
+    /// Where its file system comes from, if it says so.
+    #[must_use]
+    pub fn image_ref(&self) -> Option<ImageRef> {
+        ImageRef::parse(self.image.as_deref().unwrap_or_default())
+    }
+
     /// Every test that has an expectation, in a fixed order.
     #[must_use]
     pub fn expected_tests(&self) -> BTreeSet<&str> {

@@ -1,7 +1,8 @@
 //! Files that are there whole or not at all, whenever we die.
 //!
-//! What is written gets its name when it is complete: until then it lies beside its
-//! place, under a name that begins with a dot. Devices and pipes are written to as they
+//! What is written gets its name when it is complete. Until then it lies beside its
+//! place as a draft, `.NAME.RANDOM.draft`; [`remove_drafts`] takes away those of a
+//! process that was killed. Devices and pipes are written to as they
 //! are; there is nothing to put in their place.
 
 use std::fs::{self, File};
@@ -31,6 +32,26 @@ pub fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     draft.publish_synced()
 }
 
+/// How the names of drafts end.
+const DRAFT: &str = ".draft";
+
+/// Removes the drafts that a killed process left in a folder. Nobody may write there at
+/// the same time.
+///
+/// # Errors
+/// The folder cannot be read, or a draft not be removed.
+pub fn remove_drafts(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') && name.ends_with(DRAFT) && entry.file_type()?.is_file() {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// A file that does not have its name yet. One that is dropped leaves nothing, and what
 /// was there before as it was.
 #[derive(Debug)]
@@ -55,6 +76,7 @@ impl Draft {
         let name = place.file_name().unwrap_or_default().to_string_lossy();
         let draft = tempfile::Builder::new()
             .prefix(&format!(".{name}."))
+            .suffix(DRAFT)
             .make_in(folder.unwrap_or(Path::new(".")), |path| File::create_new(path))?;
         let (file, beside) = NamedTempFile::into_parts(draft);
         Ok(Self { place: place.to_owned(), out: BufWriter::new(file), beside: Some(beside) })
@@ -122,6 +144,23 @@ mod tests {
         assert!(write_whole(&folder.path().join("no/file"), b"").is_err());
         assert!(write_whole(folder.path(), b"").is_err());
         assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut draft = Draft::begin(&folder.path().join("a.json")).unwrap();
+        draft.write_all(b"half").unwrap();
+        std::mem::forget(draft);
+        for other in ["a.draft", ".hidden", "a.json"] {
+            fs::write(folder.path().join(other), "").unwrap();
+        }
+        fs::create_dir(folder.path().join(".b.draft")).unwrap();
+        assert_eq!(names(folder.path()).len(), 5);
+        remove_drafts(folder.path()).unwrap();
+        let mut left = names(folder.path());
+        left.sort();
+        assert_eq!(left, [".b.draft", ".hidden", "a.draft", "a.json"]);
     }
 
     /// Files of runs are read by other users, as far as their umask lets them.

@@ -12,9 +12,11 @@ mod validate;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use swegym_console::error::CommandError;
 use swegym_console::{exit, text};
+use swegym_core::format::results::JobOutput;
 use swegym_core::format::run::{INSTANCES, RunHead};
 use swegym_core::{Class, Digest, Fault, RunId};
 use swegym_runner::run_dir::Open;
@@ -113,11 +115,11 @@ impl Ran {
         self.outcomes.iter().any(|(_, o)| *o == Outcome::Unfinished)
     }
 
-    /// Documents of the jobs that ended with this outcome, in job order.
-    fn values<'a>(&'a self, wanted: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
-        self.outcomes.iter().filter_map(move |(name, outcome)| match outcome {
-            Outcome::Finished { outcome, value } if outcome == wanted => Some((name.as_str(), value)),
-            _ => None,
+    /// What jobs came to that have a result, in job order.
+    fn outputs(&self) -> impl Iterator<Item = (&str, &JobOutput)> {
+        self.outcomes.iter().filter_map(|(name, outcome)| match outcome {
+            Outcome::Finished(output) => Some((name.as_str(), &**output)),
+            Outcome::Failed(_) | Outcome::Unfinished => None,
         })
     }
 
@@ -128,8 +130,12 @@ impl Ran {
         })
     }
 
-    fn write_lines(&self, file: &str, rows: impl IntoIterator<Item = Value>) -> Result<(), CommandError> {
-        let text: String = rows.into_iter().map(|r| r.to_string() + "\n").collect();
+    fn write_lines<R: Serialize>(
+        &self,
+        file: &str,
+        rows: impl IntoIterator<Item = R>,
+    ) -> Result<(), CommandError> {
+        let text: String = rows.into_iter().map(|row| format!("{}\n", json!(row))).collect();
         Ok(self.run.write_file(file, &text)?)
     }
 
@@ -149,7 +155,7 @@ impl Ran {
         let mut told: BTreeMap<String, usize> = BTreeMap::new();
         for (name, outcome) in &self.outcomes {
             let word = match outcome {
-                Outcome::Finished { outcome, .. } => outcome.clone(),
+                Outcome::Finished(output) => output.outcome().to_owned(),
                 Outcome::Failed(fault) => {
                     let worse = CommandError::from(fault.clone());
                     let told = told.entry(worse.to_string()).or_insert(0);

@@ -10,7 +10,8 @@ mod installer;
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use swegym_core::format::results::{Fields, JobOutput};
 use swegym_core::{Boundary, Digest, Fault};
 use swegym_grade::LogParser;
 use swegym_sandbox::store::LayerId;
@@ -293,33 +294,33 @@ fn result(
         commit: installed.commit.clone(),
         passing: baseline.passing(),
     };
-    let mut value = built.to_json();
-    value["recipe"] = recipe.to_json();
-    value["requirements_from"] = json!(installed.set.from);
-    value["frozen"] = json!(installed.frozen);
-    value["left_out"] = json!(baseline.left_out());
+    let mut row = built.to_row();
+    row.insert("recipe".into(), recipe.to_json());
+    row.insert("requirements_from".into(), json!(installed.set.from));
+    row.insert("frozen".into(), json!(installed.frozen));
+    row.insert("left_out".into(), json!(baseline.left_out()));
     if !refused.is_empty() {
         let refused = refused.iter().map(|(from, fault)| json!({"from": from, "message": fault.message}));
-        value["does_not_install"] = refused.collect();
+        row.insert("does_not_install".into(), refused.collect());
     }
     if let Some(why) = &package.yanked {
-        value["yanked"] = json!(why);
+        row.insert("yanked".into(), json!(why));
     }
-    Ok(JobResult::of("built", value))
+    Ok(JobResult::of(JobOutput::Built(row)))
 }
 
 impl Built {
     /// The row of `images.jsonl`, less what is only for people.
     #[must_use]
-    pub fn to_json(&self) -> Value {
-        json!({
-            "package": self.name,
-            "version": self.version,
-            "image": self.image,
-            "source_layer": self.source,
-            "commit": self.commit,
-            "passing_tests": self.passing,
-        })
+    pub fn to_row(&self) -> Fields {
+        Map::from_iter([
+            ("package".to_owned(), json!(self.name)),
+            ("version".to_owned(), json!(self.version)),
+            ("image".to_owned(), json!(self.image)),
+            ("source_layer".to_owned(), json!(self.source)),
+            ("commit".to_owned(), json!(self.commit)),
+            ("passing_tests".to_owned(), json!(self.passing)),
+        ])
     }
 
     /// Reads a row of `images.jsonl`.
@@ -364,6 +365,6 @@ mod tests {
             commit: "c".into(),
             passing: vec!["t".into()],
         };
-        assert_eq!(Built::from_json(&built.to_json()), Some(built));
+        assert_eq!(Built::from_json(&Value::Object(built.to_row())), Some(built));
     }
 }

@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use swegym_core::event::Event;
+use swegym_core::format::results::JobOutput;
 use swegym_core::{Digest, Fault, Retry};
 use tokio::sync::{mpsc, watch};
 
@@ -37,12 +37,7 @@ pub struct Ticket {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// It has a result.
-    Finished {
-        /// One word.
-        outcome: String,
-        /// The document.
-        value: Value,
-    },
+    Finished(Box<JobOutput>),
     /// It broke, after retries where they could help.
     Failed(Fault),
     /// The run was interrupted before it ended.
@@ -92,8 +87,8 @@ where
     let mut outcomes: Vec<Option<Outcome>> = jobs
         .iter()
         .map(|job| {
-            let (outcome, value) = run.finished(&job.name)?.clone();
-            Some(Outcome::Finished { outcome, value })
+            let output = run.finished(&job.name)?.clone();
+            Some(Outcome::Finished(Box::new(output)))
         })
         .collect();
     let (sender, mut reports) = mpsc::unbounded_channel::<Report>();
@@ -147,10 +142,11 @@ where
         memory = (memory + jobs[report.at].memory).min(total_memory);
         let job = jobs[report.at].name.clone();
         match report.result {
-            Ok(JobResult { outcome, value, files }) => {
-                let result = run.write_result(&job, &value)?;
+            Ok(JobResult { output, files }) => {
+                let result = run.write_result(&job, &output)?;
                 let wall_time_ms = report.wall_time.as_millis() as u64;
-                outcomes[report.at] = Some(Outcome::Finished { outcome: outcome.clone(), value });
+                let outcome = output.outcome().to_owned();
+                outcomes[report.at] = Some(Outcome::Finished(Box::new(output)));
                 let event = Event::JobFinished { job, outcome, result, files, wall_time_ms };
                 note(run, event, progress(&outcomes, running.len()))?;
             }

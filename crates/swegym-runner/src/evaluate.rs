@@ -4,10 +4,10 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
 use swegym_core::format::evidence::{self, EvidenceFile, Results};
 use swegym_core::format::reports;
-use swegym_core::{Boundary, Digest, Fault, Instance, Prediction, Report};
+use swegym_core::format::results::JobOutput;
+use swegym_core::{Boundary, Digest, Fault, ImageRef, Instance, Prediction, Report};
 use swegym_files::write_whole;
 use swegym_grade::evidence::{Evidence, PatchOutcome, Structured};
 use swegym_grade::{LogParser, Reading, Semantics};
@@ -63,12 +63,10 @@ pub async fn evaluate(
             format!("cannot save the evidence in `{}`: {e}", folder.display()),
         )
     })?;
-    let mut value: Value = serde_json::from_str(&reports::write_row(&report)).unwrap_or_default();
-    if let Some(notes) = notes.to_json() {
-        value["answer"] = notes;
-    }
+    let mut row = reports::row(&report);
+    row.extend(notes.to_json().map(|notes| ("answer".to_owned(), notes)));
     let files = files.into_iter().map(|(file, digest)| (format!("{name}/{file}"), digest)).collect();
-    Ok(JobResult { outcome: outcome_word(&report), value, files })
+    Ok(JobResult { output: JobOutput::Evaluated(row), files })
 }
 
 /// An answer, tested.
@@ -126,29 +124,24 @@ pub(crate) fn evidence_of(
     }
 }
 
-/// One word for counts and tables.
-fn outcome_word(report: &Report) -> String {
-    match (&report.reason, report.resolved(), report.patch_exists) {
-        (_, true, _) => "resolved".into(),
-        (Some(fault), ..) => fault.code.clone(),
-        (None, false, false) => "empty_patch".into(),
-        (None, false, true) => "unresolved".into(),
-    }
-}
-
 /// The image that an instance names.
 ///
 /// # Errors
 /// A fault of the task, with what to do.
 pub fn image_of(context: &Context, instance: &Instance) -> Result<Image, Fault> {
-    let name = instance.image.as_deref().unwrap_or_default();
-    let Some(digest) = name.strip_prefix("swegym:") else {
-        let message =
-            format!("`{}` names the image `{name}`, which is none of swegym's", instance.instance_id);
-        return Err(Fault::new(Boundary::Task, "image_missing", message)
-            .with_hint("build its image with `swegym build`"));
+    let id = &instance.instance_id;
+    let missing = |message: String| {
+        Fault::new(Boundary::Task, "image_missing", message).with_hint("build its image with `swegym build`")
     };
-    context.host.store().load_image(digest).map_err(|e| SandboxError::from(e).to_fault())
+    match instance.image_ref() {
+        Some(ImageRef::Store(digest)) => {
+            context.host.store().load_image(&digest).map_err(|e| SandboxError::from(e).to_fault())
+        }
+        Some(ImageRef::Container(name)) => {
+            Err(missing(format!("`{id}` names the image `{name}`, which is none of swegym's")))
+        }
+        None => Err(missing(format!("`{id}` names no image"))),
+    }
 }
 
 /// What is left of an answer: whether it went on, what of it counted, and the tests' run.

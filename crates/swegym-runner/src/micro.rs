@@ -1,9 +1,10 @@
 //! Instances of the micro gym: each drawn repository becomes an image.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use swegym_core::format::instances;
+use swegym_core::format::results::{Drawn, JobOutput};
 use swegym_core::instance::{Instance, ListEncoding};
-use swegym_core::{Boundary, Fault, InstanceId};
+use swegym_core::{Boundary, Fault, ImageRef, InstanceId};
 use swegym_grade::LogParser;
 use swegym_sandbox::{Command, Extent, Image, Sandbox as _, SandboxError};
 use swegym_tasks::micro::{KnownAnswer, MicroTask, Tests, World};
@@ -79,7 +80,7 @@ pub async fn micro(context: &Context, ground: &str, world: &World, number: u32) 
     let printed = sandbox.exec(command).await.map_err(|e| e.to_fault())?;
     let Some(tests) = task.tests(&printed.output.stdout_text()) else {
         stop(sandbox).await?;
-        return Ok(JobResult::of("equivalent", json!({"bug": about})));
+        return Ok(JobResult::of(JobOutput::Drawn(Drawn::Equivalent { bug: about })));
     };
     let trial = ["python", "-I", "-S", "-c", &task.trial(&tests).program].map(str::to_owned);
     let command = Command::new(trial, std::time::Duration::from_secs(60));
@@ -100,8 +101,6 @@ pub async fn micro(context: &Context, ground: &str, world: &World, number: u32) 
         fail_to_pass: [MicroTask::EXAMPLE].iter().collect(),
         ..instance.clone()
     };
-    let row =
-        |of: &Instance| -> Value { serde_json::from_str(&instances::write_row(of)).unwrap_or_default() };
     let answer = |(attempt, answer): (usize, &KnownAnswer)| {
         json!({
             "instance_id": task.instance_id, "attempt": attempt, "repo": instance.repo,
@@ -109,11 +108,12 @@ pub async fn micro(context: &Context, ground: &str, world: &World, number: u32) 
             "resolved": answer.resolves, "test_result": {"git_patch": answer.patch},
         })
     };
-    let answers: Vec<Value> = answers.iter().enumerate().map(answer).collect();
-    let value = json!({
-        "instance": row(&instance), "example": row(&example), "bug": about, "answers": answers,
-    });
-    Ok(JobResult::of("candidate", value))
+    Ok(JobResult::of(JobOutput::Drawn(Drawn::Candidate {
+        instance: instances::fields(&instance),
+        example: instances::fields(&example),
+        bug: about,
+        answers: answers.iter().enumerate().map(answer).collect(),
+    })))
 }
 
 fn instance(
@@ -145,7 +145,7 @@ fn instance(
         eval_script: Some(eval_script(&plan())),
         log_parser: Some(LogParser::Unittest.name().to_owned()),
         eval_type: Some("pass_and_fail".to_owned()),
-        image: Some(format!("swegym:{}", digest.hex())),
+        image: Some(ImageRef::Store(digest.hex()).to_string()),
         encoding: ListEncoding::List,
         extra: Map::new(),
     })

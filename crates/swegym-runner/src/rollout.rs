@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use swegym_agent::model::scripted::Scripted;
 use swegym_agent::patch::Grounds;
 use swegym_agent::recorder::Recorder;
@@ -13,8 +13,9 @@ use swegym_agent::{Attempt, Limits, Model, Scaffold, teacher};
 use swegym_core::chat::{CallForm, Sampling, Usage};
 use swegym_core::conduct::commands::{Conduct, Sighting};
 use swegym_core::conduct::patch::Mark;
-use swegym_core::format::attempts::{self, AttemptResult};
+use swegym_core::format::attempts::AttemptResult;
 use swegym_core::format::reports;
+use swegym_core::format::results::JobOutput;
 use swegym_core::record::{AttemptHead, RecordEvent};
 use swegym_core::trajectory::stuck::Stuck;
 use swegym_core::trajectory::{FoldError, Step, beginning};
@@ -133,16 +134,18 @@ pub async fn rollout(
     };
     let marks = conduct::marks(context, instance, &image_of(context, instance)?, &prediction);
     let mut result = summary(&done, instance, &marks);
-    let mut job = JobResult::of(result.exit_status.as_str(), Value::Null);
-    let mut verdict = None;
+    let (mut files, mut verdict) = (BTreeMap::new(), None);
     if plan.evaluates {
-        job = evaluate(context, instance, &prediction, attempt).await?;
-        result.report = job.value.as_object().cloned();
+        let tested = evaluate(context, instance, &prediction, attempt).await?;
+        files = tested.files;
+        if let JobOutput::Evaluated(report) = tested.output {
+            result.report = Some(report);
+        }
         let judged = reports::read_one_judged("report", result.report.clone().unwrap_or_default());
         verdict = judged.ok().map(|row| Verdict { resolved: row.resolved, marked: row.marked });
     }
     result.class = done.class(&instance.repo, verdict);
-    Ok(JobResult { value: attempts::write(&result), ..job })
+    Ok(JobResult { output: JobOutput::Attempted(Box::new(result)), files })
 }
 
 /// An attempt's record and what it says so far.

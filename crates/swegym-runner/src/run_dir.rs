@@ -16,14 +16,14 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use swegym_core::Digest;
 use swegym_core::event::Event;
 use swegym_core::format::FormatError;
 use swegym_core::format::journal::{self, Entry};
+use swegym_core::format::results::{self, JobOutput};
 use swegym_core::format::run::{self, RunHead};
 use swegym_core::history::History;
-use swegym_core::{Hint, Trouble};
-use swegym_files::write_whole;
+use swegym_core::{Digest, Hint, Trouble};
+use swegym_files::{remove_drafts, write_whole};
 use thiserror::Error;
 
 /// An open run. Only one process has it at a time.
@@ -31,7 +31,7 @@ pub struct RunDir {
     path: PathBuf,
     journal: fs::File,
     next: u64,
-    finished: HashMap<String, (String, Value)>,
+    finished: HashMap<String, JobOutput>,
 }
 
 /// Why a run cannot be opened.
@@ -149,12 +149,9 @@ impl RunDir {
         // A line that a crash cut must not merge with the next one.
         journal.set_len(read.sound_bytes as u64).map_err(io_error("mend", &file))?;
         for folder in [path, &results] {
-            let entries = fs::read_dir(folder).map_err(io_error("read the folder", folder))?;
-            for file in entries.flatten().filter(|e| is_torn(&e.file_name().to_string_lossy())) {
-                fs::remove_file(file.path()).map_err(io_error("remove", &file.path()))?;
-            }
+            remove_drafts(folder).map_err(io_error("remove what is half written in", folder))?;
         }
-        let finished = finished_jobs(path, &History::of(&read.entries));
+        let finished = finished_jobs(path, &head.verb, &History::of(&read.entries));
         let next = read.entries.last().map_or(0, |e| e.seq + 1);
         Ok(Self { path: path.to_owned(), journal, next, finished })
     }
@@ -167,7 +164,7 @@ impl RunDir {
 
     /// The kept outcome and result of a job of an earlier attempt at this run.
     #[must_use]
-    pub fn finished(&self, job: &str) -> Option<&(String, Value)> {
+    pub fn finished(&self, job: &str) -> Option<&JobOutput> {
         self.finished.get(job)
     }
 
@@ -185,8 +182,8 @@ impl RunDir {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn write_result(&self, job: &str, value: &Value) -> Result<Digest, RunDirError> {
-        let text = format!("{value:#}\n");
+    pub fn write_result(&self, job: &str, output: &JobOutput) -> Result<Digest, RunDirError> {
+        let text = format!("{:#}\n", results::write(output));
         let path = self.path.join("results").join(format!("{job}.json"));
         write_whole(&path, text.as_bytes()).map_err(io_error("write", &path))?;
         Ok(Digest::of(text.as_bytes()))
@@ -200,16 +197,6 @@ impl RunDir {
         let path = self.path.join(name);
         write_whole(&path, text.as_bytes()).map_err(io_error("write", &path))
     }
-}
-
-/// Whether a name is that of a file that a killed process was writing whole:
-/// `.<name>.<process>-<number>`, for the names that runs have.
-fn is_torn(name: &str) -> bool {
-    let parts = name.strip_prefix('.').and_then(|rest| rest.rsplit_once('.'));
-    let Some((file, writer)) = parts else { return false };
-    let ours = [".json", ".jsonl", ".html"].iter().any(|end| file.ends_with(end));
-    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    ours && writer.split_once('-').is_some_and(|(process, n)| number(process) && number(n))
 }
 
 fn check_head(path: &Path, file: &Path, head: &RunHead) -> Result<(), RunDirError> {
@@ -232,7 +219,7 @@ fn check_head(path: &Path, file: &Path, head: &RunHead) -> Result<(), RunDirErro
 }
 
 /// Jobs whose files are those that the journal speaks of; the others are done again.
-fn finished_jobs(run: &Path, history: &History) -> HashMap<String, (String, Value)> {
+fn finished_jobs(run: &Path, verb: &str, history: &History) -> HashMap<String, JobOutput> {
     let mut finished = HashMap::new();
     for (job, end) in history.finished() {
         let is_whole = |(name, digest): (&String, &Digest)| {
@@ -240,10 +227,10 @@ fn finished_jobs(run: &Path, history: &History) -> HashMap<String, (String, Valu
         };
         let Ok(text) = fs::read_to_string(run.join("results").join(format!("{job}.json"))) else { continue };
         if Digest::of(text.as_bytes()) == end.result
-            && let Ok(value) = serde_json::from_str(&text)
+            && let Ok(output) = results::read(verb, job, &text)
             && end.files.iter().all(is_whole)
         {
-            finished.insert(job.to_owned(), (end.outcome.clone(), value));
+            finished.insert(job.to_owned(), output);
         }
     }
     finished
@@ -261,7 +248,7 @@ mod tests {
         let settings = serde_json::Map::from_iter([("runs".to_owned(), json!(runs))]);
         RunHead {
             run_id: RunId::new("r").unwrap(),
-            verb: "validate".into(),
+            verb: "build".into(),
             swegym: "0".into(),
             inputs: Digest::of(&[runs as u8]),
             settings,
@@ -270,11 +257,11 @@ mod tests {
     }
 
     fn finish(run: &mut RunDir, job: &str) {
-        let result = run.write_result(job, &json!({"x": 1})).unwrap();
+        let result = run.write_result(job, &JobOutput::Built(serde_json::Map::new())).unwrap();
         run.append(
             Event::JobFinished {
                 job: job.into(),
-                outcome: "kept".into(),
+                outcome: "built".into(),
                 result,
                 files: BTreeMap::new(),
                 wall_time_ms: 1,
@@ -296,7 +283,7 @@ mod tests {
         let journal = path.join("events.jsonl");
         let text = fs::read_to_string(&journal).unwrap();
         fs::write(&journal, &text[..text.len() - 5]).unwrap();
-        fs::write(path.join("results/.b.json.1-2"), "{").unwrap();
+        fs::write(path.join("results/.b.json.x1y2z3.draft"), "{").unwrap();
         fs::write(path.join(".mine.json"), "the user's").unwrap();
         let mut run = RunDir::open(&path, &head(3), Open::Resume).unwrap();
         assert!(run.finished("a").is_some() && run.finished("b").is_none());

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use swegym_core::format::instances;
+use swegym_core::format::results::{JobOutput, Planted};
 use swegym_core::instance::{Instance, ListEncoding};
-use swegym_core::{Boundary, Digest, Fault, InstanceId};
+use swegym_core::{Boundary, Digest, Fault, ImageRef, InstanceId};
 use swegym_grade::evidence::RunEnd;
 use swegym_sandbox::{Command, Extent, Image, Sandbox, SandboxError};
 use swegym_tasks::synth::snippet::{self, Reproduced, Snippet};
@@ -46,7 +47,7 @@ pub async fn synth(
     number: u32,
 ) -> Result<JobResult, Fault> {
     let Some(mutant) = synthesis.mutant(number) else {
-        return Ok(dropped("no_site", &Value::Null));
+        return Ok(dropped("no_site", &Value::Null, None));
     };
     let bugs = describe_bugs(&mutant);
     let image =
@@ -54,40 +55,39 @@ pub async fn synth(
     let plan = TestPlan::of_image(&image)?;
     let sandbox = start(context, &image).await?;
     if is_equivalent(&sandbox, &mutant).await? {
-        return Ok(dropped("equivalent", &bugs));
+        return Ok(dropped("equivalent", &bugs, None));
     }
     plant(&sandbox, &mutant).await?;
     let (run, observed) = run_observed(context, &sandbox, &plan).await?;
     stop(sandbox).await?;
     if let Some(reason) = unusable(&run, &plan) {
-        return Ok(dropped(reason, &bugs));
+        return Ok(dropped(reason, &bugs, None));
     }
     let passed: HashSet<String> = run.passed(&plan).into_iter().collect();
     let (pass_to_pass, fail_to_pass): (Vec<_>, Vec<_>) =
         built.passing.iter().map(String::as_str).partition(|t| passed.contains(*t));
     if fail_to_pass.is_empty() {
-        return Ok(dropped("no_failing_test", &bugs));
+        return Ok(dropped("no_failing_test", &bugs, None));
     }
     let observed = of_tests(&observed, &fail_to_pass);
     let reproduced = reproduce(context, &image, &mutant, &observed).await?;
     let (statement, problems) = state(built, &mutant, &fail_to_pass, reproduced);
     let Some(statement) = statement else {
-        let mut result = dropped("no_statement", &bugs);
-        result.value["problems"] = json!(problems);
-        return Ok(result);
+        return Ok(dropped("no_statement", &bugs, Some(json!(problems))));
     };
     let Some((image, commit)) = instance_image(context, &image, &mutant).await? else {
-        return Ok(dropped("leaks", &bugs));
+        return Ok(dropped("leaks", &bugs, None));
     };
     let digest = context.host.store().save_image(&image).map_err(|e| SandboxError::from(e).to_fault())?;
     let instance =
         instance(built, &mutant, &digest, commit, &plan, (&fail_to_pass, &pass_to_pass), statement)?;
-    let row: Value = serde_json::from_str(&instances::write_row(&instance)).unwrap_or_default();
-    Ok(JobResult::of("candidate", json!({"instance": row, "bugs": bugs})))
+    let instance = instances::fields(&instance);
+    Ok(JobResult::of(JobOutput::Planted(Planted::Candidate { instance, bugs })))
 }
 
-fn dropped(reason: &str, bugs: &Value) -> JobResult {
-    JobResult::of(reason, json!({"reason": reason, "bugs": bugs}))
+fn dropped(reason: &str, bugs: &Value, problems: Option<Value>) -> JobResult {
+    let (reason, bugs) = (reason.to_owned(), bugs.clone());
+    JobResult::of(JobOutput::Planted(Planted::Dropped { reason, bugs, problems }))
 }
 
 fn describe_bugs(mutant: &Mutant) -> Value {
@@ -271,7 +271,7 @@ fn instance(
         eval_script: Some(eval_script(plan)),
         log_parser: Some(plan.parser.name().to_owned()),
         eval_type: Some("pass_and_fail".to_owned()),
-        image: Some(format!("swegym:{}", image.hex())),
+        image: Some(ImageRef::Store(image.hex()).to_string()),
         encoding: ListEncoding::List,
         extra: serde_json::Map::new(),
     })

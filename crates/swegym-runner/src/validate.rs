@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 use swegym_core::format::instances;
+use swegym_core::format::results::{Fields, JobOutput, Kept, Validated};
 use swegym_core::{Fault, Instance};
 use swegym_grade::evidence::{PatchOutcome, RunEnd};
 use swegym_grade::flake::{self, Tally};
@@ -38,6 +39,16 @@ pub async fn validate(
     repeats: u32,
     probes: bool,
 ) -> Result<JobResult, Fault> {
+    let validated = judged(context, instance, repeats, probes).await?;
+    Ok(JobResult::of(JobOutput::Validated(validated)))
+}
+
+async fn judged(
+    context: &Context,
+    instance: &Instance,
+    repeats: u32,
+    probes: bool,
+) -> Result<Validated, Fault> {
     let image = image_of(context, instance)?;
     let plan = TestPlan::of_image(&image)?;
     if let Some(leak) = leak(context, &image).await? {
@@ -81,15 +92,15 @@ async fn probed(
     kept: &Instance,
     image: &Image,
     plan: &TestPlan,
-    mut result: JobResult,
-) -> Result<JobResult, Fault> {
+    validated: Validated,
+) -> Result<Validated, Fault> {
     let tried = probe::probe(context, kept, image, plan).await?;
-    let all: Vec<Value> = tried.iter().map(Probe::to_json).collect();
-    if let Some(unseen) = tried.iter().find(|probe| probe.is_unseen()) {
-        return Ok(dropped("forgeable", json!({"probe": unseen.name, "probes": all})));
-    }
-    result.value["probes"] = json!(all);
-    Ok(result)
+    let probes = Some(tried.iter().map(Probe::to_json).collect());
+    let unseen = tried.iter().find(|probe| probe.is_unseen());
+    Ok(match unseen {
+        Some(unseen) => Validated { probes, ..dropped("forgeable", json!({"probe": unseen.name})) },
+        None => Validated { probes, ..validated },
+    })
 }
 
 /// One run of the tests, the hidden ones among them, after a patch; or what an
@@ -100,7 +111,7 @@ async fn tested(
     plan: &TestPlan,
     instance: &Instance,
     patch: Option<&answer::Answer>,
-) -> Result<Result<(TestRun, Notes), JobResult>, Fault> {
+) -> Result<Result<(TestRun, Notes), Validated>, Fault> {
     let sandbox = start(context, image).await?;
     let (notes, launch) = match answer::lay_out(context, &sandbox, instance, plan, patch, None).await? {
         Laid::Out(notes, launch) => (notes, launch),
@@ -131,12 +142,10 @@ async fn leak(context: &Context, image: &Image) -> Result<Option<String>, Fault>
     Ok((!found.trim().is_empty()).then(|| found.trim().to_owned()))
 }
 
-fn dropped(reason: &str, details: Value) -> JobResult {
-    let mut value = json!({"reason": reason});
-    if let (Some(to), Value::Object(from)) = (value.as_object_mut(), details) {
-        to.extend(from);
-    }
-    JobResult::of(reason, value)
+fn dropped(reason: &str, details: Value) -> Validated {
+    let details = if let Value::Object(details) = details { details } else { Fields::new() };
+    let kept = Kept::Dropped { reason: reason.to_owned(), details };
+    Validated { kept, flakes: None, probes: None }
 }
 
 fn unusable(run: &TestRun, plan: &TestPlan) -> Option<&'static str> {
@@ -158,7 +167,7 @@ fn judge(
     before: &[TestRun],
     golden_runs: &[TestRun],
     golden: &Notes,
-) -> (Option<Instance>, JobResult) {
+) -> (Option<Instance>, Validated) {
     // Passing is by both witnesses; a map of only those makes one tally of it.
     let agreed = |runs: &[TestRun]| -> Vec<StatusMap> {
         runs.iter()
@@ -182,7 +191,7 @@ fn judge(
         kept.extra.insert("gold_settings".into(), json!(golden.as_gold()));
     }
     kept.pass_to_pass.retain(|t| always(before.get(t)) && always(after.get(t)));
-    let flakes = flake_statistics(instance, &before, &after);
+    let flakes = Some(flake_statistics(instance, &before, &after));
     let first = |fails: &dyn Fn(&str) -> bool| instance.fail_to_pass.iter().find(|t| fails(t));
     let reason = if instance.fail_to_pass.is_empty() {
         Some(("no_failing_test", None))
@@ -194,14 +203,13 @@ fn judge(
         first(&|t| !always(after.get(t))).map(|test| ("gold_does_not_pass", Some(test)))
     };
     if let Some((reason, test)) = reason {
-        return (None, dropped(reason, json!({"test": test, "flakes": flakes})));
+        return (None, Validated { flakes, ..dropped(reason, json!({"test": test})) });
     }
     if let Some(said) = golden_runs.iter().find_map(|run| refusal(&kept, plan, run)) {
-        return (None, dropped("gold_is_not_resolved", json!({"said": said, "flakes": flakes})));
+        return (None, Validated { flakes, ..dropped("gold_is_not_resolved", json!({"said": said})) });
     }
-    let row: Value = serde_json::from_str(&instances::write_row(&kept)).unwrap_or_default();
-    let value = json!({"instance": row, "flakes": flakes});
-    (Some(kept), JobResult::of("kept", value))
+    let row = Kept::Kept(instances::fields(&kept));
+    (Some(kept), Validated { kept: row, flakes, probes: None })
 }
 
 /// Why an evaluation of the gold patch that left this run would not resolve the

@@ -176,9 +176,15 @@ fn fault(f: &Fault) -> Value {
     json!({"boundary": f.boundary.as_str(), "code": f.code, "message": f.message, "hint": f.hint})
 }
 
-/// One report as a flat row of `reports.jsonl`, which our own verbs read.
+/// One report as a line of `reports.jsonl`.
 #[must_use]
 pub fn write_row(report: &Report) -> String {
+    Value::Object(row(report)).to_string()
+}
+
+/// One report as a flat row of `reports.jsonl`, which our own verbs read.
+#[must_use]
+pub fn row(report: &Report) -> Map<String, Value> {
     let mut row = Map::new();
     row.insert("instance_id".into(), json!(report.instance_id.as_str()));
     row.insert("patch_is_None".into(), json!(report.patch_is_none));
@@ -202,7 +208,7 @@ pub fn write_row(report: &Report) -> String {
     if !report.conduct.is_empty() {
         row.insert("conduct".into(), write_marks(&report.conduct));
     }
-    Value::Object(row).to_string()
+    row
 }
 
 /// Reads `reports.jsonl` back.

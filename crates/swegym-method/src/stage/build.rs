@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Map, json};
 use swegym_console::error::CommandError;
 use swegym_console::progress::Bar;
+use swegym_core::format::results::JobOutput;
 use swegym_runner::job::JobKind;
 use swegym_runner::run_dir::Open;
 use swegym_runner::{Job, foundation};
@@ -64,6 +65,10 @@ pub async fn build(
     foundation::lay(&context, None).await?;
     drop(preparing);
     let ran = stage.run(jobs).await?;
-    ran.write_lines("images.jsonl", ran.values("built").map(|(_, value)| value.clone()))?;
+    let rows = ran.outputs().filter_map(|(_, output)| match output {
+        JobOutput::Built(row) => Some(row),
+        _ => None,
+    });
+    ran.write_lines("images.jsonl", rows)?;
     ran.close(session)
 }

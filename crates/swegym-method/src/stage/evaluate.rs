@@ -10,7 +10,7 @@ use swegym_console::error::CommandError;
 use swegym_console::text;
 use swegym_core::format::attempts::AttemptResult;
 use swegym_core::format::instances::{self, UnknownFields};
-use swegym_core::format::{predictions, reports};
+use swegym_core::format::{predictions, reports, results};
 use swegym_core::{Digest, Fault, Instance, InstanceId, Patch, Prediction};
 use swegym_data::run_view::RunView;
 use swegym_runner::conduct::repository_file;
@@ -133,7 +133,7 @@ pub async fn evaluate(
     let row = |(name, outcome): &(String, Outcome)| {
         let (id, attempt) = if many { parts(name) } else { (name.as_str(), 0) };
         let row = match outcome {
-            Outcome::Finished { value, .. } => value.clone(),
+            Outcome::Finished(output) => results::write(output),
             Outcome::Failed(fault) => failed_row(id, fault),
             Outcome::Unfinished => return None,
         };

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use swegym_console::error::CommandError;
 use swegym_console::progress::Bar;
 use swegym_console::text;
+use swegym_core::format::results::{Drawn, JobOutput};
 use swegym_runner::job::JobKind;
 use swegym_runner::run_dir::Open;
 use swegym_runner::{Job, micro};
@@ -53,15 +54,25 @@ pub async fn micro(
         kind: JobKind::Micro { ground: Arc::clone(&ground), world: Arc::clone(&world), number },
     };
     let ran = stage.run((0..settings.count).map(job).collect()).await?;
-    let part = |outcome: &str, key: &str| -> Vec<Value> {
-        ran.values(outcome).map(|(_, value)| value[key].clone()).collect()
-    };
-    ran.write_lines("candidates.jsonl", part("candidate", "instance"))?;
-    ran.write_lines("examples.jsonl", part("candidate", "example"))?;
-    let answers = part("candidate", "answers").into_iter();
-    ran.write_lines("answers.jsonl", answers.flat_map(|of| of.as_array().cloned().unwrap_or_default()))?;
-    ran.write_lines("bugs.jsonl", part("candidate", "bug"))?;
-    ran.write_lines("dropped.jsonl", part("equivalent", "bug"))?;
+    let (mut candidates, mut examples, mut bugs) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut known, mut dropped) = (Vec::new(), Vec::new());
+    for (_, output) in ran.outputs() {
+        match output {
+            JobOutput::Drawn(Drawn::Candidate { instance, example, bug, answers }) => {
+                candidates.push(instance);
+                examples.push(example);
+                bugs.push(bug);
+                known.extend(answers);
+            }
+            JobOutput::Drawn(Drawn::Equivalent { bug }) => dropped.push(bug),
+            _ => {}
+        }
+    }
+    ran.write_lines("candidates.jsonl", candidates)?;
+    ran.write_lines("examples.jsonl", examples)?;
+    ran.write_lines("answers.jsonl", known)?;
+    ran.write_lines("bugs.jsonl", bugs)?;
+    ran.write_lines("dropped.jsonl", dropped)?;
     ran.close(session)
 }
 

@@ -12,6 +12,7 @@ use swegym_agent::patch::Grounds;
 use swegym_agent::scaffold::Prompts;
 use swegym_console::error::CommandError;
 use swegym_console::text;
+use swegym_core::format::results::JobOutput;
 use swegym_core::format::{instances, predictions};
 use swegym_core::{Digest, Instance, InstanceId, Prediction, Trajectory};
 use swegym_runner::job::JobKind;
@@ -100,7 +101,10 @@ fn reports(ran: &Ran) -> Vec<Value> {
     let row = |(name, outcome): &(String, Outcome)| {
         let (id, attempt) = parts(name);
         match outcome {
-            Outcome::Finished { value, .. } => Some(numbered(value["report"].clone(), attempt)),
+            Outcome::Finished(output) => match &**output {
+                JobOutput::Attempted(of) => Some(numbered(json!(of.report), attempt)),
+                _ => None,
+            },
             Outcome::Failed(fault) => Some(numbered(failed_row(id, fault), attempt)),
             Outcome::Unfinished => None,
         }
@@ -286,18 +290,15 @@ fn identity(
 /// One file for each attempt number, and `predictions.jsonl` where there is only one.
 fn write_predictions(ran: &Ran, attempts: u32, model: &str) -> Result<(), CommandError> {
     for k in 0..attempts {
-        let of_attempt = ran.outcomes.iter().filter_map(|(_, outcome)| match outcome {
-            Outcome::Finished { value, .. } if value["attempt"] == k => Some(value),
-            _ => None,
-        });
-        let prediction = |value: &Value| {
-            Some(Prediction {
-                instance_id: InstanceId::new(value["instance_id"].as_str()?).ok()?,
+        let prediction = |(_, output): (&str, &JobOutput)| match output {
+            JobOutput::Attempted(of) if of.attempt == k => Some(Prediction {
+                instance_id: of.instance_id.clone(),
                 model_name_or_path: model.to_owned(),
-                model_patch: Some(value["patch"].as_str()?.to_owned()),
-            })
+                model_patch: Some(of.patch.clone()),
+            }),
+            _ => None,
         };
-        let text = predictions::write(&of_attempt.filter_map(prediction).collect::<Vec<_>>());
+        let text = predictions::write(&ran.outputs().filter_map(prediction).collect::<Vec<_>>());
         let name =
             if attempts == 1 { "predictions.jsonl".to_owned() } else { format!("predictions.{k}.jsonl") };
         ran.run.write_file(&name, &text)?;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use swegym_console::error::CommandError;
 use swegym_console::text;
 use swegym_core::Digest;
+use swegym_core::format::results::{JobOutput, Planted};
 use swegym_runner::Job;
 use swegym_runner::build::Built;
 use swegym_runner::job::JobKind;
@@ -71,20 +72,25 @@ pub async fn synth(
     let ran = stage.run(jobs).await?;
     let mut seen = HashSet::new();
     let (mut rows, mut bugs, mut dropped) = (Vec::new(), Vec::new(), Vec::new());
-    for (name, outcome) in &ran.outcomes {
-        let swegym_runner::Outcome::Finished { outcome, value } = outcome else { continue };
-        let id = value["instance"]["instance_id"].clone();
-        if outcome != "candidate" {
-            let mut row = json!({"candidate": name, "reason": outcome, "bugs": value["bugs"]});
-            if let Some(problems) = value.get("problems") {
-                row["problems"] = problems.clone();
+    for (name, output) in ran.outputs() {
+        let JobOutput::Planted(planted) = output else { continue };
+        match planted {
+            Planted::Candidate { instance, bugs: of } => {
+                let id = instance.get("instance_id");
+                if seen.insert(id) {
+                    rows.push(instance);
+                    bugs.push(json!({"instance_id": id, "bugs": of}));
+                } else {
+                    dropped.push(json!({"candidate": name, "reason": "duplicate", "bugs": of}));
+                }
             }
-            dropped.push(row);
-        } else if seen.insert(id.to_string()) {
-            rows.push(value["instance"].clone());
-            bugs.push(json!({"instance_id": id, "bugs": value["bugs"]}));
-        } else {
-            dropped.push(json!({"candidate": name, "reason": "duplicate", "bugs": value["bugs"]}));
+            Planted::Dropped { reason, bugs: of, problems } => {
+                let mut row = json!({"candidate": name, "reason": reason, "bugs": of});
+                if let Some(problems) = problems {
+                    row["problems"] = problems.clone();
+                }
+                dropped.push(row);
+            }
         }
     }
     ran.write_lines("candidates.jsonl", rows)?;

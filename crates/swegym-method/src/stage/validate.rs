@@ -8,6 +8,7 @@ use swegym_console::error::CommandError;
 use swegym_console::text;
 use swegym_core::Digest;
 use swegym_core::format::instances::{self, UnknownFields};
+use swegym_core::format::results::{JobOutput, Kept, Validated};
 use swegym_runner::job::JobKind;
 use swegym_runner::run_dir::Open;
 use swegym_runner::{Job, Outcome};
@@ -66,31 +67,40 @@ pub async fn validate(
         Job { name, kind: JobKind::Validate { instance, repeats, probes: probe } }
     };
     let ran = stage.run(rows.into_iter().map(job).collect()).await?;
-    ran.write_lines("instances.jsonl", ran.values("kept").map(|(_, v)| v["instance"].clone()))?;
-    let (mut dropped, mut flakes, mut probed) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut rows, mut dropped) = (Vec::new(), Vec::new());
+    let (mut flakes, mut probed) = (Vec::new(), Vec::new());
     for (name, outcome) in &ran.outcomes {
-        match outcome {
-            Outcome::Finished { outcome, value } => {
-                if outcome != "kept" {
-                    let mut row = json!({"instance_id": name, "reason": outcome});
-                    for key in ["side", "test", "said", "leak", "probe"] {
-                        if let Some(detail) = value.get(key) {
-                            row[key] = detail.clone();
-                        }
-                    }
-                    dropped.push(row);
-                }
-                if let Some(probes) = value["probes"].as_array() {
-                    probed.push(probed_row(name, outcome == "kept", probes));
-                }
-                if let Some(statistics) = value.get("flakes") {
-                    flakes.push(json!({"instance_id": name, "repeats": repeats, "statistics": statistics}));
-                }
+        let validated = match outcome {
+            Outcome::Finished(output) => match &**output {
+                JobOutput::Validated(validated) => validated,
+                _ => continue,
+            },
+            Outcome::Failed(fault) => {
+                dropped.push(json!({"instance_id": name, "reason": fault.code}));
+                continue;
             }
-            Outcome::Failed(fault) => dropped.push(json!({"instance_id": name, "reason": fault.code})),
-            Outcome::Unfinished => {}
+            Outcome::Unfinished => continue,
+        };
+        match &validated.kept {
+            Kept::Kept(instance) => rows.push(instance),
+            Kept::Dropped { reason, details } => {
+                let mut row = json!({"instance_id": name, "reason": reason});
+                for key in Validated::DETAILS {
+                    if let Some(detail) = details.get(key) {
+                        row[key] = detail.clone();
+                    }
+                }
+                dropped.push(row);
+            }
+        }
+        if let Some(probes) = &validated.probes {
+            probed.push(probed_row(name, matches!(validated.kept, Kept::Kept(_)), probes));
+        }
+        if let Some(statistics) = &validated.flakes {
+            flakes.push(json!({"instance_id": name, "repeats": repeats, "statistics": statistics}));
         }
     }
+    ran.write_lines("instances.jsonl", rows)?;
     ran.write_lines("dropped.jsonl", dropped)?;
     ran.write_lines("flakes.jsonl", flakes)?;
     if !probe {

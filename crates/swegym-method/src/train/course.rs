@@ -256,12 +256,14 @@ impl Course<'_> {
             ));
         }
         let gone_on = self.go_on(trainer, &metrics)?;
+        // A run that was killed at once has none yet.
+        let checkpoints = self.out.join("checkpoints");
+        fs::create_dir_all(&checkpoints).map_err(failed("make the folder", &checkpoints))?;
         if self.runs.resume {
-            for folder in [self.out, &self.out.join("checkpoints")] {
+            for folder in [self.out, &checkpoints] {
                 checkpoint::remove_drafts(folder)?;
             }
         }
-        fs::create_dir_all(self.out.join("checkpoints")).map_err(failed("make the folder", self.out))?;
         let value = json!({
             "version": 1, "swegym": env!("CARGO_PKG_VERSION"), "rows": rows, "held_out": held_out,
             "base": self.base, "settings": format!("{:?}", self.settings), "steps": trainer.steps(),

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Map, json};
+use swegym_core::format::results;
 use swegym_core::format::run::RunHead;
 use swegym_core::{Boundary, RunId};
 
@@ -14,7 +15,7 @@ use crate::run_dir::Open;
 fn open(folder: &Path, how: Open) -> RunDir {
     let head = RunHead {
         run_id: RunId::new("run").unwrap(),
-        verb: "test".to_owned(),
+        verb: "build".to_owned(),
         swegym: "0".to_owned(),
         inputs: Digest::of(b"inputs"),
         settings: Map::new(),
@@ -28,7 +29,7 @@ fn tickets(count: usize, memory: u64, at_once: usize) -> Vec<Ticket> {
 }
 
 fn done(at: usize) -> JobResult {
-    JobResult::of("done", json!({"at": at}))
+    JobResult::of(JobOutput::Built(Map::from_iter([("at".to_owned(), json!(at))])))
 }
 
 /// Runs to the end; nobody wants to stop.
@@ -38,7 +39,7 @@ where
     F: Future<Output = Result<JobResult, Fault>> + Send + 'static,
 {
     let (_sender, stop) = watch::channel(false);
-    let head = ("test", Digest::of(b"inputs"));
+    let head = ("build", Digest::of(b"inputs"));
     super::run(run, head, jobs, memory, work, stop, |_, _| {}).await.unwrap()
 }
 
@@ -63,12 +64,12 @@ async fn what_broke_around_a_job_is_tried_again_and_what_is_wrong_with_it_is_not
     let codes: Vec<&str> = outcomes
         .iter()
         .map(|outcome| match outcome {
-            Outcome::Finished { outcome, .. } => outcome.as_str(),
+            Outcome::Finished(output) => output.outcome(),
             Outcome::Failed(fault) => &fault.code,
             Outcome::Unfinished => "unfinished",
         })
         .collect();
-    assert_eq!(codes, ["done", "no_space", "broken", "panic"]);
+    assert_eq!(codes, ["built", "no_space", "broken", "panic"]);
     let tries: Vec<usize> = tries.iter().map(|count| count.load(Ordering::SeqCst)).collect();
     assert_eq!(tries, [2, ATTEMPTS as usize, 1, 1]);
 }
@@ -84,7 +85,7 @@ async fn what_every_job_would_meet_begins_no_further_one_and_a_resume_does_the_r
     };
     let jobs = tickets(5, 0, 1);
     let outcomes = to_the_end(&mut open(folder.path(), Open::New), &jobs, 0, work).await;
-    assert!(matches!(&outcomes[0], Outcome::Finished { .. }) && matches!(&outcomes[1], Outcome::Failed(_)));
+    assert!(matches!(&outcomes[0], Outcome::Finished(_)) && matches!(&outcomes[1], Outcome::Failed(_)));
     assert!(outcomes[2..].iter().all(|outcome| *outcome == Outcome::Unfinished), "{outcomes:?}");
     // What is finished is not done again, whatever would come of it now.
     let work = |at: usize| async move {
@@ -92,10 +93,10 @@ async fn what_every_job_would_meet_begins_no_further_one_and_a_resume_does_the_r
         Ok(done(at))
     };
     let outcomes = to_the_end(&mut open(folder.path(), Open::Resume), &jobs, 0, work).await;
-    let values: Vec<Value> = outcomes
+    let values: Vec<serde_json::Value> = outcomes
         .into_iter()
         .map(|outcome| match outcome {
-            Outcome::Finished { value, .. } => value["at"].clone(),
+            Outcome::Finished(output) => results::write(&output)["at"].clone(),
             other => panic!("{other:?}"),
         })
         .collect();
@@ -119,7 +120,7 @@ async fn jobs_run_side_by_side_as_far_as_memory_and_their_number_allow() {
         };
         let jobs = tickets(6, memory, at_once);
         let outcomes = to_the_end(&mut open(folder.path(), Open::New), &jobs, total, work).await;
-        assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Finished { .. })));
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Finished(_))));
         assert_eq!(highest.load(Ordering::SeqCst), expected, "{memory} of {total}, {at_once} at once");
     }
 }
@@ -142,7 +143,7 @@ async fn a_wish_to_stop_drops_what_runs_and_leaves_it_to_a_resume() {
     let mut events = Vec::new();
     let outcomes = run(
         &mut open(folder.path(), Open::New),
-        ("test", Digest::of(b"inputs")),
+        ("build", Digest::of(b"inputs")),
         &tickets(3, 0, 1),
         0,
         work,
@@ -151,7 +152,7 @@ async fn a_wish_to_stop_drops_what_runs_and_leaves_it_to_a_resume() {
     )
     .await
     .unwrap();
-    assert!(matches!(outcomes[0], Outcome::Finished { .. }));
+    assert!(matches!(outcomes[0], Outcome::Finished(_)));
     assert_eq!(outcomes[1..], [Outcome::Unfinished, Outcome::Unfinished]);
     assert_eq!(events.last(), Some(&(Event::RunInterrupted, 1)));
 }

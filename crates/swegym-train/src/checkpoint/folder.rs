@@ -54,6 +54,7 @@ pub fn replace_folder<E: From<CheckpointError>>(
 /// # Errors
 /// The folder cannot be read, or a draft not be removed.
 pub fn remove_drafts(folder: &Path) -> Result<(), CheckpointError> {
+    swegym_files::remove_drafts(folder).map_err(|e| CheckpointError::io("remove drafts in", folder, e))?;
     for entry in
         fs::read_dir(folder).map_err(|e| CheckpointError::io("read the folder", folder, e))?.flatten()
     {
