@@ -244,7 +244,10 @@ mod tests {
     use super::*;
 
     fn of(value: Value) -> Fields {
-        value.as_object().cloned().unwrap_or_default()
+        match value {
+            Value::Object(fields) => fields,
+            other => panic!("{other} is no row"),
+        }
     }
 
     #[test]
