@@ -118,19 +118,23 @@ const LEARN: [&str; 17] = [
 #[test]
 fn a_run_that_is_killed_again_and_again_ends_with_the_weights_of_an_unbroken_one() {
     let gym = model();
+    let began = std::time::Instant::now();
     gym.must(&[&LEARN[..], &["0.2", "--out", "unbroken"]].concat());
+    let took = began.elapsed();
     let arguments = [&LEARN[..], &["0.2", "--out", "broken"]].concat();
+    let resume = || gym.path("broken/training.json").exists().then_some("--resume");
     let mut kills = 0;
-    for pause in [30, 60, 90, 120, 200, 300] {
-        let resume: &[&str] = if gym.path("broken/training.json").exists() { &["--resume"] } else { &[] };
-        let mut child = gym.spawn(&[&arguments, resume].concat());
-        std::thread::sleep(std::time::Duration::from_millis(pause));
+    for share in [0.05, 0.1, 0.15, 0.2, 0.35, 0.5] {
+        let words: Vec<&str> = arguments.iter().copied().chain(resume()).collect();
+        let mut child = gym.spawn(&words);
+        std::thread::sleep(took.mul_f64(share));
         child.kill().unwrap();
         // What a signal ended has no code.
         kills += usize::from(child.wait().unwrap().code().is_none());
     }
     assert!(kills > 2, "the run is too short to be killed");
-    gym.must(&[&arguments[..], &["--resume", "--cores", "1"]].concat());
+    let words: Vec<&str> = arguments.iter().copied().chain(resume()).chain(["--cores", "1"]).collect();
+    gym.must(&words);
     let weights = |run: &str| std::fs::read(gym.path(&format!("{run}/model/model.safetensors"))).unwrap();
     assert!(weights("broken") == weights("unbroken"));
     // Each step is told once, and its loss is the same.

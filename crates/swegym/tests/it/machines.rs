@@ -104,23 +104,22 @@ fn make_fat_task(gym: &Gym, user: &[&str]) {
 
 #[test]
 fn what_a_limit_around_us_kills_is_no_answers_fault() {
-    let gym = Gym::new();
     if !am_root() {
         // Nobody else can make a group to be limited by.
         return;
     }
-    let open = "cp \"$0\" ./swegym && chmod 777 . && chmod 755 ./swegym";
-    assert!(through(&gym, &["env"], open).status.success());
     let ordinary =
         ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", "HOME=/nonexistent"];
-    for (user, words) in [
-        (&["env"][..], ""),
-        (&ordinary[..], "setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/nonexistent"),
+    for (gym, user, words) in [
+        (Gym::new().founded(), &["env"][..], ""),
+        (
+            Gym::new(),
+            &ordinary[..],
+            "setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/nonexistent",
+        ),
     ] {
-        std::fs::remove_dir_all(gym.path("home")).ok();
-        for folder in ["build", "synth", "tasks", "run"] {
-            std::fs::remove_dir_all(gym.path(folder)).ok();
-        }
+        let open = "cp \"$0\" ./swegym && chmod 777 . && chmod 755 ./swegym";
+        assert!(through(&gym, &["env"], open).status.success());
         make_fat_task(&gym, user);
         let evaluate = format!(
             "{LIMITED}\n{words} ./swegym evaluate --instances tasks/instances.jsonl --predictions gold.jsonl --out run; echo exit: $?"

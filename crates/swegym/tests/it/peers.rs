@@ -72,7 +72,8 @@ fn ask_libraries(gym: &Gym) -> Value {
     let python = environment.join("bin/python");
     let pip = |packages: &[&str]| {
         run(Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            // Most of what comes along is never imported.
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"])
             .args(packages));
     };
     pip(&["datasets==4.4.1", "pyyaml"]);

@@ -33,30 +33,32 @@ fn adds(path: &str, lines: &[&str]) -> String {
     )
 }
 
-/// (resolved, applied, reason) of one answer.
-fn verdict(gym: &Gym, number: usize, instance: &Value, patch: &Value) -> (bool, bool, String) {
-    gym.write("instances.jsonl", &format!("{instance}\n"));
-    let answer =
-        json!({"instance_id": instance["instance_id"], "model_name_or_path": "m", "model_patch": patch});
-    gym.write("answers.jsonl", &format!("{answer}\n"));
-    let out = format!("eval-{number}");
-    gym.must(&[
-        "evaluate",
-        "--instances",
-        "instances.jsonl",
-        "--predictions",
-        "answers.jsonl",
-        "--test-timeout",
-        "20",
-        "--out",
-        &out,
-    ]);
-    let report = &rows(&gym.read(&format!("{out}/reports.jsonl")))[0];
-    (
-        report["resolved"] == true,
-        report["patch_successfully_applied"] == true,
-        report["reason"]["code"].as_str().unwrap_or_default().to_owned(),
-    )
+/// (resolved, applied, reason) of each of some answers to one instance.
+fn verdicts(gym: &Gym, instance: &Value, patches: &[&Value]) -> Vec<(bool, bool, String)> {
+    let id = |number: usize| format!("x__shaky-{number}");
+    let (mut instances, mut answers) = (String::new(), String::new());
+    for (number, patch) in patches.iter().enumerate() {
+        let mut instance = instance.clone();
+        instance["instance_id"] = json!(id(number));
+        let answer = json!({"instance_id": id(number), "model_name_or_path": "m", "model_patch": patch});
+        instances += &format!("{instance}\n");
+        answers += &format!("{answer}\n");
+    }
+    gym.write("instances.jsonl", &instances);
+    gym.write("answers.jsonl", &answers);
+    let files = ["evaluate", "--instances", "instances.jsonl", "--predictions", "answers.jsonl"];
+    gym.must(&[&files[..], &["--test-timeout", "20", "--out", "eval"]].concat());
+    let reports = rows(&gym.read("eval/reports.jsonl"));
+    assert_eq!(reports.len(), patches.len());
+    let verdict = |number| {
+        let report = reports.iter().find(|report| report["instance_id"] == id(number)).unwrap();
+        (
+            report["resolved"] == true,
+            report["patch_successfully_applied"] == true,
+            report["reason"]["code"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    (0..patches.len()).map(verdict).collect()
 }
 
 #[test]
@@ -105,12 +107,13 @@ fn only_a_real_fix_resolves() {
         (json!(adds("random.py", &["while True: pass"])), (false, true, "")),
         (json!(endless), (false, false, "timeout")),
     ];
-    for (number, (patch, (resolved, applied, reason))) in answers.into_iter().enumerate() {
-        let found = verdict(&gym, number, &instance, &patch);
+    let patches: Vec<&Value> = answers.iter().map(|(patch, _)| patch).collect();
+    let found = verdicts(&gym, &instance, &patches);
+    for ((patch, (resolved, applied, reason)), found) in answers.iter().zip(found) {
         // What is decided is that it does not resolve; a forgery may fail at either witness.
-        assert_eq!(found.0, resolved, "{patch:#} {found:?}");
+        assert_eq!(found.0, *resolved, "{patch:#} {found:?}");
         if !patch.as_str().is_some_and(|p| p.contains("os._exit")) {
-            assert_eq!(found, (resolved, applied, reason.to_owned()), "{patch:#}");
+            assert_eq!(found, (*resolved, *applied, (*reason).to_owned()), "{patch:#}");
         }
     }
 }

@@ -49,7 +49,7 @@ impl Gym {
     }
 
     /// With all that another has in its folder and in its home. Nobody writes to a file of
-    /// a store, so links to those will do.
+    /// a home, so links to those will do, but for locks, which would be held in common.
     #[expect(clippy::disallowed_methods, reason = "a test copies folders")]
     pub fn like(self, other: &Self) -> Self {
         let copy = |options: &[&str], from: &Path| {
@@ -60,6 +60,9 @@ impl Gym {
         for entry in fs::read_dir(other.folder.path()).unwrap().flatten() {
             let is_home = entry.path() == other.home;
             copy(if is_home { &["--archive", "--link"] } else { &["--archive"] }, &entry.path());
+        }
+        for lock in ["store/lock", "store/turn"] {
+            fs::remove_file(self.home.join(lock)).unwrap();
         }
         self
     }
