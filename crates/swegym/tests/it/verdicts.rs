@@ -128,33 +128,34 @@ fn what_is_no_task_is_dropped_by_its_reason() {
         row.to_string() + "\n"
     };
     let gold = good["patch"].as_str().unwrap();
-    let text = [
+    // Chance needs many runs to show itself, the others none.
+    let flaky = with("flaky", &|r| r["FAIL_TO_PASS"] = json!(["test_shaky.py::test_random"]));
+    let others = [
         with("good", &|r| {
             r["PASS_TO_PASS"] = json!([]);
             r["FAIL_TO_PASS"] = json!(["test_shaky.py::test_double"]);
         }),
-        with("flaky", &|r| r["FAIL_TO_PASS"] = json!(["test_shaky.py::test_random"])),
         with("missing", &|r| r["FAIL_TO_PASS"] = json!(["test_shaky.py::test_nowhere"])),
         with("none", &|r| r["FAIL_TO_PASS"] = json!([])),
         with("gold", &|r| r["patch"] = json!(gold.replace("shaky.py", "gone.py"))),
     ];
-    gym.write("mixed.jsonl", &text.concat());
-    let run = gym.run(&["validate", "--instances", "mixed.jsonl", "--repeats", "12", "--out", "run"]);
-    assert_eq!(run.status.code(), Some(11), "{}", String::from_utf8_lossy(&run.stderr));
-    let kept: Vec<_> =
-        rows(&gym.read("run/instances.jsonl")).iter().map(|r| r["instance_id"].clone()).collect();
-    assert_eq!(kept, ["x__good-1"]);
-    let dropped: Vec<_> = rows(&gym.read("run/dropped.jsonl"))
-        .iter()
-        .map(|r| (r["instance_id"].clone(), r["reason"].clone()))
-        .collect();
-    let expected = [
-        ("flaky", "flaky"),
-        ("missing", "gold_does_not_pass"),
-        ("none", "no_failing_test"),
-        ("gold", "gold_does_not_apply"),
-    ];
-    assert_eq!(dropped, expected.map(|(n, r)| (json!(format!("x__{n}-1")), json!(r))));
+    let ids = |file: &str| -> Vec<(Value, Value)> {
+        rows(&gym.read(file)).iter().map(|r| (r["instance_id"].clone(), r["reason"].clone())).collect()
+    };
+    let dropped = |out: &str, text: &str, repeats: &str, reasons: &[(&str, &str)]| {
+        gym.write("rows.jsonl", text);
+        let validate = ["validate", "--instances", "rows.jsonl", "--repeats", repeats, "--out", out];
+        let run = gym.run(&validate);
+        assert_eq!(run.status.code(), Some(11), "{}", String::from_utf8_lossy(&run.stderr));
+        let expected: Vec<_> =
+            reasons.iter().map(|(name, reason)| (json!(format!("x__{name}-1")), json!(reason))).collect();
+        assert_eq!(ids(&format!("{out}/dropped.jsonl")), expected);
+    };
+    let reasons =
+        [("missing", "gold_does_not_pass"), ("none", "no_failing_test"), ("gold", "gold_does_not_apply")];
+    dropped("others", &others.concat(), "2", &reasons);
+    assert_eq!(ids("others/instances.jsonl"), [(json!("x__good-1"), Value::Null)]);
+    dropped("run", &flaky, "12", &[("flaky", "flaky")]);
     let flakes = rows(&gym.read("run/flakes.jsonl"));
     let shaky = flakes.iter().find(|f| f["instance_id"] == "x__flaky-1").unwrap();
     assert!(
