@@ -5,6 +5,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test starts its peers")]
 
+#[path = "it/common/mod.rs"]
 mod common;
 
 use std::path::{Path, PathBuf};
