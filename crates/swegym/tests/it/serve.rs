@@ -190,7 +190,7 @@ fn an_answer_takes_as_long_as_it_takes() {
     let gym = &MODEL;
     let script = gym.write("slow.jsonl", "{\"replies\": [\"hello\"]}\n");
     let words = ["dev", "model", "--script", &script, "--latency", "4000", "--patience", "1", "--json"];
-    let served = Served::of(&gym, &words);
+    let served = Served::of(gym, &words);
     let (status, answer) = served.post("/v1/chat/completions", r#"{"messages": []}"#);
     assert_eq!((status, &answer["choices"][0]["message"]["content"]), (200, &json!("hello")), "{answer}");
 }
@@ -301,9 +301,9 @@ fn a_second_signal_ends_it_at_once() {
 #[test]
 fn requests_under_other_names_and_of_other_pages_are_refused() {
     let gym = &MODEL;
-    let served = Served::start(&gym, &["--allow-host", "gpu.example"]);
+    let served = Served::start(gym, &["--allow-host", "gpu.example"]);
     let script = gym.write("replies.jsonl", "{\"replies\": [\"hello\"]}\n");
-    let scripted = Served::of(&gym, &["dev", "model", "--script", &script, "--json"]);
+    let scripted = Served::of(gym, &["dev", "model", "--script", &script, "--json"]);
     let port = served.at.rsplit(':').next().unwrap();
     for (headers, status) in [
         (format!("host: {}\r\n", served.at), 200),
