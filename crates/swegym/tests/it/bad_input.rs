@@ -134,7 +134,6 @@ fn help_is_whole() {
         "dev model",
         "doctor",
         "store",
-        "bench",
     ];
     let mut shown = String::new();
     for verb in verbs {
