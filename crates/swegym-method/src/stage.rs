@@ -45,6 +45,9 @@ pub struct Done {
     pub exit: u8,
 }
 
+/// The copy of an input in the folder of a run whose output is called as the input often is.
+const GIVEN: &str = "given.jsonl";
+
 /// A stage about to run.
 struct Stage<'a> {
     session: &'a Session,
@@ -61,6 +64,9 @@ struct Stage<'a> {
     inputs: Vec<Digest>,
     /// Instances that the run keeps, for whoever reads it elsewhere.
     instances: Option<&'a str>,
+    /// What else it keeps of its input, to go on where the input is not: a file's name
+    /// and text.
+    given: Option<(&'static str, &'a str)>,
 }
 
 /// Jobs with their outcomes, and the directory for the output files.
@@ -96,6 +102,9 @@ impl Stage<'_> {
         let mut run = RunDir::open(self.folder, &head, self.open)?;
         if let Some(text) = self.instances {
             run.write_file(INSTANCES, text)?;
+        }
+        if let Some((file, text)) = self.given {
+            run.write_file(file, text)?;
         }
         let printer = self.session.printer;
         let mut bar = JobBar::new(printer, self.verb);
@@ -185,10 +194,10 @@ impl Ran {
     }
 }
 
-/// The text of a run's instances: of the file that is named, or, where a run that goes
-/// on is elsewhere than its instances, of its own copy.
-fn instances_of(file: &Path, folder: &Path, open: Open) -> Result<String, CommandError> {
-    let kept = folder.join(INSTANCES);
+/// The text of a run's input: of the file that is named, or, where a run that goes on is
+/// elsewhere than its input, of its own copy.
+fn input(file: &Path, copy: &str, folder: &Path, open: Open) -> Result<String, CommandError> {
+    let kept = folder.join(copy);
     let is_kept = open != Open::New && !file.exists() && kept.is_file();
     text::read(if is_kept { &kept } else { file })
 }

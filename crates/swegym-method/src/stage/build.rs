@@ -57,6 +57,7 @@ pub async fn build(
         aside: None,
         inputs: Vec::new(),
         instances: None,
+        given: None,
     };
     let context = stage.context();
     let preparing = Bar::waiting(session.printer, "build", "preparing uv and the interpreter");

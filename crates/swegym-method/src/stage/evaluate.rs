@@ -10,6 +10,7 @@ use swegym_console::error::CommandError;
 use swegym_console::text;
 use swegym_core::format::attempts::AttemptResult;
 use swegym_core::format::instances::{self, UnknownFields};
+use swegym_core::format::run::INSTANCES;
 use swegym_core::format::{predictions, reports, results};
 use swegym_core::{Digest, Fault, Instance, InstanceId, Patch, Prediction};
 use swegym_data::run_view::RunView;
@@ -18,8 +19,11 @@ use swegym_runner::job::JobKind;
 use swegym_runner::run_dir::Open;
 use swegym_runner::{Context, Job, Outcome};
 
-use super::{Done, Ran, Stage, instances_of};
+use super::{Done, Ran, Stage, input};
 use crate::session::Session;
+
+/// The answers, where each instance has one.
+const PREDICTIONS: &str = "predictions.jsonl";
 
 /// Which answers are tested.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +82,7 @@ pub async fn evaluate(
     open: Open,
 ) -> Result<Done, CommandError> {
     let EvaluateSettings { instances: file, answers, unknown } = settings;
-    let text = instances_of(file, folder, open)?;
+    let text = input(file, INSTANCES, folder, open)?;
     let rows = instances::read(&file.to_string_lossy(), &text, *unknown)?;
     let known = Map::from_iter([
         ("instances".to_owned(), json!(file)),
@@ -96,15 +100,17 @@ pub async fn evaluate(
         aside: None,
         inputs: vec![Digest::of(text.as_bytes())],
         instances: Some(&text),
+        given: None,
     };
-    let given = collect(answers, &rows, &stage.context())?;
+    let given = collect(answers, &rows, &stage.context(), open)?;
     let predictions_text: String =
         given.iter().map(|(p, _)| predictions::write(std::slice::from_ref(p))).collect();
     stage.inputs.push(Digest::of(predictions_text.as_bytes()));
+    let many = matches!(answers, Predictions::Rollout(_));
+    stage.given = (!many).then_some((PREDICTIONS, &*predictions_text));
     let ids: Vec<InstanceId> = rows.iter().map(|r| r.instance_id.clone()).collect();
     let by_id: HashMap<InstanceId, Arc<Instance>> =
         rows.into_iter().map(|r| (r.instance_id.clone(), Arc::new(r))).collect();
-    let many = matches!(answers, Predictions::Rollout(_));
     let mut jobs = Vec::new();
     for (prediction, attempt) in given {
         let Some(instance) = by_id.get(&prediction.instance_id) else {
@@ -127,9 +133,6 @@ pub async fn evaluate(
         ));
     }
     let ran = stage.run(jobs).await?;
-    if !many {
-        ran.run.write_file("predictions.jsonl", &predictions_text)?;
-    }
     let row = |(name, outcome): &(String, Outcome)| {
         let (id, attempt) = if many { parts(name) } else { (name.as_str(), 0) };
         let row = match outcome {
@@ -154,6 +157,7 @@ fn collect(
     answers: &Predictions,
     rows: &[Instance],
     context: &Context,
+    open: Open,
 ) -> Result<Vec<(Prediction, u32)>, CommandError> {
     let each = |name: &str, patch: &dyn Fn(&Instance) -> Result<String, CommandError>| {
         let prediction = |row: &Instance| {
@@ -167,7 +171,7 @@ fn collect(
         rows.iter().map(prediction).collect::<Result<Vec<_>, CommandError>>()
     };
     match answers {
-        Predictions::File(path) => of_file(path, 0),
+        Predictions::File(path) => of_text(path, &input(path, PREDICTIONS, &context.run_folder, open)?, 0),
         Predictions::Rollout(folder) => {
             let mut all = of_attempts(folder)?;
             // All first attempts, then all second ones: an early look is a fair one.
@@ -180,8 +184,8 @@ fn collect(
     }
 }
 
-fn of_file(path: &Path, attempt: u32) -> Result<Vec<(Prediction, u32)>, CommandError> {
-    let read = predictions::read(&path.to_string_lossy(), &text::read(path)?)?;
+fn of_text(path: &Path, text: &str, attempt: u32) -> Result<Vec<(Prediction, u32)>, CommandError> {
+    let read = predictions::read(&path.to_string_lossy(), text)?;
     Ok(read.into_iter().map(|prediction| (prediction, attempt)).collect())
 }
 
@@ -219,7 +223,7 @@ fn of_attempts(folder: &Path) -> Result<Vec<(Prediction, u32)>, CommandError> {
         };
         // An attempt number of which nothing is finished has an empty file.
         if entry.metadata().is_ok_and(|m| m.len() > 0) {
-            all.extend(of_file(&entry.path(), attempt)?);
+            all.extend(of_text(&entry.path(), &text::read(&entry.path())?, attempt)?);
         }
     }
     if all.is_empty() { Err(no_predictions(folder)) } else { Ok(all) }

@@ -45,6 +45,7 @@ pub async fn micro(
         aside: None,
         inputs: Vec::new(),
         instances: None,
+        given: None,
     };
     let preparing = Bar::waiting(session.printer, "micro", "preparing the interpreter");
     let ground: Arc<str> = micro::ground(&stage.context()).await?.into();

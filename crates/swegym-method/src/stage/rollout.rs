@@ -13,6 +13,7 @@ use swegym_agent::scaffold::Prompts;
 use swegym_console::error::CommandError;
 use swegym_console::text;
 use swegym_core::format::results::JobOutput;
+use swegym_core::format::run::INSTANCES;
 use swegym_core::format::{instances, predictions};
 use swegym_core::{Digest, Instance, InstanceId, Prediction, Trajectory};
 use swegym_runner::job::JobKind;
@@ -22,7 +23,7 @@ use swegym_runner::{Job, Outcome};
 use tokio::sync::Semaphore;
 
 use super::evaluate::{failed_row, notes, numbered, parts, write_reports};
-use super::{Done, Ran, Stage, instances_of, without_secrets};
+use super::{Done, Ran, Stage, input, without_secrets};
 use crate::session::Session;
 use crate::settings::{BudgetSettings, ModelChoice, RolloutSettings};
 
@@ -37,7 +38,7 @@ pub async fn rollout(
     folder: &Path,
     open: Open,
 ) -> Result<Done, CommandError> {
-    let text = instances_of(&settings.instances, folder, open)?;
+    let text = input(&settings.instances, INSTANCES, folder, open)?;
     let rows = instances::read(&settings.instances.to_string_lossy(), &text, settings.unknown)?;
     let BudgetSettings { requests, tokens, cost } = settings.budget;
     let budget = Arc::new(Budget::new(requests, tokens, cost));
@@ -76,6 +77,7 @@ pub async fn rollout(
         aside: (!plan.scaffold.is_teacher()).then(|| aside(&budget)),
         inputs,
         instances: Some(&text),
+        given: None,
     };
     let job = |(instance, attempt): (Arc<Instance>, u32)| Job {
         name: format!("{}.{attempt}", instance.instance_id),

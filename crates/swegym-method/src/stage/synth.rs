@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use swegym_console::error::CommandError;
-use swegym_console::text;
 use swegym_core::Digest;
 use swegym_core::format::results::{JobOutput, Planted};
 use swegym_runner::Job;
@@ -16,7 +15,7 @@ use swegym_runner::run_dir::Open;
 use swegym_tasks::synth::Synthesis;
 use swegym_tasks::synth::source::SkippedFile;
 
-use super::{Done, Stage, job_name};
+use super::{Done, GIVEN, Stage, input, job_name};
 use crate::session::Session;
 
 /// Plants bugs in every image; writes `candidates.jsonl`, `bugs.jsonl`, `dropped.jsonl`, and
@@ -29,7 +28,7 @@ pub async fn synth(
     folder: &Path,
     open: Open,
 ) -> Result<Done, CommandError> {
-    let text = text::read(images)?;
+    let text = input(images, GIVEN, folder, open)?;
     let known = Map::from_iter([
         ("images".to_owned(), json!(images)),
         ("seed".to_owned(), json!(seed)),
@@ -47,6 +46,7 @@ pub async fn synth(
         aside: None,
         inputs,
         instances: None,
+        given: Some((GIVEN, &text)),
     };
     let context = stage.context();
     let (mut jobs, mut skipped) = (Vec::new(), Vec::new());

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use swegym_console::error::CommandError;
-use swegym_console::text;
 use swegym_core::Digest;
 use swegym_core::format::instances::{self, UnknownFields};
 use swegym_core::format::results::{JobOutput, Kept, Validated};
@@ -13,7 +12,7 @@ use swegym_runner::job::JobKind;
 use swegym_runner::run_dir::Open;
 use swegym_runner::{Job, Outcome};
 
-use super::{Done, Stage};
+use super::{Done, GIVEN, Stage, input};
 use crate::session::Session;
 
 /// What instances have to stand.
@@ -35,7 +34,7 @@ pub async fn validate(
     folder: &Path,
     open: Open,
 ) -> Result<Done, CommandError> {
-    let text = text::read(file)?;
+    let text = input(file, GIVEN, folder, open)?;
     let rows = instances::read(&file.to_string_lossy(), &text, unknown)?;
     let Checks { repeats, probe } = checks;
     let mut known = Map::from_iter([
@@ -60,6 +59,7 @@ pub async fn validate(
         aside: None,
         inputs,
         instances: None,
+        given: Some((GIVEN, &text)),
     };
     let job = |instance| {
         let instance = Arc::new(instance);

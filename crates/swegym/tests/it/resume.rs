@@ -78,11 +78,16 @@ fn a_run_goes_on_by_its_folder_even_where_its_instances_are_elsewhere() {
     gym.must(&judged);
     gym.must(&["validate", "--instances", "drawn/candidates.jsonl", "--repeats", "1", "--out", "valid"]);
     gym.must(&["validate", "--resume", "--out", "valid"]);
+    gym.write("drawn/mine.jsonl", &gym.read("taught/predictions.0.jsonl"));
+    let filed = ["--predictions", "drawn/mine.jsonl", "--out", "filed"];
+    gym.must(&[&["evaluate", "--instances", "drawn/candidates.jsonl"][..], &filed].concat());
     std::fs::rename(gym.path("drawn"), gym.path("away")).unwrap();
     std::fs::remove_file(gym.path("taught/reports.jsonl")).unwrap();
     gym.must(&["rollout", "--resume", "--out", "taught"]);
     assert_eq!(gym.read("taught/reports.jsonl"), reports);
-    gym.must(&["evaluate", "--resume", "--out", "gold"]);
+    for (verb, run) in [("evaluate", "gold"), ("evaluate", "filed"), ("validate", "valid")] {
+        gym.must(&[verb, "--resume", "--out", run]);
+    }
     // More of the same is asked for beside it, and remembered.
     gym.must(&["rollout", "--resume", "--out", "taught", "--attempts", "3"]);
     gym.must(&["rollout", "--resume", "--out", "taught"]);

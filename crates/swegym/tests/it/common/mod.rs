@@ -61,8 +61,11 @@ impl Gym {
             let is_home = entry.path() == other.home;
             copy(if is_home { &["--archive", "--link"] } else { &["--archive"] }, &entry.path());
         }
-        for lock in ["store/lock", "store/turn"] {
-            fs::remove_file(self.home.join(lock)).unwrap();
+        // A home in which nothing was built has none.
+        for lock in ["store/lock", "store/turn"].map(|lock| self.home.join(lock)) {
+            if lock.exists() {
+                fs::remove_file(lock).unwrap();
+            }
         }
         self
     }
