@@ -39,7 +39,8 @@ const LARGEST: u64 = 64 << 20;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Settings that hold whatever the repository's own say. Files of an image
-/// have times of their own, so that time and size tell enough.
+/// have a time of their own, so that time and size tell enough of a box that began
+/// with them alone.
 const SETTINGS: [&str; 13] = [
     "core.fsmonitor=false",
     "core.untrackedCache=false",
@@ -99,6 +100,8 @@ pub struct PatchTaker {
     ruled: Option<u64>,
     /// As everything was when the last patch was taken.
     taken: Option<Taken>,
+    /// Nobody worked in the box before this attempt began in it.
+    is_fresh: bool,
     /// Git's rules in a fresh box.
     fresh: Option<u64>,
     is_draft: bool,
@@ -122,6 +125,7 @@ impl PatchTaker {
             indexed: None,
             ruled: None,
             taken: None,
+            is_fresh: false,
             fresh: None,
             is_draft: false,
         }
@@ -135,12 +139,13 @@ impl PatchTaker {
     /// # Errors
     /// [`NoPatch`] where the repository or its commit is missing.
     pub async fn prepare(
-        &self,
+        &mut self,
         sandbox: &dyn Sandbox,
         is_fresh: bool,
     ) -> Result<Result<(), NoPatch>, SandboxError> {
         self.furnish(sandbox).await?;
-        if let Some(index) = self.ground.index() {
+        self.is_fresh = is_fresh;
+        if let Some(index) = self.noted() {
             sandbox.write(INDEX, index, None).await?;
             return Ok(Ok(()));
         }
@@ -180,11 +185,18 @@ impl PatchTaker {
         let line = format!("rm -rf {SCRATCH}/objects");
         sandbox.exec(Command::shell(&line, PATIENCE)).await?;
         self.furnish(sandbox).await?;
-        match self.ground.index() {
+        match self.noted() {
             Some(index) => sandbox.write(INDEX, index, None).await,
             // What is wrong shows when the patch is taken.
             None => self.make_index(sandbox).await.map(|_| ()),
         }
+    }
+
+    /// The index with notes on files, if they hold here. All files of layers have the same
+    /// time, so in a box that goes on from a snapshot, a changed file may look like the one
+    /// that it was.
+    fn noted(&self) -> Option<&[u8]> {
+        self.ground.index().filter(|_| self.is_fresh)
     }
 
     /// Makes our index from the commit.

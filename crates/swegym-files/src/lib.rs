@@ -2,8 +2,9 @@
 //!
 //! What is written gets its name when it is complete. Until then it lies beside its
 //! place as a draft, `.NAME.RANDOM.draft`; [`remove_drafts`] takes away those of a
-//! process that was killed. Devices and pipes are written to as they
-//! are; there is nothing to put in their place.
+//! process that was killed. A file that is there keeps its permissions, and a link stays
+//! one: the file that it leads to is replaced. Devices, pipes and what a process has open
+//! (`/dev/stdout`) are written to as they are; there is nothing to put in their place.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -68,18 +69,24 @@ impl Draft {
     /// # Errors
     /// The folder cannot be written to.
     pub fn begin(place: &Path) -> io::Result<Self> {
-        if fs::metadata(place).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
-            let out = BufWriter::new(File::options().write(true).open(place)?);
+        let there = fs::metadata(place).ok();
+        if is_open_file(place) || there.as_ref().is_some_and(|there| !there.is_file() && !there.is_dir()) {
+            let out = BufWriter::new(File::options().append(true).open(place)?);
             return Ok(Self { place: place.to_owned(), out, beside: None });
         }
+        let place = behind_links(place)?;
         let folder = place.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let name = place.file_name().unwrap_or_default().to_string_lossy();
+        // The whole name could be too long with what comes around it.
+        let name: String = place.file_name().unwrap_or_default().to_string_lossy().chars().take(32).collect();
         let draft = tempfile::Builder::new()
             .prefix(&format!(".{name}."))
             .suffix(DRAFT)
             .make_in(folder.unwrap_or(Path::new(".")), |path| File::create_new(path))?;
         let (file, beside) = NamedTempFile::into_parts(draft);
-        Ok(Self { place: place.to_owned(), out: BufWriter::new(file), beside: Some(beside) })
+        if let Some(there) = there {
+            file.set_permissions(there.permissions())?;
+        }
+        Ok(Self { place, out: BufWriter::new(file), beside: Some(beside) })
     }
 
     /// Gives it its name.
@@ -106,6 +113,31 @@ impl Draft {
         }
         beside.persist(&self.place).map_err(|failed| failed.error)
     }
+}
+
+/// Whether a path stands for what a process has open: `/dev/stdout`, `/proc/self/fd/1`.
+fn is_open_file(place: &Path) -> bool {
+    let is_of_system = |path: &Path| path.starts_with("/dev/fd") || path.starts_with("/proc");
+    let mut place = place.to_owned();
+    // As many links as the kernel follows.
+    for _ in 0..40 {
+        if is_of_system(&place) {
+            return true;
+        }
+        let Ok(link) = fs::read_link(&place) else { return false };
+        place = place.parent().unwrap_or(Path::new("/")).join(link);
+    }
+    false
+}
+
+/// Where the file is, or will be, that a path leads to.
+fn behind_links(place: &Path) -> io::Result<PathBuf> {
+    let mut place = place.to_owned();
+    for _ in 0..40 {
+        let Ok(link) = fs::read_link(&place) else { return Ok(place) };
+        place = place.parent().unwrap_or(Path::new("/")).join(link);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "its links lead in a circle"))
 }
 
 impl Write for Draft {
@@ -171,6 +203,38 @@ mod tests {
         fs::write(folder.path().join("usual"), "").unwrap();
         write_whole(&folder.path().join("ours"), b"").unwrap();
         assert_eq!(mode("ours"), mode("usual"));
+    }
+
+    #[test]
+    fn what_is_there_stays_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("own"), "").unwrap();
+        fs::set_permissions(at("own"), fs::Permissions::from_mode(0o600)).unwrap();
+        write_whole(&at("own"), b"new").unwrap();
+        assert_eq!(at("own").metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        // Links lead on, to what is not there yet as well.
+        fs::create_dir(at("far")).unwrap();
+        for (link, to) in [("near", "own"), ("next", "near"), ("early", "far/later")] {
+            std::os::unix::fs::symlink(to, at(link)).unwrap();
+        }
+        for (link, file) in [("next", "own"), ("early", "far/later")] {
+            write_whole(&at(link), link.as_bytes()).unwrap();
+            assert!(at(link).is_symlink());
+            assert_eq!(fs::read_to_string(at(file)).unwrap(), link);
+        }
+        std::os::unix::fs::symlink("loop", at("loop")).unwrap();
+        assert!(write_whole(&at("loop"), b"").is_err());
+        write_whole(&at(&"n".repeat(255)), b"").unwrap();
+        // What a process has open is no name to give.
+        let open = File::options().append(true).create(true).open(at("said")).unwrap();
+        let place = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&open));
+        std::os::unix::fs::symlink(&place, at("stdout")).unwrap();
+        for path in [Path::new(&place), &at("stdout")] {
+            write_whole(path, b"one more").unwrap();
+        }
+        assert_eq!(fs::read_to_string(at("said")).unwrap(), "one moreone more");
+        assert!(at("stdout").is_symlink());
     }
 
     #[test]

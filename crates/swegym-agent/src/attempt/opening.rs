@@ -58,7 +58,7 @@ impl Attempt<'_> {
     ) -> Result<Work<'a>, Fault> {
         let profile = self.scaffold.profile();
         let (commit, ground) = (&self.instance.base_commit, Arc::clone(&self.ground));
-        let taker = PatchTaker::new(self.workspace, commit, profile.leaves_scratch_out, ground);
+        let mut taker = PatchTaker::new(self.workspace, commit, profile.leaves_scratch_out, ground);
         let is_fresh = past.is_none_or(|past| past.layers.is_empty());
         if let Err(NoPatch(why)) = taker.prepare(self.sandbox, is_fresh).await.map_err(|e| e.to_fault())? {
             let message = format!(

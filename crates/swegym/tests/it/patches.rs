@@ -131,6 +131,28 @@ async fn files_too_large_for_a_patch_take_no_room_and_do_not_spoil_it() {
     assert!(line(&sandbox, "du -sm /tmp/.swegym | cut -f1").await.trim().parse::<u32>().unwrap() < 20);
 }
 
+/// All files of layers have the same time: in a restored box a changed file looks to git
+/// like the one that it was, if it has the same size.
+#[tokio::test]
+async fn a_change_that_keeps_the_size_is_seen_in_a_box_that_is_restored() {
+    let repository = make_repository().await;
+    let ground = Arc::new(Ground::default());
+    // The first attempt at an instance keeps what git noted of its files.
+    let first = repository.start_box().await;
+    begin(&first, &repository.base, Arc::clone(&ground)).await;
+    let cut = repository.start_box().await;
+    line(&cut, "printf 11111 > same.txt").await;
+    let image = repository.image.with_layer(cut.snapshot(Extent::Image).await.unwrap());
+    let restored = repository.host.start_box(&image, &Default::default()).await.unwrap();
+    let mut taker = PatchTaker::new("/work", &repository.base, false, ground);
+    taker.prepare(&restored, false).await.unwrap().unwrap();
+    let patch = take(&restored, &mut taker, "true", "").await;
+    assert!(patch.contains("+11111"), "{patch}");
+    // Other rules of what is ignored make the index anew.
+    let patch = take(&restored, &mut taker, "echo '*.log' > .gitignore", &patch).await;
+    assert!(patch.contains("+11111") && patch.contains(".gitignore"), "{patch}");
+}
+
 #[tokio::test]
 async fn the_short_way_gives_the_patch_of_the_long_one() {
     let repository = make_repository().await;
