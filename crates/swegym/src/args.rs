@@ -20,6 +20,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValue;
+use clap::error::ErrorKind;
 use clap::{Args as ClapArgs, FromArgMatches as _, Parser, Subcommand};
 use swegym_agent::Scaffold;
 use swegym_console::error::CommandError;
@@ -64,6 +65,11 @@ impl Args {
     pub(crate) fn read(words: Vec<OsString>) -> Result<(Self, CommandLine), clap::Error> {
         let mut command = command();
         command.build();
+        // Names of files come to be in settings, journals and documents, which are text.
+        if let Some(odd) = words.iter().find(|word| word.to_str().is_none()) {
+            let message = format!("`{}` is not valid UTF-8\n\n  tip: rename the file", odd.to_string_lossy());
+            return Err(command.error(ErrorKind::InvalidUtf8, message));
+        }
         let words = command_line::completed(&command, words);
         let matches = command.try_get_matches_from_mut(words)?;
         let line = CommandLine::of(&command, &matches);

@@ -201,3 +201,19 @@ fn bad_packages_fail_alone_and_by_name() {
         assert!(failure["hint"].is_string() && failure["message"].is_string(), "{failure:#}");
     }
 }
+
+/// A name that is no text is refused before anything is written.
+#[test]
+fn a_name_that_is_not_text_is_refused() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let gym = Gym::new();
+    let name = std::ffi::OsStr::from_bytes(b"b\xff.jsonl");
+    let mut command = gym.command(&["micro", "--count", "1", "--json", "--text"]);
+    let output = command.arg(name).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("is not valid UTF-8") && said.contains("tip: rename"), "{said}");
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["error"]["exit_code"], 2);
+    assert!(!gym.path("home").exists() && std::fs::read_dir(gym.folder.path()).unwrap().count() == 0);
+}
