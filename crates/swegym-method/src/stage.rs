@@ -194,12 +194,14 @@ impl Ran {
     }
 }
 
-/// The text of a run's input: of the file that is named, or, where a run that goes on is
-/// elsewhere than its input, of its own copy.
-fn input(file: &Path, copy: &str, folder: &Path, open: Open) -> Result<String, CommandError> {
+/// A run's input, with its place: the file that is named, or, where a run that goes on is
+/// elsewhere than its input, its own copy.
+fn input(file: &Path, copy: &str, folder: &Path, open: Open) -> Result<(PathBuf, String), CommandError> {
     let kept = folder.join(copy);
     let is_kept = open != Open::New && !file.exists() && kept.is_file();
-    text::read(if is_kept { &kept } else { file })
+    let place = if is_kept { kept } else { file.to_owned() };
+    let text = text::read(&place)?;
+    Ok((place, text))
 }
 
 /// Text that names a job's file: whatever else, it stays in its folder.

@@ -82,8 +82,8 @@ pub async fn evaluate(
     open: Open,
 ) -> Result<Done, CommandError> {
     let EvaluateSettings { instances: file, answers, unknown } = settings;
-    let text = input(file, INSTANCES, folder, open)?;
-    let rows = instances::read(&file.to_string_lossy(), &text, *unknown)?;
+    let (place, text) = input(file, INSTANCES, folder, open)?;
+    let rows = instances::read(&place.to_string_lossy(), &text, *unknown)?;
     let known = Map::from_iter([
         ("instances".to_owned(), json!(file)),
         ("predictions".to_owned(), json!(answers.name())),
@@ -171,7 +171,10 @@ fn collect(
         rows.iter().map(prediction).collect::<Result<Vec<_>, CommandError>>()
     };
     match answers {
-        Predictions::File(path) => of_text(path, &input(path, PREDICTIONS, &context.run_folder, open)?, 0),
+        Predictions::File(path) => {
+            let (place, text) = input(path, PREDICTIONS, &context.run_folder, open)?;
+            of_text(&place, &text, 0)
+        }
         Predictions::Rollout(folder) => {
             let mut all = of_attempts(folder)?;
             // All first attempts, then all second ones: an early look is a fair one.

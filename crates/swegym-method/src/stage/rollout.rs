@@ -38,8 +38,8 @@ pub async fn rollout(
     folder: &Path,
     open: Open,
 ) -> Result<Done, CommandError> {
-    let text = input(&settings.instances, INSTANCES, folder, open)?;
-    let rows = instances::read(&settings.instances.to_string_lossy(), &text, settings.unknown)?;
+    let (place, text) = input(&settings.instances, INSTANCES, folder, open)?;
+    let rows = instances::read(&place.to_string_lossy(), &text, settings.unknown)?;
     let BudgetSettings { requests, tokens, cost } = settings.budget;
     let budget = Arc::new(Budget::new(requests, tokens, cost));
     let plan = Arc::new(plan(session, settings, &budget)?);

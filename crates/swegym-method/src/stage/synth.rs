@@ -28,7 +28,7 @@ pub async fn synth(
     folder: &Path,
     open: Open,
 ) -> Result<Done, CommandError> {
-    let text = input(images, GIVEN, folder, open)?;
+    let (place, text) = input(images, GIVEN, folder, open)?;
     let known = Map::from_iter([
         ("images".to_owned(), json!(images)),
         ("seed".to_owned(), json!(seed)),
@@ -50,7 +50,7 @@ pub async fn synth(
     };
     let context = stage.context();
     let (mut jobs, mut skipped) = (Vec::new(), Vec::new());
-    for built in read_images(images, &text)? {
+    for built in read_images(&place, &text)? {
         let source = built.source_folder(&context)?;
         let synthesis = Synthesis::of_tree(&source, &built.name, &built.version, seed)
             .map_err(|e| CommandError::file("read", &source, &e))?;

@@ -34,8 +34,8 @@ pub async fn validate(
     folder: &Path,
     open: Open,
 ) -> Result<Done, CommandError> {
-    let text = input(file, GIVEN, folder, open)?;
-    let rows = instances::read(&file.to_string_lossy(), &text, unknown)?;
+    let (place, text) = input(file, GIVEN, folder, open)?;
+    let rows = instances::read(&place.to_string_lossy(), &text, unknown)?;
     let Checks { repeats, probe } = checks;
     let mut known = Map::from_iter([
         ("instances".to_owned(), json!(file)),

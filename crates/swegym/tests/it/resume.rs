@@ -88,6 +88,13 @@ fn a_run_goes_on_by_its_folder_even_where_its_instances_are_elsewhere() {
     for (verb, run) in [("evaluate", "gold"), ("evaluate", "filed"), ("validate", "valid")] {
         gym.must(&[verb, "--resume", "--out", run]);
     }
+    // A copy that is damaged is named.
+    let copy = gym.read("valid/given.jsonl");
+    gym.write("valid/given.jsonl", &copy[..copy.len() - 30]);
+    let refused = gym.run(&["validate", "--resume", "--out", "valid"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(2) && said.contains("valid/given.jsonl:"), "{said}");
+    gym.write("valid/given.jsonl", &copy);
     // More of the same is asked for beside it, and remembered.
     gym.must(&["rollout", "--resume", "--out", "taught", "--attempts", "3"]);
     gym.must(&["rollout", "--resume", "--out", "taught"]);
