@@ -130,6 +130,18 @@ fn is_open_file(place: &Path) -> bool {
     false
 }
 
+/// Where a file can be put that `path` names, behind its links.
+///
+/// # Errors
+/// There is a device, a pipe, or what a process has open, in whose place nothing can be put.
+pub fn place_of(path: &Path) -> io::Result<PathBuf> {
+    let is_other = fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir());
+    if is_other || is_open_file(path) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    behind_links(path)
+}
+
 /// Where the file is, or will be, that a path leads to.
 fn behind_links(place: &Path) -> io::Result<PathBuf> {
     let mut place = place.to_owned();
@@ -235,6 +247,8 @@ mod tests {
         }
         assert_eq!(fs::read_to_string(at("said")).unwrap(), "one moreone more");
         assert!(at("stdout").is_symlink());
+        assert!(place_of(&at("stdout")).is_err() && place_of(Path::new("/dev/null")).is_err());
+        assert_eq!(place_of(&at("next")).unwrap(), at("own"));
     }
 
     #[test]

@@ -18,7 +18,7 @@ const ROOMS: [(&str, &[&str], &[&str]); 15] = [
     ("swegym-files", &[], &["tokio", "ureq", "reqwest", "clap", "serde_json"]),
     ("swegym-grade", &["swegym-core"], &["tokio", "ureq", "libc", "clap", "jiff"]),
     ("swegym-sandbox", &["swegym-core", "swegym-files"], &["ureq", "clap", "jiff", "tree-sitter"]),
-    ("swegym-tasks", &["swegym-core"], &["tokio", "libc", "clap", "jiff"]),
+    ("swegym-tasks", &["swegym-core", "swegym-files"], &["tokio", "libc", "clap", "jiff"]),
     ("swegym-train", &["swegym-core", "swegym-files"], &["tokio", "ureq", "reqwest", "libc", "clap", "jiff"]),
     ("swegym-console", &["swegym-core", "swegym-files"], &["tokio", "ureq", "reqwest", "clap", "jiff"]),
     ("swegym-agent", &["swegym-core", "swegym-sandbox"], &["clap", "jiff", "ureq"]),

@@ -41,6 +41,7 @@ pub(super) fn write(
     out: &Path,
 ) -> Result<(Counts, Value), CommandError> {
     let tokenizer = tokenizer(settings)?;
+    let out = &swegym_files::place_of(out).map_err(|e| CommandError::file("write", out, &e))?;
     let partial = out.with_extension("partial");
     let mut writer = TokenWriter::create(&partial)?;
     let mut sources = Sources::default();

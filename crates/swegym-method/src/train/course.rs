@@ -260,7 +260,8 @@ impl Course<'_> {
         let checkpoints = self.out.join("checkpoints");
         fs::create_dir_all(&checkpoints).map_err(failed("make the folder", &checkpoints))?;
         if self.runs.resume {
-            for folder in [self.out, &checkpoints] {
+            let boards = Some(self.out.join("tensorboard")).filter(|folder| folder.is_dir());
+            for folder in [self.out, &checkpoints].into_iter().chain(boards.as_deref()) {
                 checkpoint::remove_drafts(folder)?;
             }
         }

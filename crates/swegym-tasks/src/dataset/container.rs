@@ -234,6 +234,7 @@ impl Writer {
         if container.is_folder() {
             refuse_occupied(target)?;
         }
+        let target = &swegym_files::place_of(target).map_err(at(target))?;
         let draft = Draft::of(target, container.is_folder());
         if draft.is_folder && draft.path.exists() {
             fs::remove_dir_all(&draft.path).map_err(at(&draft.path))?;

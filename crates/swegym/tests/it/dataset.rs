@@ -260,3 +260,20 @@ fn a_late_row_changes_the_columns_of_all() {
         assert_eq!((&last["stars"], &last["late"]), (&json!("many"), &json!([1000])), "{written}");
     }
 }
+
+/// What a process has open is no name that can be given to a file.
+#[test]
+fn nothing_is_put_in_the_place_of_a_device() {
+    let gym = Gym::new();
+    gym.write(
+        "rows.jsonl",
+        "{\"instance_id\": \"a__b-1\", \"repo\": \"a/b\", \"base_commit\": \"c\", \"patch\": \"\"}\n",
+    );
+    std::os::unix::fs::symlink("/proc/self/fd/1", gym.path("stdout")).unwrap();
+    for out in ["/dev/null", "stdout"] {
+        let output = gym.run(&["dataset", "convert", "rows.jsonl", out, "--file", "jsonl"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && said.contains("it is no regular file"), "{said}");
+    }
+    assert!(gym.path("stdout").is_symlink());
+}
