@@ -229,7 +229,10 @@ impl<'a> Scene<'a> {
         let program = std::env::current_exe()?.with_file_name("swegym");
         if !program.is_file() {
             let message = format!("`{}` is not there", program.display());
-            return Err(CommandError::usage(message, "build it as this program was built: cargo build --profile dist -p swegym"));
+            return Err(CommandError::usage(
+                message,
+                "build it as this program was built: cargo build --profile dist -p swegym",
+            ));
         }
         Ok(Self { session, instances, repository, python, program, runs: AtomicU32::new(0) })
     }
