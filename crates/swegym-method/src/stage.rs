@@ -62,11 +62,9 @@ struct Stage<'a> {
     aside: Option<Box<dyn Fn() -> String + Send>>,
     /// Contents that decide the jobs, beyond the settings.
     inputs: Vec<Digest>,
-    /// Instances that the run keeps, for whoever reads it elsewhere.
-    instances: Option<&'a str>,
-    /// What else it keeps of its input, to go on where the input is not: a file's name
-    /// and text.
-    given: Option<(&'static str, &'a str)>,
+    /// Input that the run keeps, to be read and to go on where the input is not: names and
+    /// texts of files.
+    kept: Vec<(&'static str, &'a str)>,
 }
 
 /// Jobs with their outcomes, and the directory for the output files.
@@ -75,7 +73,18 @@ struct Ran {
     outcomes: Vec<(String, Outcome)>,
 }
 
-impl Stage<'_> {
+impl<'a> Stage<'a> {
+    /// One that its settings alone decide.
+    fn new(
+        session: &'a Session,
+        verb: &'static str,
+        (folder, open): (&'a Path, Open),
+        settings: Map<String, Value>,
+    ) -> Self {
+        let (free, aside, inputs, kept) = (Map::new(), None, Vec::new(), Vec::new());
+        Self { session, verb, folder, open, settings, free, aside, inputs, kept }
+    }
+
     fn context(&self) -> Context {
         self.session.context(self.folder)
     }
@@ -86,6 +95,7 @@ impl Stage<'_> {
         digest.extend(self.inputs.iter().map(|d| format!(" {d}")));
         let inputs = Digest::of(digest.as_bytes());
         let name = self.folder.file_name().map(|n| n.to_string_lossy().replace(char::is_whitespace, "_"));
+        let instances = self.kept.iter().find(|(file, _)| *file == INSTANCES);
         let head = RunHead {
             run_id: RunId::new(name.unwrap_or_else(|| "run".into())).map_err(|e| {
                 CommandError::usage(
@@ -97,13 +107,10 @@ impl Stage<'_> {
             swegym: env!("CARGO_PKG_VERSION").to_owned(),
             inputs,
             settings: self.settings.into_iter().chain(self.free).collect(),
-            instances: self.instances.map(|text| Digest::of(text.as_bytes())),
+            instances: instances.map(|(_, text)| Digest::of(text.as_bytes())),
         };
         let mut run = RunDir::open(self.folder, &head, self.open)?;
-        if let Some(text) = self.instances {
-            run.write_file(INSTANCES, text)?;
-        }
-        if let Some((file, text)) = self.given {
+        for (file, text) in &self.kept {
             run.write_file(file, text)?;
         }
         let printer = self.session.printer;

@@ -47,18 +47,7 @@ pub async fn build(
         }
         jobs.push(Job { name, kind: JobKind::Build(spec) });
     }
-    let stage = Stage {
-        session,
-        verb: "build",
-        folder,
-        open,
-        settings: known,
-        free: Map::new(),
-        aside: None,
-        inputs: Vec::new(),
-        instances: None,
-        given: None,
-    };
+    let stage = Stage::new(session, "build", (folder, open), known);
     let context = stage.context();
     let preparing = Bar::waiting(session.printer, "build", "preparing uv and the interpreter");
     foundation::ready_uv(&context, settings.find_program("uv")).await?;

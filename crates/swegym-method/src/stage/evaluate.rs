@@ -91,23 +91,16 @@ pub async fn evaluate(
         ("semantics".to_owned(), json!("v5")),
     ]);
     let mut stage = Stage {
-        session,
-        verb: "evaluate",
-        folder,
-        open,
-        settings: known,
-        free: Map::new(),
-        aside: None,
         inputs: vec![Digest::of(text.as_bytes())],
-        instances: Some(&text),
-        given: None,
+        kept: vec![(INSTANCES, &text)],
+        ..Stage::new(session, "evaluate", (folder, open), known)
     };
     let given = collect(answers, &rows, &stage.context(), open)?;
     let predictions_text: String =
         given.iter().map(|(p, _)| predictions::write(std::slice::from_ref(p))).collect();
     stage.inputs.push(Digest::of(predictions_text.as_bytes()));
     let many = matches!(answers, Predictions::Rollout(_));
-    stage.given = (!many).then_some((PREDICTIONS, &*predictions_text));
+    stage.kept.extend((!many).then_some((PREDICTIONS, &*predictions_text)));
     let ids: Vec<InstanceId> = rows.iter().map(|r| r.instance_id.clone()).collect();
     let by_id: HashMap<InstanceId, Arc<Instance>> =
         rows.into_iter().map(|r| (r.instance_id.clone(), Arc::new(r))).collect();

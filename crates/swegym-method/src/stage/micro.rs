@@ -35,18 +35,7 @@ pub async fn micro(
         ("families".to_owned(), world.families.iter().map(|f| json!(f.name())).collect()),
         ("levels".to_owned(), json!(world.levels)),
     ]);
-    let stage = Stage {
-        session,
-        verb: "micro",
-        folder,
-        open,
-        settings: known,
-        free: Map::new(),
-        aside: None,
-        inputs: Vec::new(),
-        instances: None,
-        given: None,
-    };
+    let stage = Stage::new(session, "micro", (folder, open), known);
     let preparing = Bar::waiting(session.printer, "micro", "preparing the interpreter");
     let ground: Arc<str> = micro::ground(&stage.context()).await?.into();
     drop(preparing);

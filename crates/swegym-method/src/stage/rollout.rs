@@ -63,11 +63,6 @@ pub async fn rollout(
     let (identity, mut inputs) = identity(settings, &plan)?;
     inputs.push(Digest::of(text.as_bytes()));
     let stage = Stage {
-        session,
-        verb: "rollout",
-        folder,
-        open,
-        settings: identity,
         free: Map::from_iter([
             ("attempts".to_owned(), json!(settings.attempts)),
             ("concurrent".to_owned(), json!(settings.concurrent)),
@@ -76,8 +71,8 @@ pub async fn rollout(
         // A teacher asks nobody.
         aside: (!plan.scaffold.is_teacher()).then(|| aside(&budget)),
         inputs,
-        instances: Some(&text),
-        given: None,
+        kept: vec![(INSTANCES, &text)],
+        ..Stage::new(session, "rollout", (folder, open), identity)
     };
     let job = |(instance, attempt): (Arc<Instance>, u32)| Job {
         name: format!("{}.{attempt}", instance.instance_id),

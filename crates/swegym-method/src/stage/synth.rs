@@ -35,18 +35,10 @@ pub async fn synth(
         ("candidates".to_owned(), json!(candidates)),
         ("test_timeout".to_owned(), json!(session.settings.run.test_timeout.as_secs())),
     ]);
-    let inputs = vec![Digest::of(text.as_bytes())];
     let stage = Stage {
-        session,
-        verb: "synth",
-        folder,
-        open,
-        settings: known,
-        free: Map::new(),
-        aside: None,
-        inputs,
-        instances: None,
-        given: Some((GIVEN, &text)),
+        inputs: vec![Digest::of(text.as_bytes())],
+        kept: vec![(GIVEN, &text)],
+        ..Stage::new(session, "synth", (folder, open), known)
     };
     let context = stage.context();
     let (mut jobs, mut skipped) = (Vec::new(), Vec::new());

@@ -48,18 +48,10 @@ pub async fn validate(
     if repeats == 0 {
         return Err(CommandError::usage("--repeats is 0", "run the tests at least once"));
     }
-    let inputs = vec![Digest::of(text.as_bytes())];
     let stage = Stage {
-        session,
-        verb: "validate",
-        folder,
-        open,
-        settings: known,
-        free: Map::new(),
-        aside: None,
-        inputs,
-        instances: None,
-        given: Some((GIVEN, &text)),
+        inputs: vec![Digest::of(text.as_bytes())],
+        kept: vec![(GIVEN, &text)],
+        ..Stage::new(session, "validate", (folder, open), known)
     };
     let job = |instance| {
         let instance = Arc::new(instance);
