@@ -8,6 +8,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::{NamedTempFile, TempPath};
@@ -89,6 +90,14 @@ impl Draft {
         Ok(Self { place, out: BufWriter::new(file), beside: Some(beside) })
     }
 
+    /// Lets everybody run it.
+    ///
+    /// # Errors
+    /// Its permissions cannot be changed.
+    pub fn make_executable(&self) -> io::Result<()> {
+        self.out.get_ref().set_permissions(fs::Permissions::from_mode(0o755))
+    }
+
     /// Gives it its name.
     ///
     /// # Errors
@@ -164,8 +173,6 @@ impl Write for Draft {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {

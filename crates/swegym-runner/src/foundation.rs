@@ -2,10 +2,12 @@
 
 mod interpreter;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use swegym_core::{Boundary, Digest, Fault, Hint as _};
+use swegym_files::Draft;
 use swegym_sandbox::base::Base;
 use swegym_sandbox::store::{LayerId, StoreError};
 use swegym_sandbox::{BoxSettings, Command, Extent, Image, Sandbox as _, SandboxError, Store};
@@ -201,7 +203,6 @@ pub(crate) async fn with_uv(context: &Context, image: &Image) -> Result<Image, F
 /// # Errors
 /// When there is none and the index has none.
 pub async fn ready_uv(context: &Context, found: Option<PathBuf>) -> Result<String, Fault> {
-    use std::os::unix::fs::PermissionsExt as _;
     const RELATIVE: &str = "tools/uv";
     let home = context.host.store().home().to_owned();
     let index = context.index.clone();
@@ -225,15 +226,13 @@ pub async fn ready_uv(context: &Context, found: Option<PathBuf>) -> Result<Strin
                     .with_hint(format!("{}; or put uv on the PATH yourself", e.hint().unwrap_or_default()))
             })?,
         };
-        // Written aside first, so that a crash leaves no half program.
-        let partial = home.join(format!("tools/.uv-{}", std::process::id()));
-        let written = std::fs::write(&partial, bytes)
-            .and_then(|()| std::fs::set_permissions(&partial, std::fs::Permissions::from_mode(0o755)))
-            .and_then(|()| std::fs::rename(&partial, &place));
-        if written.is_err() {
-            let _ = std::fs::remove_file(&partial);
-        }
-        written.map_err(io)
+        let write = || {
+            let mut draft = Draft::begin(&place)?;
+            draft.write_all(&bytes)?;
+            draft.make_executable()?;
+            draft.publish()
+        };
+        write().map_err(io)
     });
     install.await.map_err(|e| internal(&e))??;
     Ok(RELATIVE.to_owned())

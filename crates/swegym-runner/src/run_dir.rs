@@ -213,6 +213,9 @@ fn check_head(path: &Path, file: &Path, head: &RunHead) -> Result<(), RunDirErro
             format!("{key} was {}, is {}", show(old.settings.get(key)), show(head.settings.get(key)))
         }
         None if old.verb != head.verb => format!("it is a `{}`", old.verb),
+        None if old.instances.is_some() && old.instances != head.instances => {
+            "the file of instances has other content".to_owned()
+        }
         None => "an input file has other content".to_owned(),
     };
     Err(RunDirError::Differs { path: path.to_owned(), what })
