@@ -1,6 +1,8 @@
 //! The one place where programs are started on the host itself, always with a
 //! time limit and never with anything a task or a model wrote as the program.
 
+mod stream;
+
 use std::ffi::OsStr;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -10,6 +12,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
+
+pub use stream::Stream;
 
 /// Why a host program gave no answer.
 #[derive(Debug, Error)]
@@ -108,12 +112,16 @@ pub fn ask<S: AsRef<OsStr>>(
     let stdout = stdout.join().unwrap_or_default();
     let stderr = stderr.join().unwrap_or_default();
     if !status.success() {
-        let text = String::from_utf8_lossy(&stderr);
-        let tail: Vec<&str> = text.trim().lines().rev().take(5).collect();
-        let stderr = tail.into_iter().rev().collect::<Vec<_>>().join("; ");
-        return Err(ToolError::Failed { program: name, status, stderr });
+        return Err(ToolError::Failed { program: name, status, stderr: last_words(&stderr) });
     }
     Ok(stdout)
+}
+
+/// The end of what a program complained of, on one line.
+fn last_words(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let tail: Vec<&str> = text.trim().lines().rev().take(5).collect();
+    tail.into_iter().rev().collect::<Vec<_>>().join("; ")
 }
 
 /// Runs a host program for its time alone: nothing it prints is read.
