@@ -69,6 +69,16 @@ pub(crate) enum Scenario {
         #[arg(long, value_name = "PYTHON")]
         peer: Option<PathBuf>,
     },
+    /// Mining: seconds and memory against a script over `git log`, and how many published
+    /// instances are found
+    Mine {
+        /// Clones or mirrors, as for `swegym mine`
+        #[arg(required = true, value_name = "REPOSITORY")]
+        repositories: Vec<String>,
+        /// What was published of them: a dataset, or a JSON list of instance ids
+        #[arg(long, value_name = "FILE")]
+        published: Option<PathBuf>,
+    },
     /// Short commands in one live session
     Echo {
         /// Number of commands
@@ -83,6 +93,7 @@ impl Scenario {
         match self {
             Self::Box { .. } => "box",
             Self::Grade { .. } => "grade",
+            Self::Mine { .. } => "mine",
             Self::Rollout { .. } => "rollout",
             Self::Train { .. } => "train",
             Self::Generate { .. } => "generate",

@@ -6,6 +6,7 @@ mod boxes;
 mod case;
 mod echo;
 mod grade;
+mod mine;
 mod packages;
 mod rollout;
 mod train;
@@ -94,11 +95,17 @@ async fn measure(
         Scenario::Generate { peer } => {
             return train::measure_generation(&settings, printer, peer.as_deref(), cases);
         }
+        Scenario::Mine { repositories, published } => {
+            return mine::measure(&settings, printer, repositories, published.as_deref(), cases);
+        }
         Scenario::Box { .. } | Scenario::Rollout { .. } | Scenario::Echo { .. } => {}
     }
     let session = &Session::open(settings, printer).await?;
     match scenario {
-        Scenario::Grade { .. } | Scenario::Train { .. } | Scenario::Generate { .. } => Ok(()),
+        Scenario::Grade { .. }
+        | Scenario::Mine { .. }
+        | Scenario::Train { .. }
+        | Scenario::Generate { .. } => Ok(()),
         Scenario::Echo { repeats } => {
             cases.push(echo::measure(session, *repeats).await?);
             Ok(())

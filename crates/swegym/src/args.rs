@@ -10,6 +10,7 @@ mod examples;
 mod export;
 mod improve;
 mod install;
+mod mine;
 #[cfg(test)]
 mod pages;
 mod select;
@@ -40,6 +41,7 @@ pub(crate) use examples::command;
 pub(crate) use export::{ExportArgs, RecipeArgs};
 pub(crate) use improve::{ImproveArgs, PaperArgs, WayArgs};
 pub(crate) use install::InstallArgs;
+pub(crate) use mine::MineArgs;
 pub(crate) use select::{ScoreArgs, SelectArgs};
 pub(crate) use store::{GcArgs, StoreVerb};
 pub(crate) use train::{
@@ -373,6 +375,8 @@ pub(crate) enum Verb {
         #[command(flatten)]
         run: RunArgs,
     },
+    /// Turn pull requests of repositories into raw instances, from their history alone
+    Mine(MineArgs),
     /// Build an image of each package, ready to run its tests
     Build {
         /// Packages: `name`, `name==version`, an archive or a checkout

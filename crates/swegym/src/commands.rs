@@ -77,6 +77,10 @@ async fn act(
             let session = open(install).await?;
             quickstart::run(&session, &packages, draw.into(), repeats, run.into()).await
         }
+        Verb::Mine(args) => {
+            let out = args.out.clone();
+            compute(|| swegym_mine::run(printer, &args.into(), &out))
+        }
         Verb::Build { packages, install, run } => {
             let session = open(install).await?;
             let (folder, mode) = place(&session, "build", run);

@@ -7,16 +7,24 @@ use swegym_data::metrics::MetricsSettings;
 use swegym_data::rows::HeldOut;
 use swegym_data::select::settings::{ScoreSettings, SelectSettings};
 use swegym_data::show::ShowSettings;
+use swegym_mine::MineSettings;
 
 use crate::args::{
-    ConvertArgs, ExportArgs, GradeArgs, HeldOutArgs, MetricsArgs, RecipeArgs, ScoreArgs, SelectArgs,
-    ShowTrajectoryArgs,
+    ConvertArgs, ExportArgs, GradeArgs, HeldOutArgs, MetricsArgs, MineArgs, RecipeArgs, ScoreArgs,
+    SelectArgs, ShowTrajectoryArgs,
 };
 
 impl From<HeldOutArgs> for HeldOut {
     fn from(args: HeldOutArgs) -> Self {
         let HeldOutArgs { held_out, split_by } = args;
         Self { share: held_out, by: split_by }
+    }
+}
+
+impl From<MineArgs> for MineSettings {
+    fn from(args: MineArgs) -> Self {
+        let MineArgs { repositories, out: _, branch, split, statement, against } = args;
+        Self { repositories, branch, split, statements: statement, against }
     }
 }
 

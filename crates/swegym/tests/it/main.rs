@@ -27,6 +27,7 @@ mod kills;
 mod machines;
 mod masked;
 mod micro;
+mod mine;
 mod packages;
 mod patches;
 mod peers;

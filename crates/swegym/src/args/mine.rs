@@ -1,0 +1,57 @@
+//! Flags of `mine`.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use swegym_mine::{Source, Split};
+
+use super::choice::{choice, explained};
+
+/// Which histories are mined, and how.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct MineArgs {
+    /// Clones or mirrors, each a folder; OWNER/NAME=FOLDER where it does not know its origin
+    #[arg(required = true, value_name = "REPOSITORY")]
+    pub(crate) repositories: Vec<String>,
+    /// Folder for the instances, and why others are none
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Main branch of each repository [default: what its HEAD names]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) branch: Option<String>,
+    /// What counts as a test
+    #[arg(long, value_name = "RULE", default_value = "kinds",
+          value_parser = choice(explained([
+              ("kinds", "by folders, names and contents"),
+              ("swe-gym", "whatever has `test` or `e2e` in its path, as SWE-Gym has it"),
+          ]), split))]
+    pub(crate) split: Split,
+    /// Where problem statements may stem from; the best one is taken
+    #[arg(long, value_name = "SOURCE,…", value_delimiter = ',',
+          default_values = Source::ALL.map(Source::code),
+          value_parser = choice(explained([
+              ("issue", "the issue that the pull request closes"),
+              ("pull", "the pull request's own text"),
+              ("news", "what the change itself adds to the news or the history of releases"),
+              ("branch", "messages of its commits"),
+              ("landing", "the message of the commit that landed it"),
+              ("title", "no more than a title"),
+          ]), source))]
+    pub(crate) statement: Vec<Source>,
+    /// Dataset whose instances are left out: of the same commit, or with nearly the same patch;
+    /// can be given several times
+    #[arg(long, value_name = "DATASET")]
+    pub(crate) against: Vec<PathBuf>,
+}
+
+fn split(word: &str) -> Option<Split> {
+    match word {
+        "kinds" => Some(Split::Kinds),
+        "swe-gym" => Some(Split::SweGym),
+        _ => None,
+    }
+}
+
+fn source(word: &str) -> Option<Source> {
+    Source::ALL.into_iter().find(|source| source.code() == word)
+}
