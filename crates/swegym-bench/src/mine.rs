@@ -23,7 +23,8 @@ test = re.compile(r"(^|/)(tests?|testing)/|(^|/)test_[^/]*$|_test\.\w+$|(^|/)con
 aside = re.compile(r"(^|/)(docs?|examples?|news|changes)/|\.(md|rst|txt)$|(^|/)\.")
 both = 0
 for folder in sys.argv[1:]:
-    log = ["git", "-C", folder, "log", "--first-parent", "-m", "--name-only", "-z", "--format=%x01%H", "HEAD"]
+    log = ["git", "-C", folder, "log", "--first-parent", "-m", "--name-only", "--no-renames", "-z",
+           "--format=%x01%H", "HEAD"]
     out = subprocess.run(log, stdout=subprocess.PIPE, check=True).stdout.decode("utf-8", "replace")
     for commit in out.split("\x01")[1:]:
         names = [name.strip() for name in commit.split("\0")[1:] if name.strip()]

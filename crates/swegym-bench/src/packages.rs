@@ -27,7 +27,7 @@ pub(super) async fn measure(session: &Session, cases: &mut Vec<Case>) -> Result<
     let context = session.context(&runs);
     session.printer.say("images");
     foundation::ready_uv(&context, session.settings.find_program("uv")).await?;
-    foundation::lay(&context, None).await?;
+    foundation::lay(&context, &foundation::Wanted::default()).await?;
     let store = session.settings.home.join("store");
     let mut sizes = vec![disk_bytes(&store)?];
     for (i, package) in PACKAGES.iter().enumerate() {

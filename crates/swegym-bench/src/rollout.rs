@@ -207,7 +207,7 @@ impl<'a> Scene<'a> {
         session.printer.say("the repository and the peer");
         let context = session.context(&home.join("runs"));
         foundation::ready_uv(&context, session.settings.find_program("uv")).await?;
-        foundation::lay(&context, None).await?;
+        foundation::lay(&context, &foundation::Wanted::default()).await?;
         let build = home.join("runs/build");
         stage::build(session, &[PACKAGE.to_owned()], &build, Open::New).await?;
         let synth = home.join("runs/synth");

@@ -59,10 +59,11 @@ impl Change {
         own.map(|(section, _)| section.text.as_str()).collect()
     }
 
-    /// Files whose contents the diff does not tell.
-    pub(crate) fn left_out(&self) -> Vec<&str> {
-        let lacking = self.sections.iter().filter(|(section, _)| section.is_binary || section.is_submodule);
-        lacking.map(|(section, _)| section.path.as_str()).collect()
+    /// Takes out sections that do not tell what becomes of a file, which nobody can apply;
+    /// gives the files.
+    pub(crate) fn leave_out_contentless(&mut self) -> Vec<String> {
+        let lacking = |(section, _): &mut (Section, Kind)| section.is_binary || section.is_submodule;
+        self.sections.extract_if(.., lacking).map(|(section, _)| section.path).collect()
     }
 
     /// The same for changes that differ by where their lines stand, and by blanks.

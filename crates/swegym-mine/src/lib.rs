@@ -11,6 +11,7 @@
 
 mod against;
 mod change;
+mod export;
 mod funnel;
 mod history;
 mod kind;
@@ -19,16 +20,19 @@ mod mining;
 mod number;
 mod objects;
 mod oid;
+mod places;
 mod repository;
 mod statement;
 mod survey;
 mod version;
 
 pub use against::{Against, Known};
+pub use export::export;
 pub use funnel::{Funnel, Reason};
 pub use kind::{Kind, Split, holds_tests};
 pub use landing::Way;
 pub use mining::{MineSettings, run};
+pub use places::{PLACES, read_places};
 pub use repository::{MineError, Repository};
 pub use statement::{Source, Tell};
 pub use survey::{Dropped, Found, Progress, Rules, count_both, survey};

@@ -17,6 +17,7 @@ use swegym_tasks::dataset::Rows;
 use crate::against::{Against, Known};
 use crate::funnel::{Funnel, Reason};
 use crate::kind::Split;
+use crate::places;
 use crate::repository::Repository;
 use crate::statement::Source;
 use crate::survey::{Dropped, Found, Rules, survey};
@@ -73,6 +74,7 @@ pub fn run(printer: Printer, settings: &MineSettings, out: &Path) -> Result<u8, 
     let mut all = Funnel::default();
     funnels.iter().for_each(|(_, funnel)| all.add(funnel));
     files.publish()?;
+    places::write(out, &repositories)?;
     let by_name: Map<String, Value> =
         funnels.iter().map(|(name, funnel)| (name.clone(), funnel.to_json())).collect();
     let value = json!({"version": 1, "all": all.to_json(), "repositories": by_name});

@@ -92,7 +92,7 @@ const SAFE: [&str; 14] = [
 ];
 
 /// The environment of every call.
-const QUIET: [(&str, &str); 7] = [
+pub(crate) const QUIET: [(&str, &str); 7] = [
     ("GIT_CONFIG_NOSYSTEM", "1"),
     ("GIT_CONFIG_GLOBAL", "/dev/null"),
     ("GIT_NO_LAZY_FETCH", "1"),

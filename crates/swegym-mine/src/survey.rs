@@ -293,7 +293,11 @@ impl Survey<'_> {
             Outcome::NoText => return Ok(Err((Reason::NotText, None))),
             Outcome::Unreadable(why) => return Ok(Err((Reason::UnreadableDiff, Some(why)))),
         };
-        let change = self.sorted(landed, sections)?;
+        let mut change = self.sorted(landed, sections)?;
+        let left_out = match self.rules.split {
+            Split::Kinds => change.leave_out_contentless(),
+            Split::SweGym => Vec::new(),
+        };
         if !change.has(Kind::Test) {
             return Ok(Err((Reason::NoTests, None)));
         }
@@ -315,7 +319,12 @@ impl Survey<'_> {
             return Ok(Err(copy));
         }
         let (patch, test_patch) = (change.patch(), change.test_patch());
-        if let Some(error) = [&patch, &test_patch].into_iter().find_map(|text| Patch::survey(text).err()) {
+        let refused = |text: &String| match self.rules.split {
+            Split::Kinds => Patch::parse(text).err(),
+            // Published rows hold sections that cannot be applied.
+            Split::SweGym => Patch::survey(text).err(),
+        };
+        if let Some(error) = [&patch, &test_patch].into_iter().find_map(refused) {
             return Ok(Err((Reason::RefusedPatch, Some(error.to_string()))));
         }
         let (repo, base_commit) = (self.repository.name(), history.commit(landed.base).id.to_string());
@@ -337,7 +346,6 @@ impl Survey<'_> {
         extra.insert("statement_source".to_owned(), json!(statement.source.code()));
         let tells: Vec<_> = statement.tells.iter().map(|tell| tell.code()).collect();
         extra.insert("statement_tells".to_owned(), json!(tells));
-        let left_out = change.left_out();
         if !left_out.is_empty() {
             extra.insert("left_out".to_owned(), json!(left_out));
         }

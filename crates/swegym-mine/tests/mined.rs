@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use swegym_core::Instance;
-use swegym_mine::{Against, Found, Known, MineError, Repository, Rules, Source, Split, survey};
+use swegym_mine::{Against, Found, Known, MineError, Repository, Rules, Source, Split, export, survey};
 use swegym_sandbox::tool;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -156,6 +156,38 @@ fn bare_mirrors_shallow_clones_and_other_branches_are_mined() {
     forge.git(&["clone", "-q", "--depth", "3", &source, &here("shallow")]);
     let (shallow, dropped) = mine(&format!("owner/name={}", here("shallow")), &rules());
     assert!(shallow.len() < kept.len() && !dropped.is_empty());
+}
+
+#[test]
+fn one_commit_becomes_a_repository_without_history() {
+    let forge = Forge::make();
+    let repository = Repository::open(&forge.path().to_string_lossy()).unwrap();
+    let commit = forge.git(&["rev-parse", "main~3"]).trim().to_owned();
+    let place = |name: &str| forge.folder.path().join(name);
+    export(&repository, &commit, &place("one")).unwrap();
+    let here = |words: &[&str]| {
+        let folder = place("one").to_string_lossy().into_owned();
+        let line = ["-C", &folder].into_iter().chain(words.iter().copied());
+        String::from_utf8(tool::run("git", line, PATIENCE).unwrap()).unwrap().trim().to_owned()
+    };
+    assert_eq!(here(&["rev-parse", "HEAD"]), commit);
+    assert_eq!(here(&["rev-list", "--all", "--count"]), "1");
+    assert_eq!(here(&["status", "--porcelain"]), "");
+    assert_eq!(here(&["fsck", "--no-progress"]), "");
+    assert_eq!(here(&["rev-parse", "HEAD^{tree}"]), forge.git(&["rev-parse", "main~3^{tree}"]).trim());
+    // Nothing of what came before or after is there.
+    let objects = here(&["count-objects", "-v"]);
+    let files = forge.git(&["ls-tree", "-r", "-t", "main~3"]);
+    let distinct: std::collections::HashSet<_> =
+        files.lines().filter_map(|l| l.split_whitespace().nth(2)).collect();
+    assert!(objects.contains(&format!("count: {}\n", distinct.len() + 2)), "{objects} {}", distinct.len());
+    // The same from a copy that packs its objects in another way.
+    forge.git(&["gc", "-q", "--aggressive"]);
+    export(&repository, &commit, &place("two")).unwrap();
+    let diff = ["-r", &place("one").to_string_lossy(), &place("two").to_string_lossy()].map(str::to_owned);
+    tool::run("diff", diff.iter().map(String::as_str).chain(["--exclude=index"]), PATIENCE).unwrap();
+    let nowhere = "0".repeat(40);
+    assert!(export(&repository, &nowhere, &place("three")).is_err());
 }
 
 #[test]
