@@ -11,6 +11,7 @@ mod gym;
 pub mod improve;
 pub mod paper;
 pub mod quickstart;
+pub mod real;
 pub mod replay;
 pub mod session;
 pub mod settings;

@@ -7,12 +7,13 @@
 mod baseline;
 mod checkout;
 mod installer;
+mod prepare;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use swegym_core::format::results::{Fields, JobOutput};
-use swegym_core::{Boundary, Digest, Fault};
+use swegym_core::{Boundary, Digest, Fault, Instance};
 use swegym_grade::LogParser;
 use swegym_sandbox::store::LayerId;
 use swegym_sandbox::{Extent, Image, Sandbox as _, SandboxError};
@@ -20,13 +21,14 @@ use swegym_tasks::package::{self, Package, PackageSpec};
 use swegym_tasks::recipe::{self, Recipe, RequirementSet};
 
 use crate::context::Context;
-use crate::foundation::{self, Foundation};
+use crate::foundation::{self, Foundation, Wanted};
 use crate::plan::{TestPlan, WORKDIR};
 use crate::result::JobResult;
 use crate::shell::{last_lines, must_run};
 use crate::testing::TestRun;
 use baseline::{Baseline, Installed};
 use installer::Installer;
+pub use prepare::{Raw, prepare};
 
 /// How many requirement sets are tried before the best one is taken.
 const SETS_TRIED: usize = 4;
@@ -76,6 +78,16 @@ struct Project<'a> {
     image: &'a Image,
     package: &'a Package,
     recipe: &'a Recipe,
+    trial: Trial<'a>,
+}
+
+/// What is run to see whether an installation is any good.
+#[derive(Clone, Copy)]
+enum Trial<'a> {
+    /// All tests, on the source as it is.
+    Whole,
+    /// The tests of an instance, on its commit with the gold patch.
+    Gold(&'a Instance),
 }
 
 /// Builds a package's image and learns which of its tests can be relied on.
@@ -85,20 +97,45 @@ struct Project<'a> {
 /// passes) or of the machinery.
 pub async fn build(context: &Context, spec: &PackageSpec) -> Result<JobResult, Fault> {
     let (package, recipe, source) = unpack(context, spec).await?;
-    let foundation = foundation::lay(context, recipe.requires_python.as_deref()).await?;
+    let wanted = Wanted { requires: recipe.requires_python.clone(), day: None };
+    let foundation = foundation::lay(context, &wanted).await?;
     let image = foundation.image.with_layer(source);
-    let project =
-        Project { context, foundation: &foundation, image: &image, package: &package, recipe: &recipe };
-    let mut best: Option<Baseline> = None;
-    let mut refused: Vec<(String, Fault)> = Vec::new();
+    let trial = Trial::Whole;
+    let project = Project {
+        context,
+        foundation: &foundation,
+        image: &image,
+        package: &package,
+        recipe: &recipe,
+        trial,
+    };
     let now = &recipe.requirement_sets[..recipe.requirement_sets.len().min(SETS_TRIED)];
     let then = in_its_days(context, &package, now);
+    let (best, refused) = best_of(&project, &then, now).await?;
+    match best {
+        None => Err(nothing_installs(&package.name, &refused)),
+        Some(baseline) if baseline.passing().is_empty() => {
+            Err(nothing_passes(&package.name, &baseline.runs, &refused))
+        }
+        Some(baseline) => result(context, &package, &recipe, source, &baseline, &refused),
+    }
+}
+
+/// Tries sets of requirements in order; gives the best, and those that do not install.
+/// `now` is only tried where of `then` less than half passes.
+async fn best_of(
+    project: &Project<'_>,
+    then: &[RequirementSet],
+    now: &[RequirementSet],
+) -> Result<(Option<Baseline>, Vec<(String, Fault)>), Fault> {
+    let mut best: Option<Baseline> = None;
+    let mut refused: Vec<(String, Fault)> = Vec::new();
     for (at, set) in then.iter().chain(now).enumerate() {
         // What is of its days is enough where most of it passes.
         if at == then.len() && best.as_ref().is_some_and(Baseline::is_mostly_passing) {
             break;
         }
-        match baseline::install_and_test(&project, set).await {
+        match baseline::install_and_test(project, set).await {
             Ok(baseline) => {
                 let is_whole = baseline.is_whole();
                 if best.as_ref().is_none_or(|best| best.passing().len() < baseline.passing().len()) {
@@ -112,13 +149,7 @@ pub async fn build(context: &Context, spec: &PackageSpec) -> Result<JobResult, F
             Err(fault) => refused.push((set.from.clone(), fault)),
         }
     }
-    match best {
-        None => Err(nothing_installs(&package.name, &refused)),
-        Some(baseline) if baseline.passing().is_empty() => {
-            Err(nothing_passes(&package.name, &baseline.runs, &refused))
-        }
-        Some(baseline) => result(context, &package, &recipe, source, &baseline, &refused),
-    }
+    Ok((best, refused))
 }
 
 /// The sets with what there was when the package came out; none where the user has
@@ -208,7 +239,7 @@ async fn unpack(context: &Context, spec: &PackageSpec) -> Result<(Package, Recip
 }
 
 async fn install(project: &Project<'_>, set: &RequirementSet) -> Result<Installed, Fault> {
-    let Project { context, foundation, image, package, recipe } = project;
+    let Project { context, foundation, image, package, recipe, trial } = project;
     let until = set.until.as_deref();
     let installer = Installer::start(context, image, &package.version, until).await?;
     let sandbox = &installer.sandbox;
@@ -223,7 +254,12 @@ async fn install(project: &Project<'_>, set: &RequirementSet) -> Result<Installe
         installer.install("installing the requirements", "-r /tmp/requirements.txt", false).await?;
     }
     let extras = if set.extras.is_empty() { String::new() } else { format!("[{}]", set.extras.join(",")) };
-    installer.install("installing the package", &format!("-e '{WORKDIR}{extras}'"), true).await?;
+    // In the way of the time: the folder on the path, rather than a module that finds it, which
+    // older pytests take for one of their plug-ins.
+    let is_of_its_time = matches!(trial, Trial::Gold(_)) && recipe.is_built_by_setuptools();
+    let way = if is_of_its_time { "-C editable_mode=compat " } else { "" };
+    let target = format!("{way}-e '{WORKDIR}{extras}'");
+    installer.install("installing the package", &target, true).await?;
     let list = "pip list -q --python /opt/venv/bin/python --editable --format json";
     let version = installed_version(&installer.uv(list, "listing").await?, package);
     let list = "pip freeze -q --python /opt/venv/bin/python --exclude-editable";
@@ -238,7 +274,11 @@ async fn install(project: &Project<'_>, set: &RequirementSet) -> Result<Installe
          '/tests/|/test_[^/]*[.]py$|_test[.]py$|/tests?[.]py$|/conftest[.]py$' /opt/venv/lib . >/dev/null; true";
     let tidy = format!("rm -rf {}; {tidy}", installer::CACHE);
     must_run(sandbox, &tidy, "compiling").await?;
-    let commit = must_run(sandbox, &commit_script(), "committing").await?.trim().to_owned();
+    let commit = match trial {
+        Trial::Whole => commit_script(),
+        Trial::Gold(_) => prepare::KEEP_COMMIT.to_owned(),
+    };
+    let commit = must_run(sandbox, &commit, "committing").await?.trim().to_owned();
     let layer = sandbox.snapshot(Extent::Image).await.map_err(|e| e.to_fault())?;
     sandbox.stop().await.map_err(|e| e.to_fault())?;
     let plan = TestPlan {

@@ -33,17 +33,24 @@ pub struct Foundation {
     pub version: String,
 }
 
-/// Makes the foundation, or takes the one of an earlier run. `requires` is what a
-/// project asks of its interpreter (PEP 440): where the user named none, one is
-/// looked for that is so.
+/// What a project wants of its interpreter, where the user named none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// What it asks for itself (PEP 440).
+    pub requires: Option<String>,
+    /// The day that it is of, `2021-03-01`: one of that time is taken before a newer one.
+    pub day: Option<String>,
+}
+
+/// Makes the foundation, or takes the one of an earlier run.
 ///
 /// # Errors
 /// When there is no usable interpreter, or it does not run in a box.
-pub async fn lay(context: &Context, requires: Option<&str>) -> Result<Foundation, Fault> {
+pub async fn lay(context: &Context, wanted: &Wanted) -> Result<Foundation, Fault> {
     let store = context.host.store().clone();
-    let (install, requires) = (context.install.clone(), requires.map(str::to_owned));
+    let (install, wanted) = (context.install.clone(), wanted.clone());
     let found = tokio::task::spawn_blocking(move || {
-        let interpreter = interpreter::find(&install, requires.as_deref())?;
+        let interpreter = interpreter::find(&install, &wanted)?;
         let base = Base::host(&store).map_err(|e| SandboxError::from(e).to_fault())?;
         Ok::<_, Fault>((interpreter, Image::new(base)))
     });
@@ -102,7 +109,7 @@ async fn with_interpreter(context: &Context, bare: Image, found: Interpreter) ->
     let python = format!("{PLACE}/bin/python{minor}");
     let stamp = std::fs::metadata(&found.executable).and_then(|m| m.modified()).ok();
     let key = format!(
-        "{:?} {:?} {} {stamp:?} {}",
+        "{:?} {:?} {} {stamp:?} {} told where it stands",
         bare.base,
         found.prefix,
         found.version,
@@ -125,8 +132,10 @@ async fn with_interpreter(context: &Context, bare: Image, found: Interpreter) ->
     // A shared libpython is found by its folder, whatever a test does to the
     // environment; the standard library never changes, so its bytecode is
     // not checked against it.
+    // Where its headers are, it says as it was told when it was made.
+    let moved = moved_script(&found.prefix, &minor);
     let prepare = format!(
-        "mkdir -p /etc/ld.so.conf.d && echo {PLACE}/lib > /etc/ld.so.conf.d/swegym-python.conf && \
+        "{moved}; mkdir -p /etc/ld.so.conf.d && echo {PLACE}/lib > /etc/ld.so.conf.d/swegym-python.conf && \
          (PATH=$PATH:/usr/sbin:/sbin ldconfig 2>/dev/null; true) && \
          {python} -m compileall -q -j 2 --invalidation-mode unchecked-hash {PLACE}/lib/python{minor} >/dev/null; \
          rm -rf /root/.cache; {python} -c pass"
@@ -148,6 +157,18 @@ async fn with_interpreter(context: &Context, bare: Image, found: Interpreter) ->
     // Only a shortcut: without it the next run prepares the layer again.
     let _ = swegym_files::write_whole(&note, digest.hex().as_bytes());
     Ok(Foundation { image, python, version: found.version })
+}
+
+/// Tells an interpreter where it stands now, where it names the place that it was made for:
+/// what compiles extensions goes by that.
+fn moved_script(prefix: &Path, minor: &str) -> String {
+    let special = |c: char| if "\\.[]*^$|&".contains(c) { format!("\\{c}") } else { c.to_string() };
+    let prefix: String = prefix.to_string_lossy().chars().map(special).collect();
+    let files = format!(
+        "{PLACE}/lib/python{minor}/_sysconfigdata*.py {PLACE}/lib/python{minor}/config-*/Makefile {PLACE}/lib/pkgconfig/*.pc"
+    );
+    let rule = crate::synth::shell_quote(&format!("s|{prefix}|{PLACE}|g"));
+    format!("sed -i {rule} $(ls {files} 2>/dev/null) 2>/dev/null || true")
 }
 
 fn remembered(store: &Store, note: &Path) -> Option<Image> {

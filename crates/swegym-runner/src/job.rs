@@ -10,7 +10,7 @@ use swegym_tasks::synth::Synthesis;
 
 use tokio::sync::watch;
 
-use crate::build::Built;
+use crate::build::{Built, Raw};
 use crate::context::{Context, RunSettings};
 use crate::dispatcher::{self, Outcome, Progress, Ticket};
 use crate::result::JobResult;
@@ -32,6 +32,8 @@ pub struct Job {
 pub enum JobKind {
     /// Make an image of a package.
     Build(PackageSpec),
+    /// Make an image of a raw instance, and the lists of its tests.
+    Prepare(Arc<Raw>),
     /// Plant one bug and see what it breaks.
     Synth {
         /// The package.
@@ -106,7 +108,7 @@ impl Job {
     /// its commands take turns.
     fn ticket(&self, settings: &RunSettings) -> Ticket {
         let (memory, at_once) = match &self.kind {
-            JobKind::Build(_) => (settings.build_limits.memory_bytes, settings.cores),
+            JobKind::Build(_) | JobKind::Prepare(_) => (settings.build_limits.memory_bytes, settings.cores),
             JobKind::Rollout { plan, .. } => (IDLE_MEMORY, plan.concurrent),
             JobKind::Synth { .. }
             | JobKind::Micro { .. }
@@ -120,6 +122,7 @@ impl Job {
     async fn execute(&self, context: &Context) -> Result<JobResult, Fault> {
         match &self.kind {
             JobKind::Build(spec) => build::build(context, spec).await,
+            JobKind::Prepare(raw) => build::prepare(context, raw).await,
             JobKind::Synth { built, synthesis, number } => {
                 synth::synth(context, built, synthesis, *number).await
             }

@@ -12,7 +12,7 @@ use swegym_tasks::recipe::TestRunner;
 
 use crate::build::commit_script;
 use crate::context::Context;
-use crate::foundation;
+use crate::foundation::{self, Wanted};
 use crate::plan::{TestPlan, WORKDIR};
 use crate::result::JobResult;
 use crate::shell::must_run;
@@ -31,7 +31,7 @@ const PROGRAMS: &str = "/opt/venv/bin";
 /// # Errors
 /// When there is no usable interpreter, or the store cannot be written.
 pub async fn ground(context: &Context) -> Result<String, Fault> {
-    let foundation = foundation::lay(context, None).await?;
+    let foundation = foundation::lay(context, &Wanted::default()).await?;
     let mut image = foundation.image;
     let sandbox = start(context, &image).await?;
     let line = format!("mkdir -p {WORKDIR} {PROGRAMS} && ln -sf {} {PROGRAMS}/python", foundation.python);

@@ -133,10 +133,23 @@ pub fn obtain(spec: &PackageSpec, index: &Index, folder: &Path) -> Result<Packag
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 unpack(&name, &fs::read(path).map_err(read)?, folder)?
             };
-            let (name, version) = identity(&root, path);
-            Package { name, version, root, released: None, yanked: None }
+            return describe(root, path);
         }
     };
+    project(package)
+}
+
+/// A package whose source lies in a folder that is ours; `given` is what it was taken from,
+/// which names it where no file does.
+///
+/// # Errors
+/// [`PackageError::NoProject`].
+pub fn describe(root: PathBuf, given: &Path) -> Result<Package, PackageError> {
+    let (name, version) = identity(&root, given);
+    project(Package { name, version, root, released: None, yanked: None })
+}
+
+fn project(package: Package) -> Result<Package, PackageError> {
     let is_project =
         ["pyproject.toml", "setup.py", "setup.cfg"].iter().any(|f| package.root.join(f).is_file());
     if is_project { Ok(package) } else { Err(PackageError::NoProject(package.name)) }

@@ -31,6 +31,8 @@ pub struct Recipe {
     pub options: Vec<String>,
     /// The lowest and other bounds on Python, as the project writes them.
     pub requires_python: Option<String>,
+    /// What builds it, as the project writes it (`setuptools.build_meta`).
+    pub build_backend: Option<String>,
 }
 
 /// Requirements that belong together.
@@ -94,6 +96,7 @@ pub(crate) struct Found {
     pub(crate) test_paths: Vec<String>,
     pub(crate) addopts: Vec<String>,
     pub(crate) requires_python: Option<String>,
+    pub(crate) build_backend: Option<String>,
     /// Commands of tox, nox and workflows, as words.
     pub(crate) commands: Vec<Vec<String>>,
 }
@@ -137,6 +140,7 @@ pub fn infer(name: &str, root: &Path) -> Result<Recipe, RecipeError> {
         test_paths: test_paths(root, &found, &tests),
         options: kept_options(&found.addopts),
         requires_python: found.requires_python,
+        build_backend: found.build_backend,
     })
 }
 
@@ -277,6 +281,12 @@ fn kept_options(addopts: &[String]) -> Vec<String> {
 }
 
 impl Recipe {
+    /// Whether setuptools builds it, as it does where a project names nothing.
+    #[must_use]
+    pub fn is_built_by_setuptools(&self) -> bool {
+        self.build_backend.as_ref().is_none_or(|backend| backend.starts_with("setuptools"))
+    }
+
     /// The arguments with which the runner runs the tests.
     #[must_use]
     pub fn test_arguments(&self) -> Vec<String> {

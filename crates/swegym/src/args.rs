@@ -41,7 +41,7 @@ pub(crate) use examples::command;
 pub(crate) use export::{ExportArgs, RecipeArgs};
 pub(crate) use improve::{ImproveArgs, PaperArgs, WayArgs};
 pub(crate) use install::InstallArgs;
-pub(crate) use mine::MineArgs;
+pub(crate) use mine::{GymArgs, MineArgs};
 pub(crate) use select::{ScoreArgs, SelectArgs};
 pub(crate) use store::{GcArgs, StoreVerb};
 pub(crate) use train::{
@@ -377,6 +377,9 @@ pub(crate) enum Verb {
     },
     /// Turn pull requests of repositories into raw instances, from their history alone
     Mine(MineArgs),
+    /// Turn raw instances into tasks: build an image of each commit as of its day, list its tests,
+    /// validate
+    Gym(GymArgs),
     /// Build an image of each package, ready to run its tests
     Build {
         /// Packages: `name`, `name==version`, an archive or a checkout
@@ -518,6 +521,7 @@ impl Verb {
             Self::Rollout(args) => Some(&mut args.run),
             Self::Paper(args) => Some(&mut args.run),
             Self::Improve(args) => Some(&mut args.run),
+            Self::Gym(args) => Some(&mut args.run),
             Self::Train { verb } => match verb {
                 TrainVerb::Tokenizer(_) => None,
                 TrainVerb::Pretrain(args) => Some(&mut args.run),

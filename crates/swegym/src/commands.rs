@@ -20,7 +20,7 @@ use swegym_method::settings::{
     Environment, ImproveSettings, MicroSettings, RolloutSettings, Settings, SftSettings, VerifierSettings,
 };
 use swegym_method::stage::{self, Checks, Done, EvaluateSettings, Predictions};
-use swegym_method::{base, improve, paper, quickstart, replay, train};
+use swegym_method::{base, improve, paper, quickstart, real, replay, train};
 use swegym_runner::run_dir::Open;
 use swegym_serve::settings::ServeSettings;
 use swegym_serve::{script, server};
@@ -80,6 +80,10 @@ async fn act(
         Verb::Mine(args) => {
             let out = args.out.clone();
             compute(|| swegym_mine::run(printer, &args.into(), &out))
+        }
+        Verb::Gym(args) => {
+            let (session, run) = (open(args.install.clone()).await?, args.run.clone());
+            real::run(&session, &args.into(), run.into()).await
         }
         Verb::Build { packages, install, run } => {
             let session = open(install).await?;

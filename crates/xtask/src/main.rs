@@ -24,7 +24,15 @@ const ROOMS: [(&str, &[&str], &[&str]); 16] = [
     ("swegym-agent", &["swegym-core", "swegym-sandbox"], &["clap", "jiff", "ureq"]),
     (
         "swegym-runner",
-        &["swegym-core", "swegym-files", "swegym-grade", "swegym-sandbox", "swegym-tasks", "swegym-agent"],
+        &[
+            "swegym-core",
+            "swegym-files",
+            "swegym-grade",
+            "swegym-sandbox",
+            "swegym-tasks",
+            "swegym-agent",
+            "swegym-mine",
+        ],
         &["clap", "indicatif", "ureq", "reqwest"],
     ),
     (

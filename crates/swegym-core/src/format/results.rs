@@ -17,6 +17,9 @@ pub type Fields = Map<String, Value>;
 pub enum JobOutput {
     /// `build`: an image, as a row of `images.jsonl`.
     Built(Fields),
+    /// `prepare`: a raw instance got an image and the lists of its tests. A row of
+    /// `prepared.jsonl`.
+    Prepared(Prepared),
     /// `synth`: a bug was planted.
     Planted(Planted),
     /// `micro`: a repository was drawn.
@@ -27,6 +30,15 @@ pub enum JobOutput {
     Evaluated(Fields),
     /// `rollout`: an attempt came to its end, and was tested if that was wanted.
     Attempted(Box<AttemptResult>),
+}
+
+/// A raw instance with what its tests need.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared {
+    /// The instance, as a row.
+    pub instance: Fields,
+    /// How its image was made: interpreter, requirements, what did not install.
+    pub recipe: Fields,
 }
 
 /// What became of a planted bug.
@@ -108,6 +120,7 @@ impl JobOutput {
     pub fn outcome(&self) -> &str {
         match self {
             Self::Built(_) => "built",
+            Self::Prepared(_) => "prepared",
             Self::Planted(Planted::Candidate { .. }) | Self::Drawn(Drawn::Candidate { .. }) => "candidate",
             Self::Planted(Planted::Dropped { reason, .. }) => reason,
             Self::Drawn(Drawn::Equivalent { .. }) => "equivalent",
@@ -141,6 +154,7 @@ fn of_report(report: &Fields) -> &str {
 pub fn write(output: &JobOutput) -> Value {
     match output {
         JobOutput::Built(row) | JobOutput::Evaluated(row) => Value::Object(row.clone()),
+        JobOutput::Prepared(Prepared { instance, recipe }) => json!({"instance": instance, "recipe": recipe}),
         JobOutput::Planted(Planted::Candidate { instance, bugs }) => {
             json!({"instance": instance, "bugs": bugs})
         }
@@ -186,6 +200,10 @@ pub fn read(verb: &str, file: &str, text: &str) -> Result<JobOutput, FormatError
     Ok(match verb {
         "build" => JobOutput::Built(row.take_all()),
         "evaluate" => JobOutput::Evaluated(row.take_all()),
+        "prepare" => JobOutput::Prepared(Prepared {
+            instance: fields(&mut row, "instance")?,
+            recipe: fields(&mut row, "recipe")?,
+        }),
         "synth" => JobOutput::Planted(read_planted(&mut row)?),
         "micro" => JobOutput::Drawn(read_drawn(&mut row)?),
         "validate" => JobOutput::Validated(read_validated(&mut row)?),
@@ -264,6 +282,14 @@ mod tests {
         let report = |value: Value| JobOutput::Evaluated(of(value));
         for (verb, word, output) in [
             ("build", "built", JobOutput::Built(of(json!({"package": "p", "image": "i"})))),
+            (
+                "prepare",
+                "prepared",
+                JobOutput::Prepared(Prepared {
+                    instance: instance.clone(),
+                    recipe: of(json!({"python": "3"})),
+                }),
+            ),
             (
                 "synth",
                 "candidate",

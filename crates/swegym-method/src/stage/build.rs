@@ -52,7 +52,7 @@ pub async fn build(
     let preparing = Bar::waiting(session.printer, "build", "preparing uv and the interpreter");
     foundation::ready_uv(&context, settings.find_program("uv")).await?;
     // Prepared once, before builds ask for it side by side.
-    foundation::lay(&context, None).await?;
+    foundation::lay(&context, &foundation::Wanted::default()).await?;
     drop(preparing);
     let ran = stage.run(jobs).await?;
     let rows = ran.outputs().filter_map(|(_, output)| match output {

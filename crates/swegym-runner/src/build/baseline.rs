@@ -9,7 +9,7 @@ use swegym_grade::junit::Case;
 use swegym_sandbox::Image;
 use swegym_tasks::recipe::{self, RequirementSet};
 
-use super::{Project, install};
+use super::{Project, Trial, install, prepare};
 use crate::context::Context;
 use crate::plan::TestPlan;
 use crate::testing::{TestRun, run_tests, start, stop};
@@ -128,19 +128,19 @@ pub(super) async fn install_and_test(project: &Project<'_>, set: &RequirementSet
             Ok(_) | Err(_) => break,
         }
     }
-    let (installed, first) = leave_out(project.context, best.0, best.1).await?;
+    let (installed, first) = leave_out(project, best.0, best.1).await?;
     // Where nothing passes once, nothing passes always.
     let count = if first.passed(&installed.plan).is_empty() { 1 } else { BASELINE_RUNS };
     let mut runs = vec![first];
     while (runs.len() as u32) < count {
-        runs.push(run_once(project.context, &installed).await?);
+        runs.push(run_once(project, &installed).await?);
     }
     Ok(Baseline { installed, runs })
 }
 
 async fn try_set(project: &Project<'_>, set: &RequirementSet) -> Result<(Installed, TestRun), Fault> {
     let installed = install(project, set).await?;
-    let run = run_once(project.context, &installed).await?;
+    let run = run_once(project, &installed).await?;
     Ok((installed.with_whole_names(&run), run))
 }
 
@@ -151,7 +151,7 @@ fn passes((installed, run): &(Installed, TestRun)) -> usize {
 /// pytest runs nothing where one file cannot be collected. Such files are left
 /// out, if the others then have a test that passes.
 async fn leave_out(
-    context: &Context,
+    project: &Project<'_>,
     installed: Installed,
     first: TestRun,
 ) -> Result<(Installed, TestRun), Fault> {
@@ -160,16 +160,22 @@ async fn leave_out(
         return Ok((installed, first));
     }
     let rest = installed.without(broken);
-    let run = run_once(context, &rest).await?;
+    let run = run_once(project, &rest).await?;
     let passes = !run.passed(&rest.plan).is_empty();
     Ok(if passes { (rest, run) } else { (installed, first) })
 }
 
-async fn run_once(context: &Context, installed: &Installed) -> Result<TestRun, Fault> {
-    let sandbox = start(context, &installed.image).await?;
-    let run = run_tests(context, &sandbox, &installed.plan).await?;
-    stop(sandbox).await?;
-    Ok(run)
+async fn run_once(project: &Project<'_>, installed: &Installed) -> Result<TestRun, Fault> {
+    let Project { context, trial, .. } = project;
+    match trial {
+        Trial::Whole => {
+            let sandbox = start(context, &installed.image).await?;
+            let run = run_tests(context, &sandbox, &installed.plan).await?;
+            stop(sandbox).await?;
+            Ok(run)
+        }
+        Trial::Gold(instance) => prepare::run_gold(context, installed, instance).await,
+    }
 }
 
 /// What to require for the modules that failing tests, or a run without results, say

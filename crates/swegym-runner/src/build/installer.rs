@@ -48,7 +48,10 @@ impl BuildTools {
     fn options(self) -> String {
         match self {
             Self::Dated => String::new(),
-            Self::Editing => "--exclude-newer-package setuptools=2022-09-01T00:00:00Z".to_owned(),
+            // It builds wheels with a wheel of its time.
+            Self::Editing => ["setuptools", "wheel"]
+                .map(|name| format!("--exclude-newer-package {name}=2022-09-01T00:00:00Z"))
+                .join(" "),
             Self::Older => format!("--build-constraints {CONSTRAINTS}"),
         }
     }

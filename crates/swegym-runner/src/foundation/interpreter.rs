@@ -13,6 +13,8 @@ use swegym_sandbox::tool;
 
 use crate::context::InstallSettings;
 
+use super::Wanted;
+
 /// The name that is tried first where the user named none.
 const USUAL: &str = "python3";
 /// Minor versions of Python 3 that are looked for by name.
@@ -30,8 +32,8 @@ pub(super) struct Interpreter {
 ///
 /// # Errors
 /// A fault of the task: there is none.
-pub(super) fn find(install: &InstallSettings, requires: Option<&str>) -> Result<Interpreter, Fault> {
-    let Some(named) = &install.python else { return find_fitting(install, requires) };
+pub(super) fn find(install: &InstallSettings, wanted: &Wanted) -> Result<Interpreter, Fault> {
+    let Some(named) = &install.python else { return find_fitting(install, wanted) };
     let refusal = match ask(named) {
         Ok(interpreter) => return Ok(interpreter),
         Err(fault) => fault,
@@ -43,27 +45,81 @@ pub(super) fn find(install: &InstallSettings, requires: Option<&str>) -> Result<
     newest_that_works(of_that.collect()).ok_or(refusal)
 }
 
+/// From which day on a minor version of Python 3 is what a project of the time is used with:
+/// half a year after its release, when most packages had come along.
+const SETTLED: [(u64, &str); 8] = [
+    (7, "2018-12-27"),
+    (8, "2020-04-14"),
+    (9, "2021-04-05"),
+    (10, "2022-04-04"),
+    (11, "2023-04-24"),
+    (12, "2024-04-02"),
+    (13, "2025-04-07"),
+    (14, "2026-04-07"),
+];
+
+/// The oldest that what runs the tests can do with.
+const OLDEST: (u64, u64) = (3, 8);
+
 /// The usual one if it fits; else the newest that does; else the usual one all the same,
-/// for a project may ask for more than it needs.
-fn find_fitting(install: &InstallSettings, requires: Option<&str>) -> Result<Interpreter, Fault> {
-    let asked: Option<VersionSpecifiers> = requires.and_then(|text| text.parse().ok());
+/// for a project may ask for more than it needs. Where a day is known, the newest of that
+/// time, or the oldest of later.
+fn find_fitting(install: &InstallSettings, wanted: &Wanted) -> Result<Interpreter, Fault> {
+    let asked: Option<VersionSpecifiers> = wanted.requires.as_deref().and_then(|text| text.parse().ok());
     let fits = |version: &Version| asked.as_ref().is_none_or(|asked| asked.contains(version));
     let usual = ask(USUAL);
+    let by_name = || {
+        MINORS.rev().filter_map(|minor| {
+            let found = ask(&format!("{USUAL}.{minor}")).ok()?;
+            Some((found.version.parse().ok()?, found.executable))
+        })
+    };
+    if let Some(day) = &wanted.day {
+        let usual = usual.iter().filter_map(|one| Some((one.version.parse().ok()?, one.executable.clone())));
+        let all: Vec<(Version, PathBuf)> = managed(install)
+            .into_iter()
+            .chain(by_name())
+            .chain(usual)
+            .filter(|(version, _)| fits(version))
+            .collect();
+        return of_its_time(all, day).ok_or_else(|| none_of_that_time(wanted));
+    }
     if let Ok(usual) = &usual
         && usual.version.parse().is_ok_and(|version| fits(&version))
     {
         return Ok(usual.clone());
     }
-    let by_name = MINORS.rev().filter_map(|minor| {
-        let found = ask(&format!("{USUAL}.{minor}")).ok()?;
-        Some((found.version.parse().ok()?, found.executable))
-    });
-    let all = managed(install).into_iter().chain(by_name);
+    let all = managed(install).into_iter().chain(by_name());
     let fitting = all.filter(|(version, _)| fits(version)).collect();
     match newest_that_works(fitting) {
         Some(found) => Ok(found),
         None => usual,
     }
+}
+
+/// The newest that had settled by then, or the oldest of those that had not.
+fn of_its_time(mut found: Vec<(Version, PathBuf)>, day: &str) -> Option<Interpreter> {
+    let minor = |version: &Version| match version.release() {
+        [major, minor, ..] => (*major, *minor),
+        [major] => (*major, 0),
+        [] => (0, 0),
+    };
+    let had_settled = |version: &Version| {
+        let since = SETTLED.iter().find(|(known, _)| (3, *known) == minor(version)).map(|(_, since)| *since);
+        since.map_or(minor(version) < (3, SETTLED[0].0), |since| since <= day)
+    };
+    found.retain(|(version, _)| minor(version) >= OLDEST);
+    found.sort();
+    let (then, later): (Vec<_>, Vec<_>) = found.into_iter().partition(|(version, _)| had_settled(version));
+    let in_order = then.into_iter().rev().chain(later);
+    in_order.into_iter().find_map(|(_, program)| ask(&program.to_string_lossy()).ok())
+}
+
+fn none_of_that_time(wanted: &Wanted) -> Fault {
+    let asked = wanted.requires.as_deref().unwrap_or("3.8 or newer");
+    let message = format!("no interpreter of this machine is what the project asks for (Python {asked})");
+    Fault::new(Boundary::Task, "no_interpreter", message)
+        .with_hint("install one with pyenv or `uv python install`, or name one with --python")
 }
 
 fn newest_that_works(mut found: Vec<(Version, PathBuf)>) -> Option<Interpreter> {
@@ -138,6 +194,10 @@ mod tests {
 
     use super::*;
 
+    fn asks(requires: &str) -> Wanted {
+        Wanted { requires: Some(requires.to_owned()), day: None }
+    }
+
     /// A folder of a version manager with these versions, all this machine's Python,
     /// and a script as version managers have them.
     fn machine(versions: &[&str]) -> (tempfile::TempDir, InstallSettings, String) {
@@ -163,11 +223,11 @@ mod tests {
         let (_folder, mut install, script) = machine(&["3.97.2", "3.97.10", "3.9.1"]);
         install.python = Some(script);
         assert_eq!(managed(&install).len(), 3);
-        assert!(find(&install, None).is_ok());
+        assert!(find(&install, &Wanted::default()).is_ok());
         install.python = Some("3.97".into());
-        assert!(find(&install, None).is_ok());
+        assert!(find(&install, &Wanted::default()).is_ok());
         install.python = Some("python3.98".into());
-        let fault = find(&install, None).unwrap_err();
+        let fault = find(&install, &Wanted::default()).unwrap_err();
         assert!(fault.message.contains("`python3.98`"), "{fault:?}");
     }
 
@@ -185,7 +245,7 @@ mod tests {
         versions.sort();
         assert_eq!(versions, ["3.96", "3.97"]);
         install.python = Some("3.97".into());
-        assert!(find(&install, None).is_ok());
+        assert!(find(&install, &Wanted::default()).is_ok());
         // The folder may be one itself.
         install.interpreters = vec![folder.path().join("versions/py")];
         assert_eq!(managed(&install).len(), 1);
@@ -198,10 +258,14 @@ mod tests {
         let none = InstallSettings::default();
         // The one that is there fits, or nothing does.
         for requires in [None, Some(">=3.6"), Some("nonsense"), Some(">=3.99")] {
-            assert_eq!(find(&none, requires).unwrap().executable, usual.executable, "{requires:?}");
+            assert_eq!(
+                find(&none, &Wanted { requires: requires.map(str::to_owned), day: None }).unwrap().executable,
+                usual.executable,
+                "{requires:?}"
+            );
         }
         // By its folder's name it fits; the program tells its own version.
-        let found = find(&install, Some(">=3.97,<3.98")).unwrap();
+        let found = find(&install, &asks(">=3.97,<3.98")).unwrap();
         assert_eq!(found.version, usual.version);
     }
 }

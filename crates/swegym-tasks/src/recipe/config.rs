@@ -95,6 +95,7 @@ fn pyproject(root: &Path, file: &Table, found: &mut Found) {
         let (first, rest) = path.split_first()?;
         rest.iter().try_fold(file.get(*first)?, |value, key| value.get(*key))
     };
+    found.build_backend = at(&["build-system", "build-backend"]).and_then(Value::as_str).map(str::to_owned);
     if let Some(requires) = at(&["project", "requires-python"]).and_then(Value::as_str) {
         found.requires_python = Some(requires.to_owned());
     }

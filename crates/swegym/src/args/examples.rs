@@ -9,6 +9,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("swegym", "swegym quickstart --out runs/first"),
     ("swegym quickstart", "swegym quickstart humanize==4.9.0 --out runs/first"),
     ("swegym mine", "swegym mine ./mirrors/dvc.git owner/name=./clone --out raw"),
+    ("swegym gym", "swegym gym raw/instances.jsonl --sample 200 --out gym"),
     ("swegym build", "swegym build humanize==4.9.0 ./my-checkout --out runs/build"),
     ("swegym synth", "swegym synth --images runs/build/images.jsonl --candidates 30 --out runs/synth"),
     ("swegym micro", "swegym micro --count 200 --seed 1 --out gym"),

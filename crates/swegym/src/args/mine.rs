@@ -1,4 +1,4 @@
-//! Flags of `mine`.
+//! Flags of `mine` and `gym`.
 
 use std::path::PathBuf;
 
@@ -6,6 +6,7 @@ use clap::Args as ClapArgs;
 use swegym_mine::{Source, Split};
 
 use super::choice::{choice, explained};
+use super::{InstallArgs, RunArgs};
 
 /// Which histories are mined, and how.
 #[derive(Debug, Clone, ClapArgs)]
@@ -42,6 +43,31 @@ pub(crate) struct MineArgs {
     /// can be given several times
     #[arg(long, value_name = "DATASET")]
     pub(crate) against: Vec<PathBuf>,
+}
+
+/// Which raw instances become a gym.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct GymArgs {
+    /// Raw instances, as `mine` writes them
+    #[arg(value_name = "FILE")]
+    pub(crate) raw: PathBuf,
+    /// Where a repository lies, if `repositories.json` beside the instances does not say it; can be
+    /// given several times
+    #[arg(long, value_name = "OWNER/NAME=FOLDER")]
+    pub(crate) repository: Vec<String>,
+    /// So many of them, drawn at random [default: all]
+    #[arg(long, value_name = "N")]
+    pub(crate) sample: Option<usize>,
+    /// Random seed; the same seed draws the same instances
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Test runs without the gold patch, and as many with it
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub(crate) repeats: u32,
+    #[command(flatten)]
+    pub(crate) install: InstallArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
 }
 
 fn split(word: &str) -> Option<Split> {

@@ -7,10 +7,11 @@ use swegym_data::metrics::MetricsSettings;
 use swegym_data::rows::HeldOut;
 use swegym_data::select::settings::{ScoreSettings, SelectSettings};
 use swegym_data::show::ShowSettings;
+use swegym_method::real::GymSettings;
 use swegym_mine::MineSettings;
 
 use crate::args::{
-    ConvertArgs, ExportArgs, GradeArgs, HeldOutArgs, MetricsArgs, MineArgs, RecipeArgs, ScoreArgs,
+    ConvertArgs, ExportArgs, GradeArgs, GymArgs, HeldOutArgs, MetricsArgs, MineArgs, RecipeArgs, ScoreArgs,
     SelectArgs, ShowTrajectoryArgs,
 };
 
@@ -25,6 +26,13 @@ impl From<MineArgs> for MineSettings {
     fn from(args: MineArgs) -> Self {
         let MineArgs { repositories, out: _, branch, split, statement, against } = args;
         Self { repositories, branch, split, statements: statement, against }
+    }
+}
+
+impl From<GymArgs> for GymSettings {
+    fn from(args: GymArgs) -> Self {
+        let GymArgs { raw, repository, sample, seed, repeats, install: _, run: _ } = args;
+        Self { raw, repositories: repository, sample, seed, repeats }
     }
 }
 
