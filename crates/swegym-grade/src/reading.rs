@@ -155,6 +155,16 @@ impl Reading {
         Self { statuses, summary, ..Self::default() }
     }
 
+    /// Reads the log of a script of ours, which marks the tests' output.
+    #[must_use]
+    pub fn marked(log: &str, parser: LogParser) -> Self {
+        let marks = Marks::of(log.as_bytes());
+        let mut log = Log::<io::Cursor<&[u8]>>::Bytes(log.as_bytes());
+        let rules = (parser, Edition::Own);
+        // A log in memory gives no errors.
+        Self::of(&mut log, &marks, Dialect::Marked, Guards::V5, rules).unwrap_or_default()
+    }
+
     fn refuse(&mut self, code: &str, message: &str) {
         self.refusal = Some(Fault::new(Boundary::Agent, code, message));
     }

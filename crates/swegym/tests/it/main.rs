@@ -37,6 +37,7 @@ mod resume;
 mod rollout;
 mod run_folders;
 mod runner;
+mod scripts;
 mod serve;
 mod statements;
 mod store;
