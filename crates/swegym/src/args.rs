@@ -27,11 +27,11 @@ use swegym_console::error::CommandError;
 use swegym_core::chat::CallForm;
 use swegym_core::wire::Wire;
 use swegym_method::base::Size;
-use swegym_tasks::micro::{Family, Split};
+use swegym_tasks::micro::{Family, LEVELS, Split};
 
 use choice::{choice, explained};
 
-pub(crate) use command_line::{CommandLine, FILE as COMMAND_LINE, asks_for_json};
+pub(crate) use command_line::{CommandLine, asks_for_json};
 pub(crate) use curate::{CurateArgs, Kept};
 pub(crate) use dataset::{ConvertArgs, DatasetVerb};
 pub(crate) use dev::DevModelArgs;
@@ -145,6 +145,9 @@ pub(crate) struct DrawArgs {
     pub(crate) candidates: u32,
 }
 
+/// Every level, as it is typed.
+const LEVEL_WORDS: [&str; LEVELS as usize] = ["1", "2", "3"];
+
 /// Which repositories of the micro gym are made.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct MicroArgs {
@@ -172,7 +175,8 @@ pub(crate) struct MicroArgs {
     #[arg(long, default_value = "large", requires = "policy", value_parser = choice(sizes(), Size::named))]
     pub(crate) size: Size,
     /// Difficulty levels, 1 to 3: how little the issue says about the fault's place [default: all]
-    #[arg(long, value_name = "N", value_delimiter = ',')]
+    #[arg(long, value_name = "N", value_delimiter = ',', hide_possible_values = true,
+          value_parser = choice(LEVEL_WORDS, |word| word.parse::<u8>().ok()))]
     pub(crate) levels: Vec<u8>,
     #[command(flatten)]
     pub(crate) run: RunArgs,

@@ -31,6 +31,7 @@ mod packages;
 mod patches;
 mod peers;
 mod pipeline;
+mod places;
 mod progress;
 mod reference;
 mod resume;

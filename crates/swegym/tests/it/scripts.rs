@@ -212,6 +212,6 @@ fn a_script_of_an_unknown_parser_is_refused_by_name() {
     let files = ["evaluate", "--instances", "instances.jsonl", "--predictions", "answers.jsonl"];
     let output = gym.run(&[&files[..], &["--out", "eval"]].concat());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert_eq!(output.status.code(), Some(11), "{said}");
     assert!(said.contains("no-such-parser") && said.contains("log_parser"), "{said}");
 }
