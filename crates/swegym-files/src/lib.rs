@@ -198,9 +198,12 @@ mod tests {
         assert_eq!((fs::read(&place).unwrap().as_slice(), names(folder.path()).len()), (&b"first"[..], 1));
         write_synced(&place, b"second").unwrap();
         assert_eq!((fs::read(&place).unwrap().as_slice(), names(folder.path()).len()), (&b"second"[..], 1));
-        assert!(write_whole(&folder.path().join("no/file"), b"").is_err());
+        assert!(write_whole(&place.join("below"), b"").is_err());
         assert!(write_whole(folder.path(), b"").is_err());
         assert_eq!(names(folder.path()), ["file"]);
+        let deep = folder.path().join("a/b/file");
+        write_whole(&deep, b"third").unwrap();
+        assert_eq!(fs::read(&deep).unwrap(), b"third");
     }
 
     #[test]
