@@ -200,7 +200,8 @@ impl<'a> Statuses<'a> {
     /// Whether there are expected tests, and a log that names none says nothing of them.
     pub(super) fn needs_names(&self) -> bool {
         let Instance { fail_to_pass, pass_to_pass, .. } = self.instance;
-        !self.fail_only && !(fail_to_pass.is_empty() && pass_to_pass.is_empty())
+        let are_some = !fail_to_pass.is_empty() || !pass_to_pass.is_empty();
+        are_some && !self.fail_only
     }
 
     /// The first expected test that a second witness does not support: it does
