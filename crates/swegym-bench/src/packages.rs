@@ -10,7 +10,7 @@ use swegym_console::error::CommandError;
 use swegym_core::format::instances::UnknownFields;
 use swegym_method::session::Session;
 use swegym_method::stage::{self, Checks};
-use swegym_runner::plan::{TestPlan, WORKDIR};
+use swegym_runner::plan::{Suite, WORKDIR};
 use swegym_runner::run_dir::Open;
 use swegym_runner::{build::Built, foundation};
 use swegym_sandbox::{BoxSettings, Command, Sandbox as _, tool};
@@ -83,18 +83,18 @@ pub(super) async fn measure(session: &Session, cases: &mut Vec<Case>) -> Result<
 /// The same suite, interpreter and packages; runs alternate, the best of each counts.
 async fn suite(session: &Session, built: &Built) -> Result<Case, CommandError> {
     let image = session.host.store().load_image(&built.image)?;
-    let plan = TestPlan::of_image(&image)?;
+    let suite = Suite::of_image(&image)?;
     let on_host = HostCopy::make(session, built)?;
     let mut best = [f64::INFINITY; 2];
     for _ in 0..5 {
         let settings = BoxSettings { limits: session.settings.run.limits.clone(), ..BoxSettings::default() };
         let sandbox = session.host.start_box(&image, &settings).await?;
         let started = Instant::now();
-        let command = Command::new(plan.command(), 600 * SECOND).in_folder(WORKDIR);
+        let command = Command::new(suite.command.words(), 600 * SECOND).in_folder(WORKDIR);
         sandbox.exec(command).await?;
         best[0] = best[0].min(started.elapsed().as_secs_f64());
         sandbox.stop().await?;
-        best[1] = best[1].min(on_host.run(&plan)?);
+        best[1] = best[1].min(on_host.run(&suite)?);
     }
     Ok(Case {
         name: "a package's test suite",
@@ -147,11 +147,11 @@ impl HostCopy {
         Ok(Self { source, python })
     }
 
-    fn run(&self, plan: &TestPlan) -> Result<f64, CommandError> {
+    fn run(&self, suite: &Suite) -> Result<f64, CommandError> {
         let mut words: Vec<String> = vec!["-c".into(), "cd \"$0\" && exec \"$@\"; true".into()];
         words.push(self.source.to_string_lossy().into_owned());
         words.push(self.python.to_string_lossy().into_owned());
-        words.extend(plan.command().into_iter().skip(1));
+        words.extend(suite.command.words().into_iter().skip(1));
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let started = Instant::now();
         // A failing test fails on both sides; only the time is compared.

@@ -1,7 +1,7 @@
 //! Errors as users see them: what failed, on what, why, and what to do.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::{fmt, io};
 
 use serde_json::{Value, json};
 use swegym_core::Hint;
@@ -38,15 +38,22 @@ impl CommandError {
         json!({"error": {"message": message, "causes": causes, "hint": hint, "exit_code": exit}})
     }
 
-    /// A file that cannot be read or written.
-    pub fn file(action: &str, path: &std::path::Path, source: &std::io::Error) -> Self {
+    /// A file that cannot be read or written. What the user has to move is said so.
+    pub fn file(action: &str, path: &std::path::Path, source: &io::Error) -> Self {
         Self {
             message: format!("cannot {action} `{}`", path.display()),
             causes: vec![source.to_string()],
-            hint: None,
+            hint: in_the_way(source),
             exit: exit::USAGE,
         }
     }
+}
+
+/// What to do where something of another kind has the name that is wanted.
+fn in_the_way(error: &io::Error) -> Option<String> {
+    use io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory};
+    let hint = "a file is where a folder belongs, or a folder where a file does: move it away, or name another place";
+    matches!(error.kind(), AlreadyExists | IsADirectory | NotADirectory).then(|| hint.to_owned())
 }
 
 impl fmt::Display for CommandError {

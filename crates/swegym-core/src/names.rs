@@ -49,6 +49,7 @@ impl Names {
     ///
     /// # Errors
     /// When one of its elements is something else.
+    #[inline]
     pub fn and_sequence<'de, A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self, A::Error> {
         while list.next_element_seed(Next(&mut self))?.is_some() {}
         Ok(self)
@@ -80,30 +81,35 @@ impl Names {
     }
 
     /// Adds a name at the end.
+    #[inline]
     pub fn push(&mut self, name: &str) {
         self.text.push_str(name);
         self.ends.push(self.text.len());
     }
 
     /// How many there are.
+    #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
     /// Whether there is none.
+    #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
     /// Bytes of all names together.
+    #[inline]
     #[must_use]
     pub fn text_len(&self) -> usize {
         self.text.len()
     }
 
     /// The name at a place.
+    #[inline]
     #[must_use]
     pub fn get(&self, at: usize) -> Option<&str> {
         let end = *self.ends.get(at)?;
@@ -112,6 +118,7 @@ impl Names {
     }
 
     /// Whether a name is among them; looks at each.
+    #[inline]
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         self.iter().any(|own| own == name)
@@ -123,6 +130,7 @@ impl Names {
     }
 
     /// The names, in order.
+    #[inline]
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
         Iter { text: &self.text, start: 0, ends: self.ends.iter() }
@@ -140,6 +148,7 @@ pub struct Iter<'a> {
 impl<'a> Iterator for Iter<'a> {
     type Item = &'a str;
 
+    #[inline]
     fn next(&mut self) -> Option<&'a str> {
         let end = *self.ends.next()?;
         let name = &self.text[self.start..end];
@@ -147,6 +156,7 @@ impl<'a> Iterator for Iter<'a> {
         Some(name)
     }
 
+    #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
         self.ends.size_hint()
     }
@@ -158,6 +168,7 @@ impl<'a> IntoIterator for &'a Names {
     type Item = &'a str;
     type IntoIter = Iter<'a>;
 
+    #[inline]
     fn into_iter(self) -> Iter<'a> {
         self.iter()
     }

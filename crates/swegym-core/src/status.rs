@@ -22,6 +22,7 @@ impl TestStatus {
     pub const ALL: [Self; 5] = [Self::Failed, Self::Passed, Self::Skipped, Self::Error, Self::XFail];
 
     /// The word in logs and files.
+    #[inline]
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -34,12 +35,14 @@ impl TestStatus {
     }
 
     /// Reads the word of [`TestStatus::as_str`].
+    #[inline]
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|s| s.as_str() == word)
     }
 
     /// Whether graders count the test as holding.
+    #[inline]
     #[must_use]
     pub fn is_pass(self) -> bool {
         matches!(self, Self::Passed | Self::XFail)
@@ -65,6 +68,7 @@ pub enum Resolution {
 
 impl Resolution {
     /// The word in files, as SWE-bench spells it.
+    #[inline]
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

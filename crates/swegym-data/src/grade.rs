@@ -109,6 +109,12 @@ pub fn grade(printer: Printer, cores: usize, settings: &GradeSettings) -> Result
             "check that this is the file you meant",
         ));
     }
+    let run_report =
+        settings.report.clone().unwrap_or_else(|| settings.out.with_extension("run_report.json"));
+    for input in settings.logs.iter().chain([&instances]) {
+        text::refuse_overwriting(input, &settings.out)?;
+        text::refuse_overwriting(input, &run_report)?;
+    }
     let grader = Grader { semantics, explain: settings.explain, cases: &cases };
     let rows = dataset::Rows::open(&instances)?;
     let bar = Bar::of(printer, "grade", cases.len() as u64);
@@ -121,8 +127,6 @@ pub fn grade(printer: Printer, cores: usize, settings: &GradeSettings) -> Result
     reports.sort_unstable_by_key(|(at, _)| *at);
     let resolved = reports.iter().filter(|(_, report)| report.resolved()).count();
     let first = reports.into_iter().filter(|(at, _)| cases[*at].is_first()).map(|(_, report)| report);
-    let run_report =
-        settings.report.clone().unwrap_or_else(|| settings.out.with_extension("run_report.json"));
     let report = reports::write_run_report(&queue.ids, first);
     text::write(&run_report, &report)?;
     let (broken, explained) = (books.broken, books.explained);

@@ -92,8 +92,7 @@ pub fn load(run: &Path, evaluation: Option<&Path>) -> Result<(Vec<Attempt>, usiz
     let verdicts = run_view::verdicts(evaluation.unwrap_or(run))?;
     let results = view.attempts()?;
     if results.is_empty() {
-        let message = format!("`{}` has no finished attempt", run.display());
-        return Err(CommandError::nothing(message, "name the folder of a rollout"));
+        return Err(run_view::nothing_finished([&view]));
     }
     let attempts = results.into_iter().map(|result| attempt(result, &verdicts));
     Ok((attempts.collect(), view.broke()))

@@ -16,14 +16,15 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use std::{fs, io};
 
+use indexmap::IndexMap;
 use serde_json::Value;
 use swegym_console::error::CommandError;
-use swegym_core::Digest;
 use swegym_core::event::Event;
 use swegym_core::format::attempts::{self, AttemptResult};
 use swegym_core::format::run::{self, INSTANCES, RunHead};
 use swegym_core::format::{FormatError, Problem, journal};
 use swegym_core::history::{Finished, History};
+use swegym_core::{Digest, Fault};
 use swegym_tasks::dataset;
 
 pub use evaluations::Evaluation;
@@ -241,6 +242,34 @@ impl RunView {
     }
 }
 
+/// That runs have no attempt that came to its end; where attempts broke, by what most of
+/// them did.
+#[must_use]
+pub fn nothing_finished<'r>(runs: impl IntoIterator<Item = &'r RunView> + Clone) -> CommandError {
+    let folders: Vec<String> =
+        runs.clone().into_iter().map(|run| format!("`{}`", run.folder.display())).collect();
+    let verb = if folders.len() == 1 { "has" } else { "have" };
+    let nothing = format!("{} {verb} no finished attempt", folders.join(", "));
+    let mut broke: IndexMap<&str, (&Fault, usize)> = IndexMap::new();
+    for (_, fault) in runs.into_iter().flat_map(|run| run.history.failed()) {
+        broke.entry(&fault.code).or_insert((fault, 0)).1 += 1;
+    }
+    let all: usize = broke.values().map(|(_, count)| count).sum();
+    // Of those that are as frequent, the first.
+    let most = broke.values().rev().max_by_key(|(_, count)| *count);
+    let Some((fault, count)) = most else {
+        return CommandError::nothing(nothing, "name folders of rollouts; go on with --resume");
+    };
+    let (code, why) = (&fault.code, &fault.message);
+    let message = format!("{nothing}: {all} broke, {count} of them by `{code}`: {why}");
+    let again = "then roll out anew";
+    let hint = match &fault.hint {
+        Some(hint) => format!("{hint}; {again}"),
+        None => format!("mend that; {again}"),
+    };
+    CommandError::nothing(message, hint)
+}
+
 /// The name of a job's result in the folder.
 fn result_name(job: &str) -> String {
     format!("results/{job}.json")
@@ -347,4 +376,53 @@ fn names(folder: &Path) -> Result<Vec<(PathBuf, String)>, CommandError> {
     }
     names.sort();
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+    use swegym_core::format::journal::Entry;
+    use swegym_core::{Boundary, RunId};
+
+    use super::*;
+
+    /// A run in which jobs broke by these codes.
+    fn broken(folder: &Path, name: &str, codes: &[&str]) -> RunView {
+        let folder = folder.join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let head = RunHead {
+            run_id: RunId::new(name).unwrap(),
+            verb: "rollout".into(),
+            swegym: "0".into(),
+            inputs: Digest::of(b""),
+            settings: Map::new(),
+            instances: None,
+        };
+        fs::write(folder.join(HEAD), run::write(&head)).unwrap();
+        let line = |(seq, code): (usize, &&str)| {
+            let fault = Fault::new(Boundary::Model, *code, format!("said of {code}"));
+            let fault = if *code == "bad_key" { fault.with_hint("set another key") } else { fault };
+            let event = Event::JobFailed { job: format!("a.{seq}"), attempt: 1, fault, retry: false };
+            journal::write_entry(&Entry { seq: seq as u64, at_ms: 0, event })
+        };
+        fs::write(folder.join(JOURNAL), codes.iter().enumerate().map(line).collect::<String>()).unwrap();
+        RunView::open(&folder).unwrap()
+    }
+
+    #[test]
+    fn where_nothing_is_finished_the_most_frequent_reason_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = broken(folder.path(), "one", &["slow", "bad_key", "bad_key"]);
+        let error = nothing_finished([&one]);
+        let told = "has no finished attempt: 3 broke, 2 of them by `bad_key`: said of bad_key";
+        assert!(error.message.ends_with(told), "{error}");
+        assert_eq!(error.hint.as_deref(), Some("set another key; then roll out anew"));
+        let two = broken(folder.path(), "two", &["slow", "slow"]);
+        let error = nothing_finished(&[one, two]);
+        let told = "have no finished attempt: 5 broke, 3 of them by `slow`: said of slow";
+        assert!(error.message.ends_with(told), "{error}");
+        let none = broken(folder.path(), "none", &[]);
+        let error = nothing_finished([&none]);
+        assert!(error.message.ends_with("none` has no finished attempt"), "{error}");
+    }
 }

@@ -14,7 +14,7 @@ use swegym_train::policy;
 use swegym_train::verifier::{Case, Question, Verifier, judge};
 
 use super::export::{self, Form};
-use crate::run_view::RunView;
+use crate::run_view::{self, RunView};
 use crate::select::settings::ScoreSettings;
 
 /// Attempts that are judged together: neighbours are of one instance, and what
@@ -75,7 +75,7 @@ pub fn run(
         }
     }
     if scored + refused == 0 {
-        return Err(CommandError::nothing("the runs have no finished attempt", "name folders of rollouts"));
+        return Err(run_view::nothing_finished(&runs));
     }
     bar.finish();
     out.finish()?;

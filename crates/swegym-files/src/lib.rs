@@ -45,13 +45,18 @@ const DRAFT: &str = ".draft";
 pub fn remove_drafts(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with('.') && name.ends_with(DRAFT) && entry.file_type()?.is_file() {
+        if is_draft(&entry.path()) && entry.file_type()?.is_file() {
             fs::remove_file(entry.path())?;
         }
     }
     Ok(())
+}
+
+/// Whether a name is a draft's.
+#[must_use]
+pub fn is_draft(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with('.') && name.ends_with(DRAFT)
 }
 
 /// A file that does not have its name yet. One that is dropped leaves nothing, and what
@@ -65,10 +70,10 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Begins a file that will be at `place`.
+    /// Begins a file that will be at `place`. Folders above it that are missing are made.
     ///
     /// # Errors
-    /// The folder cannot be written to.
+    /// The folder cannot be made or written to.
     pub fn begin(place: &Path) -> io::Result<Self> {
         let there = fs::metadata(place).ok();
         if is_open_file(place) || there.as_ref().is_some_and(|there| !there.is_file() && !there.is_dir()) {
@@ -77,6 +82,7 @@ impl Draft {
         }
         let place = behind_links(place)?;
         let folder = place.parent().filter(|parent| !parent.as_os_str().is_empty());
+        folder.map_or(Ok(()), fs::create_dir_all)?;
         // The whole name could be too long with what comes around it.
         let name: String = place.file_name().unwrap_or_default().to_string_lossy().chars().take(32).collect();
         let draft = tempfile::Builder::new()
@@ -192,9 +198,12 @@ mod tests {
         assert_eq!((fs::read(&place).unwrap().as_slice(), names(folder.path()).len()), (&b"first"[..], 1));
         write_synced(&place, b"second").unwrap();
         assert_eq!((fs::read(&place).unwrap().as_slice(), names(folder.path()).len()), (&b"second"[..], 1));
-        assert!(write_whole(&folder.path().join("no/file"), b"").is_err());
+        assert!(write_whole(&place.join("below"), b"").is_err());
         assert!(write_whole(folder.path(), b"").is_err());
         assert_eq!(names(folder.path()), ["file"]);
+        let deep = folder.path().join("a/b/file");
+        write_whole(&deep, b"third").unwrap();
+        assert_eq!(fs::read(&deep).unwrap(), b"third");
     }
 
     #[test]

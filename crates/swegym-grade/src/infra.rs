@@ -82,20 +82,42 @@ pub fn suite_ran(lines: &mut Lines<'_>) -> bool {
     false
 }
 
-/// The line with which pytest ends, without its rules and colours: it counts
-/// what ran also where no test is named.
+/// What a runner counts in its last line, which it has also where no test is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The runner.
+    pub runner: &'static str,
+    /// What it counts, in its words.
+    pub said: String,
+    /// How it is told to name its tests.
+    pub naming: &'static str,
+}
+
+/// The last line of a runner that may end without having named a test, without rules
+/// and colours.
 #[must_use]
-pub fn pytest_summary(lines: &mut Lines<'_>) -> Option<String> {
+pub fn summary(lines: &mut Lines<'_>) -> Option<Summary> {
     static SUMMARY: LazyLock<Regex> = LazyLock::new(|| {
         crate::parser::pattern(
             r"(?mx) ^(?:\x1b\[[\d;]*m|[=\ ])* (?P<said> (?: (?:\x1b\[[\d;]*m)* \d+\ [a-z]+ (?:\x1b\[[\d;]*m)* (?:,\ )? )+
-            |no\ tests\ ran) (?:\x1b\[[\d;]*m|\ )*in\ \d+(?:\.\d+)?\ ?s",
+            |no\ tests\ ran) (?:\x1b\[[\d;]*m|\ )*in\ \d+(?:\.\d+)?\ ?s
+            |^(?:\x1b\[[\d;]*m)* (?P<phpunit> OK\ \(\d+\ tests?,\ \d+\ assertions?\)
+            |Tests:\ \d+,\ Assertions:\ \d+(?:,\ [A-Z][A-Za-z\ ]*:\ \d+)* | No\ tests\ executed!)",
         )
     });
     static COLOUR: LazyLock<Regex> = LazyLock::new(|| crate::parser::pattern(r"\x1b\[[\d;]*m"));
     while let Some(block) = lines.block() {
         if let Some(found) = SUMMARY.captures(block) {
-            return Some(COLOUR.replace_all(&found["said"], "").trim().to_owned());
+            let of = |runner, said: &str, naming| {
+                let said = COLOUR.replace_all(said, "").trim().to_owned();
+                Some(Summary { runner, said, naming })
+            };
+            return match found.name("said") {
+                Some(said) => of("pytest", said.as_str(), "run pytest with -rA, which names every test"),
+                None => {
+                    of("PHPUnit", &found["phpunit"], "run PHPUnit with --testdox, which names every test")
+                }
+            };
         }
     }
     None
@@ -106,8 +128,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_with_which_pytest_ends_is_known() {
-        let said = |text: &str| pytest_summary(&mut Lines::new(&mut text.as_bytes()));
+    fn the_line_with_which_a_runner_ends_is_known() {
+        let said = |text: &str| summary(&mut Lines::new(&mut text.as_bytes())).map(|summary| summary.said);
         for (text, summary) in [
             ("...  [100%]\n3 passed in 0.01s\n", "3 passed"),
             (
@@ -118,10 +140,24 @@ mod tests {
             ("\x1b[32m\x1b[32m\x1b[1m3 passed\x1b[0m\x1b[32m in 0.02s\x1b[0m\x1b[0m", "3 passed"),
             ("=== 3 passed in 0.12 seconds ===", "3 passed"),
             ("1 error in 0.05s", "1 error"),
+            (".....  5 / 5 (100%)\n\nOK (5 tests, 1 assertion)\n", "OK (5 tests, 1 assertion)"),
+            (
+                "\x1b[30;42mTests: 5, Assertions: 4, PHPUnit Warnings: 1, Skipped: 1.\x1b[0m",
+                "Tests: 5, Assertions: 4, PHPUnit Warnings: 1, Skipped: 1",
+            ),
+            ("No tests executed!", "No tests executed!"),
         ] {
             assert_eq!(said(text).as_deref(), Some(summary), "{text}");
         }
-        for text in ["3 passed", "passed in 3s", "it took 3 passed in 1s", "", "Killed"] {
+        for text in [
+            "Tests: 5 passed",
+            "OK (skipped=1)",
+            "3 passed",
+            "passed in 3s",
+            "it took 3 passed in 1s",
+            "",
+            "Killed",
+        ] {
             assert_eq!(said(text), None, "{text}");
         }
     }

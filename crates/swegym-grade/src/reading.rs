@@ -4,7 +4,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use swegym_core::{Boundary, Fault, TestStatus};
 
-use crate::infra::{self, Sign};
+use crate::infra::{self, Sign, Summary};
 use crate::lines::Lines;
 use crate::marks::{Marks, Words};
 use crate::parser::{Edition, LogParser, StatusMap};
@@ -97,8 +97,8 @@ pub struct Reading {
     /// What stands between the end marker that counts and the last one: a log
     /// that goes on after its end had it forged, if this says something else.
     pub after_end: StatusMap,
-    /// What pytest counted, in a log that names no test.
-    pub summary: Option<String>,
+    /// What the runner counted, in a log that names no test.
+    pub summary: Option<Summary>,
 }
 
 impl Reading {
@@ -150,9 +150,18 @@ impl Reading {
     #[must_use]
     pub fn bare(log: &str, parser: LogParser) -> Self {
         let statuses = parser.parse(log);
-        let summary =
-            statuses.is_empty().then(|| infra::pytest_summary(&mut Lines::of(log.as_bytes()))).flatten();
+        let summary = statuses.is_empty().then(|| infra::summary(&mut Lines::of(log.as_bytes()))).flatten();
         Self { statuses, summary, ..Self::default() }
+    }
+
+    /// Reads the log of a script of ours, which marks the tests' output.
+    #[must_use]
+    pub fn marked(log: &str, parser: LogParser) -> Self {
+        let marks = Marks::of(log.as_bytes());
+        let mut log = Log::<io::Cursor<&[u8]>>::Bytes(log.as_bytes());
+        let rules = (parser, Edition::Own);
+        // A log in memory gives no errors.
+        Self::of(&mut log, &marks, Dialect::Marked, Guards::V5, rules).unwrap_or_default()
     }
 
     fn refuse(&mut self, code: &str, message: &str) {
@@ -179,9 +188,9 @@ impl Reading {
     /// exit status in the log, which the tests can forge; here every one counts.
     fn doubt<F: Read + Seek>(&mut self, log: &mut Log<'_, F>, marks: &Marks) -> io::Result<()> {
         if self.statuses.is_empty() {
+            self.summary = log.read((0, marks.length), infra::summary)?;
             if !log.read((0, marks.length), infra::suite_ran)? {
-                let summary = log.read((0, marks.length), infra::pytest_summary)?;
-                self.refusal = Some(no_results(summary.as_deref()));
+                self.refusal = Some(no_results(self.summary.as_ref()));
             }
         } else if marks.exits_clean.contains(&false) && !has_failures(&self.statuses) {
             self.refuse("exit_without_failure", "the test command failed although every listed test passed");
@@ -204,20 +213,32 @@ impl Reading {
 }
 
 /// A log that names no test: nothing ran, or what ran is counted and not named.
-pub(crate) fn no_results(summary: Option<&str>) -> Fault {
+pub(crate) fn no_results(summary: Option<&Summary>) -> Fault {
     match summary {
         None => {
             let message = "the log names no test and nothing says that tests ran";
             Fault::new(Boundary::Agent, "no_test_results", message)
         }
-        Some("no tests ran") => Fault::new(Boundary::Agent, "no_tests_ran", "pytest found no test to run")
-            .with_hint("look at what it collects: the files and names that it is told, and errors above"),
-        Some(summary) => {
-            let message = format!("the log names no test, though pytest counted some: {summary}");
-            Fault::new(Boundary::Agent, "tests_not_named", message)
-                .with_hint("run pytest with -rA, which names every test and how it ended")
+        Some(Summary { runner, said, .. }) if said.to_lowercase().starts_with("no tests") => {
+            Fault::new(Boundary::Agent, "no_tests_ran", format!("{runner} found no test to run"))
+                .with_hint("look at what it collects: the files and names that it is told, and errors above")
         }
+        Some(summary) => not_named(Some(summary)),
     }
+}
+
+/// A log that names no test, though some ran.
+pub(crate) fn not_named(summary: Option<&Summary>) -> Fault {
+    let (message, hint) = match summary {
+        Some(Summary { runner, said, naming }) => {
+            (format!("the log names no test, though {runner} counted some: {said}"), *naming)
+        }
+        None => (
+            "the log names no test, though its runner counted some".to_owned(),
+            "let the runner name every test and how it ended",
+        ),
+    };
+    Fault::new(Boundary::Agent, "tests_not_named", message).with_hint(hint)
 }
 
 /// Whether any test failed or broke.

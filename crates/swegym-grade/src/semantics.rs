@@ -21,7 +21,7 @@ use crate::evidence::{Evidence, PatchOutcome, RunEnd, Structured};
 use crate::junit::Case;
 use crate::marks::Marks;
 use crate::parser::{Edition, Lacking, LogParser, StatusMap, UnknownInstance};
-use crate::reading::{Dialect, Guards, Log, Reading, has_failures, no_results};
+use crate::reading::{Dialect, Guards, Log, Reading, has_failures, no_results, not_named};
 use crate::witness;
 
 pub use explain::{Explanation, explain};
@@ -264,6 +264,8 @@ impl Semantics {
             }
         } else if let Some(fault) = early_end(self, &reading.statuses) {
             report.reason = Some(fault);
+        } else if is_silent && statuses.needs_names() {
+            report.reason = Some(not_named(reading.summary.as_ref()));
         } else if statuses.knows_none() {
             let message = "the log names tests, but none of the expected ones";
             // What breaks while tests are collected, an answer has broken.
@@ -314,7 +316,7 @@ fn doubt(reading: &Reading, evidence: &Evidence) -> Option<Fault> {
     let end = evidence.end?;
     let fault = |code: &str, message: &str| Some(Fault::new(Boundary::Agent, code, message));
     if reading.statuses.is_empty() {
-        return Some(no_results(reading.summary.as_deref()));
+        return Some(no_results(reading.summary.as_ref()));
     }
     if end != RunEnd::Exited(0) && !has_failures(&reading.statuses) {
         return fault("exit_without_failure", "the test command failed although every listed test passed");

@@ -14,14 +14,12 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use swegym_core::conduct::patch::module_of_examples;
 use swegym_core::patch::CANNOT_BE_LAID_OUT;
-use swegym_core::{Boundary, Fault, Hint as _, Instance, Patch};
+use swegym_core::{Boundary, Fault, Hint as _, Instance, Patch, TestPlan};
 use swegym_grade::evidence::PatchOutcome;
 use swegym_sandbox::Sandbox;
-use swegym_tasks::recipe::TestRunner;
 
 use crate::context::Context;
 use crate::launcher::{Launch, Watcher};
-use crate::plan::TestPlan;
 pub use names::Names;
 use profile::{Case, Counted, PYTHON};
 use repository::{Repository, Which};
@@ -39,6 +37,9 @@ pub(crate) enum Laid {
     /// not the answer's doing.
     TestsFailed(String),
 }
+
+/// The option by which pytest collects every module.
+const DOCTESTS: &str = "--doctest-modules";
 
 /// Why a section of an answer is not there.
 const WITHOUT_CONTENTS: &str = "without_contents";
@@ -60,15 +61,9 @@ impl Notes {
             .then(|| json!({"left_out": left_out, "as_gold": self.kept_for_gold}))
     }
 
-    /// How it is tested: as the plan says, but for the answer's modules with names of
-    /// tests. What pytest collects can bring plug-ins; unittest only runs it.
-    pub(crate) fn plan(&self, plan: &TestPlan) -> TestPlan {
-        let mut plan = plan.clone();
-        if plan.runner == TestRunner::Pytest {
-            let ignored = self.not_collected.iter().map(|path| format!("--ignore={path}"));
-            plan.arguments = ignored.chain(plan.arguments).collect();
-        }
-        plan
+    /// The answer's modules with names of tests: what pytest collects can bring plug-ins.
+    pub(crate) fn not_collected(&self) -> &[String] {
+        &self.not_collected
     }
 
     /// Paths that decide how it is tested, and that the gold patch changes.
@@ -128,7 +123,7 @@ pub(crate) async fn lay_out(
         },
     };
     if answer.is_none() && hidden.is_none() {
-        return Ok(Laid::Out(Notes::default(), Launch::prepare(sandbox, watcher, None).await?));
+        return Ok(Laid::Out(Notes::default(), Launch::prepare(sandbox, plan, watcher, None).await?));
     }
     let mut known = match answer {
         Some(patch) if may_bring_modules(patch) => {
@@ -149,7 +144,10 @@ pub(crate) async fn lay_out(
         };
         let gold = Patch::survey(&instance.gold_patch).ok();
         let (gold, tests) = (touched(gold.as_ref()), touched(hidden.as_ref()));
-        let collects_modules = plan.arguments.iter().any(|word| word == "--doctest-modules");
+        let collects_modules = match plan {
+            TestPlan::Command(command) => command.arguments.iter().any(|word| word == DOCTESTS),
+            TestPlan::Script(script) => script.contains(DOCTESTS),
+        };
         let expected = files_of_tests(instance);
         let case = Case {
             base,
@@ -172,18 +170,20 @@ pub(crate) async fn lay_out(
         tree = counted.tree;
     }
     if let Some(patch) = &hidden {
+        let paths = touched(Some(patch));
+        // With nothing of the answer in their way, the tests come to what they come to
+        // on the base commit.
+        paths.iter().for_each(|path| clear(&mut tree, path, base));
+    }
+    if let Some(patch) = hidden.as_ref().filter(|_| !plan.lays_out(&instance.test_patch)) {
         let tested = match repository.apply(Which::Tests, patch, &mut exact).await {
             Ok(Ok(tree)) => tree,
             Ok(Err(words)) => return Ok(Laid::TestsFailed(words)),
             Err(fault) => return not_laid_out(fault, answer),
         };
-        // With nothing of the answer in their way, the tests come to what they come to
-        // on the base commit.
-        let paths = touched(Some(patch));
-        paths.iter().for_each(|path| clear(&mut tree, path, base));
-        paths.iter().for_each(|path| drop(tree.restore(path, &tested)));
+        touched(Some(patch)).iter().for_each(|path| drop(tree.restore(path, &tested)));
     }
-    let launch = match Launch::prepare(sandbox, watcher, Some(base.listing())).await {
+    let launch = match Launch::prepare(sandbox, plan, watcher, Some(base.listing())).await {
         Ok(launch) => launch,
         Err(fault) => return not_laid_out(fault, answer),
     };

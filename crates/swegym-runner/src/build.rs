@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use swegym_core::format::results::{Fields, JobOutput};
-use swegym_core::{Boundary, Digest, Fault, Instance};
+use swegym_core::{Boundary, Digest, Fault, Instance, TestCommand};
 use swegym_grade::LogParser;
 use swegym_sandbox::store::LayerId;
 use swegym_sandbox::{Extent, Image, Sandbox as _, SandboxError};
@@ -22,7 +22,7 @@ use swegym_tasks::recipe::{self, Recipe, RequirementSet};
 
 use crate::context::Context;
 use crate::foundation::{self, Foundation, Wanted};
-use crate::plan::{TestPlan, WORKDIR};
+use crate::plan::{Suite, WORKDIR};
 use crate::result::JobResult;
 use crate::shell::{last_lines, must_run};
 use crate::testing::TestRun;
@@ -281,14 +281,13 @@ async fn install(project: &Project<'_>, set: &RequirementSet) -> Result<Installe
     let commit = must_run(sandbox, &commit, "committing").await?.trim().to_owned();
     let layer = sandbox.snapshot(Extent::Image).await.map_err(|e| e.to_fault())?;
     sandbox.stop().await.map_err(|e| e.to_fault())?;
-    let plan = TestPlan {
-        runner: recipe.runner,
-        arguments: recipe.test_arguments(),
+    let suite = Suite {
+        command: TestCommand { runner: recipe.runner, arguments: recipe.test_arguments() },
         parser: LogParser::named(recipe.log_parser()).unwrap_or(LogParser::Pytest),
     };
-    let image = finished_image(image.with_layer(layer), package, &plan);
+    let image = finished_image(image.with_layer(layer), package, &suite);
     let frozen = frozen.lines().map(str::to_owned).collect();
-    Ok(Installed { image, version, plan, commit, set: set.clone(), frozen, left_out: Vec::new() })
+    Ok(Installed { image, version, suite, commit, set: set.clone(), frozen, left_out: Vec::new() })
 }
 
 /// What the installed package says that it is, where its files did not.
@@ -300,7 +299,7 @@ fn installed_version(listing: &str, package: &Package) -> String {
     }
 }
 
-fn finished_image(mut image: Image, package: &Package, plan: &TestPlan) -> Image {
+fn finished_image(mut image: Image, package: &Package, suite: &Suite) -> Image {
     let path = image.env.iter().find(|(n, _)| n == "PATH").map(|(_, v)| v.clone()).unwrap_or_default();
     image.set_env("PATH", &format!("/opt/venv/bin:{path}"));
     image.set_env("VIRTUAL_ENV", "/opt/venv");
@@ -310,7 +309,7 @@ fn finished_image(mut image: Image, package: &Package, plan: &TestPlan) -> Image
     image.workdir = WORKDIR.to_owned();
     image.labels = BTreeMap::from([
         ("swegym.package".to_owned(), format!("{} {}", package.name, package.version)),
-        (TestPlan::LABEL.to_owned(), plan.to_label()),
+        (Suite::LABEL.to_owned(), suite.to_label()),
     ]);
     image
 }

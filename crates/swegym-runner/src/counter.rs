@@ -16,7 +16,7 @@ use crate::answer::{self, Laid};
 use crate::conduct::repository_file;
 use crate::context::Context;
 use crate::launcher::Watcher;
-use crate::plan::TestPlan;
+use crate::plan::Tests;
 use crate::results::Site;
 use crate::testing::{run_launched, start, stop};
 
@@ -75,14 +75,14 @@ pub(crate) async fn test(
     instance: &Instance,
     prediction: &Prediction,
     image: &Image,
-    plan: &TestPlan,
+    tests: &Tests,
 ) -> Result<Option<Counter>, Fault> {
     let text = prediction.model_patch.as_deref().unwrap_or_default();
     let most = if may_vary(text, &|path| repository_file(context, image, path)) { TURNS } else { 1 };
     let mut turns = 0;
     loop {
         turns += 1;
-        let Some(counter) = test_once(context, instance, text, image, plan).await? else { return Ok(None) };
+        let Some(counter) = test_once(context, instance, text, image, tests).await? else { return Ok(None) };
         if turns == most || !counter.marks().is_empty() {
             return Ok(Some(Counter { turns, ..counter }));
         }
@@ -95,12 +95,12 @@ async fn test_once(
     instance: &Instance,
     text: &str,
     image: &Image,
-    plan: &TestPlan,
+    tests: &Tests,
 ) -> Result<Option<Counter>, Fault> {
-    let Some(mut counter) = ask(context, instance, text, image, plan).await? else { return Ok(None) };
+    let Some(mut counter) = ask(context, instance, text, image, tests).await? else { return Ok(None) };
     let is_silent = counter.is_changed && (!counter.is_whole || counter.asked.is_empty());
     if (is_silent || !counter.held.is_empty() || !counter.not_failed.is_empty())
-        && let Some(gold) = ask(context, instance, &instance.gold_patch, image, plan).await?
+        && let Some(gold) = ask(context, instance, &instance.gold_patch, image, tests).await?
     {
         let is_golds = |site: &Site| gold.held.iter().any(|g| (&g.file, g.line) == (&site.file, site.line));
         counter.held.retain(|site| !is_golds(site));
@@ -118,15 +118,15 @@ async fn ask(
     instance: &Instance,
     answer: &str,
     image: &Image,
-    plan: &TestPlan,
+    tests: &Tests,
 ) -> Result<Option<Counter>, Fault> {
     let Ok(answer) = answer::read(answer) else { return Ok(None) };
     let data = Some(json!(instance.fail_to_pass).to_string());
     let watcher = Some(&Watcher { modules: &MODULES, data });
     let sandbox = start(context, image).await?;
-    let laid = answer::lay_out(context, &sandbox, instance, plan, Some(&answer), watcher).await?;
+    let laid = answer::lay_out(context, &sandbox, instance, &tests.plan, Some(&answer), watcher).await?;
     let Laid::Out(notes, launch) = laid else { return Ok(None) };
-    let run = run_launched(context, &sandbox, &notes.plan(plan), &launch, watcher).await?;
+    let run = run_launched(context, &sandbox, tests, notes.not_collected(), &launch, watcher).await?;
     stop(sandbox).await?;
     let mut counter = Counter::default();
     for site in run.sites {

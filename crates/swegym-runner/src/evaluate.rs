@@ -7,17 +7,17 @@ use std::path::Path;
 use swegym_core::format::evidence::{self, EvidenceFile, Results};
 use swegym_core::format::reports;
 use swegym_core::format::results::JobOutput;
-use swegym_core::{Boundary, Digest, Fault, ImageRef, Instance, Prediction, Report};
+use swegym_core::{Boundary, Digest, Fault, ImageRef, Instance, Prediction, Report, TestPlan};
 use swegym_files::write_whole;
+use swegym_grade::Semantics;
 use swegym_grade::evidence::{Evidence, PatchOutcome, Structured};
-use swegym_grade::{LogParser, Reading, Semantics};
 use swegym_sandbox::{Image, SandboxError};
 
 use crate::answer::{self, Laid, Notes};
 use crate::conduct;
 use crate::context::Context;
 use crate::counter::{self, Counter};
-use crate::plan::TestPlan;
+use crate::plan::Tests;
 use crate::result::JobResult;
 use crate::testing::{TestRun, run_launched, start, stop};
 
@@ -36,13 +36,13 @@ pub async fn evaluate(
     attempt: u32,
 ) -> Result<JobResult, Fault> {
     let image = image_of(context, instance)?;
-    let plan = TestPlan::of_image(&image)?;
+    let tests = Tests::of(instance, &image)?;
     let Tested { report, evidence, notes, run, counter } =
-        test(context, instance, prediction, &image, &plan).await?;
+        test(context, instance, prediction, &image, &tests).await?;
     let document = EvidenceFile {
         patch: evidence.patch,
         answer: notes.to_json(),
-        end: evidence.end,
+        end: run.as_ref().map(|run| run.end),
         results: match evidence.structured {
             Structured::NotOffered => Results::NotOffered,
             Structured::Missing(why) => Results::Missing(why),
@@ -50,7 +50,7 @@ pub async fn evaluate(
         },
         limit_hit: evidence.limit_hit,
         counter_tests: counter.as_ref().map(Counter::to_json),
-        parser: Some(parser(instance, &plan).name().to_owned()),
+        parser: Some(tests.parser.name().to_owned()),
         semantics: Some(SEMANTICS.name().to_owned()),
         usage: run.as_ref().map(|run| run.usage.clone()),
     };
@@ -88,37 +88,30 @@ pub(crate) async fn test(
     instance: &Instance,
     prediction: &Prediction,
     image: &Image,
-    plan: &TestPlan,
+    tests: &Tests,
 ) -> Result<Tested, Fault> {
-    let Tried { patch, notes, run } = collect(context, instance, prediction, image, plan).await?;
-    let evidence = evidence_of(instance, plan, patch, run.as_ref());
+    let Tried { patch, notes, run } = collect(context, instance, prediction, image, tests).await?;
+    let evidence = evidence_of(tests, patch, run.as_ref());
     let mut report = SEMANTICS.grade(instance, prediction.model_patch.is_none(), &evidence);
     report.conduct = conduct::marks(context, instance, image, prediction);
+    // Only a runner that swegym starts can be made to ask for other values.
+    let can_ask = matches!(tests.plan, TestPlan::Command(_));
     let is_unmarked = report.resolved() && report.conduct.is_empty();
-    let counter = match is_unmarked && counter::is_called_for(context, instance, image, prediction) {
-        true => counter::test(context, instance, prediction, image, plan).await?,
+    let counter = match can_ask && is_unmarked && counter::is_called_for(context, instance, image, prediction)
+    {
+        true => counter::test(context, instance, prediction, image, tests).await?,
         false => None,
     };
     report.conduct.extend(counter.iter().flat_map(Counter::marks));
     Ok(Tested { report, evidence, notes, run, counter })
 }
 
-/// What reads the log: what the instance names, else what its image does.
-fn parser(instance: &Instance, plan: &TestPlan) -> LogParser {
-    LogParser::of(instance).ok().flatten().unwrap_or(plan.parser)
-}
-
 /// What the verdict on a run rests on.
-pub(crate) fn evidence_of(
-    instance: &Instance,
-    plan: &TestPlan,
-    patch: PatchOutcome,
-    run: Option<&TestRun>,
-) -> Evidence {
+pub(crate) fn evidence_of(tests: &Tests, patch: PatchOutcome, run: Option<&TestRun>) -> Evidence {
     Evidence {
         patch,
-        reading: run.map(|r| Reading::bare(&r.log, parser(instance, plan))),
-        end: run.map(|r| r.end),
+        reading: run.map(|r| r.reading(tests)),
+        end: run.and_then(|r| r.tests_end(tests)),
         structured: run.map_or(Structured::NotOffered, |r| r.structured.clone()),
         limit_hit: run.and_then(|r| r.limit_hit.clone()),
     }
@@ -162,7 +155,7 @@ async fn collect(
     instance: &Instance,
     prediction: &Prediction,
     image: &Image,
-    plan: &TestPlan,
+    tests: &Tests,
 ) -> Result<Tried, Fault> {
     let text = prediction.model_patch.as_deref().filter(|_| !prediction.is_empty());
     let answer = match text.map(answer::read).transpose() {
@@ -171,7 +164,7 @@ async fn collect(
     };
     let sandbox = start(context, image).await?;
     let (notes, launch) =
-        match answer::lay_out(context, &sandbox, instance, plan, answer.as_ref(), None).await? {
+        match answer::lay_out(context, &sandbox, instance, &tests.plan, answer.as_ref(), None).await? {
             Laid::Out(notes, launch) => (notes, launch),
             Laid::Failed(outcome) => return Ok(Tried::without_run(outcome)),
             Laid::TestsFailed(words) => {
@@ -179,7 +172,7 @@ async fn collect(
                 return Err(Fault::new(Boundary::Task, "test_patch_does_not_apply", message));
             }
         };
-    let run = run_launched(context, &sandbox, &notes.plan(plan), &launch, None).await?;
+    let run = run_launched(context, &sandbox, tests, notes.not_collected(), &launch, None).await?;
     stop(sandbox).await?;
     let patch = if answer.is_some() { PatchOutcome::Applied } else { PatchOutcome::Absent };
     Ok(Tried { patch, notes, run: Some(run) })

@@ -167,7 +167,7 @@ fn moved_script(prefix: &Path, minor: &str) -> String {
     let files = format!(
         "{PLACE}/lib/python{minor}/_sysconfigdata*.py {PLACE}/lib/python{minor}/config-*/Makefile {PLACE}/lib/pkgconfig/*.pc"
     );
-    let rule = crate::synth::shell_quote(&format!("s|{prefix}|{PLACE}|g"));
+    let rule = swegym_core::shell::quote(&format!("s|{prefix}|{PLACE}|g"));
     format!("sed -i {rule} $(ls {files} 2>/dev/null) 2>/dev/null || true")
 }
 

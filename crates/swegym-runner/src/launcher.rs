@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
-use swegym_core::Fault;
+use swegym_core::shell::quote;
+use swegym_core::{Fault, TestCommand, TestPlan, TestRunner};
 use swegym_grade::junit;
 use swegym_sandbox::{Command, Sandbox};
-use swegym_tasks::recipe::TestRunner;
 
-use crate::plan::{TestPlan, WORKDIR};
+use crate::plan::WORKDIR;
 use crate::shell::{must_run, write};
 
 /// Python takes it for its `sitecustomize`.
@@ -46,22 +46,27 @@ pub(crate) struct Launch {
 }
 
 impl Launch {
-    /// Puts the launcher into a box, outside the repository; `listing` are the paths
-    /// of the base commit, where they are known.
+    /// Puts the launcher, or the row's script, into a box, outside the repository;
+    /// `listing` are the paths of the base commit, where they are known.
     ///
     /// # Errors
     /// When the box breaks, or its repository has no commit.
     pub(crate) async fn prepare(
         sandbox: &dyn Sandbox,
+        plan: &TestPlan,
         watcher: Option<&Watcher>,
         listing: Option<String>,
     ) -> Result<Self, Fault> {
+        let launch = Self { folder: format!("/tmp/swegym-run-{}", random()), secret: random() + &random() };
+        if let TestPlan::Script(script) = plan {
+            write(sandbox, &launch.script(), script.as_bytes(), 0o444).await?;
+            return Ok(launch);
+        }
         let listing = match listing {
             Some(listing) => listing,
             None => must_run(sandbox, LIST_BASE, "listing the base commit").await?,
         };
         let base = [WORKDIR.to_owned()].into_iter().chain(modules(&listing)).collect::<Vec<_>>().join("\0");
-        let launch = Self { folder: format!("/tmp/swegym-run-{}", random()), secret: random() + &random() };
         let mut files = vec![
             ("base".to_owned(), base.as_str()),
             ("sitecustomize.py".to_owned(), GUARD),
@@ -78,14 +83,33 @@ impl Launch {
         Ok(launch)
     }
 
-    /// The command that runs a plan's tests.
-    pub(crate) fn command(&self, plan: &TestPlan, watcher: Option<&Watcher>, timeout: Duration) -> Command {
-        let runner = match plan.runner {
-            TestRunner::Pytest => "pytest",
-            TestRunner::Unittest => "unittest",
-        };
-        let words = ["python".to_owned(), format!("{}/launcher.py", self.folder), runner.to_owned()];
-        let argv = words.into_iter().chain(plan.arguments.iter().cloned());
+    /// The command that runs a plan's tests, but for files that are `ignored`.
+    pub(crate) fn command(
+        &self,
+        plan: &TestPlan,
+        ignored: &[String],
+        watcher: Option<&Watcher>,
+        timeout: Duration,
+    ) -> Command {
+        match plan {
+            TestPlan::Command(command) => self.runner(command, ignored, watcher, timeout),
+            TestPlan::Script(_) => self.shell(ignored, timeout),
+        }
+    }
+
+    fn runner(
+        &self,
+        command: &TestCommand,
+        ignored: &[String],
+        watcher: Option<&Watcher>,
+        timeout: Duration,
+    ) -> Command {
+        let runner = command.runner.name().to_owned();
+        let words = ["python".to_owned(), format!("{}/launcher.py", self.folder), runner];
+        // unittest only runs what it finds, and can be told of no file to leave out.
+        let ignored =
+            ignored.iter().filter(|_| command.runner == TestRunner::Pytest).map(|path| ignore(path));
+        let argv = words.into_iter().chain(ignored).chain(command.arguments.iter().cloned());
         // Not among the arguments, where the tests could tell one run from another.
         let input = [self.secret.as_str()].into_iter().chain(watcher.map(Watcher::name));
         Command::new(argv, timeout)
@@ -95,10 +119,28 @@ impl Launch {
             .with_results(junit::LARGEST)
     }
 
+    /// The script's run. Both of its streams are one pipe: bash tells the marks on one of
+    /// them, the tests print on the other.
+    fn shell(&self, ignored: &[String], timeout: Duration) -> Command {
+        let command = Command::new(["bash", "-c", "exec bash \"$0\" 2>&1", &self.script()], timeout);
+        let ignored: Vec<String> = ignored.iter().map(|path| quote(&ignore(path))).collect();
+        let command = command.in_folder(WORKDIR);
+        if ignored.is_empty() { command } else { command.with_env("PYTEST_ADDOPTS", ignored.join(" ")) }
+    }
+
+    fn script(&self) -> String {
+        format!("{}/tests.sh", self.folder)
+    }
+
     /// What every line of the results begins with.
     pub(crate) fn secret(&self) -> &str {
         &self.secret
     }
+}
+
+/// How pytest is told not to collect a file.
+fn ignore(path: &str) -> String {
+    format!("--ignore={path}")
 }
 
 /// 64 bits that nobody can guess: a hash under a key of the system's randomness.

@@ -4,19 +4,17 @@ use serde_json::{Map, json};
 use swegym_core::format::instances;
 use swegym_core::format::results::{Drawn, JobOutput};
 use swegym_core::instance::{Instance, ListEncoding};
-use swegym_core::{Boundary, Fault, ImageRef, InstanceId};
+use swegym_core::{Boundary, Fault, ImageRef, InstanceId, TestCommand, TestRunner};
 use swegym_grade::LogParser;
 use swegym_sandbox::{Command, Extent, Image, Sandbox as _, SandboxError};
 use swegym_tasks::micro::{KnownAnswer, MicroTask, Tests, World};
-use swegym_tasks::recipe::TestRunner;
 
 use crate::build::commit_script;
 use crate::context::Context;
 use crate::foundation::{self, Wanted};
-use crate::plan::{TestPlan, WORKDIR};
+use crate::plan::{Suite, WORKDIR};
 use crate::result::JobResult;
 use crate::shell::must_run;
-use crate::synth::eval_script;
 use crate::testing::{start, stop};
 
 /// The version that instances name; another world has another.
@@ -53,13 +51,14 @@ pub async fn ground(context: &Context) -> Result<String, Fault> {
     image.set_env("PYTHONDONTWRITEBYTECODE", "1");
     image.workdir = WORKDIR.to_owned();
     image.labels.insert("swegym.package".to_owned(), format!("micro {VERSION}"));
-    image.labels.insert(TestPlan::LABEL.to_owned(), plan().to_label());
+    image.labels.insert(Suite::LABEL.to_owned(), suite().to_label());
     let digest = context.host.store().save_image(&image).map_err(|e| SandboxError::from(e).to_fault())?;
     Ok(digest.hex())
 }
 
-fn plan() -> TestPlan {
-    TestPlan { runner: TestRunner::Unittest, arguments: vec!["-v".to_owned()], parser: LogParser::Unittest }
+fn suite() -> Suite {
+    let command = TestCommand { runner: TestRunner::Unittest, arguments: vec!["-v".to_owned()] };
+    Suite { command, parser: LogParser::Unittest }
 }
 
 /// Makes the instance of a number.
@@ -142,7 +141,7 @@ fn instance(
         pass_to_pass,
         environment_setup_commit: Some(commit),
         difficulty: Some(format!("level {}", task.level)),
-        eval_script: Some(eval_script(&plan())),
+        eval_script: Some(suite().command.to_script(WORKDIR)),
         log_parser: Some(LogParser::Unittest.name().to_owned()),
         eval_type: Some("pass_and_fail".to_owned()),
         image: Some(ImageRef::Store(digest.hex()).to_string()),

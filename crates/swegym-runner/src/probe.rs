@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use swegym_core::shell::quote;
 use swegym_core::{Boundary, Fault, Instance, Patch, Prediction};
 use swegym_sandbox::{Command, Image, Sandbox};
 use swegym_tasks::recipe::belongs_to_tests;
@@ -14,9 +15,8 @@ use swegym_tasks::recipe::belongs_to_tests;
 use crate::conduct::repository_file;
 use crate::context::Context;
 use crate::evaluate::{Tested, test};
-use crate::plan::{TestPlan, WORKDIR};
+use crate::plan::{Tests, WORKDIR};
 use crate::shell::must_run;
-use crate::synth::shell_quote;
 use crate::testing::{start, stop};
 
 /// The tricks, as data.
@@ -79,7 +79,7 @@ pub async fn probe(
     context: &Context,
     instance: &Instance,
     image: &Image,
-    plan: &TestPlan,
+    tests: &Tests,
 ) -> Result<Vec<Probe>, Fault> {
     let mut probes = Vec::new();
     for (name, patch) in answers(context, instance, image).await? {
@@ -88,7 +88,7 @@ pub async fn probe(
             model_name_or_path: name.clone(),
             model_patch: Some(patch),
         };
-        let probe = match test(context, instance, &prediction, image, plan).await {
+        let probe = match test(context, instance, &prediction, image, tests).await {
             Ok(Tested { report, .. }) => Probe {
                 name,
                 resolved: report.resolved(),
@@ -183,18 +183,14 @@ async fn written(
     for (path, text) in files {
         sandbox.write(&format!("{WORKDIR}/{path}"), text.as_bytes(), None).await.map_err(|e| e.to_fault())?;
     }
-    let mut paths: Vec<String> = files.keys().map(|path| shell_quote(path)).collect();
+    let mut paths: Vec<String> = files.keys().map(|path| quote(path)).collect();
     for module in compiled.into_iter().flat_map(BTreeMap::keys) {
         let compile =
             "import py_compile, sys; py_compile.compile(sys.argv[1], sys.argv[1] + 'c', doraise=True)";
-        let quoted = shell_quote(module);
-        must_run(
-            sandbox,
-            &format!("python -c {} {quoted} && rm {quoted}", shell_quote(compile)),
-            "compiling",
-        )
-        .await?;
-        paths.push(shell_quote(&format!("{module}c")));
+        let quoted = quote(module);
+        must_run(sandbox, &format!("python -c {} {quoted} && rm {quoted}", quote(compile)), "compiling")
+            .await?;
+        paths.push(quote(&format!("{module}c")));
     }
     let paths = paths.join(" ");
     let line = format!("git add -A -f -- {paths} && git diff --cached --binary --no-renames HEAD -- {paths}");

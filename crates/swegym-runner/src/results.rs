@@ -31,6 +31,13 @@ pub(crate) struct Site {
     pub(crate) held: bool,
 }
 
+impl Read {
+    /// Of a run that has no second witness.
+    pub(crate) fn nothing_offered() -> Self {
+        Self { junit: None, structured: Structured::NotOffered, sites: Vec::new(), changed: Vec::new() }
+    }
+}
+
 /// Reads what came through the descriptor.
 pub(crate) fn read(results: &Results, secret: &str, end: RunEnd) -> Read {
     let missing = |why: String| Read {

@@ -17,6 +17,7 @@ use swegym_core::format::attempts::AttemptResult;
 use swegym_core::format::reports;
 use swegym_core::format::results::JobOutput;
 use swegym_core::record::{AttemptHead, RecordEvent};
+use swegym_core::shell::quote;
 use swegym_core::trajectory::stuck::Stuck;
 use swegym_core::trajectory::{FoldError, Step, beginning};
 use swegym_core::wire::Wire;
@@ -303,8 +304,8 @@ async fn teach(
 ) -> Result<Scripted, Fault> {
     let mut files = BTreeMap::new();
     for path in teacher::wanted_files(instance) {
-        let quoted = crate::synth::shell_quote(&path);
-        let line = format!("git show {}:{quoted}", crate::synth::shell_quote(&instance.base_commit));
+        let quoted = quote(&path);
+        let line = format!("git show {}:{quoted}", quote(&instance.base_commit));
         let command =
             swegym_sandbox::Command::shell(&line, std::time::Duration::from_secs(60)).in_folder(WORKDIR);
         let shown = sandbox.exec(command).await.map_err(|e| e.to_fault())?;

@@ -20,7 +20,7 @@ use swegym_core::event::Event;
 use swegym_core::format::FormatError;
 use swegym_core::format::journal::{self, Entry};
 use swegym_core::format::results::{self, JobOutput};
-use swegym_core::format::run::{self, RunHead};
+use swegym_core::format::run::{self, COMMAND, RunHead};
 use swegym_core::history::History;
 use swegym_core::{Digest, Hint, Trouble};
 use swegym_files::{remove_drafts, write_whole};
@@ -83,6 +83,10 @@ impl Hint for RunDirError {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("no space left: free some, then go on with --resume; finished jobs are kept".into())
             }
+            Self::Io { source, .. } if is_in_the_way(source) => Some(
+                "a file is where a folder belongs, or a folder where a file does: move it away, or choose another --out"
+                    .into(),
+            ),
             Self::Io { .. } => None,
         };
         hint.map(Cow::Owned)
@@ -90,10 +94,16 @@ impl Hint for RunDirError {
 
     fn trouble(&self) -> Trouble {
         match self {
-            Self::Io { .. } => Trouble::Infrastructure,
+            Self::Io { source, .. } if !is_in_the_way(source) => Trouble::Infrastructure,
             _ => Trouble::Usage,
         }
     }
+}
+
+/// Whether the file system refused because something of another kind has the name.
+fn is_in_the_way(error: &io::Error) -> bool {
+    use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, IsADirectory, NotADirectory};
+    matches!(error.kind(), AlreadyExists | DirectoryNotEmpty | IsADirectory | NotADirectory)
 }
 
 /// How to open a run directory.
@@ -101,7 +111,7 @@ impl Hint for RunDirError {
 pub enum Open {
     /// It must not be there yet.
     New,
-    /// It must be there.
+    /// It must be there, or what a run leaves that is killed before it begins.
     Resume,
     /// Either.
     Any,
@@ -122,7 +132,9 @@ impl RunDir {
         let there = head_file.is_file();
         match open {
             Open::New if there => return Err(RunDirError::Exists(path.to_owned())),
-            Open::Resume if !there => return Err(RunDirError::Absent(path.to_owned())),
+            Open::Resume if !there && !was_to_begin(path) => {
+                return Err(RunDirError::Absent(path.to_owned()));
+            }
             _ => {}
         }
         let results = path.join("results");
@@ -197,6 +209,25 @@ impl RunDir {
         let path = self.path.join(name);
         write_whole(&path, text.as_bytes()).map_err(io_error("write", &path))
     }
+}
+
+/// Whether a folder holds what a run leaves that is killed in its first moments: the
+/// command, drafts, and the names of what would have been filled.
+fn was_to_begin(path: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(path) else { return false };
+    let mut names: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    names.retain(|path| !swegym_files::is_draft(path));
+    let is_empty = |path: &Path| match fs::metadata(path) {
+        Ok(found) if found.is_dir() => fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()),
+        Ok(found) => found.len() == 0,
+        Err(_) => false,
+    };
+    let is_of_start = |path: &PathBuf| match path.file_name().and_then(|name| name.to_str()) {
+        Some(COMMAND) => true,
+        Some("results" | "events.jsonl") => is_empty(path),
+        _ => false,
+    };
+    names.contains(&path.join(COMMAND)) && names.iter().all(is_of_start)
 }
 
 fn check_head(path: &Path, file: &Path, head: &RunHead) -> Result<(), RunDirError> {
@@ -295,6 +326,45 @@ mod tests {
         assert!(path.join(".mine.json").exists());
         drop(run);
         assert_eq!(RunDir::open(&path, &head(3), Open::Any).unwrap().finished.len(), 2);
+    }
+
+    #[test]
+    fn a_run_that_was_killed_before_it_began_is_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r");
+        let is_absent = || matches!(RunDir::open(&path, &head(3), Open::Resume), Err(RunDirError::Absent(_)));
+        assert!(is_absent());
+        fs::create_dir_all(path.join("results")).unwrap();
+        assert!(is_absent());
+        fs::write(path.join(COMMAND), "{}").unwrap();
+        fs::write(path.join("mine.txt"), "").unwrap();
+        assert!(is_absent());
+        fs::remove_file(path.join("mine.txt")).unwrap();
+        fs::write(path.join("results/a.json"), "{}").unwrap();
+        assert!(is_absent());
+        fs::remove_file(path.join("results/a.json")).unwrap();
+        fs::write(path.join("events.jsonl"), "").unwrap();
+        fs::write(path.join(".run.json.a1b2c3.draft"), "{").unwrap();
+        let mut run = RunDir::open(&path, &head(3), Open::Resume).unwrap();
+        finish(&mut run, "a");
+        drop(run);
+        assert!(RunDir::open(&path, &head(3), Open::Resume).unwrap().finished("a").is_some());
+    }
+
+    #[test]
+    fn what_is_in_the_way_is_the_users_to_move() {
+        for (name, is_folder) in [("results", false), ("events.jsonl", true), ("run.json", true), ("", false)]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("r");
+            let at = if name.is_empty() { path.clone() } else { path.join(name) };
+            fs::create_dir_all(at.parent().unwrap()).unwrap();
+            let made = if is_folder { fs::create_dir(&at) } else { fs::write(&at, "x") };
+            made.unwrap();
+            let error = RunDir::open(&path, &head(3), Open::New).err().unwrap();
+            assert_eq!(error.trouble(), Trouble::Usage, "{name}: {error}");
+            assert!(error.hint().is_some_and(|hint| hint.contains("move it away")), "{name}: {error}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use swegym_core::format::instances;
 use swegym_core::format::results::{JobOutput, Planted};
 use swegym_core::instance::{Instance, ListEncoding};
+use swegym_core::shell::quote;
 use swegym_core::{Boundary, Digest, Fault, ImageRef, InstanceId};
 use swegym_grade::evidence::RunEnd;
 use swegym_sandbox::{Command, Extent, Image, Sandbox, SandboxError};
@@ -19,7 +20,7 @@ use swegym_tasks::synth::{Mutant, Synthesis, statement};
 use crate::build::{Built, commit_script};
 use crate::context::Context;
 use crate::launcher::Watcher;
-use crate::plan::{TestPlan, WORKDIR};
+use crate::plan::{Suite, Tests, WORKDIR};
 use crate::result::JobResult;
 use crate::shell::{must_run, write};
 use crate::testing::{TestRun, run_watched, start, stop};
@@ -52,18 +53,19 @@ pub async fn synth(
     let bugs = describe_bugs(&mutant);
     let image =
         context.host.store().load_image(&built.image).map_err(|e| SandboxError::from(e).to_fault())?;
-    let plan = TestPlan::of_image(&image)?;
+    let suite = Suite::of_image(&image)?;
+    let tests = suite.tests();
     let sandbox = start(context, &image).await?;
     if is_equivalent(&sandbox, &mutant).await? {
         return Ok(dropped("equivalent", &bugs, None));
     }
     plant(&sandbox, &mutant).await?;
-    let (run, observed) = run_observed(context, &sandbox, &plan).await?;
+    let (run, observed) = run_observed(context, &sandbox, &tests).await?;
     stop(sandbox).await?;
-    if let Some(reason) = unusable(&run, &plan) {
+    if let Some(reason) = unusable(&run, &tests) {
         return Ok(dropped(reason, &bugs, None));
     }
-    let passed: HashSet<String> = run.passed(&plan).into_iter().collect();
+    let passed: HashSet<String> = run.passed(&tests).into_iter().collect();
     let (pass_to_pass, fail_to_pass): (Vec<_>, Vec<_>) =
         built.passing.iter().map(String::as_str).partition(|t| passed.contains(*t));
     if fail_to_pass.is_empty() {
@@ -80,7 +82,7 @@ pub async fn synth(
     };
     let digest = context.host.store().save_image(&image).map_err(|e| SandboxError::from(e).to_fault())?;
     let instance =
-        instance(built, &mutant, &digest, commit, &plan, (&fail_to_pass, &pass_to_pass), statement)?;
+        instance(built, &mutant, &digest, commit, &suite, (&fail_to_pass, &pass_to_pass), statement)?;
     let instance = instances::fields(&instance);
     Ok(JobResult::of(JobOutput::Planted(Planted::Candidate { instance, bugs })))
 }
@@ -117,14 +119,14 @@ async fn plant(sandbox: &dyn Sandbox, mutant: &Mutant) -> Result<(), Fault> {
 }
 
 /// Reasons that need no comparison of tests.
-fn unusable(run: &TestRun, plan: &TestPlan) -> Option<&'static str> {
+fn unusable(run: &TestRun, tests: &Tests) -> Option<&'static str> {
     if run.end == RunEnd::TimedOut {
         return Some("timeout");
     }
     if run.limit_hit.is_some() {
         return Some("limit");
     }
-    if run.statuses(plan).is_empty() || !run.collection_errors(plan).is_empty() {
+    if run.statuses(tests).is_empty() || !run.collection_errors(tests).is_empty() {
         return Some("collection_error");
     }
     None
@@ -134,10 +136,10 @@ fn unusable(run: &TestRun, plan: &TestPlan) -> Option<&'static str> {
 async fn run_observed(
     context: &Context,
     sandbox: &dyn Sandbox,
-    plan: &TestPlan,
+    tests: &Tests,
 ) -> Result<(TestRun, Vec<(String, Vec<Snippet>)>), Fault> {
     let observer = Watcher { modules: snippet::OBSERVER, data: None };
-    let run = run_watched(context, sandbox, plan, Some(&observer)).await?;
+    let run = run_watched(context, sandbox, tests, Some(&observer)).await?;
     let bytes = sandbox.read(snippet::OBSERVER_OUTPUT, 16 << 20).await.unwrap_or_default();
     Ok((run, snippet::read_observed(&String::from_utf8_lossy(&bytes))))
 }
@@ -193,8 +195,7 @@ fn state(
         if found.is_empty() {
             good.push(one);
         }
-        let row = |p: Problem| json!({"rule": p.rule.code(), "evidence": p.evidence});
-        problems.extend(found.into_iter().map(row));
+        problems.extend(found.iter().map(Problem::to_json));
     }
     let statement = (!good.is_empty()).then(|| statement::write(&built.name, &built.version, &good));
     (statement, problems)
@@ -214,7 +215,7 @@ async fn instance_image(
         }
     }
     plant(&sandbox, mutant).await?;
-    let paths: Vec<String> = mutant.files.iter().map(|f| shell_quote(&f.path)).collect();
+    let paths: Vec<String> = mutant.files.iter().map(|f| quote(&f.path)).collect();
     // The untouched file's bytecode would give the fix away.
     let compile = format!("python -m compileall -q -f --invalidation-mode checked-hash {}", paths.join(" "));
     must_run(&sandbox, &compile, "compiling the changed files").await?;
@@ -230,16 +231,12 @@ async fn has_copy_elsewhere(sandbox: &dyn Sandbox, path: &str) -> Result<bool, F
     let name = path.rsplit('/').next().unwrap_or(path);
     let line = format!(
         "find /opt/venv . -name {} -not -path ./{} -not -path './.git/*' -exec cmp -s {{}} {} \\; -print",
-        shell_quote(name),
-        shell_quote(path),
-        shell_quote(path)
+        quote(name),
+        quote(path),
+        quote(path)
     );
     let found = must_run(sandbox, &line, "looking for copies").await?;
     Ok(!found.trim().is_empty())
-}
-
-pub(crate) fn shell_quote(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 fn instance(
@@ -247,7 +244,7 @@ fn instance(
     mutant: &Mutant,
     image: &Digest,
     commit: String,
-    plan: &TestPlan,
+    suite: &Suite,
     (fail_to_pass, pass_to_pass): (&[&str], &[&str]),
     problem_statement: String,
 ) -> Result<Instance, Fault> {
@@ -268,23 +265,11 @@ fn instance(
         pass_to_pass: pass_to_pass.iter().collect(),
         environment_setup_commit: Some(built.commit.clone()),
         difficulty: None,
-        eval_script: Some(eval_script(plan)),
-        log_parser: Some(plan.parser.name().to_owned()),
+        eval_script: Some(suite.command.to_script(WORKDIR)),
+        log_parser: Some(suite.parser.name().to_owned()),
         eval_type: Some("pass_and_fail".to_owned()),
         image: Some(ImageRef::Store(image.hex()).to_string()),
         encoding: ListEncoding::List,
         extra: serde_json::Map::new(),
     })
-}
-
-/// The script by which other harnesses run the tests, with the reference's
-/// markers (reference/grading.md, section 4.4). Our own evaluation runs the
-/// command itself and needs no markers.
-pub(crate) fn eval_script(plan: &TestPlan) -> String {
-    let command: Vec<String> = plan.command().iter().map(|w| shell_quote(w)).collect();
-    format!(
-        "#!/bin/bash\nset -uxo pipefail\ncd {WORKDIR}\n: '>>>>> Start Test Output'\n{}\nSWEBENCH_TEST_EXIT_CODE=$?\n\
-         : '>>>>> End Test Output'\necho \">>>>> Test Exit Code: $SWEBENCH_TEST_EXIT_CODE\"\n",
-        command.join(" ")
-    )
 }

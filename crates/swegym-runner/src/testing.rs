@@ -1,15 +1,15 @@
 //! One run of a package's tests in a box, and the evidence it leaves.
 
 use serde_json::{Value, json};
-use swegym_core::Fault;
+use swegym_core::{Fault, TestPlan};
 use swegym_grade::evidence::{RunEnd, Structured};
-use swegym_grade::{StatusMap, witness};
+use swegym_grade::{Reading, StatusMap, witness};
 use swegym_sandbox::output::Keep;
 use swegym_sandbox::{EmbeddedSandbox, End, Execution, Image, Sandbox};
 
 use crate::context::Context;
 use crate::launcher::{Launch, Watcher};
-use crate::plan::TestPlan;
+use crate::plan::Tests;
 use crate::results::{self, Read, Site};
 
 /// What one run left.
@@ -37,31 +37,32 @@ pub struct TestRun {
 ///
 /// # Errors
 /// Only when the box breaks; whatever the tests do is evidence.
-pub async fn run_tests(context: &Context, sandbox: &dyn Sandbox, plan: &TestPlan) -> Result<TestRun, Fault> {
-    run_watched(context, sandbox, plan, None).await
+pub async fn run_tests(context: &Context, sandbox: &dyn Sandbox, tests: &Tests) -> Result<TestRun, Fault> {
+    run_watched(context, sandbox, tests, None).await
 }
 
 /// The same with somebody looking on.
 pub(crate) async fn run_watched(
     context: &Context,
     sandbox: &dyn Sandbox,
-    plan: &TestPlan,
+    tests: &Tests,
     watcher: Option<&Watcher>,
 ) -> Result<TestRun, Fault> {
-    let launch = Launch::prepare(sandbox, watcher, None).await?;
-    run_launched(context, sandbox, plan, &launch, watcher).await
+    let launch = Launch::prepare(sandbox, &tests.plan, watcher, None).await?;
+    run_launched(context, sandbox, tests, &[], &launch, watcher).await
 }
 
-/// The same where what runs the tests is in the box already.
+/// The same where what runs the tests is in the box already, but for files that are `ignored`.
 pub(crate) async fn run_launched(
     context: &Context,
     sandbox: &dyn Sandbox,
-    plan: &TestPlan,
+    tests: &Tests,
+    ignored: &[String],
     launch: &Launch,
     watcher: Option<&Watcher>,
 ) -> Result<TestRun, Fault> {
     let keep = Keep { head: 24 << 20, tail: 8 << 20, kill_after: 256 << 20 };
-    let command = launch.command(plan, watcher, context.settings.test_timeout).keeping(keep);
+    let command = launch.command(&tests.plan, ignored, watcher, context.settings.test_timeout).keeping(keep);
     let Execution { end, limit_hit, output, results, cpu_time, max_rss_bytes, wall_time, .. } =
         sandbox.exec(command).await.map_err(|e| e.to_fault())?;
     let end = match end {
@@ -69,7 +70,10 @@ pub(crate) async fn run_launched(
         End::Signalled(signal) => RunEnd::Signalled(signal),
         End::TimedOut(_) => RunEnd::TimedOut,
     };
-    let Read { junit, structured, sites, changed } = results::read(&results, launch.secret(), end);
+    let Read { junit, structured, sites, changed } = match &tests.plan {
+        TestPlan::Command(_) => results::read(&results, launch.secret(), end),
+        TestPlan::Script(_) => Read::nothing_offered(),
+    };
     Ok(TestRun {
         log: output.combined_text(),
         end,
@@ -87,31 +91,53 @@ pub(crate) async fn run_launched(
 }
 
 impl TestRun {
-    /// Statuses by the log.
+    /// Its log, read as the plan lays it out.
     #[must_use]
-    pub fn statuses(&self, plan: &TestPlan) -> StatusMap {
-        plan.parser.parse(&self.log)
+    pub fn reading(&self, tests: &Tests) -> Reading {
+        match tests.plan.marks_its_log() {
+            true => Reading::marked(&self.log, tests.parser),
+            false => Reading::bare(&self.log, tests.parser),
+        }
     }
 
-    /// Tests that pass by both witnesses. A run that was stopped from outside
-    /// vouches for none.
+    /// How the tests ended, where the end of the run says it: a script that marks its
+    /// log writes their status there, and goes on to something else.
     #[must_use]
-    pub fn passed(&self, plan: &TestPlan) -> Vec<String> {
+    pub fn tests_end(&self, tests: &Tests) -> Option<RunEnd> {
+        let is_scripts = matches!(self.end, RunEnd::Exited(_)) && tests.plan.marks_its_log();
+        (!is_scripts).then_some(self.end)
+    }
+
+    /// Statuses by the log; none by one that is no result.
+    #[must_use]
+    pub fn statuses(&self, tests: &Tests) -> StatusMap {
+        let Reading { statuses, refusal, .. } = self.reading(tests);
+        if refusal.is_some() { StatusMap::default() } else { statuses }
+    }
+
+    /// Tests that pass by every witness that there is. A run that was stopped from
+    /// outside vouches for none.
+    #[must_use]
+    pub fn passed(&self, tests: &Tests) -> Vec<String> {
         if !matches!(self.end, RunEnd::Exited(_)) || self.limit_hit.is_some() {
             return Vec::new();
         }
-        let Structured::Cases(cases) = &self.structured else { return Vec::new() };
-        let second = witness::Structured::new(cases);
-        let agreed = |id: &str| second.status_of(id).is_some_and(|s| s.is_pass());
-        let statuses = self.statuses(plan);
+        let second = match &self.structured {
+            Structured::Cases(cases) => Some(witness::Structured::new(cases)),
+            Structured::Missing(_) => return Vec::new(),
+            Structured::NotOffered => None,
+        };
+        let agreed =
+            |id: &str| second.as_ref().is_none_or(|second| second.status_of(id).is_some_and(|s| s.is_pass()));
+        let statuses = self.statuses(tests);
         let passed = statuses.iter().filter(|(_, s)| s.status().is_some_and(|s| s.is_pass()));
         passed.map(|(id, _)| id).filter(|id| agreed(id)).map(str::to_owned).collect()
     }
 
     /// Files that could not be collected: pytest reports them as errors without a test.
     #[must_use]
-    pub fn collection_errors(&self, plan: &TestPlan) -> Vec<String> {
-        let statuses = self.statuses(plan);
+    pub fn collection_errors(&self, tests: &Tests) -> Vec<String> {
+        let statuses = self.statuses(tests);
         let errors = statuses.iter().filter(|(_, s)| s.status() == Some(swegym_core::TestStatus::Error));
         errors.map(|(id, _)| id.to_owned()).filter(|id| !id.contains("::") && id.ends_with(".py")).collect()
     }

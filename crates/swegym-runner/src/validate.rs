@@ -12,11 +12,12 @@ use swegym_grade::flake::{self, Tally};
 use swegym_grade::parser::Said;
 use swegym_grade::{Semantics, StatusMap};
 use swegym_sandbox::Image;
+use swegym_tasks::synth::statement::gate::{self, Author, Problem, Secrets};
 
 use crate::answer::{self, Laid, Notes};
 use crate::context::Context;
 use crate::evaluate::{self, image_of};
-use crate::plan::TestPlan;
+use crate::plan::Tests;
 use crate::probe::{self, Probe};
 use crate::result::JobResult;
 use crate::shell::must_run;
@@ -50,7 +51,7 @@ async fn judged(
     probes: bool,
 ) -> Result<Validated, Fault> {
     let image = image_of(context, instance)?;
-    let plan = TestPlan::of_image(&image)?;
+    let tests = Tests::of(instance, &image)?;
     if let Some(leak) = leak(context, &image).await? {
         return Ok(dropped("leaks", json!({"leak": leak})));
     }
@@ -66,9 +67,9 @@ async fn judged(
     let mut golden = Notes::default();
     for _ in 0..repeats {
         for (side, patch) in [("before", None), ("after", gold.as_ref())] {
-            match tested(context, &image, &plan, instance, patch).await? {
+            match tested(context, &image, &tests, instance, patch).await? {
                 Err(refused) => return Ok(refused),
-                Ok((run, notes)) => match unusable(&run, &plan) {
+                Ok((run, notes)) => match unusable(&run, &tests) {
                     Some(reason) => return Ok(dropped(reason, json!({"side": side}))),
                     None if side == "before" => before.push(run),
                     None => {
@@ -79,8 +80,8 @@ async fn judged(
             }
         }
     }
-    match judge(instance, &plan, &before, &after, &golden) {
-        (Some(kept), result) if probes => probed(context, &kept, &image, &plan, result).await,
+    match judge(instance, &tests, &before, &after, &golden) {
+        (Some(kept), result) if probes => probed(context, &kept, &image, &tests, result).await,
         (_, result) => Ok(result),
     }
 }
@@ -91,10 +92,10 @@ async fn probed(
     context: &Context,
     kept: &Instance,
     image: &Image,
-    plan: &TestPlan,
+    tests: &Tests,
     validated: Validated,
 ) -> Result<Validated, Fault> {
-    let tried = probe::probe(context, kept, image, plan).await?;
+    let tried = probe::probe(context, kept, image, tests).await?;
     let probes = Some(tried.iter().map(Probe::to_json).collect());
     let unseen = tried.iter().find(|probe| probe.is_unseen());
     Ok(match unseen {
@@ -108,12 +109,13 @@ async fn probed(
 async fn tested(
     context: &Context,
     image: &Image,
-    plan: &TestPlan,
+    tests: &Tests,
     instance: &Instance,
     patch: Option<&answer::Answer>,
 ) -> Result<Result<(TestRun, Notes), Validated>, Fault> {
     let sandbox = start(context, image).await?;
-    let (notes, launch) = match answer::lay_out(context, &sandbox, instance, plan, patch, None).await? {
+    let (notes, launch) = match answer::lay_out(context, &sandbox, instance, &tests.plan, patch, None).await?
+    {
         Laid::Out(notes, launch) => (notes, launch),
         Laid::Failed(outcome) => {
             return Ok(Err(dropped("gold_does_not_apply", json!({"said": said(&outcome)}))));
@@ -122,7 +124,7 @@ async fn tested(
             return Ok(Err(dropped("test_patch_does_not_apply", json!({"said": words}))));
         }
     };
-    let run = run_launched(context, &sandbox, &notes.plan(plan), &launch, None).await?;
+    let run = run_launched(context, &sandbox, tests, notes.not_collected(), &launch, None).await?;
     stop(sandbox).await?;
     Ok(Ok((run, notes)))
 }
@@ -148,14 +150,14 @@ fn dropped(reason: &str, details: Value) -> Validated {
     Validated { kept, flakes: None, probes: None }
 }
 
-fn unusable(run: &TestRun, plan: &TestPlan) -> Option<&'static str> {
+fn unusable(run: &TestRun, tests: &Tests) -> Option<&'static str> {
     if run.end == RunEnd::TimedOut {
         return Some("timeout");
     }
     if run.limit_hit.is_some() {
         return Some("limit");
     }
-    let nothing = run.statuses(plan).is_empty() || !run.collection_errors(plan).is_empty();
+    let nothing = run.statuses(tests).is_empty() || !run.collection_errors(tests).is_empty();
     nothing.then_some("collection_error")
 }
 
@@ -163,7 +165,7 @@ fn unusable(run: &TestRun, plan: &TestPlan) -> Option<&'static str> {
 /// that count where it is kept.
 fn judge(
     instance: &Instance,
-    plan: &TestPlan,
+    tests: &Tests,
     before: &[TestRun],
     golden_runs: &[TestRun],
     golden: &Notes,
@@ -172,8 +174,8 @@ fn judge(
     let agreed = |runs: &[TestRun]| -> Vec<StatusMap> {
         runs.iter()
             .map(|run| {
-                let passed: HashSet<String> = run.passed(plan).into_iter().collect();
-                let statuses = run.statuses(plan);
+                let passed: HashSet<String> = run.passed(tests).into_iter().collect();
+                let statuses = run.statuses(tests);
                 let counts =
                     |id: &str, s: &Said| s.status().is_none_or(|s| !s.is_pass()) || passed.contains(id);
                 statuses.iter().filter(|(id, s)| counts(id, s)).map(|(id, s)| (id, s.clone())).collect()
@@ -205,17 +207,32 @@ fn judge(
     if let Some((reason, test)) = reason {
         return (None, Validated { flakes, ..dropped(reason, json!({"test": test})) });
     }
-    if let Some(said) = golden_runs.iter().find_map(|run| refusal(&kept, plan, run)) {
+    if let Some(said) = golden_runs.iter().find_map(|run| refusal(&kept, tests, run)) {
         return (None, Validated { flakes, ..dropped("gold_is_not_resolved", json!({"said": said})) });
     }
+    note_statement(&mut kept);
     let row = Kept::Kept(instances::fields(&kept));
     (Some(kept), Validated { kept: row, flakes, probes: None })
 }
 
+/// What is wrong with a statement stays with its row: whoever made the task may have
+/// wanted it so. Statements of our own were held to more when they were written.
+fn note_statement(instance: &mut Instance) {
+    const NOTE: &str = "statement_problems";
+    let tests: Vec<&str> = instance.fail_to_pass.iter().collect();
+    let secrets = Secrets { tests: &tests, gold_patch: &instance.gold_patch };
+    let found = gate::problems(&instance.problem_statement, Author::Person, secrets);
+    let found: Vec<Value> = found.iter().map(Problem::to_json).collect();
+    match found.is_empty() {
+        true => instance.extra.remove(NOTE),
+        false => instance.extra.insert(NOTE.to_owned(), Value::Array(found)),
+    };
+}
+
 /// Why an evaluation of the gold patch that left this run would not resolve the
 /// instance, though its tests pass.
-fn refusal(instance: &Instance, plan: &TestPlan, run: &TestRun) -> Option<String> {
-    let evidence = evaluate::evidence_of(instance, plan, PatchOutcome::Applied, Some(run));
+fn refusal(instance: &Instance, tests: &Tests, run: &TestRun) -> Option<String> {
+    let evidence = evaluate::evidence_of(tests, PatchOutcome::Applied, Some(run));
     let report = Semantics::V5.grade(instance, false, &evidence);
     let unsaid = || "not every expected test holds".to_owned();
     (!report.resolved()).then(|| report.reason.map_or_else(unsaid, |fault| fault.message))

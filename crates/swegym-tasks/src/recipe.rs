@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use swegym_core::Hint;
+use swegym_core::{Hint, TestRunner};
 use thiserror::Error;
 
 pub use imports::{project_of, python_files};
@@ -46,15 +46,6 @@ pub struct RequirementSet {
     pub extras: Vec<String>,
     /// Nothing that was uploaded later (RFC 3339) is installed.
     pub until: Option<String>,
-}
-
-/// What runs the tests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TestRunner {
-    /// pytest, which also runs unittest's tests.
-    Pytest,
-    /// `python -m unittest`.
-    Unittest,
 }
 
 /// Why there is no recipe.
@@ -317,10 +308,7 @@ impl Recipe {
     /// The name of the log parser that reads the command's output.
     #[must_use]
     pub fn log_parser(&self) -> &'static str {
-        match self.runner {
-            TestRunner::Pytest => "pytest",
-            TestRunner::Unittest => "unittest",
-        }
+        self.runner.name()
     }
 
     /// For image labels and run directories.

@@ -49,7 +49,7 @@ pub(crate) async fn run(
         }
     };
     run.out = Some(folder.clone());
-    let kept = KeptLine::keep(&folder, &line)?;
+    let kept = KeptLine::keep(&folder, &line, run.resume)?;
     let ran = act(global, verb, environment, printer).await;
     kept.settle(&ran)?;
     let go_on = format!("go on with: {}", line.again(&folder));
@@ -103,7 +103,7 @@ async fn act(
                 return base::write(printer, args.size, folder);
             }
             let (run, text) = (args.run.clone(), args.text.clone());
-            let settings = MicroSettings::try_from(args)?;
+            let settings = MicroSettings::from(args);
             if let Some(path) = &text {
                 return write_texts(printer, &settings, path);
             }

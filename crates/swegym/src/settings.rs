@@ -95,7 +95,7 @@ mod tests {
         let Verb::Select(args) = typed("swegym select r --out o") else { panic!() };
         assert_eq!(SelectSettings::from(args), SelectSettings::new(path("r")));
         let Verb::Micro(args) = typed("swegym micro --count 5") else { panic!() };
-        assert_eq!(MicroSettings::try_from(args).unwrap(), MicroSettings::new(Split::Train, 5));
+        assert_eq!(MicroSettings::from(args), MicroSettings::new(Split::Train, 5));
         let Verb::Serve(args) = typed("swegym serve --model m --name n --listen 127.0.0.1:0") else {
             panic!()
         };

@@ -52,8 +52,8 @@ const ASIDE: [&str; 6] =
 const ASIDE_IN_GRADING: [&str; 2] = ["image", "eval_script"];
 
 /// Columns beside the format that `validate` writes: paths that decide how an
-/// answer is tested and that the gold patch changes.
-const NOTES: [&str; 1] = ["gold_settings"];
+/// answer is tested and that the gold patch changes; what is wrong with the statement.
+const NOTES: [&str; 2] = ["gold_settings", "statement_problems"];
 
 /// Reads a whole file. Rows keep their order.
 ///

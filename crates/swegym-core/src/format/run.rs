@@ -27,6 +27,9 @@ pub struct RunHead {
     pub instances: Option<Digest>,
 }
 
+/// Where a run's folder keeps the command line; it is there before the run begins.
+pub const COMMAND: &str = "command.json";
+
 /// Where a run keeps the instances that it is about.
 pub const INSTANCES: &str = "instances.jsonl";
 

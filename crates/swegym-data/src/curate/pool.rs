@@ -73,8 +73,13 @@ impl Pool {
             pool.add(run, &set, &scores, &mut commits)?;
         }
         if pool.candidates.is_empty() {
-            let message = format!("the runs have no finished attempt ({} did not end)", pool.unfinished);
-            return Err(CommandError::nothing(message, "name folders of rollouts; go on with --resume"));
+            if let Some(first) = pool.unusable.first() {
+                let message = format!("no attempt of the runs can be used: {first}");
+                return Err(CommandError::nothing(message, "name other folders of rollouts"));
+            }
+            let runs: Vec<RunView> =
+                settings.runs.iter().map(|run| RunView::open(run)).collect::<Result<_, _>>()?;
+            return Err(run_view::nothing_finished(&runs));
         }
         let scaffolds: BTreeSet<&str> = pool.about.iter().map(|about| about.scaffold.as_str()).collect();
         if scaffolds.len() > 1 && settings.pairs.is_none() {

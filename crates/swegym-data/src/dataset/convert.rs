@@ -7,6 +7,7 @@ use serde_json::json;
 use swegym_console::error::CommandError;
 use swegym_console::printer::Printer;
 use swegym_console::progress::Counter;
+use swegym_console::text;
 use swegym_console::unreadable::Unreadable;
 use swegym_core::format::FormatError;
 use swegym_core::format::instances::Need;
@@ -227,6 +228,7 @@ fn write_folders(
     format: Format,
     losses: &mut Losses,
 ) -> Result<(usize, Unreadable), CommandError> {
+    text::refuse_overwriting(&settings.dataset, &settings.out)?;
     let name = settings.out.file_name().unwrap_or_default().to_string_lossy();
     let name = settings.name.as_deref().unwrap_or(&name);
     if let Some(Repeated { instance_id, first, second }) = dataset::repeated_id(&settings.dataset)? {

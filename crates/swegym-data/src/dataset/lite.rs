@@ -33,6 +33,11 @@ pub fn run(
 ) -> Result<u8, CommandError> {
     let (printer, container) = (at.printer, container(out, None)?);
     let dropped = dropped.unwrap_or_else(|| out.with_extension("dropped.jsonl"));
+    text::refuse_overwriting(dataset, &dropped)?;
+    if std::path::absolute(&dropped)? == std::path::absolute(out)? {
+        let message = format!("`{}` is to hold what is kept and what is dropped", out.display());
+        return Err(CommandError::usage(message, "name another file with --dropped"));
+    }
     let site = issues_at.map(Site::new);
     let to = Target { path: out, container, split: "train" };
     let fields = |row: &RowText| Ok(row.read()?.fields);

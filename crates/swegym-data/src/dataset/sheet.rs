@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 use swegym_console::error::CommandError;
+use swegym_console::text;
 use swegym_core::format::FormatError;
 use swegym_tasks::dataset::{Columns, Container, RowText, Rows, Writer};
 
@@ -69,6 +70,7 @@ pub(super) fn write<T>(
     row: impl Fn(&RowText) -> Result<Map<String, Value>, FormatError> + Sync,
     mut attempt: impl FnMut(&mut Sheet) -> Result<T, CommandError>,
 ) -> Result<(T, Writer, Vec<String>), CommandError> {
+    text::refuse_overwriting(dataset, to.path)?;
     let has_columns = to.container.has_columns();
     let mut guess = Columns::default();
     if has_columns {

@@ -16,6 +16,7 @@ use super::{Workplace, chart, each};
 /// The dataset cannot be read.
 pub fn run(at: &Workplace, dataset: &Path, picture: Option<&Path>) -> Result<u8, CommandError> {
     let printer = at.printer;
+    picture.map_or(Ok(()), |picture| text::refuse_overwriting(dataset, picture))?;
     let mut statistics = Statistics::default();
     let count = |row: &RowText| Ok(Counts::of(&row.own_fields()?));
     let unreadable = each(at, "stats", dataset, count, |counts| {

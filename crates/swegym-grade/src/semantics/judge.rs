@@ -197,6 +197,13 @@ impl<'a> Statuses<'a> {
             && tests.all(|t| self.find(t).1.is_none())
     }
 
+    /// Whether there are expected tests, and a log that names none says nothing of them.
+    pub(super) fn needs_names(&self) -> bool {
+        let Instance { fail_to_pass, pass_to_pass, .. } = self.instance;
+        let are_some = !fail_to_pass.is_empty() || !pass_to_pass.is_empty();
+        are_some && !self.fail_only
+    }
+
     /// The first expected test that a second witness does not support: it does
     /// not meet the expectation there, or passes by this one's word alone.
     pub(super) fn unproven<'t>(

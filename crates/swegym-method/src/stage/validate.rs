@@ -92,18 +92,26 @@ pub async fn validate(
             flakes.push(json!({"instance_id": name, "repeats": repeats, "statistics": statistics}));
         }
     }
+    let marked = rows.iter().filter(|row| row.contains_key("statement_problems")).count();
     ran.write_lines("instances.jsonl", rows)?;
     ran.write_lines("dropped.jsonl", dropped)?;
     ran.write_lines("flakes.jsonl", flakes)?;
+    let mut notes = Vec::new();
+    if marked > 0 {
+        notes.push((
+            "kept with a statement that gives away or lacks something (`statement_problems`)",
+            marked,
+        ));
+    }
     if !probe {
-        return ran.close(session);
+        return Ok(Done { notes, ..ran.close(session)? });
     }
     let count = |test: &dyn Fn(&&Value) -> bool| probed.iter().filter(test).count();
-    let notes = vec![
+    notes.extend([
         ("probed", probed.len()),
         ("forgeable without a mark, dropped", count(&|row| row["kept"] == false)),
         ("forgeable with a mark, kept", count(&|row| row["kept"] == true && row["forgeable"] != json!([]))),
-    ];
+    ]);
     ran.write_lines("probes.jsonl", probed)?;
     Ok(Done { notes, ..ran.close(session)? })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use swegym_core::{Fault, TestStatus};
+use swegym_core::{Fault, TestRunner, TestStatus};
 use swegym_grade::LogParser;
 use swegym_grade::evidence::Structured;
 use swegym_grade::junit::Case;
@@ -11,7 +11,7 @@ use swegym_tasks::recipe::{self, RequirementSet};
 
 use super::{Project, Trial, install, prepare};
 use crate::context::Context;
-use crate::plan::TestPlan;
+use crate::plan::Suite;
 use crate::testing::{TestRun, run_tests, start, stop};
 
 /// Runs of the untouched package's tests; only what passes in each can be an expectation.
@@ -25,7 +25,7 @@ const REPAIRED: &str = " + modules that the tests miss";
 pub(super) struct Installed {
     pub(super) image: Image,
     pub(super) version: String,
-    pub(super) plan: TestPlan,
+    pub(super) suite: Suite,
     pub(super) commit: String,
     pub(super) set: RequirementSet,
     pub(super) frozen: Vec<String>,
@@ -36,11 +36,12 @@ pub(super) struct Installed {
 impl Installed {
     /// The same without these test files.
     fn without(&self, files: Vec<String>) -> Self {
-        let mut plan = self.plan.clone();
+        let mut suite = self.suite.clone();
+        let arguments = &mut suite.command.arguments;
         // What is named is collected, ignored or not.
-        plan.arguments.retain(|word| !files.contains(word));
-        plan.arguments.extend(files.iter().map(|file| format!("--ignore={file}")));
-        Self { left_out: files, ..self.clone() }.tested_by(plan)
+        arguments.retain(|word| !files.contains(word));
+        arguments.extend(files.iter().map(|file| format!("--ignore={file}")));
+        Self { left_out: files, ..self.clone() }.tested_by(suite)
     }
 
     /// The same with a parser that keeps names whole, where a test has one with a
@@ -49,16 +50,16 @@ impl Installed {
     fn with_whole_names(self, run: &TestRun) -> Self {
         let Structured::Cases(cases) = &run.structured else { return self };
         let has_blanks = cases.iter().any(|case| case.name.contains(char::is_whitespace));
-        if !has_blanks || self.plan.parser != LogParser::Pytest {
+        if !has_blanks || self.suite.parser != LogParser::Pytest {
             return self;
         }
-        let plan = TestPlan { parser: LogParser::PytestV2, ..self.plan.clone() };
-        self.tested_by(plan)
+        let suite = Suite { parser: LogParser::PytestV2, ..self.suite.clone() };
+        self.tested_by(suite)
     }
 
-    fn tested_by(mut self, plan: TestPlan) -> Self {
-        self.image.labels.insert(TestPlan::LABEL.to_owned(), plan.to_label());
-        Self { plan, ..self }
+    fn tested_by(mut self, suite: Suite) -> Self {
+        self.image.labels.insert(Suite::LABEL.to_owned(), suite.to_label());
+        Self { suite, ..self }
     }
 }
 
@@ -71,14 +72,14 @@ pub(super) struct Baseline {
 impl Baseline {
     /// Tests that pass in every run.
     pub(super) fn passing(&self) -> Vec<String> {
-        let mut runs = self.runs.iter().map(|run| run.passed(&self.installed.plan));
+        let mut runs = self.runs.iter().map(|run| run.passed(&self.installed.suite.tests()));
         let first = runs.next().unwrap_or_default();
         runs.fold(first, |all, run| all.into_iter().filter(|test| run.contains(test)).collect())
     }
 
     /// Whether every test file is there, and something passes.
     pub(super) fn is_whole(&self) -> bool {
-        let collected = |run: &TestRun| run.collection_errors(&self.installed.plan).is_empty();
+        let collected = |run: &TestRun| run.collection_errors(&self.installed.suite.tests()).is_empty();
         self.installed.left_out.is_empty() && !self.passing().is_empty() && self.runs.iter().all(collected)
     }
 
@@ -99,7 +100,7 @@ impl Baseline {
     fn named(&self) -> BTreeSet<String> {
         let mut named = BTreeSet::new();
         for run in &self.runs {
-            let statuses = run.statuses(&self.installed.plan);
+            let statuses = run.statuses(&self.installed.suite.tests());
             let ran = statuses.iter().filter(|(_, said)| said.status() != Some(TestStatus::Skipped));
             named.extend(ran.map(|(test, _)| test.to_owned()));
         }
@@ -130,7 +131,7 @@ pub(super) async fn install_and_test(project: &Project<'_>, set: &RequirementSet
     }
     let (installed, first) = leave_out(project, best.0, best.1).await?;
     // Where nothing passes once, nothing passes always.
-    let count = if first.passed(&installed.plan).is_empty() { 1 } else { BASELINE_RUNS };
+    let count = if first.passed(&installed.suite.tests()).is_empty() { 1 } else { BASELINE_RUNS };
     let mut runs = vec![first];
     while (runs.len() as u32) < count {
         runs.push(run_once(project, &installed).await?);
@@ -145,7 +146,7 @@ async fn try_set(project: &Project<'_>, set: &RequirementSet) -> Result<(Install
 }
 
 fn passes((installed, run): &(Installed, TestRun)) -> usize {
-    run.passed(&installed.plan).len()
+    run.passed(&installed.suite.tests()).len()
 }
 
 /// pytest runs nothing where one file cannot be collected. Such files are left
@@ -155,13 +156,13 @@ async fn leave_out(
     installed: Installed,
     first: TestRun,
 ) -> Result<(Installed, TestRun), Fault> {
-    let broken = first.collection_errors(&installed.plan);
-    if broken.is_empty() || installed.plan.runner != recipe::TestRunner::Pytest {
+    let broken = first.collection_errors(&installed.suite.tests());
+    if broken.is_empty() || installed.suite.command.runner != TestRunner::Pytest {
         return Ok((installed, first));
     }
     let rest = installed.without(broken);
     let run = run_once(project, &rest).await?;
-    let passes = !run.passed(&rest.plan).is_empty();
+    let passes = !run.passed(&rest.suite.tests()).is_empty();
     Ok(if passes { (rest, run) } else { (installed, first) })
 }
 
@@ -170,7 +171,7 @@ async fn run_once(project: &Project<'_>, installed: &Installed) -> Result<TestRu
     match trial {
         Trial::Whole => {
             let sandbox = start(context, &installed.image).await?;
-            let run = run_tests(context, &sandbox, &installed.plan).await?;
+            let run = run_tests(context, &sandbox, &installed.suite.tests()).await?;
             stop(sandbox).await?;
             Ok(run)
         }

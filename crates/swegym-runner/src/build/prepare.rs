@@ -25,7 +25,6 @@ use crate::foundation::Wanted;
 use crate::plan::WORKDIR;
 use crate::result::JobResult;
 use crate::shell::last_lines;
-use crate::synth::eval_script;
 use crate::testing::{TestRun, run_launched, start, stop};
 
 /// A raw instance, and where its repository lies.
@@ -163,13 +162,14 @@ async fn run(
     let instance = Instance { image: Some(image.join(" ")), ..instance.clone() };
     let sandbox = start(context, &installed.image).await?;
     let gold = is_mended.then_some(&gold);
-    let laid = answer::lay_out(context, &sandbox, &instance, &installed.plan, gold, None).await?;
+    let tests = installed.suite.tests();
+    let laid = answer::lay_out(context, &sandbox, &instance, &tests.plan, gold, None).await?;
     let (notes, launch) = match laid {
         Laid::Out(notes, launch) => (notes, launch),
         Laid::Failed(outcome) => return Err(does_not_apply("gold patch", words_of(&outcome).to_owned())),
         Laid::TestsFailed(words) => return Err(does_not_apply("test patch", words)),
     };
-    let run = run_launched(context, &sandbox, &notes.plan(&installed.plan), &launch, None).await?;
+    let run = run_launched(context, &sandbox, &tests, notes.not_collected(), &launch, None).await?;
     stop(sandbox).await?;
     Ok(run)
 }
@@ -189,8 +189,8 @@ fn prepared(
     baseline: &Baseline,
     before: &TestRun,
 ) -> Result<Instance, Fault> {
-    let plan = &baseline.installed.plan;
-    let passed: BTreeSet<String> = before.passed(plan).into_iter().collect();
+    let suite = &baseline.installed.suite;
+    let passed: BTreeSet<String> = before.passed(&suite.tests()).into_iter().collect();
     let (hold, flip): (Vec<String>, Vec<String>) =
         baseline.passing().into_iter().partition(|test| passed.contains(test));
     if flip.is_empty() {
@@ -211,8 +211,8 @@ fn prepared(
         fail_to_pass: flip.iter().map(String::as_str).collect(),
         pass_to_pass: hold.iter().map(String::as_str).collect(),
         environment_setup_commit: Some(instance.base_commit.clone()),
-        eval_script: Some(eval_script(plan)),
-        log_parser: Some(plan.parser.name().to_owned()),
+        eval_script: Some(suite.command.to_script(WORKDIR)),
+        log_parser: Some(suite.parser.name().to_owned()),
         eval_type: Some("pass_and_fail".to_owned()),
         image: Some(ImageRef::Store(digest.hex()).to_string()),
         encoding: swegym_core::instance::ListEncoding::List,

@@ -12,10 +12,8 @@ use std::path::{Path, PathBuf};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Map, Value, json};
-use swegym_core::format::run;
+use swegym_core::format::run::{self, COMMAND};
 
-/// Where a run's folder keeps it.
-pub(crate) const FILE: &str = "command.json";
 const VERSION: u64 = 1;
 
 /// Flags that say how and where, and not what: they are not kept.
@@ -57,7 +55,7 @@ impl CommandLine {
         format!("swegym {} --resume --out {}{secret}", self.verb, quoted(folder))
     }
 
-    /// The text of [`FILE`]; nothing where it could not be read back.
+    /// The text of [`COMMAND`]; nothing where it could not be read back.
     pub(crate) fn text(&self) -> Option<String> {
         let value = json!({"version": VERSION, "verb": self.verb, "flags": self.flags});
         (!self.is_lossy).then(|| format!("{value:#}\n"))
@@ -65,7 +63,7 @@ impl CommandLine {
 
     /// What a folder's run was begun with; nothing where it does not say.
     fn read(folder: &Path) -> Option<Self> {
-        let value: Value = serde_json::from_slice(&fs::read(folder.join(FILE)).ok()?).ok()?;
+        let value: Value = serde_json::from_slice(&fs::read(folder.join(COMMAND)).ok()?).ok()?;
         let flags = value["flags"].as_object().filter(|_| value["version"] == VERSION)?;
         Some(Self { verb: value["verb"].as_str()?.to_owned(), flags: flags.clone(), ..Self::default() })
     }
@@ -262,7 +260,7 @@ mod tests {
             "--out",
             "x",
         ]);
-        fs::write(folder.path().join(FILE), line.text().unwrap()).unwrap();
+        fs::write(folder.path().join(COMMAND), line.text().unwrap()).unwrap();
         let all =
             ["--instances=a b.jsonl", "--attempts=4", "--evaluate", "--extra={\"top_k\": 20}", "--cores=2"];
         let mut found = completed_in(folder.path(), "rollout --resume");
@@ -282,7 +280,8 @@ mod tests {
     #[test]
     fn words_without_a_flag_and_lists_come_back_and_what_excludes_them_wins() {
         let folder = tempfile::tempdir().unwrap();
-        let keep = |words: &[&str]| fs::write(folder.path().join(FILE), of(words).text().unwrap()).unwrap();
+        let keep =
+            |words: &[&str]| fs::write(folder.path().join(COMMAND), of(words).text().unwrap()).unwrap();
         keep(&["build", "one==1", "./two", "--network", "none"]);
         assert_eq!(completed_in(folder.path(), "build --resume"), ["one==1", "./two", "--network=none"]);
         assert!(completed_in(folder.path(), "build one==1 --resume").is_empty());

@@ -8,9 +8,10 @@ use std::{fs, io};
 
 use swegym_console::error::CommandError;
 use swegym_console::exit;
+use swegym_core::format::run::COMMAND;
 use swegym_files::write_whole;
 
-use crate::args::{COMMAND_LINE, CommandLine};
+use crate::args::CommandLine;
 
 /// A command line that was written.
 pub(super) struct KeptLine {
@@ -24,9 +25,10 @@ pub(super) struct KeptLine {
 }
 
 impl KeptLine {
-    /// Writes what was typed.
-    pub(super) fn keep(folder: &Path, line: &CommandLine) -> Result<Self, CommandError> {
-        let path = folder.join(COMMAND_LINE);
+    /// Writes what was typed; not where there is nothing to resume, which would look as if
+    /// there were.
+    pub(super) fn keep(folder: &Path, line: &CommandLine, resume: bool) -> Result<Self, CommandError> {
+        let path = folder.join(COMMAND);
         let before = match fs::read(&path) {
             Ok(bytes) => Some(bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -35,7 +37,8 @@ impl KeptLine {
         let is_absent = |above: &&Path| !above.as_os_str().is_empty() && !above.exists();
         let made = folder.ancestors().take_while(is_absent).map(Path::to_owned).collect();
         let beside = names(folder);
-        if let Some(text) = line.text() {
+        let is_nothing = resume && beside.is_empty();
+        if let Some(text) = line.text().filter(|_| !is_nothing) {
             fs::create_dir_all(folder).map_err(|e| CommandError::file("make the folder", folder, &e))?;
             write_whole(&path, text.as_bytes()).map_err(|e| CommandError::file("write", &path, &e))?;
         }
@@ -52,7 +55,7 @@ impl KeptLine {
         if let Some(bytes) = before {
             return write_whole(&path, &bytes).map_err(|e| CommandError::file("write", &path, &e));
         }
-        beside.insert(COMMAND_LINE.into());
+        beside.insert(COMMAND.into());
         let has_begun = path.parent().is_some_and(|folder| !names(folder).is_subset(&beside));
         if !has_begun {
             // What cannot be removed is not there, or somebody needs it.

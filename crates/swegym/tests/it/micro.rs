@@ -95,7 +95,8 @@ fn families_and_levels_are_chosen() {
     }
     for (flags, words) in [
         (["--families", "music"], "invalid value 'music' for '--families"),
-        (["--levels", "9"], "there is no level 9"),
+        (["--levels", "9"], "[possible values: 1, 2, 3]"),
+        (["--levels", "x"], "[possible values: 1, 2, 3]"),
         (["--split", "dev"], "invalid value 'dev' for '--split"),
     ] {
         let output = gym.run(&[&["micro", "--out", "no"][..], &flags].concat());

@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use serde_json::{Map, Value, json};
 use swegym_core::format::instances::Need;
 use swegym_core::format::{instances, is_blank};
+use swegym_core::shell::quote;
 use swegym_core::{Instance, Patch};
 
 use super::super::changes::changes;
@@ -288,10 +289,6 @@ fn eval_script(instance: &Instance) -> Option<String> {
         ": '>>>>> Start Test Output'\npython -m pytest -rA {quoted}\n: '>>>>> End Test Output'\n{reset}"
     );
     Some(script)
-}
-
-fn quote(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 fn harbor_config(instance: &Instance, dataset: &str, image: &str) -> String {

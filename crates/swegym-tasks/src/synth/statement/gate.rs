@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use regex::Regex;
+use serde_json::{Value, json};
 use swegym_core::Patch;
 
 /// Who wrote a statement.
@@ -93,6 +94,14 @@ pub struct Problem {
     pub rule: Rule,
     /// What of the statement breaks it.
     pub evidence: String,
+}
+
+impl Problem {
+    /// As it stands in results and rows.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({"rule": self.rule.code(), "evidence": self.evidence})
+    }
 }
 
 /// Everything that is wrong with a statement, sorted; nothing if it may be given out.

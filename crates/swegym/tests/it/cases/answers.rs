@@ -324,6 +324,11 @@ fn an_instance_is_in_one_list_of_the_run_report_and_a_summary_is_a_sign_of_tests
         ("= 1 failed, 2 passed in 1.20s (0:00:01) =", 1, "tests_not_named"),
         ("===== no tests ran in 0.01s =====", 5, "no_tests_ran"),
         ("nothing", 0, "no_test_results"),
+        (".....    5 / 5 (100%)\n\nOK (5 tests, 6 assertions)", 0, "tests_not_named"),
+        ("OK, but there were issues!\nTests: 5, Assertions: 5, Skipped: 1.", 0, "tests_not_named"),
+        ("No tests executed!", 0, "no_tests_ran"),
+        // A reporter of dots: the runner counts, and names nothing.
+        ("  .....\n\n  5 passing (8ms)", 0, "tests_not_named"),
     ] {
         gym.write("one.log", &log(text, exit));
         gym.write("logs.jsonl", &format!("{}\n", json!({"instance_id": "a-1", "log": "one.log"})));
