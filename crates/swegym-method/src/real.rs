@@ -141,7 +141,11 @@ fn finish(
         instances.iter().filter(is_lite).map(instances::write_row).collect()
     };
     text::write(&folder.join("lite.jsonl"), &small)?;
-    let reason = |row: &Value, id: &str, key: &str| json!({"instance_id": row[id], "reason": row[key], "message": row["message"], "test": row["test"]});
+    let reason = |row: &Value, id: &str, key: &str| {
+        // Below its first line stands what a tool printed, with times; `failures.jsonl` has it.
+        let message = row["message"].as_str().and_then(|text| text.lines().next());
+        json!({"instance_id": row[id], "reason": row[key], "message": message, "test": row["test"]})
+    };
     let failed = failures.iter().map(|row| reason(row, "job", "code"));
     let others: Vec<Value> =
         failed.chain(dropped.iter().map(|row| reason(row, "instance_id", "reason"))).collect();

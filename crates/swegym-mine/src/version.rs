@@ -133,7 +133,7 @@ fn written(name: &str, text: &str) -> Option<String> {
         Regex::new(r"(?m)^(?:__version_info__|__version__|VERSION|version_info|version)\s*(?::[^=\n]+)?=\s*\(\s*(\d+)\s*,\s*(\d+)").ok()
     });
     static SET_UP: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r#"(?m)^\s+version\s*=\s*["']([^"'\n]+)["']\s*,?\s*$"#).ok());
+        LazyLock::new(|| Regex::new(r#"(?:[(,]|^)\s*version\s*=\s*["']([^"'\n]+)["']"#).ok());
     static SECTION: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(r#"(?ms)^\[(?:project|tool\.poetry|package|workspace\.package|metadata)\]\s*\n(?:[^\[\n][^\n]*\n|\n)*?version\s*=\s*["']?([\w.+!-]+)"#).ok()
     });
@@ -209,6 +209,8 @@ mod tests {
             ("setup.cfg", "[metadata]\nname = a\nversion = 4.5\n", Some("4.5")),
             ("setup.cfg", "[metadata]\nversion = attr: a.b\n", None),
             ("setup.py", "setup(\n    name='a',\n    version='0.7.1',\n)\n", Some("0.7")),
+            ("setup.py", "setup(name='a', version=\"1.4.0\", packages=['a'])\n", Some("1.4")),
+            ("setup.py", "setup(name='a', version=version())\n", None),
             ("package.json", "{\n  \"name\": \"a\",\n  \"version\": \"3.1.0\"\n}\n", Some("3.1")),
             ("VERSION", "2.11.0\n", Some("2.11")),
         ] {

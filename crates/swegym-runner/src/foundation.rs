@@ -136,7 +136,7 @@ async fn with_interpreter(context: &Context, bare: Image, found: Interpreter) ->
     let moved = moved_script(&found.prefix, &minor);
     let prepare = format!(
         "{moved}; mkdir -p /etc/ld.so.conf.d && echo {PLACE}/lib > /etc/ld.so.conf.d/swegym-python.conf && \
-         (PATH=$PATH:/usr/sbin:/sbin ldconfig 2>/dev/null; true) && \
+         (PATH=$PATH:/usr/sbin:/sbin ldconfig 2>/dev/null; true) && rm -rf /var/cache/ldconfig && \
          {python} -m compileall -q -j 2 --invalidation-mode unchecked-hash {PLACE}/lib/python{minor} >/dev/null; \
          rm -rf /root/.cache; {python} -c pass"
     );

@@ -9,6 +9,9 @@ use swegym_sandbox::Image;
 /// The repository inside every image.
 pub const WORKDIR: &str = "/testbed";
 
+/// With this, pytest runs the others where one file cannot be collected.
+pub const GOES_ON: &str = "--continue-on-collection-errors";
+
 /// What an image says of its tests; kept in its labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suite {
@@ -63,6 +66,12 @@ impl Suite {
 }
 
 impl Tests {
+    /// Whether tests run although a file of theirs cannot be collected.
+    #[must_use]
+    pub fn go_on(&self) -> bool {
+        matches!(&self.plan, TestPlan::Command(command) if command.arguments.iter().any(|word| word == GOES_ON))
+    }
+
     /// How an instance is tested in its image. Its log is read by what the row names,
     /// or its repository stands for, else by what the image names.
     ///

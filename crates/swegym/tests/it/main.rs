@@ -34,6 +34,7 @@ mod peers;
 mod pipeline;
 mod places;
 mod progress;
+mod real;
 mod reference;
 mod resume;
 mod rollout;

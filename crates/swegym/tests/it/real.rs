@@ -1,0 +1,129 @@
+//! `mine` and `gym`: a history becomes tasks.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use swegym_sandbox::tool;
+
+use crate::common::{Gym, rows};
+
+/// The repository that `gym.sh` makes, mined.
+fn mined() -> Gym {
+    let gym = Gym::new().founded();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/gym.sh");
+    let words = [script.as_os_str(), gym.path("walk").as_os_str()].map(ToOwned::to_owned);
+    tool::run("bash", words, Duration::from_secs(120)).unwrap();
+    gym.must(&["mine", "walk", "--out", "raw"]);
+    gym
+}
+
+fn reason_of(gym: &Gym, folder: &str, id: &str) -> Value {
+    let dropped = rows(&gym.read(&format!("{folder}/dropped.jsonl")));
+    dropped
+        .into_iter()
+        .find(|row| row["instance_id"] == id)
+        .map(|row| row["reason"].clone())
+        .unwrap_or_default()
+}
+
+#[test]
+fn pull_requests_become_tasks_that_can_be_solved() {
+    let gym = mined();
+    let raw = rows(&gym.read("raw/instances.jsonl"));
+    assert_eq!(raw.len(), 4);
+    let ran = gym.run(&["gym", "raw/instances.jsonl", "--repeats", "1", "--out", "gym"]);
+    // Two of four are tasks.
+    assert_eq!(ran.status.code(), Some(11), "{}", String::from_utf8_lossy(&ran.stderr));
+    let tasks = rows(&gym.read("gym/instances.jsonl"));
+    let ids: Vec<&str> = tasks.iter().map(|task| task["instance_id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["small__walk-1", "small__walk-4"]);
+    assert_eq!(tasks[0]["FAIL_TO_PASS"], json!(["tests/test_walk.py::test_empty_steps_are_none"]));
+    assert_eq!(
+        tasks[0]["PASS_TO_PASS"],
+        json!(["tests/test_walk.py::test_steps", "tests/test_walk.py::test_join"])
+    );
+    assert_eq!(tasks[1]["FAIL_TO_PASS"], json!(["tests/test_last.py::test_last"]));
+    for task in &tasks {
+        // As it was mined, but for what running it took.
+        let before = raw.iter().find(|row| row["instance_id"] == task["instance_id"]).unwrap();
+        for field in
+            ["repo", "base_commit", "patch", "test_patch", "problem_statement", "created_at", "version"]
+        {
+            assert_eq!(task[field], before[field], "{field}");
+        }
+        assert_eq!(task["version"], "1.4");
+    }
+    assert_eq!(reason_of(&gym, "gym", "small__walk-2"), "no_failing_test");
+    assert_eq!(reason_of(&gym, "gym", "small__walk-3"), "nothing_passes");
+    let recipes = rows(&gym.read("gym/prepare/recipes.jsonl"));
+    assert!(recipes.iter().all(|recipe| recipe["until"].as_str().unwrap().starts_with("2024-06-01")));
+
+    // They are tasks as any other: for answers, and for agents.
+    for (answers, resolved) in [("gold", 2), ("empty", 0)] {
+        let out = format!("eval-{answers}");
+        gym.must(&[
+            "evaluate",
+            "--instances",
+            "gym/instances.jsonl",
+            "--predictions",
+            answers,
+            "--out",
+            &out,
+        ]);
+        let report: Value = serde_json::from_str(&gym.read(&format!("{out}/report.json"))).unwrap();
+        assert_eq!(report["resolved_instances"], resolved, "{answers}: {report:#}");
+    }
+    let teacher =
+        ["rollout", "--instances", "gym/instances.jsonl", "--scaffold", "gold", "--evaluate", "--out", "run"];
+    gym.must(&teacher);
+    let figures: Value = serde_json::from_str(&gym.must(&["metrics", "run", "--json"])).unwrap();
+    assert!(figures.to_string().contains("\"resolve_rate\""), "{figures}");
+    for prediction in rows(&gym.read("run/predictions.jsonl")) {
+        let task = tasks.iter().find(|task| task["instance_id"] == prediction["instance_id"]).unwrap();
+        let answer = prediction["model_patch"].as_str().unwrap();
+        let plain: Vec<&str> = answer.lines().filter(|line| !line.starts_with("index ")).collect();
+        assert_eq!(plain.join("\n"), task["patch"].as_str().unwrap().trim_end());
+    }
+    gym.must(&["report", "gym"]);
+}
+
+#[test]
+fn a_gym_that_was_killed_goes_on() {
+    let gym = mined();
+    let words = ["gym", "raw/instances.jsonl", "--repeats", "1"];
+    let whole = gym.run(&[&words[..], &["--out", "whole"]].concat());
+    assert_eq!(whole.status.code(), Some(11), "{whole:?}");
+    let mut hits = 0;
+    for attempt in 0..4 {
+        let resume: &[&str] = if attempt == 0 { &[] } else { &["--resume"] };
+        let mut child = gym.spawn(&[&words[..], &["--out", "killed"], resume].concat());
+        std::thread::sleep(Duration::from_millis(2500 + 1700 * attempt));
+        child.kill().unwrap();
+        hits += usize::from(child.wait().unwrap().code().is_none());
+    }
+    assert!(hits > 0, "every run was through before it was killed");
+    let last = gym.run(&["gym", "--resume", "--out", "killed"]);
+    assert_eq!(last.status.code(), Some(11), "{last:?}");
+    for file in ["instances.jsonl", "dropped.jsonl", "lite.jsonl", "prepare/recipes.jsonl"] {
+        assert_eq!(gym.read(&format!("whole/{file}")), gym.read(&format!("killed/{file}")), "{file}");
+    }
+}
+
+#[test]
+fn a_repository_that_is_not_there_is_told() {
+    let gym = mined();
+    std::fs::remove_file(gym.path("raw/repositories.json")).unwrap();
+    let output = gym.run(&["gym", "raw/instances.jsonl", "--out", "gym"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("small/walk") && said.contains("hint: say it: --repository small/walk=FOLDER"),
+        "{said}"
+    );
+    let output =
+        gym.run(&["gym", "raw/instances.jsonl", "--repository", "small/walk=nowhere", "--out", "gym"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("not a git repository"), "{said}");
+}
