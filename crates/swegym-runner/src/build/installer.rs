@@ -32,6 +32,8 @@ enum BuildTools {
     Editing,
     /// The last with `pkg_resources`.
     Older,
+    /// The last that makes Python 3 of Python 2.
+    Converting,
 }
 
 impl BuildTools {
@@ -52,14 +54,25 @@ impl BuildTools {
             Self::Editing => ["setuptools", "wheel"]
                 .map(|name| format!("--exclude-newer-package {name}=2022-09-01T00:00:00Z"))
                 .join(" "),
-            Self::Older => format!("--build-constraints {CONSTRAINTS}"),
+            Self::Older | Self::Converting => format!("--build-constraints {CONSTRAINTS}"),
         }
     }
 
     /// What else may work after this has failed.
     fn instead(self, fault: &Fault) -> Option<Self> {
-        let asks = self == Self::Dated && fault.message.contains("pkg_resources");
-        asks.then_some(Self::Older)
+        match self {
+            Self::Dated | Self::Editing if fault.message.contains("use_2to3") => Some(Self::Converting),
+            Self::Dated if fault.message.contains("pkg_resources") => Some(Self::Older),
+            _ => None,
+        }
+    }
+
+    /// What is asked of setuptools.
+    fn constraint(self) -> &'static str {
+        match self {
+            Self::Converting => "setuptools<58\n",
+            Self::Dated | Self::Editing | Self::Older => "setuptools<82\n",
+        }
     }
 }
 
@@ -142,8 +155,7 @@ impl<'a> Installer<'a> {
                 Some(other) if !fault.boundary.is_infrastructure() => tried = other,
                 _ => return Err(fault),
             }
-            let text = "setuptools<82\n";
-            let written = self.sandbox.write(CONSTRAINTS, text.as_bytes(), Some(0o644));
+            let written = self.sandbox.write(CONSTRAINTS, tried.constraint().as_bytes(), Some(0o644));
             written.await.map_err(|e| e.to_fault())?;
         }
     }

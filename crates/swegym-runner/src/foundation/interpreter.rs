@@ -58,8 +58,8 @@ const SETTLED: [(u64, &str); 8] = [
     (14, "2026-04-07"),
 ];
 
-/// The oldest that what runs the tests can do with.
-const OLDEST: (u64, u64) = (3, 8);
+/// The oldest for which there is a setuptools that installs a folder as it stands.
+const OLDEST: (u64, u64) = (3, 7);
 
 /// The usual one if it fits; else the newest that does; else the usual one all the same,
 /// for a project may ask for more than it needs. Where a day is known, the newest of that
@@ -98,7 +98,12 @@ fn find_fitting(install: &InstallSettings, wanted: &Wanted) -> Result<Interprete
 }
 
 /// The newest that had settled by then, or the oldest of those that had not.
-fn of_its_time(mut found: Vec<(Version, PathBuf)>, day: &str) -> Option<Interpreter> {
+fn of_its_time(found: Vec<(Version, PathBuf)>, day: &str) -> Option<Interpreter> {
+    order_of_time(found, day).into_iter().find_map(|(_, program)| ask(&program.to_string_lossy()).ok())
+}
+
+/// The best first.
+fn order_of_time(mut found: Vec<(Version, PathBuf)>, day: &str) -> Vec<(Version, PathBuf)> {
     let minor = |version: &Version| match version.release() {
         [major, minor, ..] => (*major, *minor),
         [major] => (*major, 0),
@@ -106,17 +111,16 @@ fn of_its_time(mut found: Vec<(Version, PathBuf)>, day: &str) -> Option<Interpre
     };
     let had_settled = |version: &Version| {
         let since = SETTLED.iter().find(|(known, _)| (3, *known) == minor(version)).map(|(_, since)| *since);
-        since.map_or(minor(version) < (3, SETTLED[0].0), |since| since <= day)
+        since.is_some_and(|since| since <= day)
     };
     found.retain(|(version, _)| minor(version) >= OLDEST);
     found.sort();
     let (then, later): (Vec<_>, Vec<_>) = found.into_iter().partition(|(version, _)| had_settled(version));
-    let in_order = then.into_iter().rev().chain(later);
-    in_order.into_iter().find_map(|(_, program)| ask(&program.to_string_lossy()).ok())
+    then.into_iter().rev().chain(later).collect()
 }
 
 fn none_of_that_time(wanted: &Wanted) -> Fault {
-    let asked = wanted.requires.as_deref().unwrap_or("3.8 or newer");
+    let asked = wanted.requires.as_deref().unwrap_or("3.7 or newer");
     let message = format!("no interpreter of this machine is what the project asks for (Python {asked})");
     Fault::new(Boundary::Task, "no_interpreter", message)
         .with_hint("install one with pyenv or `uv python install`, or name one with --python")
@@ -249,6 +253,23 @@ mod tests {
         // The folder may be one itself.
         install.interpreters = vec![folder.path().join("versions/py")];
         assert_eq!(managed(&install).len(), 1);
+    }
+
+    #[test]
+    fn what_is_of_a_day_gets_an_interpreter_of_its_time() {
+        let found: Vec<(Version, PathBuf)> = ["3.12.1", "2.7.18", "3.6.15", "3.7.16", "3.9.18"]
+            .map(|version| (version.parse().unwrap(), PathBuf::from(version)))
+            .to_vec();
+        for (day, best) in [
+            ("2015-01-01", "3.7.16"),
+            ("2020-12-31", "3.7.16"),
+            ("2021-04-05", "3.9.18"),
+            ("2026-01-01", "3.12.1"),
+        ] {
+            let order = order_of_time(found.clone(), day);
+            assert_eq!(order[0].1, Path::new(best), "{day}");
+            assert_eq!(order.len(), 3, "the others cannot be used");
+        }
     }
 
     #[test]
