@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use swegym_console::error::CommandError;
 use swegym_console::printer::Printer;
-use swegym_core::format::instances::{self, UnknownFields};
 use swegym_method::settings::Settings;
 use swegym_mine::{MineSettings, Repository, Source, Split};
 use swegym_tasks::dataset::Rows;
@@ -127,17 +126,10 @@ fn compare(
     repositories: &[Repository],
     cases: &mut Vec<Case>,
 ) -> Result<(), CommandError> {
-    let path = out.join("instances.jsonl");
-    let text = fs::read_to_string(&path).map_err(|e| CommandError::file("read", &path, &e))?;
-    let mined = instances::read(&path.to_string_lossy(), &text, UnknownFields::Keep)?;
-    let mined: HashMap<_, _> = mined
-        .into_iter()
-        .map(|one| (one.instance_id.to_string(), (one.gold_patch, one.test_patch)))
-        .collect();
+    let mined: HashMap<String, Patches> = read(&out.join("instances.jsonl"))?.into_iter().collect();
     let names: HashSet<String> = repositories.iter().map(|one| one.name().replace('/', "__")).collect();
     let of_them = |id: &str| id.rsplit_once('-').is_some_and(|(name, _)| names.contains(name));
-    let known: Vec<(String, Patches)> =
-        read_published(published)?.into_iter().filter(|(id, _)| of_them(id)).collect();
+    let known: Vec<(String, Patches)> = read(published)?.into_iter().filter(|(id, _)| of_them(id)).collect();
     let found = known.iter().filter(|(id, _)| mined.contains_key(id)).count();
     let mut case = |name, found: usize, of: usize| {
         if of > 0 {
@@ -152,14 +144,17 @@ fn compare(
         }
     };
     case("published instances found", found, known.len());
-    let with_patches: Vec<_> =
-        known.iter().filter_map(|(id, patches)| Some((mined.get(id)?, patches.as_ref()?))).collect();
+    let with_patches: Vec<_> = known
+        .iter()
+        .filter_map(|(id, patches)| Some((mined.get(id)?.as_ref()?, patches.as_ref()?)))
+        .collect();
     let equal = with_patches.iter().filter(|(ours, theirs)| *ours == *theirs).count();
     case("published patches equal", equal, with_patches.len());
     Ok(())
 }
 
-fn read_published(path: &Path) -> Result<Vec<(String, Patches)>, CommandError> {
+/// Instances of a dataset, whatever their patches hold, or ids alone.
+fn read(path: &Path) -> Result<Vec<(String, Patches)>, CommandError> {
     let ids = fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Vec<String>>(&bytes).ok());
     if let Some(ids) = ids {
         return Ok(ids.into_iter().map(|id| (id, None)).collect());
