@@ -33,6 +33,8 @@ pub struct Recipe {
     pub requires_python: Option<String>,
     /// What builds it, as the project writes it (`setuptools.build_meta`).
     pub build_backend: Option<String>,
+    /// Requirements that only imports of the tests suggest; they need not be projects.
+    pub guessed: BTreeSet<String>,
 }
 
 /// Requirements that belong together.
@@ -132,6 +134,7 @@ pub fn infer(name: &str, root: &Path) -> Result<Recipe, RecipeError> {
         options: kept_options(&found.addopts),
         requires_python: found.requires_python,
         build_backend: found.build_backend,
+        guessed: imported,
     })
 }
 
@@ -272,6 +275,14 @@ fn kept_options(addopts: &[String]) -> Vec<String> {
 }
 
 impl Recipe {
+    /// Takes guesses out that turned out wrong.
+    pub fn forget(&mut self, wrong: &BTreeSet<String>) {
+        for set in &mut self.requirement_sets {
+            set.requirements.retain(|requirement| !wrong.contains(requirement));
+        }
+        self.guessed.retain(|guess| !wrong.contains(guess));
+    }
+
     /// Whether setuptools builds it, as it does where a project names nothing.
     #[must_use]
     pub fn is_built_by_setuptools(&self) -> bool {

@@ -92,7 +92,7 @@ struct Source {
 }
 
 async fn unpack(context: &Context, raw: &Arc<Raw>) -> Result<Source, Fault> {
-    let (raw, store) = (Arc::clone(raw), context.host.store().clone());
+    let (raw, store, index) = (Arc::clone(raw), context.host.store().clone(), context.index.clone());
     let work = tokio::task::spawn_blocking(move || {
         let folder = store.work_folder().map_err(|e| SandboxError::from(e).to_fault())?;
         let (root, instance) = (folder.path().join("source"), &raw.instance);
@@ -111,6 +111,13 @@ async fn unpack(context: &Context, raw: &Arc<Raw>) -> Result<Source, Fault> {
         }
         let mut recipe =
             recipe::infer(&package.name, &root).map_err(|e| task("no_tests", e.to_string()).hinted_by(&e))?;
+        // Modules of Python 2, and a plug-in's own name, are imported like any other.
+        let unknown = |guess: &&String| {
+            let name = guess.split(['<', '=', '>']).next().unwrap_or(guess);
+            index.files(name).map_or_else(|error| !error.is_infrastructure(), |files| files.is_empty())
+        };
+        let wrong: BTreeSet<String> = recipe.guessed.iter().filter(unknown).cloned().collect();
+        recipe.forget(&wrong);
         // Hidden tests may ask for what only the gold patch brings, and cannot be collected
         // without it; the others run all the same.
         if recipe.runner == TestRunner::Pytest {
