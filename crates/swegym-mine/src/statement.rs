@@ -12,10 +12,6 @@ use crate::number;
 /// Where a problem statement stems from, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
-    /// An issue that the pull request closes.
-    Issue,
-    /// The pull request's own text.
-    Pull,
     /// A note for the news or the history of releases, in the change itself.
     News,
     /// Messages of its commits.
@@ -28,15 +24,12 @@ pub enum Source {
 
 impl Source {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Issue, Self::Pull, Self::News, Self::Branch, Self::Landing, Self::Title];
+    pub const ALL: [Self; 4] = [Self::News, Self::Branch, Self::Landing, Self::Title];
 
     /// The word in files and flags.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
-            Self::Issue => "issue",
-            Self::Pull => "pull",
             Self::News => "news",
             Self::Branch => "branch",
             Self::Landing => "landing",
@@ -98,8 +91,6 @@ pub(crate) fn choose(said: &Said<'_>, accepted: &[Source]) -> Option<Statement> 
         Source::Branch => branch(said),
         Source::Landing => landing(said.landing),
         Source::Title => title(said),
-        // These stand outside of the repository.
-        Source::Issue | Source::Pull => None,
     };
     let sources = Source::ALL.into_iter().filter(|source| accepted.contains(source));
     let (source, text) = sources.filter_map(|source| Some((source, text_of(source)?))).next()?;

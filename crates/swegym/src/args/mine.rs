@@ -31,8 +31,6 @@ pub(crate) struct MineArgs {
     #[arg(long, value_name = "SOURCE,…", value_delimiter = ',',
           default_values = Source::ALL.map(Source::code),
           value_parser = choice(explained([
-              ("issue", "the issue that the pull request closes"),
-              ("pull", "the pull request's own text"),
               ("news", "what the change itself adds to the news or the history of releases"),
               ("branch", "messages of its commits"),
               ("landing", "the message of the commit that landed it"),
