@@ -46,6 +46,8 @@ pub struct Finished {
     pub outcome: String,
     /// Digest of the result file.
     pub result: Digest,
+    /// How long its last try took, in milliseconds.
+    pub wall_time_ms: u64,
     /// Digests of what else it left; none in journals from before they were noted.
     pub files: BTreeMap<String, Digest>,
 }
@@ -69,9 +71,10 @@ impl History {
         };
         match event {
             Event::JobStarted { job, .. } | Event::JobFailed { job, retry: true, .. } => end(job, None),
-            Event::JobFinished { job, outcome, result, files, .. } => {
-                let (outcome, files) = (outcome.clone(), files.clone());
-                end(job, Some(JobEnd::Finished(Finished { line, outcome, result: *result, files })));
+            Event::JobFinished { job, outcome, result, files, wall_time_ms } => {
+                let (outcome, files, wall_time_ms) = (outcome.clone(), files.clone(), *wall_time_ms);
+                let finished = Finished { line, outcome, result: *result, wall_time_ms, files };
+                end(job, Some(JobEnd::Finished(finished)));
             }
             Event::JobFailed { job, fault, retry: false, .. } => {
                 end(job, Some(JobEnd::Failed(fault.clone())));

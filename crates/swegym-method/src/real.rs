@@ -1,5 +1,8 @@
 //! `gym`: raw instances become a gym: each gets an image of its day and the lists of its
-//! tests, and is validated.
+//! tests, and is validated. `recipe`: the images of a gym are made again of its recipes.
+
+mod quality;
+mod recipes;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,16 +10,17 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use swegym_console::error::CommandError;
 use swegym_console::exit;
-use swegym_console::sheet::{Part, Sheet};
 use swegym_console::text;
 use swegym_core::format::instances::{self, UnknownFields};
 use swegym_core::{Digest, Instance};
-use swegym_mine::read_places;
+use swegym_mine::{read_places, write_places};
 use swegym_runner::run_dir::Open;
 use swegym_tasks::dataset::lite;
 
 use crate::session::{Place, Session};
 use crate::stage::{self, Checks};
+use quality::Candidate;
+pub use recipes::Recipes;
 
 /// What `gym` is told.
 #[derive(Debug, Clone)]
@@ -31,6 +35,17 @@ pub struct GymSettings {
     pub seed: u64,
     /// Runs of the tests without and with the gold patch.
     pub repeats: u32,
+    /// A folder of recipes, which are followed as they stand.
+    pub recipes: Option<PathBuf>,
+}
+
+/// What `recipe` is told.
+#[derive(Debug, Clone)]
+pub struct RecipeSettings {
+    /// The gym.
+    pub gym: PathBuf,
+    /// Where repositories lie: `OWNER/NAME=FOLDER`.
+    pub repositories: Vec<String>,
 }
 
 /// Prepares and validates; writes `instances.jsonl`, `lite.jsonl`, `dropped.jsonl` and
@@ -45,19 +60,29 @@ pub async fn run(session: &Session, settings: &GymSettings, place: Place) -> Res
     let text = text::read(&settings.raw)?;
     let raw = instances::read(&settings.raw.to_string_lossy(), &text, UnknownFields::Keep)?;
     let drawn = draw(raw, settings.sample, settings.seed);
-    let places = places(settings)?;
-    let whole: Vec<(String, String)> =
-        drawn.iter().map(|one| (one.instance_id.to_string(), one.repo.clone())).collect();
+    let beside = settings.raw.parent().unwrap_or(Path::new("."));
+    let places = places(beside, &settings.repositories)?;
+    let recipes = settings.recipes.as_deref().map(Recipes::read).transpose()?.unwrap_or_default();
+    let mut candidates: Vec<Candidate> = drawn.iter().map(candidate).collect();
     let printer = session.printer;
     printer.say(&format!("[1/2] prepare: images and test lists of {} raw instances", drawn.len()));
-    let prepared = stage::prepare(session, drawn, &places, &folder.join("prepare"), open).await?;
+    let preparing = folder.join("prepare");
+    let tasks = stage::Tasks { raw: drawn, places: &places, known: stage::Told::Gym(&recipes) };
+    let prepared = stage::prepare(session, tasks, &preparing, open).await?;
     if prepared.exit == exit::INTERRUPTED {
         return Ok(exit::INTERRUPTED);
     }
-    let rows = folder.join("prepare/prepared.jsonl");
-    let failures = rows_of(&folder.join("prepare/failures.jsonl"))?;
+    let rows = preparing.join("prepared.jsonl");
+    note(&mut candidates, &rows_of(&preparing.join("failures.jsonl"))?, "job", "code");
+    let made = rows_of(&preparing.join("recipes.jsonl"))?;
+    write_places(&folder, &places)?;
+    Recipes::of_rows(&made, &rows_of(&rows)?).write(&folder.join(Recipes::FOLDER))?;
+    for one in &mut candidates {
+        one.is_prepared = one.reason.is_none();
+    }
+    quality::add_costs(&mut candidates, &preparing, &made, session.host.store())?;
     if !prepared.counts.contains_key("prepared") {
-        finish(session, &folder, &whole, &failures, &[], &[])?;
+        finish(session, &folder, &candidates, &[])?;
         let message = "no raw instance could be prepared";
         return Err(CommandError::nothing(
             message,
@@ -74,14 +99,81 @@ pub async fn run(session: &Session, settings: &GymSettings, place: Place) -> Res
         return Ok(exit::INTERRUPTED);
     }
     let kept = rows_of(&folder.join("validate/instances.jsonl"))?;
-    let dropped = rows_of(&folder.join("validate/dropped.jsonl"))?;
-    finish(session, &folder, &whole, &failures, &dropped, &kept)?;
+    note(&mut candidates, &rows_of(&folder.join("validate/dropped.jsonl"))?, "instance_id", "reason");
+    for one in &mut candidates {
+        one.is_valid = kept.iter().any(|row| row["instance_id"] == one.id.as_str());
+    }
+    finish(session, &folder, &candidates, &kept)?;
     let infrastructure = prepared.exit == exit::INFRASTRUCTURE || valid.exit == exit::INFRASTRUCTURE;
-    Ok(match (infrastructure, kept.len() == whole.len()) {
+    Ok(match (infrastructure, kept.len() == candidates.len()) {
         (true, _) => exit::INFRASTRUCTURE,
         (_, true) => exit::DONE,
         _ => exit::INVALID_TASKS,
     })
+}
+
+/// Makes the images of a gym again, of its recipes alone, and says which are the same byte
+/// for byte; gives the exit code.
+///
+/// # Errors
+/// Files that cannot be read or written, and faults of the machinery.
+pub async fn remake(session: &Session, settings: &RecipeSettings, place: Place) -> Result<u8, CommandError> {
+    let Place { out, resume } = place;
+    let folder = session.run_folder("recipe", out);
+    let open = if resume { Open::Any } else { Open::New };
+    let file = settings.gym.join("instances.jsonl");
+    let tasks = instances::read(&file.to_string_lossy(), &text::read(&file)?, UnknownFields::Keep)?;
+    let recipes = Recipes::read(&settings.gym.join(Recipes::FOLDER))?;
+    let places = places(&settings.gym, &settings.repositories)?;
+    let images: BTreeMap<String, Option<String>> =
+        tasks.iter().map(|one| (one.instance_id.to_string(), one.image.clone())).collect();
+    let tasks = stage::Tasks { raw: tasks, places: &places, known: stage::Told::Made(&recipes) };
+    let done = stage::prepare(session, tasks, &folder, open).await?;
+    if done.exit == exit::INTERRUPTED {
+        return Ok(exit::INTERRUPTED);
+    }
+    let failures = rows_of(&folder.join("failures.jsonl"))?;
+    let mut table = vec![["instance", "image", "is"].map(str::to_owned).to_vec()];
+    let mut same = 0;
+    for row in rows_of(&folder.join("prepared.jsonl"))? {
+        let id = row["instance_id"].as_str().unwrap_or_default();
+        let is_same = images.get(id).is_some_and(|image| image.as_deref() == row["image"].as_str());
+        same += usize::from(is_same);
+        let word = if is_same { "the same" } else { "another" };
+        table.push(vec![
+            id.to_owned(),
+            row["image"].as_str().unwrap_or_default().to_owned(),
+            word.to_owned(),
+        ]);
+    }
+    table.extend(failures.iter().map(|row| {
+        let word = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+        vec![word("job"), String::new(), word("code")]
+    }));
+    let value = json!({"run": folder, "images": images.len(), "same": same, "failed": failures.len()});
+    session.printer.result(&value, &table);
+    Ok(if done.exit == exit::DONE && same < images.len() { exit::INVALID_TASKS } else { done.exit })
+}
+
+/// A raw instance of which nothing is known yet.
+fn candidate(instance: &Instance) -> Candidate {
+    let is_year = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+    Candidate {
+        id: instance.instance_id.to_string(),
+        repo: instance.repo.clone(),
+        year: instance.created_at.get(..4).filter(is_year).unwrap_or_default().to_owned(),
+        ..Candidate::default()
+    }
+}
+
+/// Notes why instances are none, by rows that name them under `id` and the reason under `code`.
+fn note(candidates: &mut [Candidate], rows: &[Value], id: &str, code: &str) {
+    for row in rows {
+        let Some(one) = candidates.iter_mut().find(|one| row[id] == one.id.as_str()) else { continue };
+        one.reason = row[code].as_str().map(str::to_owned);
+        let said = ["message", "said", "test"].into_iter().find_map(|key| row[key].as_str());
+        said.unwrap_or_default().clone_into(&mut one.said);
+    }
 }
 
 /// So many of them, in their order.
@@ -97,11 +189,10 @@ fn draw(raw: Vec<Instance>, sample: Option<usize>, seed: u64) -> Vec<Instance> {
     chosen.into_iter().filter_map(|at| raw[at].take()).collect()
 }
 
-/// Where repositories lie: what is said, over what stands beside the raw instances.
-fn places(settings: &GymSettings) -> Result<BTreeMap<String, PathBuf>, CommandError> {
-    let beside = settings.raw.parent().unwrap_or(Path::new("."));
+/// Where repositories lie: what is said, over what stands beside the instances.
+fn places(beside: &Path, said: &[String]) -> Result<BTreeMap<String, PathBuf>, CommandError> {
     let mut places = read_places(beside)?;
-    for given in &settings.repositories {
+    for given in said {
         let (name, place) = given.split_once('=').ok_or_else(|| {
             CommandError::usage(format!("`{given}` is no place of a repository"), "write OWNER/NAME=FOLDER")
         })?;
@@ -125,9 +216,7 @@ fn rows_of(path: &Path) -> Result<Vec<Value>, CommandError> {
 fn finish(
     session: &Session,
     folder: &Path,
-    whole: &[(String, String)],
-    failures: &[Value],
-    dropped: &[Value],
+    candidates: &[Candidate],
     kept: &[Value],
 ) -> Result<(), CommandError> {
     let lines = |rows: &[Value]| rows.iter().map(|row| format!("{row}\n")).collect::<String>();
@@ -141,73 +230,20 @@ fn finish(
         instances.iter().filter(is_lite).map(instances::write_row).collect()
     };
     text::write(&folder.join("lite.jsonl"), &small)?;
-    let reason = |row: &Value, id: &str, key: &str| {
+    let dropped = candidates.iter().filter_map(|one| {
         // Below its first line stands what a tool printed, with times; `failures.jsonl` has it.
-        let message = row["message"].as_str().and_then(|text| text.lines().next());
-        json!({"instance_id": row[id], "reason": row[key], "message": message, "test": row["test"]})
-    };
-    let failed = failures.iter().map(|row| reason(row, "job", "code"));
-    let others: Vec<Value> =
-        failed.chain(dropped.iter().map(|row| reason(row, "instance_id", "reason"))).collect();
-    text::write(&folder.join("dropped.jsonl"), &lines(&others))?;
-    let (table, reasons) = (repositories_table(whole, failures, kept), reasons_table(&others));
-    let lead = "How many raw instances became tasks, and why the others did not.";
-    let mut sheet = Sheet::new("Gym", lead);
-    sheet.push(Part { title: "Repositories".to_owned(), table: table.clone(), ..Part::default() });
-    sheet.push(Part { title: "Why others are none".to_owned(), table: reasons.clone(), ..Part::default() });
-    let page = sheet.write(folder)?;
-    session.printer.part(&table);
-    let value = json!({
-        "run": folder, "raw": whole.len(), "prepared": whole.len() - failures.len(), "valid": kept.len(),
-        "lite": small.lines().count(), "report": page,
+        let message = one.said.lines().next();
+        let reason = one.reason.as_ref()?;
+        Some(json!({"instance_id": one.id, "reason": reason, "message": message}))
     });
-    session.printer.result(&value, &reasons);
+    text::write(&folder.join("dropped.jsonl"), &lines(&dropped.collect::<Vec<_>>()))?;
+    let page = quality::sheet(candidates).write(folder)?;
+    session.printer.part(&quality::by_repository(candidates));
+    let count = |is_so: fn(&Candidate) -> bool| candidates.iter().filter(|one| is_so(one)).count();
+    let value = json!({
+        "run": folder, "raw": candidates.len(), "prepared": count(|one| one.is_prepared),
+        "valid": kept.len(), "lite": small.lines().count(), "report": page,
+    });
+    session.printer.result(&value, &quality::reasons(candidates));
     Ok(())
-}
-
-/// Raw, prepared and valid instances of each repository.
-fn repositories_table(whole: &[(String, String)], failures: &[Value], kept: &[Value]) -> Vec<Vec<String>> {
-    let of_failure =
-        |row: &Value| whole.iter().find(|(id, _)| row["job"] == id.as_str()).map(|(_, repo)| repo);
-    let mut counts: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
-    for (_, repo) in whole {
-        counts.entry(repo).or_default()[0] += 1;
-        counts.entry(repo).or_default()[1] += 1;
-    }
-    for repo in failures.iter().filter_map(of_failure) {
-        counts.entry(repo).or_default()[1] -= 1;
-    }
-    for repo in kept.iter().filter_map(|row| row["repo"].as_str()) {
-        counts.entry(repo).or_default()[2] += 1;
-    }
-    let row = |name: &str, [raw, prepared, valid]: [usize; 3]| {
-        let share = format!("{:.0}", 100.0 * valid as f64 / raw.max(1) as f64);
-        vec![name.to_owned(), raw.to_string(), prepared.to_string(), valid.to_string(), share]
-    };
-    let mut table = vec![["repository", "raw", "prepared", "valid", "%"].map(str::to_owned).to_vec()];
-    table.extend(counts.iter().map(|(name, counts)| row(name, *counts)));
-    if counts.len() > 1 {
-        let all = counts.values().fold([0; 3], |[a, b, c], [x, y, z]| [a + x, b + y, c + z]);
-        table.push(row("all", all));
-    }
-    table
-}
-
-/// Why instances were dropped, most frequent first, with one of each.
-fn reasons_table(others: &[Value]) -> Vec<Vec<String>> {
-    let mut reasons: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
-    for row in others {
-        let (code, id) =
-            (row["reason"].as_str().unwrap_or_default(), row["instance_id"].as_str().unwrap_or_default());
-        reasons.entry(code).or_insert((0, id)).0 += 1;
-    }
-    let mut reasons: Vec<_> = reasons.into_iter().collect();
-    reasons.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
-    let mut table = vec![["dropped because", "instances", "for one"].map(str::to_owned).to_vec()];
-    table.extend(
-        reasons
-            .into_iter()
-            .map(|(code, (count, id))| vec![code.to_owned(), count.to_string(), id.to_owned()]),
-    );
-    table
 }

@@ -75,6 +75,7 @@ impl Session {
             index: Arc::new(self.settings.index()),
             run_folder: Arc::new(run_folder.to_owned()),
             names: Arc::default(),
+            making: Arc::default(),
         }
     }
 

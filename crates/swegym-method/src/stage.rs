@@ -29,7 +29,7 @@ use crate::stage::job_bar::JobBar;
 pub use build::build;
 pub use evaluate::{EvaluateSettings, Predictions, evaluate};
 pub use micro::{micro, write_texts};
-pub use prepare::prepare;
+pub use prepare::{Tasks, Told, prepare};
 pub use rollout::rollout;
 pub use synth::synth;
 pub use validate::{Checks, validate};
@@ -92,7 +92,49 @@ impl<'a> Stage<'a> {
     }
 
     async fn run(self, jobs: Vec<Job>) -> Result<Ran, CommandError> {
+        let (whole, mut jobs) = (jobs.len(), Some(jobs));
+        self.run_in_waves(whole, |_| jobs.take().unwrap_or_default()).await
+    }
+
+    /// Runs `whole` jobs in waves: what came of those before decides the next ones, until
+    /// there are none.
+    async fn run_in_waves(
+        self,
+        whole: usize,
+        mut next: impl FnMut(&[(String, Outcome)]) -> Vec<Job>,
+    ) -> Result<Ran, CommandError> {
         let context = self.context();
+        let (mut run, inputs) = self.open()?;
+        let mut bar = JobBar::new(self.session.printer, self.verb, whole);
+        let mut outcomes: Vec<(String, Outcome)> = Vec::new();
+        // A run without jobs is one as well.
+        let mut jobs = next(&outcomes);
+        loop {
+            let (before, stop) = (outcomes.len(), self.session.stop.clone());
+            let ran = swegym_runner::run(
+                &mut run,
+                (self.verb, inputs),
+                &jobs,
+                &context,
+                stop,
+                |event, progress| {
+                    bar.show(event, before, progress, self.aside.as_ref().map(|say| say()));
+                },
+            );
+            let ended = ran.await?;
+            outcomes.extend(jobs.into_iter().map(|job| job.name).zip(ended));
+            let is_cut = outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Unfinished);
+            jobs = if is_cut { Vec::new() } else { next(&outcomes) };
+            if jobs.is_empty() {
+                break;
+            }
+        }
+        bar.finish();
+        Ok(Ran { run, outcomes })
+    }
+
+    /// The folder, and the digest of all that decides the jobs.
+    fn open(&self) -> Result<(RunDir, Digest), CommandError> {
         let mut digest = format!("{} {}", self.verb, Value::Object(self.settings.clone()));
         digest.extend(self.inputs.iter().map(|d| format!(" {d}")));
         let inputs = Digest::of(digest.as_bytes());
@@ -108,23 +150,14 @@ impl<'a> Stage<'a> {
             verb: self.verb.to_owned(),
             swegym: env!("CARGO_PKG_VERSION").to_owned(),
             inputs,
-            settings: self.settings.into_iter().chain(self.free).collect(),
+            settings: self.settings.iter().chain(&self.free).map(|(k, v)| (k.clone(), v.clone())).collect(),
             instances: instances.map(|(_, text)| Digest::of(text.as_bytes())),
         };
-        let mut run = RunDir::open(self.folder, &head, self.open)?;
+        let run = RunDir::open(self.folder, &head, self.open)?;
         for (file, text) in &self.kept {
             run.write_file(file, text)?;
         }
-        let printer = self.session.printer;
-        let mut bar = JobBar::new(printer, self.verb);
-        let stop = self.session.stop.clone();
-        let outcomes = swegym_runner::run(&mut run, (self.verb, inputs), &jobs, &context, stop, |e, p| {
-            bar.show(e, p, self.aside.as_ref().map(|say| say()));
-        })
-        .await?;
-        bar.finish();
-        let outcomes = jobs.into_iter().map(|j| j.name).zip(outcomes).collect();
-        Ok(Ran { run, outcomes })
+        Ok((run, inputs))
     }
 }
 

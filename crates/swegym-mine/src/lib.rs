@@ -32,7 +32,7 @@ pub use funnel::{Funnel, Reason};
 pub use kind::{Kind, Split, holds_tests};
 pub use landing::Way;
 pub use mining::{MineSettings, run};
-pub use places::{PLACES, read_places};
+pub use places::{PLACES, read_places, write_places};
 pub use repository::{MineError, Repository};
 pub use statement::{Source, Tell};
 pub use survey::{Dropped, Found, Progress, Rules, count_both, survey};

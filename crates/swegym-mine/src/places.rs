@@ -18,8 +18,16 @@ pub const PLACES: &str = "repositories.json";
 /// The folder cannot be written to.
 pub(crate) fn write(folder: &Path, repositories: &[Repository]) -> Result<(), CommandError> {
     let whole = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let places: BTreeMap<&str, PathBuf> =
-        repositories.iter().map(|one| (one.name(), whole(one.path()))).collect();
+    let places: BTreeMap<String, PathBuf> =
+        repositories.iter().map(|one| (one.name().to_owned(), whole(one.path()))).collect();
+    write_places(folder, &places)
+}
+
+/// Writes where these lie.
+///
+/// # Errors
+/// The folder cannot be written to.
+pub fn write_places(folder: &Path, places: &BTreeMap<String, PathBuf>) -> Result<(), CommandError> {
     text::write(&folder.join(PLACES), &format!("{:#}\n", json!(places)))
 }
 

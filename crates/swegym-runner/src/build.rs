@@ -6,29 +6,32 @@
 
 mod baseline;
 mod checkout;
+mod environment;
+mod install;
 mod installer;
+mod lock;
 mod prepare;
-
-use std::collections::BTreeMap;
+mod search;
 
 use serde_json::{Map, Value, json};
 use swegym_core::format::results::{Fields, JobOutput};
-use swegym_core::{Boundary, Digest, Fault, Instance, TestCommand};
-use swegym_grade::LogParser;
+use swegym_core::{Boundary, Digest, Fault, Instance};
 use swegym_sandbox::store::LayerId;
-use swegym_sandbox::{Extent, Image, Sandbox as _, SandboxError};
+use swegym_sandbox::{Image, SandboxError};
 use swegym_tasks::package::{self, Package, PackageSpec};
 use swegym_tasks::recipe::{self, Recipe, RequirementSet};
 
 use crate::context::Context;
 use crate::foundation::{self, Foundation, Wanted};
-use crate::plan::{Suite, WORKDIR};
+use crate::plan::WORKDIR;
 use crate::result::JobResult;
-use crate::shell::{last_lines, must_run};
+use crate::shell::last_lines;
 use crate::testing::TestRun;
-use baseline::{Baseline, Installed};
-use installer::Installer;
-pub use prepare::{Raw, prepare};
+use baseline::Baseline;
+pub use environment::Making;
+pub use prepare::{Known, Raw, prepare};
+pub use search::Lesson;
+use search::{Found, search};
 
 /// How many requirement sets are tried before the best one is taken.
 const SETS_TRIED: usize = 4;
@@ -53,6 +56,10 @@ pub struct Built {
     pub passing: Vec<String>,
 }
 
+/// Files of tests, whose bytecode images do not have: what they expect could be read from
+/// there, whatever the tests are when they run. An expression of `compileall`.
+const TESTS_WITHOUT_BYTECODE: &str = "/tests/|/test_[^/]*[.]py$|_test[.]py$|/tests?[.]py$|/conftest[.]py$";
+
 /// The variables of every git command that makes a commit: no clock, no user.
 pub(crate) const GIT_IDENTITY: &str = "GIT_AUTHOR_NAME=swegym GIT_AUTHOR_EMAIL=swegym@localhost \
 GIT_AUTHOR_DATE='2020-01-01T00:00:00Z' GIT_COMMITTER_NAME=swegym GIT_COMMITTER_EMAIL=swegym@localhost \
@@ -75,10 +82,17 @@ pub(crate) fn commit_script() -> String {
 struct Project<'a> {
     context: &'a Context,
     foundation: &'a Foundation,
-    image: &'a Image,
+    source: LayerId,
     package: &'a Package,
     recipe: &'a Recipe,
     trial: Trial<'a>,
+}
+
+impl Project<'_> {
+    /// An image with the source on top.
+    fn with_source(&self, image: Image) -> Image {
+        image.with_layer(self.source)
+    }
 }
 
 /// What is run to see whether an installation is any good.
@@ -109,21 +123,14 @@ impl Trial<'_> {
 /// passes) or of the machinery.
 pub async fn build(context: &Context, spec: &PackageSpec) -> Result<JobResult, Fault> {
     let (package, recipe, source) = unpack(context, spec).await?;
-    let wanted = Wanted { requires: recipe.requires_python.clone(), day: None };
+    let wanted = Wanted { requires: recipe.requires_python.clone(), ..Wanted::default() };
     let foundation = foundation::lay(context, &wanted).await?;
-    let image = foundation.image.with_layer(source);
     let trial = Trial::Whole;
-    let project = Project {
-        context,
-        foundation: &foundation,
-        image: &image,
-        package: &package,
-        recipe: &recipe,
-        trial,
-    };
+    let project =
+        Project { context, foundation: &foundation, source, package: &package, recipe: &recipe, trial };
     let now = &recipe.requirement_sets[..recipe.requirement_sets.len().min(SETS_TRIED)];
     let then = in_its_days(context, &package, now);
-    let (best, refused) = best_of(&project, &then, now).await?;
+    let Found { best, refused, .. } = search(&project, &then, now, &Lesson::default()).await?;
     match best {
         None => Err(nothing_installs(&package.name, &refused)),
         Some(baseline) if baseline.passing().is_empty() => {
@@ -131,37 +138,6 @@ pub async fn build(context: &Context, spec: &PackageSpec) -> Result<JobResult, F
         }
         Some(baseline) => result(context, &package, &recipe, source, &baseline, &refused),
     }
-}
-
-/// Tries sets of requirements in order; gives the best, and those that do not install.
-/// `now` is only tried where of `then` less than half passes.
-async fn best_of(
-    project: &Project<'_>,
-    then: &[RequirementSet],
-    now: &[RequirementSet],
-) -> Result<(Option<Baseline>, Vec<(String, Fault)>), Fault> {
-    let mut best: Option<Baseline> = None;
-    let mut refused: Vec<(String, Fault)> = Vec::new();
-    for (at, set) in then.iter().chain(now).enumerate() {
-        // What is of its days is enough where most of it passes.
-        if at == then.len() && best.as_ref().is_some_and(Baseline::is_mostly_passing) {
-            break;
-        }
-        match baseline::install_and_test(project, set).await {
-            Ok(baseline) => {
-                let is_whole = baseline.is_whole();
-                if best.as_ref().is_none_or(|best| best.passing().len() < baseline.passing().len()) {
-                    best = Some(baseline);
-                }
-                if is_whole {
-                    break;
-                }
-            }
-            Err(fault) if fault.boundary.is_infrastructure() => return Err(fault),
-            Err(fault) => refused.push((set.from.clone(), fault)),
-        }
-    }
-    Ok((best, refused))
 }
 
 /// The sets with what there was when the package came out; none where the user has
@@ -250,82 +226,6 @@ async fn unpack(context: &Context, spec: &PackageSpec) -> Result<(Package, Recip
     work.await.map_err(|e| Fault::new(Boundary::Internal, "panic", e.to_string()))?
 }
 
-async fn install(project: &Project<'_>, set: &RequirementSet) -> Result<Installed, Fault> {
-    let Project { context, foundation, image, package, recipe, trial } = project;
-    let until = set.until.as_deref();
-    let installer = Installer::start(context, image, &package.version, until).await?;
-    let sandbox = &installer.sandbox;
-    let text = set.requirements.join("\n") + "\n";
-    let written = sandbox.write("/tmp/requirements.txt", text.as_bytes(), Some(0o644));
-    written.await.map_err(|e| e.to_fault())?;
-    let make = format!("venv -q --no-project --python {} /opt/venv", foundation.python);
-    installer.uv(&make, "making the environment").await?;
-    let wheels = "pip install -q --python /opt/venv/bin/python --only-binary :all: -r /tmp/requirements.txt";
-    // What needs no code of a package to run is tried first.
-    if !set.requirements.is_empty() && installer.uv(wheels, "installing").await.is_err() {
-        installer.install("installing the requirements", "-r /tmp/requirements.txt", false).await?;
-    }
-    let extras = if set.extras.is_empty() { String::new() } else { format!("[{}]", set.extras.join(",")) };
-    // In the way of the time: the folder on the path, rather than a module that finds it, which
-    // older pytests take for one of their plug-ins.
-    let is_of_its_time = matches!(trial, Trial::Gold(_)) && recipe.is_built_by_setuptools();
-    let way = if is_of_its_time { "-C editable_mode=compat " } else { "" };
-    let target = format!("{way}-e '{WORKDIR}{extras}'");
-    installer.install("installing the package", &target, true).await?;
-    let list = "pip list -q --python /opt/venv/bin/python --editable --format json";
-    let version = installed_version(&installer.uv(list, "listing").await?, package);
-    let list = "pip freeze -q --python /opt/venv/bin/python --exclude-editable";
-    let frozen = installer.uv(list, "listing").await?;
-    // Equal packages give equal layers: nothing with the time of this build
-    // stays, neither uv's note about it nor bytecode that names it (-B); nor what
-    // a build leaves in the source. Tests have no bytecode: what they expect could be
-    // read from there, whatever the tests are when they run.
-    let tidy = "[ ! -f Cargo.toml ] || rm -rf target; find /opt/venv -name uv_cache.json -delete; rm -rf /root/.cache /root/.local build; \
-         find /opt/venv/lib -path '*.dist-info/RECORD' -exec sed -i '/uv_cache.json,/d' {} +; \
-         /opt/venv/bin/python -B -m compileall -q -j 2 --invalidation-mode checked-hash -x \
-         '/tests/|/test_[^/]*[.]py$|_test[.]py$|/tests?[.]py$|/conftest[.]py$' /opt/venv/lib . >/dev/null; true";
-    let tidy = format!("rm -rf {}; {tidy}", installer::CACHE);
-    must_run(sandbox, &tidy, "compiling").await?;
-    let commit = match trial {
-        Trial::Whole => commit_script(),
-        Trial::Gold(_) => prepare::KEEP_COMMIT.to_owned(),
-    };
-    let commit = must_run(sandbox, &commit, "committing").await?.trim().to_owned();
-    let layer = sandbox.snapshot(Extent::Image).await.map_err(|e| e.to_fault())?;
-    sandbox.stop().await.map_err(|e| e.to_fault())?;
-    let suite = Suite {
-        command: TestCommand { runner: recipe.runner, arguments: trial.arguments(recipe) },
-        parser: LogParser::named(recipe.log_parser()).unwrap_or(LogParser::Pytest),
-    };
-    let image = finished_image(image.with_layer(layer), package, &suite);
-    let frozen = frozen.lines().map(str::to_owned).collect();
-    Ok(Installed { image, version, suite, commit, set: set.clone(), frozen, left_out: Vec::new() })
-}
-
-/// What the installed package says that it is, where its files did not.
-fn installed_version(listing: &str, package: &Package) -> String {
-    let listed: Vec<Value> = serde_json::from_str(listing).unwrap_or_default();
-    match listed.as_slice() {
-        [only] if package.version == "0" => only["version"].as_str().unwrap_or("0").to_owned(),
-        _ => package.version.clone(),
-    }
-}
-
-fn finished_image(mut image: Image, package: &Package, suite: &Suite) -> Image {
-    let path = image.env.iter().find(|(n, _)| n == "PATH").map(|(_, v)| v.clone()).unwrap_or_default();
-    image.set_env("PATH", &format!("/opt/venv/bin:{path}"));
-    image.set_env("VIRTUAL_ENV", "/opt/venv");
-    // Runs must not differ by hash seed, nor leave bytecode behind.
-    image.set_env("PYTHONHASHSEED", "0");
-    image.set_env("PYTHONDONTWRITEBYTECODE", "1");
-    image.workdir = WORKDIR.to_owned();
-    image.labels = BTreeMap::from([
-        ("swegym.package".to_owned(), format!("{} {}", package.name, package.version)),
-        (Suite::LABEL.to_owned(), suite.to_label()),
-    ]);
-    image
-}
-
 fn result(
     context: &Context,
     package: &Package,
@@ -348,7 +248,7 @@ fn result(
     let mut row = built.to_row();
     row.insert("recipe".into(), recipe.to_json());
     row.insert("requirements_from".into(), json!(installed.set.from));
-    row.insert("frozen".into(), json!(installed.frozen));
+    row.insert("frozen".into(), json!(installed.lock.packages));
     row.insert("left_out".into(), json!(baseline.left_out()));
     if !refused.is_empty() {
         let refused = refused.iter().map(|(from, fault)| json!({"from": from, "message": fault.message}));

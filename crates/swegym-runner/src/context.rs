@@ -8,6 +8,7 @@ use swegym_sandbox::{BoxSettings, Host, Limits};
 use swegym_tasks::index::Index;
 
 use crate::answer::Names;
+use crate::build::Making;
 
 /// How jobs run, as resolved by the binary.
 #[derive(Debug, Clone)]
@@ -60,6 +61,8 @@ pub struct Context {
     pub run_folder: Arc<PathBuf>,
     /// What the interpreters of images said.
     pub names: Arc<Names>,
+    /// Environments that are being made.
+    pub making: Arc<Making>,
 }
 
 impl Context {

@@ -12,7 +12,7 @@ use swegym_sandbox::base::Base;
 use swegym_sandbox::store::{LayerId, StoreError};
 use swegym_sandbox::{BoxSettings, Command, Extent, Image, Sandbox as _, SandboxError, Store};
 
-use crate::context::Context;
+use crate::context::{Context, InstallSettings};
 use crate::shell::last_lines;
 use interpreter::Interpreter;
 
@@ -40,6 +40,8 @@ pub struct Wanted {
     pub requires: Option<String>,
     /// The day that it is of, `2021-03-01`: one of that time is taken before a newer one.
     pub day: Option<String>,
+    /// Only one that is older than this: `3.10`.
+    pub below: Option<String>,
 }
 
 /// Makes the foundation, or takes the one of an earlier run.
@@ -47,8 +49,21 @@ pub struct Wanted {
 /// # Errors
 /// When there is no usable interpreter, or it does not run in a box.
 pub async fn lay(context: &Context, wanted: &Wanted) -> Result<Foundation, Fault> {
+    lay_for(context, InstallSettings::clone(&context.install), wanted.clone()).await
+}
+
+/// The same for an interpreter of which the version, or less of it, is given.
+///
+/// # Errors
+/// When there is none, or it does not run in a box.
+pub async fn lay_named(context: &Context, version: &str) -> Result<Foundation, Fault> {
+    let install =
+        InstallSettings { python: Some(version.to_owned()), ..InstallSettings::clone(&context.install) };
+    lay_for(context, install, Wanted::default()).await
+}
+
+async fn lay_for(context: &Context, install: InstallSettings, wanted: Wanted) -> Result<Foundation, Fault> {
     let store = context.host.store().clone();
-    let (install, wanted) = (context.install.clone(), wanted.clone());
     let found = tokio::task::spawn_blocking(move || {
         let interpreter = interpreter::find(&install, &wanted)?;
         let base = Base::host(&store).map_err(|e| SandboxError::from(e).to_fault())?;

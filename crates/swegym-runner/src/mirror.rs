@@ -83,10 +83,35 @@ impl Mirror {
         format!("http://127.0.0.1:{PORT}/simple")
     }
 
+    /// Projects that were asked for and of which nothing is as old as `day` (`2021-03-01`),
+    /// each with the day after the first of its files. What an older project asks for was
+    /// there once: such a project was taken from the index, and put there again.
+    pub(crate) fn latecomers(&self, day: &str) -> Vec<(String, String)> {
+        let pages = lock(&self.desk.pages);
+        let first_day = |files: &Vec<Release>| {
+            let days = files.iter().map(|file| file.uploaded.as_deref()?.get(..10));
+            // A file of unknown age may be as old as the project.
+            days.collect::<Option<Vec<&str>>>()?.into_iter().min().map(str::to_owned)
+        };
+        let late = pages.iter().filter_map(|(name, files)| {
+            let first = first_day(files).filter(|first| first.as_str() > day)?;
+            Some((name.clone(), day_after(&first)?))
+        });
+        let mut late: Vec<(String, String)> = late.collect();
+        late.sort();
+        late
+    }
+
     /// What was refused since this was last asked, but for projects that are not there.
     pub(crate) fn take_refusals(&self) -> Vec<IndexError> {
         std::mem::take(&mut lock(&self.desk.refusals))
     }
+}
+
+/// `2021-03-01` after `2021-02-28`.
+fn day_after(day: &str) -> Option<String> {
+    let day: jiff::civil::Date = day.parse().ok()?;
+    day.tomorrow().ok().map(|next| next.to_string())
 }
 
 impl Drop for Mirror {

@@ -9,7 +9,17 @@ use crate::plan::WORKDIR;
 
 /// Runs a line of shell that is ours and must succeed.
 pub(crate) async fn must_run(sandbox: &dyn Sandbox, line: &str, what: &str) -> Result<String, Fault> {
-    let command = Command::shell(line, std::time::Duration::from_secs(120)).in_folder(WORKDIR);
+    must_run_in(WORKDIR, sandbox, line, what).await
+}
+
+/// The same in another folder.
+pub(crate) async fn must_run_in(
+    folder: &str,
+    sandbox: &dyn Sandbox,
+    line: &str,
+    what: &str,
+) -> Result<String, Fault> {
+    let command = Command::shell(line, std::time::Duration::from_secs(120)).in_folder(folder);
     let done = sandbox.exec(command).await.map_err(|e| e.to_fault())?;
     if done.succeeded() {
         return Ok(done.output.stdout_text());

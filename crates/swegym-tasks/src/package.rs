@@ -167,8 +167,9 @@ fn identity(root: &Path, path: &Path) -> (String, String) {
         let tables = [project.get("project"), project.get("tool").and_then(|t| t.get("poetry"))];
         tables.into_iter().flatten().find_map(|t| t.get(key)?.as_str().map(str::to_owned))
     };
-    let folder =
-        fs::canonicalize(path).ok().and_then(|p| Some(p.file_name()?.to_string_lossy().into_owned()));
+    // A path that is only a name says it, too.
+    let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = place.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = header("Name:").map(str::to_owned).or_else(|| field("name")).or(folder);
     let version = header("Version:").map(str::to_owned).or_else(|| field("version"));
     (

@@ -5,8 +5,11 @@
 //! them may name something that no longer resolves.
 
 mod config;
+mod file;
 mod imports;
+mod remedies;
 mod scripts;
+mod way;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -16,7 +19,10 @@ use serde_json::{Value, json};
 use swegym_core::{Hint, TestRunner};
 use thiserror::Error;
 
+pub use file::{Install, Made, RecipeFile};
 pub use imports::{project_of, python_files};
+pub use remedies::{Act, Remedy, Step, remedies};
+pub use way::Way;
 
 /// How to install and test one package.
 #[derive(Debug, Clone, PartialEq, Eq)]

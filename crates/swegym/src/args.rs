@@ -39,7 +39,7 @@ pub(crate) use examples::command;
 pub(crate) use export::{ExportArgs, RecipeArgs};
 pub(crate) use improve::{ImproveArgs, PaperArgs, WayArgs};
 pub(crate) use install::InstallArgs;
-pub(crate) use mine::{GymArgs, MineArgs};
+pub(crate) use mine::{GymArgs, MineArgs, RemakeArgs};
 pub(crate) use rollout::{BudgetArgs, ModelArgs, RolloutArgs};
 pub(crate) use select::{ScoreArgs, SelectArgs};
 pub(crate) use store::{GcArgs, StoreVerb};
@@ -233,6 +233,8 @@ pub(crate) enum Verb {
     /// Turn raw instances into tasks: build an image of each commit as of its day, list its tests,
     /// validate
     Gym(GymArgs),
+    /// Make the images of a gym again, of its recipes alone, and compare them
+    Recipe(RemakeArgs),
     /// Build an image of each package, ready to run its tests
     Build {
         /// Packages: `name`, `name==version`, an archive or a checkout
@@ -375,6 +377,7 @@ impl Verb {
             Self::Paper(args) => Some(&mut args.run),
             Self::Improve(args) => Some(&mut args.run),
             Self::Gym(args) => Some(&mut args.run),
+            Self::Recipe(args) => Some(&mut args.run),
             Self::Train { verb } => match verb {
                 TrainVerb::Tokenizer(_) => None,
                 TrainVerb::Pretrain(args) => Some(&mut args.run),

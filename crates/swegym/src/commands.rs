@@ -85,6 +85,10 @@ async fn act(
             let (session, run) = (open(args.install.clone()).await?, args.run.clone());
             real::run(&session, &args.into(), run.into()).await
         }
+        Verb::Recipe(args) => {
+            let (session, run) = (open(args.install.clone()).await?, args.run.clone());
+            real::remake(&session, &args.into(), run.into()).await
+        }
         Verb::Build { packages, install, run } => {
             let session = open(install).await?;
             let (folder, mode) = place(&session, "build", run);

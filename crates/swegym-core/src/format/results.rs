@@ -17,8 +17,7 @@ pub type Fields = Map<String, Value>;
 pub enum JobOutput {
     /// `build`: an image, as a row of `images.jsonl`.
     Built(Fields),
-    /// `prepare`: a raw instance got an image and the lists of its tests. A row of
-    /// `prepared.jsonl`.
+    /// `prepare`: a raw instance was given an image and the lists of its tests, or cannot be.
     Prepared(Prepared),
     /// `synth`: a bug was planted.
     Planted(Planted),
@@ -32,13 +31,25 @@ pub enum JobOutput {
     Attempted(Box<AttemptResult>),
 }
 
-/// A raw instance with what its tests need.
+/// What became of a raw instance.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Prepared {
-    /// The instance, as a row.
-    pub instance: Fields,
-    /// How its image was made: interpreter, requirements, what did not install.
-    pub recipe: Fields,
+pub enum Prepared {
+    /// It has what its tests need.
+    Ready {
+        /// The instance, as a row.
+        instance: Fields,
+        /// How its image was made: interpreter, requirements, what did not install.
+        recipe: Fields,
+    },
+    /// It makes no task. To find out may have taken long: that is a result as well.
+    Dropped {
+        /// Why, in one word.
+        reason: String,
+        /// Why, for people, with the words of a tool.
+        message: String,
+        /// What may help.
+        hint: Option<String>,
+    },
 }
 
 /// What became of a planted bug.
@@ -120,7 +131,8 @@ impl JobOutput {
     pub fn outcome(&self) -> &str {
         match self {
             Self::Built(_) => "built",
-            Self::Prepared(_) => "prepared",
+            Self::Prepared(Prepared::Ready { .. }) => "prepared",
+            Self::Prepared(Prepared::Dropped { reason, .. }) => reason,
             Self::Planted(Planted::Candidate { .. }) | Self::Drawn(Drawn::Candidate { .. }) => "candidate",
             Self::Planted(Planted::Dropped { reason, .. }) => reason,
             Self::Drawn(Drawn::Equivalent { .. }) => "equivalent",
@@ -154,7 +166,12 @@ fn of_report(report: &Fields) -> &str {
 pub fn write(output: &JobOutput) -> Value {
     match output {
         JobOutput::Built(row) | JobOutput::Evaluated(row) => Value::Object(row.clone()),
-        JobOutput::Prepared(Prepared { instance, recipe }) => json!({"instance": instance, "recipe": recipe}),
+        JobOutput::Prepared(Prepared::Ready { instance, recipe }) => {
+            json!({"instance": instance, "recipe": recipe})
+        }
+        JobOutput::Prepared(Prepared::Dropped { reason, message, hint }) => {
+            json!({"reason": reason, "message": message, "hint": hint})
+        }
         JobOutput::Planted(Planted::Candidate { instance, bugs }) => {
             json!({"instance": instance, "bugs": bugs})
         }
@@ -200,15 +217,20 @@ pub fn read(verb: &str, file: &str, text: &str) -> Result<JobOutput, FormatError
     Ok(match verb {
         "build" => JobOutput::Built(row.take_all()),
         "evaluate" => JobOutput::Evaluated(row.take_all()),
-        "prepare" => JobOutput::Prepared(Prepared {
-            instance: fields(&mut row, "instance")?,
-            recipe: fields(&mut row, "recipe")?,
-        }),
+        "prepare" => JobOutput::Prepared(read_prepared(&mut row)?),
         "synth" => JobOutput::Planted(read_planted(&mut row)?),
         "micro" => JobOutput::Drawn(read_drawn(&mut row)?),
         "validate" => JobOutput::Validated(read_validated(&mut row)?),
         other => return Err(row.unknown("verb", other)),
     })
+}
+
+fn read_prepared(row: &mut Row<'_>) -> Result<Prepared, FormatError> {
+    if let Some(reason) = row.optional_string("reason")? {
+        let (message, hint) = (row.string("message")?, row.optional_string("hint")?);
+        return Ok(Prepared::Dropped { reason, message, hint });
+    }
+    Ok(Prepared::Ready { instance: fields(row, "instance")?, recipe: fields(row, "recipe")? })
 }
 
 fn read_planted(row: &mut Row<'_>) -> Result<Planted, FormatError> {
@@ -285,9 +307,18 @@ mod tests {
             (
                 "prepare",
                 "prepared",
-                JobOutput::Prepared(Prepared {
+                JobOutput::Prepared(Prepared::Ready {
                     instance: instance.clone(),
                     recipe: of(json!({"python": "3"})),
+                }),
+            ),
+            (
+                "prepare",
+                "no_tests",
+                JobOutput::Prepared(Prepared::Dropped {
+                    reason: "no_tests".into(),
+                    message: "there are none".into(),
+                    hint: None,
                 }),
             ),
             (

@@ -1,6 +1,8 @@
 //! How far a stage is, by the runner's events.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Instant;
 
 use swegym_console::printer::Printer;
 use swegym_console::progress::Bar;
@@ -10,26 +12,45 @@ use swegym_runner::dispatcher::Progress;
 /// A bar that is fed by the runner's events.
 pub(super) struct JobBar {
     bar: Bar,
-    resolved: usize,
+    /// Jobs of all waves.
+    whole: usize,
+    began: Instant,
+    /// Jobs that came to an end here, and those of them that came to what is hoped for.
+    ended: usize,
+    good: BTreeMap<&'static str, usize>,
 }
 
+/// Outcomes that are hoped for.
+const GOOD: [&str; 3] = ["resolved", "prepared", "kept"];
+
 impl JobBar {
-    pub(super) fn new(printer: Printer, stage: &str) -> Self {
-        Self { bar: Bar::of(printer, stage, 0), resolved: 0 }
+    pub(super) fn new(printer: Printer, stage: &str, whole: usize) -> Self {
+        let (bar, began) = (Bar::of(printer, stage, 0), Instant::now());
+        Self { bar, whole, began, ended: 0, good: BTreeMap::new() }
     }
 
-    pub(super) fn show(&mut self, event: &Event, progress: Progress, aside: Option<String>) {
-        self.bar.set(progress.done as u64, progress.total as u64);
+    /// Shows an event of a wave, after so many jobs of others.
+    pub(super) fn show(&mut self, event: &Event, before: usize, progress: Progress, aside: Option<String>) {
+        self.bar.set((before + progress.done) as u64, self.whole as u64);
         let mut said = format!("{} running", progress.running);
         match event {
-            Event::JobFinished { outcome, .. } => self.resolved += usize::from(outcome == "resolved"),
+            Event::JobFinished { outcome, .. } => {
+                self.ended += 1;
+                if let Some(good) = GOOD.iter().find(|good| *good == outcome) {
+                    *self.good.entry(good).or_default() += 1;
+                }
+            }
             Event::JobFailed { job, fault, retry: true, .. } => {
                 let _ = write!(said, ", trying {job} again: {}", fault.code);
             }
             _ => {}
         }
-        if self.resolved > 0 {
-            let _ = write!(said, ", {} resolved", self.resolved);
+        for (word, count) in &self.good {
+            let _ = write!(said, ", {count} {word}");
+        }
+        let hours = self.began.elapsed().as_secs_f64() / 3600.0;
+        if self.ended > 1 && hours > 0.0 {
+            let _ = write!(said, ", {:.0} an hour", self.ended as f64 / hours);
         }
         if let Some(aside) = aside {
             let _ = write!(said, ", {aside}");

@@ -1,5 +1,7 @@
 //! From raw instances to those that can be run.
 
+mod lessons;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,25 +11,64 @@ use swegym_console::error::CommandError;
 use swegym_console::progress::Bar;
 use swegym_core::format::instances;
 use swegym_core::format::results::{JobOutput, Prepared};
-use swegym_core::{Digest, Instance};
+use swegym_core::{Boundary, Digest, Fault, Instance};
 use swegym_mine::Repository;
-use swegym_runner::build::Raw;
+use swegym_runner::build::{Known, Lesson, Raw};
 use swegym_runner::job::JobKind;
 use swegym_runner::run_dir::Open;
-use swegym_runner::{Job, foundation};
+use swegym_runner::{Job, Outcome, foundation};
 
-use super::{Done, Stage, without_secrets};
+use super::{Done, Ran, Stage, without_secrets};
+use crate::real::Recipes;
 use crate::session::Session;
+use lessons::Lessons;
+
+/// What is prepared.
+pub struct Tasks<'a> {
+    /// The instances.
+    pub raw: Vec<Instance>,
+    /// Where repositories lie.
+    pub places: &'a BTreeMap<String, PathBuf>,
+    /// What is known of how they are installed.
+    pub known: Told<'a>,
+}
+
+/// What recipes are for.
+#[derive(Clone, Copy)]
+pub enum Told<'a> {
+    /// What has one is installed by it; for the rest, a way is searched.
+    Gym(&'a Recipes),
+    /// Images are made again that were made before.
+    Made(&'a Recipes),
+}
+
+impl Told<'_> {
+    /// What is known of an instance; a search is told what its repository taught.
+    fn of(self, instance: &Instance, lesson: Lesson) -> Known {
+        let (Self::Gym(recipes) | Self::Made(recipes)) = self;
+        let install = recipes.install_of(instance).cloned();
+        match (self, install, recipes.made(instance)) {
+            (Self::Made(_), Some(install), Some(made)) => Known::Made(install, made.tests.clone()),
+            (Self::Gym(_), Some(install), _) => Known::Recipe(install),
+            _ => Known::Lesson(lesson),
+        }
+    }
+
+    fn to_text(self) -> String {
+        let (Self::Gym(recipes) | Self::Made(recipes)) = self;
+        recipes.to_text()
+    }
+}
 
 /// Makes an image for each raw instance, and the lists of its tests; writes `prepared.jsonl`
 /// and, a row each, `recipes.jsonl`.
 pub async fn prepare(
     session: &Session,
-    raw: Vec<Instance>,
-    places: &BTreeMap<String, PathBuf>,
+    tasks: Tasks<'_>,
     folder: &Path,
     open: Open,
 ) -> Result<Done, CommandError> {
+    let Tasks { raw, places, known: told } = tasks;
     let settings = &session.settings;
     let known = Map::from_iter([
         ("python".to_owned(), json!(settings.install.python)),
@@ -37,27 +78,49 @@ pub async fn prepare(
     ]);
     let repositories = open_repositories(&raw, places)?;
     let text: String = raw.iter().map(instances::write_row).collect();
-    let jobs = raw.into_iter().filter_map(|instance| {
-        let repository = repositories.get(&instance.repo)?.clone();
-        let name = instance.instance_id.to_string();
-        Some(Job { name, kind: JobKind::Prepare(Arc::new(Raw { instance, repository })) })
-    });
-    let jobs: Vec<Job> = jobs.collect();
-    let inputs = vec![Digest::of(text.as_bytes())];
+    let order: Vec<String> = raw.iter().map(|instance| instance.instance_id.to_string()).collect();
+    let inputs = [text, told.to_text()].iter().map(|text| Digest::of(text.as_bytes())).collect();
     let stage = Stage { inputs, ..Stage::new(session, "prepare", (folder, open), known) };
     let context = stage.context();
     let preparing = Bar::waiting(session.printer, "prepare", "preparing uv");
     foundation::ready_uv(&context, settings.find_program("uv")).await?;
     drop(preparing);
-    let ran = stage.run(jobs).await?;
+    let mut lessons = Lessons::new(&raw);
+    let mut waiting: BTreeMap<String, Instance> =
+        raw.into_iter().map(|instance| (instance.instance_id.to_string(), instance)).collect();
+    let next = |outcomes: &[(String, Outcome)]| {
+        let taught = lessons.next(outcomes).into_iter();
+        let jobs = taught.filter_map(|(name, lesson)| {
+            let instance = waiting.remove(&name)?;
+            let repository = repositories.get(&instance.repo)?.clone();
+            let known = told.of(&instance, lesson);
+            let raw = Raw { instance, repository, known };
+            Some(Job { name, kind: JobKind::Prepare(Arc::new(raw)) })
+        });
+        jobs.collect()
+    };
+    let Ran { run, mut outcomes } = stage.run_in_waves(order.len(), next).await?;
+    // Files are in the order of what was given, whatever was taught by what.
+    let place: BTreeMap<&String, usize> = order.iter().enumerate().map(|(at, name)| (name, at)).collect();
+    outcomes.sort_by_key(|(name, _)| place.get(name).copied());
     let (mut rows, mut recipes) = (Vec::new(), Vec::new());
-    for (name, output) in ran.outputs() {
-        let JobOutput::Prepared(Prepared { instance, recipe }) = output else { continue };
-        rows.push(instance);
-        let mut row = Map::from_iter([("instance_id".to_owned(), json!(name))]);
-        row.extend(recipe.clone());
-        recipes.push(row);
+    for (name, outcome) in &mut outcomes {
+        let Outcome::Finished(output) = outcome else { continue };
+        let JobOutput::Prepared(prepared) = &**output else { continue };
+        match prepared {
+            Prepared::Ready { instance, recipe } => {
+                rows.push(instance.clone());
+                let mut row = Map::from_iter([("instance_id".to_owned(), json!(name))]);
+                row.extend(recipe.clone());
+                recipes.push(row);
+            }
+            Prepared::Dropped { reason, message, hint } => {
+                let fault = Fault::new(Boundary::Task, reason.clone(), message.clone());
+                *outcome = Outcome::Failed(Fault { hint: hint.clone(), ..fault });
+            }
+        }
     }
+    let ran = Ran { run, outcomes };
     ran.write_lines("prepared.jsonl", rows)?;
     ran.write_lines("recipes.jsonl", recipes)?;
     ran.close(session)

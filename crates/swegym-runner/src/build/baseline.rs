@@ -1,24 +1,29 @@
 //! One set of requirements, tried: what it installs, and what the tests say then.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use swegym_core::{Fault, TestRunner, TestStatus};
 use swegym_grade::LogParser;
 use swegym_grade::evidence::Structured;
 use swegym_grade::junit::Case;
 use swegym_sandbox::Image;
-use swegym_tasks::recipe::{self, RequirementSet};
+use swegym_tasks::recipe::{self, Install, RequirementSet, Step, Way};
 
-use super::{Project, Trial, install, prepare};
+use super::install::{install, install_locked};
+use super::installer::Refused;
+use super::lock::Lock;
+use super::search::{self, Stop};
+use super::{Project, Trial, prepare};
 use crate::context::Context;
 use crate::plan::Suite;
 use crate::testing::{TestRun, run_tests, start, stop};
 
 /// Runs of the untouched package's tests; only what passes in each can be an expectation.
 const BASELINE_RUNS: u32 = 2;
-/// How often a missing module may be added by its name.
+/// How often tests that do not run may be mended.
 const REPAIRS: usize = 3;
-const REPAIRED: &str = " + modules that the tests miss";
+pub(super) const REPAIRED: &str = " + modules that the tests miss";
 
 /// An installed package: the image and how it was made.
 #[derive(Clone)]
@@ -28,7 +33,9 @@ pub(super) struct Installed {
     pub(super) suite: Suite,
     pub(super) commit: String,
     pub(super) set: RequirementSet,
-    pub(super) frozen: Vec<String>,
+    pub(super) way: Way,
+    /// The versions that were chosen.
+    pub(super) lock: Lock,
     /// Test files that cannot be collected, and are not asked for.
     pub(super) left_out: Vec<String>,
 }
@@ -108,28 +115,63 @@ impl Baseline {
     }
 }
 
-/// Installs one requirement set and runs the baseline; modules that failing tests
-/// miss are added by name and the whole is tried again. What passed before is kept
-/// where that does not help.
-pub(super) async fn install_and_test(project: &Project<'_>, set: &RequirementSet) -> Result<Baseline, Fault> {
-    let mut best = try_set(project, set).await?;
+/// Installs one requirement set and runs the baseline; for what fails the next remedy is
+/// taken, modules that failing tests miss are added by name, and the whole is tried again
+/// until `ends`. What passed before is kept where that does not help.
+pub(super) async fn install_and_test(
+    project: &Project<'_>,
+    set: &RequirementSet,
+    way: &mut Way,
+    preferred: &[String],
+    ends: Instant,
+) -> Result<Baseline, Stop> {
+    let infrastructure = |fault: Fault| Stop::Refused(Refused::at(Step::Tests)(fault));
+    let mut best = try_set(project, set, way, preferred).await?;
     for _ in 0..REPAIRS {
-        let (installed, run) = &best;
-        let missing = missing_modules(run, &installed.set);
-        let missing = known_projects(project.context, missing).await;
-        if missing.is_empty() {
+        if Instant::now() > ends {
             break;
         }
-        let mut set = installed.set.clone();
-        set.from = set.from.trim_end_matches(REPAIRED).to_owned() + REPAIRED;
-        set.requirements.extend(missing);
-        match try_set(project, &set).await {
+        let Some((next, mut tried)) = repaired(project, &best.0, &best.1).await else { break };
+        if tried.python_below != way.python_below {
+            *way = tried;
+            return Err(Stop::OlderPython);
+        }
+        // What served so far serves on.
+        let served = best.0.lock.packages.clone();
+        match try_set(project, &next, &mut tried, &served).await {
             Ok(repaired) if passes(&repaired) >= passes(&best) => best = repaired,
-            Err(fault) if fault.boundary.is_infrastructure() => return Err(fault),
+            Err(Stop::Refused(refused)) if refused.fault.boundary.is_infrastructure() => {
+                return Err(Stop::Refused(refused));
+            }
             Ok(_) | Err(_) => break,
         }
     }
-    let (installed, first) = leave_out(project, best.0, best.1).await?;
+    way.clone_from(&best.0.way);
+    of_tried(project, best).await.map_err(infrastructure)
+}
+
+/// Installs what a recipe says.
+pub(super) async fn install_said(project: &Project<'_>, said: &Install) -> Result<Installed, Fault> {
+    let set = RequirementSet {
+        from: said.requirements_from.clone(),
+        requirements: Vec::new(),
+        extras: Vec::new(),
+        until: said.until.clone(),
+    };
+    let lock = Lock { packages: said.packages.clone() };
+    install_locked(project, &set, &said.way, lock).await.map_err(|refused| refused.fault)
+}
+
+/// The same, and runs the baseline.
+pub(super) async fn install_as_said(project: &Project<'_>, said: &Install) -> Result<Baseline, Fault> {
+    let installed = install_said(project, said).await?;
+    let run = run_once(project, &installed).await?;
+    of_tried(project, (installed.with_whole_names(&run), run)).await
+}
+
+/// The baseline of what was run once.
+async fn of_tried(project: &Project<'_>, tried: (Installed, TestRun)) -> Result<Baseline, Fault> {
+    let (installed, first) = leave_out(project, tried.0, tried.1).await?;
     // Where nothing passes once, nothing passes always.
     let count = if first.passed(&installed.suite.tests()).is_empty() { 1 } else { BASELINE_RUNS };
     let mut runs = vec![first];
@@ -139,10 +181,56 @@ pub(super) async fn install_and_test(project: &Project<'_>, set: &RequirementSet
     Ok(Baseline { installed, runs })
 }
 
-async fn try_set(project: &Project<'_>, set: &RequirementSet) -> Result<(Installed, TestRun), Fault> {
-    let installed = install(project, set).await?;
-    let run = run_once(project, &installed).await?;
-    Ok((installed.with_whole_names(&run), run))
+/// What may help a run: modules that it misses, or a remedy of the table.
+async fn repaired(
+    project: &Project<'_>,
+    installed: &Installed,
+    run: &TestRun,
+) -> Option<(RequirementSet, Way)> {
+    let (mut set, mut way) = (installed.set.clone(), installed.way.clone());
+    let missing = known_projects(project.context, missing_modules(run, &set)).await;
+    if !missing.is_empty() {
+        set.from = set.from.trim_end_matches(REPAIRED).to_owned() + REPAIRED;
+        set.requirements.extend(missing);
+        return Some((set, way));
+    }
+    let tests = installed.suite.tests();
+    let starts = !run.passed(&tests).is_empty() && run.collection_errors(&tests).is_empty();
+    let is_taken = search::take(&mut way, Step::Tests, &said_of_failures(run));
+    // Single tests may speak of anything; another interpreter or command is for all of them.
+    let is_for_all = way.python_below != installed.way.python_below
+        || way.without_options != installed.way.without_options;
+    (is_taken && !(starts && is_for_all)).then_some((set, way))
+}
+
+/// Installs a set, with remedies for what fails, and runs its tests once.
+async fn try_set(
+    project: &Project<'_>,
+    set: &RequirementSet,
+    way: &mut Way,
+    preferred: &[String],
+) -> Result<(Installed, TestRun), Stop> {
+    loop {
+        match install(project, set, way.clone(), preferred).await {
+            Ok(installed) => {
+                way.clone_from(&installed.way);
+                let run = run_once(project, &installed).await;
+                let run = run.map_err(|fault| Stop::Refused(Refused::at(Step::Tests)(fault)))?;
+                return Ok((installed.with_whole_names(&run), run));
+            }
+            Err((refused, mut tried)) => {
+                let below = way.python_below.clone();
+                let is_mended = search::mend(&mut tried, &refused);
+                *way = tried;
+                if !is_mended {
+                    return Err(Stop::Refused(refused));
+                }
+                if way.python_below != below {
+                    return Err(Stop::OlderPython);
+                }
+            }
+        }
+    }
 }
 
 fn passes((installed, run): &(Installed, TestRun)) -> usize {
@@ -182,17 +270,10 @@ async fn run_once(project: &Project<'_>, installed: &Installed) -> Result<TestRu
 /// What to require for the modules that failing tests, or a run without results, say
 /// they miss. A passing test may speak of a module that is meant to be missing.
 fn missing_modules(run: &TestRun, set: &RequirementSet) -> Vec<String> {
-    let is_failure = |case: &&Case| matches!(case.status, TestStatus::Failed | TestStatus::Error);
-    let text = match &run.structured {
-        Structured::Cases(cases) if !cases.is_empty() => {
-            let failures = cases.iter().filter(is_failure);
-            failures.map(|case| format!("{}\n{}\n", case.message, case.text)).collect()
-        }
-        _ => run.log.clone(),
-    };
+    let text = said_of_failures(run);
     let mut missing: Vec<String> = Vec::new();
     for part in text.split("No module named ").skip(1) {
-        let is_of_name = |c: &char| c.is_alphanumeric() || *c == '_';
+        let is_of_name = |c: &char| c.is_alphanumeric() || "_.".contains(*c);
         let name: String = part.trim_start_matches(['\'', '"']).chars().take_while(is_of_name).collect();
         let Some(project) = recipe::project_of(&name).filter(|_| !name.is_empty()) else { continue };
         if !missing.contains(&project) && !set.requirements.contains(&project) {
@@ -200,6 +281,18 @@ fn missing_modules(run: &TestRun, set: &RequirementSet) -> Vec<String> {
         }
     }
     missing
+}
+
+/// What failing tests say, or a run without results.
+fn said_of_failures(run: &TestRun) -> String {
+    let is_failure = |case: &&Case| matches!(case.status, TestStatus::Failed | TestStatus::Error);
+    match &run.structured {
+        Structured::Cases(cases) if !cases.is_empty() => {
+            let failures = cases.iter().filter(is_failure);
+            failures.map(|case| format!("{}\n{}\n", case.message, case.text)).collect()
+        }
+        _ => run.log.clone(),
+    }
 }
 
 /// Those that the index knows: a module need not be a project's.
@@ -243,7 +336,7 @@ mod tests {
         };
         let log = "E   ModuleNotFoundError: No module named 'dateutil'\nE  ModuleNotFoundError: No module named 'six'\nNo module named 'dateutil.tz'\nNo module named '_ctypes'\nNo module named \nNo module named 'pkg_resources'\n";
         let silent = run(log, Structured::Missing(String::new()));
-        assert_eq!(missing_modules(&silent, &set), ["python-dateutil", "setuptools<82"]);
+        assert_eq!(missing_modules(&silent, &set), ["python-dateutil", "setuptools<82"], "{log}");
         let case = |name: &str, status, text: &str| Case {
             classname: "t".into(),
             name: name.into(),

@@ -14,6 +14,21 @@ pub(super) fn committed(checkout: &Path) -> Option<String> {
     said.lines().last().map(str::to_owned)
 }
 
+/// The end of a time's week (RFC 3339): commits of one week are given the same versions.
+pub(super) fn end_of_week(time: &str) -> Option<String> {
+    let day: jiff::civil::Date = time.get(..10)?.parse().ok()?;
+    let left = 7 - i32::from(day.weekday().to_monday_one_offset());
+    let last = day.checked_add(jiff::Span::new().days(left)).ok()?;
+    Some(format!("{last}T23:59:59Z"))
+}
+
+/// The end of a time's year: what builds packages need be no newer, and environments of one
+/// year are shared.
+pub(super) fn end_of_year(time: &str) -> Option<String> {
+    let year: u16 = time.get(..4)?.parse().ok()?;
+    Some(format!("{year:04}-12-31T23:59:59Z"))
+}
+
 /// The version that tools make of a checkout's tags: the newest tag's, or, with
 /// commits since then, that of a development version of the next one.
 pub(super) fn tagged(checkout: &Path) -> Option<String> {
@@ -57,6 +72,18 @@ fn git(checkout: &Path, arguments: &[&str]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn weeks_end_on_sundays() {
+        for (time, end) in [
+            ("2021-03-01T10:00:00+01:00", Some("2021-03-07T23:59:59Z")),
+            ("2021-03-07T23:00:00Z", Some("2021-03-07T23:59:59Z")),
+            ("2020-12-31", Some("2021-01-03T23:59:59Z")),
+            ("yesterday", None),
+        ] {
+            assert_eq!(end_of_week(time).as_deref(), end, "{time}");
+        }
+    }
 
     #[test]
     fn versions_are_what_tags_say() {

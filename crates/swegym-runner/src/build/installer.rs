@@ -4,6 +4,7 @@ use swegym_core::{Boundary, Fault};
 use swegym_sandbox::output::Keep;
 use swegym_sandbox::{BoxSettings, Command, EmbeddedSandbox, Execution, Image, Sandbox as _};
 use swegym_tasks::index::IndexError;
+use swegym_tasks::recipe::{Step, Way};
 
 use super::CUT_OFF;
 use crate::context::Context;
@@ -19,60 +20,39 @@ pub(super) const CACHE: &str = "/opt/uv-cache";
 /// a file whole and checked.
 const PATIENCE: &str = "600";
 
-/// What packages of older days ask of setuptools, as a file.
+/// What tools that read a version from the history take instead.
+const VERSION_NAMES: [&str; 4] = [
+    "SETUPTOOLS_SCM_PRETEND_VERSION",
+    "PBR_VERSION",
+    "PDM_BUILD_SCM_VERSION",
+    "POETRY_DYNAMIC_VERSIONING_BYPASS",
+];
+
+/// What is asked of the tools that build, as a file.
 const CONSTRAINTS: &str = "/tmp/build-constraints.txt";
 
-/// The setuptools that a package is built with. uv's cut-off date holds for it as
-/// well, and older ones cannot install a folder as it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum BuildTools {
-    /// What the date allows.
-    Dated,
-    /// The first that installs folders, whatever the date.
-    Editing,
-    /// The last with `pkg_resources`.
-    Older,
-    /// The last that makes Python 3 of Python 2.
-    Converting,
+/// Days on which setuptools learned to install a folder, and to be what uv asks for where
+/// a project names no build system. uv's cut-off holds for what builds as well; before
+/// that day, the tools of 2022 build.
+const EDITING: &str = "2022-08-12";
+const ANY: &str = "2019-02-06";
+pub(super) const FREED_TO_BUILD: [&str; 2] = ["setuptools", "wheel"];
+
+/// A step that failed.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// Which.
+    pub(super) step: Step,
+    /// Why, for people.
+    pub(super) fault: Fault,
+    /// All that the tool said.
+    pub(super) said: String,
 }
 
-impl BuildTools {
-    /// Days on which setuptools learned to install a folder, and to be what uv asks
-    /// for where a project names no build system.
-    const EDITING: &str = "2022-08-12";
-    const ANY: &str = "2019-02-06";
-
-    fn of_the_day(until: Option<&str>, is_editable: bool) -> Self {
-        let first = if is_editable { Self::EDITING } else { Self::ANY };
-        if until.is_some_and(|until| until < first) { Self::Editing } else { Self::Dated }
-    }
-
-    fn options(self) -> String {
-        match self {
-            Self::Dated => String::new(),
-            // It builds wheels with a wheel of its time.
-            Self::Editing => ["setuptools", "wheel"]
-                .map(|name| format!("--exclude-newer-package {name}=2022-09-01T00:00:00Z"))
-                .join(" "),
-            Self::Older | Self::Converting => format!("--build-constraints {CONSTRAINTS}"),
-        }
-    }
-
-    /// What else may work after this has failed.
-    fn instead(self, fault: &Fault) -> Option<Self> {
-        match self {
-            Self::Dated | Self::Editing if fault.message.contains("use_2to3") => Some(Self::Converting),
-            Self::Dated if fault.message.contains("pkg_resources") => Some(Self::Older),
-            _ => None,
-        }
-    }
-
-    /// What is asked of setuptools.
-    fn constraint(self) -> &'static str {
-        match self {
-            Self::Converting => "setuptools<58\n",
-            Self::Dated | Self::Editing | Self::Older => "setuptools<82\n",
-        }
+impl Refused {
+    /// One without words of a tool.
+    pub(super) fn at(step: Step) -> impl Fn(Fault) -> Self {
+        move |fault| Self { step, said: fault.message.clone(), fault }
     }
 }
 
@@ -80,19 +60,23 @@ impl BuildTools {
 pub(super) struct Installer<'a> {
     context: &'a Context,
     pub(super) sandbox: EmbeddedSandbox,
-    mirror: Mirror,
+    pub(super) mirror: Mirror,
+    step: Step,
     version: &'a str,
     until: Option<&'a str>,
+    way: &'a Way,
 }
 
 impl<'a> Installer<'a> {
-    /// Starts the box. `version` is what the package says it is, `until` a time
+    /// Starts the box for a step. `version` is what the package says it is, `until` a time
     /// after which nothing is installed.
     pub(super) async fn start(
         context: &'a Context,
         image: &Image,
+        step: Step,
         version: &'a str,
         until: Option<&'a str>,
+        way: &'a Way,
     ) -> Result<Self, Fault> {
         let limits = context.settings.build_limits.clone();
         // What is fetched for a box lies outside it, and is no more than the box could hold.
@@ -104,14 +88,58 @@ impl<'a> Installer<'a> {
         let listener = sandbox.take_listener().ok_or_else(|| no_port("the box has no port".into()))?;
         let mirror = Mirror::open(listener, context.index.clone(), room)
             .map_err(|e| no_port(format!("cannot serve the index: {e}")))?;
-        Ok(Self { context, sandbox, mirror, version, until })
+        let until = until.or(context.install.exclude_newer.as_deref());
+        let installer = Self { context, sandbox, mirror, step, version, until, way };
+        if let Some(asked) = way.build_with.get(&step) {
+            let text: String = asked.iter().map(|one| format!("{one}\n")).collect();
+            installer.write(CONSTRAINTS, &text).await?;
+        }
+        Ok(installer)
+    }
+
+    /// How things are installed in it.
+    pub(super) fn way(&self) -> &Way {
+        self.way
+    }
+
+    /// Writes a file into the box.
+    pub(super) async fn write(&self, path: &str, text: &str) -> Result<(), Fault> {
+        let written = self.sandbox.write(path, text.as_bytes(), Some(0o644));
+        written.await.map_err(|e| e.to_fault())
+    }
+
+    /// The day of the cut-off, where there is one.
+    pub(super) fn day(&self) -> Option<&str> {
+        self.until?.get(..10)
+    }
+
+    /// Whether the tools that build are newer than the cut-off allows.
+    pub(super) fn frees_builders(&self, is_editable: bool) -> bool {
+        let first = if is_editable { EDITING } else { ANY };
+        self.day().is_some_and(|day| day < first)
+    }
+
+    /// Options of uv for what is resolved or built in this step.
+    pub(super) fn options(&self, is_editable: bool) -> String {
+        let mut words = Vec::new();
+        let free = |name: &str, day: &str| format!("--exclude-newer-package {name}={day}T00:00:00Z");
+        if self.frees_builders(is_editable) {
+            words.extend(FREED_TO_BUILD.map(|name| free(name, "2022-09-01")));
+        }
+        words.extend(self.way.freed.iter().map(|(name, day)| free(name, day)));
+        words.extend(self.way.wheels_only.iter().map(|name| format!("--only-binary {name}")));
+        if self.way.build_with.contains_key(&self.step) {
+            words.push(format!("--build-constraints {CONSTRAINTS}"));
+        }
+        words.join(" ")
     }
 
     /// Runs uv and gives what it prints.
-    pub(super) async fn uv(&self, arguments: &str, what: &str) -> Result<String, Fault> {
+    pub(super) async fn uv(&self, arguments: &str, what: &str) -> Result<String, Refused> {
         let line = format!("{} --no-progress --no-config {arguments}", foundation::UV);
+        let folder = if self.step == Step::Environment { "/" } else { WORKDIR };
         let mut command = Command::shell(&line, self.context.settings.install_timeout)
-            .in_folder(WORKDIR)
+            .in_folder(folder)
             .keeping(Keep { head: 1 << 20, tail: 64 << 10, kill_after: 64 << 20 })
             // Links instead of copies: the cache and the environment are on one file system.
             .with_env("UV_CACHE_DIR", CACHE)
@@ -121,43 +149,30 @@ impl<'a> Installer<'a> {
             .with_env("PIP_DEFAULT_TIMEOUT", PATIENCE)
             // Whatever may pass, the mirror has tried more than once.
             .with_env("UV_HTTP_RETRIES", "0")
-            .with_env("PIP_RETRIES", "0")
-            // There is no history to read a version from.
-            .with_env("SETUPTOOLS_SCM_PRETEND_VERSION", self.version)
-            .with_env("PBR_VERSION", self.version)
-            .with_env("PDM_BUILD_SCM_VERSION", self.version)
-            .with_env("POETRY_DYNAMIC_VERSIONING_BYPASS", self.version);
+            .with_env("PIP_RETRIES", "0");
+        // There is no history to read a version from.
+        for name in VERSION_NAMES.iter().filter(|_| self.step != Step::Environment) {
+            command = command.with_env(*name, self.version);
+        }
         let index = Mirror::address();
         for name in ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"] {
             command = command.with_env(name, &index);
         }
-        if let Some(time) = self.until.or(self.context.install.exclude_newer.as_deref()) {
+        if let Some(time) = self.until {
             command = command.with_env(CUT_OFF, time);
         }
-        let done = self.sandbox.exec(command).await.map_err(|e| e.to_fault())?;
+        let done = self.sandbox.exec(command).await.map_err(|e| self.refused(e.to_fault()))?;
         let refusals = self.mirror.take_refusals();
         if done.succeeded() {
             return Ok(done.output.stdout_text());
         }
-        Err(self.fault(&done, what, &refusals))
+        let said = done.output.combined_text();
+        Err(Refused { step: self.step, fault: self.fault(&done, what, &refusals), said })
     }
 
-    /// Installs something that has to be built first: with what its day had to build
-    /// with, or, where that cannot, with what can.
-    pub(super) async fn install(&self, what: &str, target: &str, is_editable: bool) -> Result<(), Fault> {
-        let tools =
-            BuildTools::of_the_day(self.until.or(self.context.install.exclude_newer.as_deref()), is_editable);
-        let mut tried = tools;
-        loop {
-            let line = format!("pip install -q --python /opt/venv/bin/python {} {target}", tried.options());
-            let Err(fault) = self.uv(&line, what).await else { return Ok(()) };
-            match tried.instead(&fault) {
-                Some(other) if !fault.boundary.is_infrastructure() => tried = other,
-                _ => return Err(fault),
-            }
-            let written = self.sandbox.write(CONSTRAINTS, tried.constraint().as_bytes(), Some(0o644));
-            written.await.map_err(|e| e.to_fault())?;
-        }
+    /// A fault of this step without words of a tool.
+    pub(super) fn refused(&self, fault: Fault) -> Refused {
+        Refused::at(self.step)(fault)
     }
 
     fn fault(&self, done: &Execution, what: &str, refusals: &[IndexError]) -> Fault {

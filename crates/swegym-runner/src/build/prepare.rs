@@ -14,15 +14,17 @@ use swegym_mine::{Kind, Repository, Split, export};
 use swegym_sandbox::SandboxError;
 use swegym_sandbox::store::LayerId;
 use swegym_tasks::package::{self, Package};
-use swegym_tasks::recipe::{self, Recipe};
+use swegym_tasks::recipe::{self, Install, Recipe};
 
-use super::baseline::{Baseline, Installed};
-use super::{Project, Trial, best_of, checkout, in_its_days, nothing_installs, nothing_passes};
-use super::{SETS_TRIED, foundation};
+use super::baseline::{self, Baseline, Installed};
+use super::search::{Found, Lesson, search};
+use super::{
+    Project, SETS_TRIED, Trial, checkout, foundation, in_its_days, nothing_installs, nothing_passes,
+};
 use crate::answer::{self, Laid};
 use crate::context::Context;
-use crate::foundation::Wanted;
-use crate::plan::{GOES_ON, WORKDIR};
+use crate::foundation::{Foundation, Wanted};
+use crate::plan::{GOES_ON, Suite, WORKDIR};
 use crate::result::JobResult;
 use crate::shell::last_lines;
 use crate::testing::{TestRun, run_launched, start, stop};
@@ -34,6 +36,19 @@ pub struct Raw {
     pub instance: Instance,
     /// A clone or mirror that has its base commit.
     pub repository: Repository,
+    /// Where from it is known how to install it.
+    pub known: Known,
+}
+
+/// What is known beforehand of how an instance is installed.
+#[derive(Debug, Clone)]
+pub enum Known {
+    /// What earlier commits of the repository taught, if any came before.
+    Lesson(Lesson),
+    /// All of it, by a recipe that somebody gave.
+    Recipe(Install),
+    /// All of it and how its tests are run: only its image is made again.
+    Made(Install, String),
 }
 
 /// Keeps the one commit that is there: what the build changed is put back, and what it
@@ -43,36 +58,32 @@ git ls-files -z -m | xargs -0 -r git checkout-index -f -q --; \
 git ls-files -z --others --exclude-standard | sed -z 's/[][*?\\\\ ]/\\\\&/g; s|^|/|' | tr '\\0' '\\n' >> .git/info/exclude; \
 rm -f .git/index; git read-tree HEAD; git rev-parse HEAD";
 
-/// Makes the image of an instance's base commit, and the lists of its tests.
+/// Makes the image of an instance's base commit, and the lists of its tests; or says why
+/// it makes no task (it does not install, its tests do not pass with the gold patch, or
+/// pass without it).
 ///
 /// # Errors
-/// A fault of the task (it does not install, its tests do not pass with the gold patch, or
-/// pass without it) or of the machinery.
+/// Faults of the machinery.
 pub async fn prepare(context: &Context, raw: &Arc<Raw>) -> Result<JobResult, Fault> {
-    let Source { package, recipe, layer } = unpack(context, raw).await?;
-    let instance = &raw.instance;
-    let day = package.released.as_deref().and_then(|time| time.get(..10)).map(str::to_owned);
-    let wanted = Wanted { requires: recipe.requires_python.clone(), day };
-    let foundation = foundation::lay(context, &wanted).await?;
-    let image = foundation.image.with_layer(layer);
-    let project = Project {
-        context,
-        foundation: &foundation,
-        image: &image,
-        package: &package,
-        recipe: &recipe,
-        trial: Trial::Gold(instance),
+    let prepared = match make_ready(context, raw).await {
+        Ok(ready) => ready,
+        Err(Fault { boundary: Boundary::Task, code, message, hint, .. }) => {
+            Prepared::Dropped { reason: code, message, hint }
+        }
+        Err(fault) => return Err(fault),
     };
-    let sets = &recipe.requirement_sets[..recipe.requirement_sets.len().min(SETS_TRIED)];
-    // What is newer than the commit may install, and quietly lose tests: it is not tried
-    // unless the user says so.
-    let then = in_its_days(context, &package, sets);
-    let tried = if then.is_empty() { sets } else { &then };
-    let (best, refused) = best_of(&project, tried, &[]).await?;
-    let Some(baseline) = best else { return Err(nothing_installs(&package.name, &refused)) };
-    if baseline.passing().is_empty() {
-        return Err(nothing_passes(&package.name, &baseline.runs, &refused));
-    }
+    Ok(JobResult::of(JobOutput::Prepared(prepared)))
+}
+
+async fn make_ready(context: &Context, raw: &Arc<Raw>) -> Result<Prepared, Fault> {
+    let source = unpack(context, raw).await?;
+    let instance = &raw.instance;
+    let (baseline, foundation, refused) = match &raw.known {
+        Known::Recipe(install) => by_recipe(context, raw, &source, install).await?,
+        Known::Lesson(lesson) => by_search(context, raw, &source, lesson).await?,
+        Known::Made(install, tests) => return make_again(context, raw, &source, install, tests).await,
+    };
+    let Source { package, recipe, .. } = source;
     let before = run(context, &baseline.installed, instance, false).await?;
     let prepared = prepared(context, instance, &baseline, &before)?;
     let mut recipe = recipe_of(&package, &recipe, &baseline, &foundation.version);
@@ -81,8 +92,96 @@ pub async fn prepare(context: &Context, raw: &Arc<Raw>) -> Result<JobResult, Fau
         recipe.insert("does_not_install".to_owned(), refused.collect());
     }
     let instance = instances::fields(&prepared);
-    Ok(JobResult::of(JobOutput::Prepared(Prepared { instance, recipe })))
+    Ok(Prepared::Ready { instance, recipe })
 }
+
+/// The best that a search finds, on its interpreter, and what it could not install.
+async fn by_search(
+    context: &Context,
+    raw: &Raw,
+    source: &Source,
+    lesson: &Lesson,
+) -> Result<(Baseline, Foundation, Refusals), Fault> {
+    let Source { package, recipe, layer } = source;
+    let instance = &raw.instance;
+    let day = package.released.as_deref().and_then(|time| time.get(..10)).map(str::to_owned);
+    let sets = &recipe.requirement_sets[..recipe.requirement_sets.len().min(SETS_TRIED)];
+    // What is newer than the commit may install, and quietly lose tests: it is not tried
+    // unless the user says so.
+    let then = in_its_days(context, package, sets);
+    let tried = if then.is_empty() { sets } else { &then };
+    let wanted =
+        Wanted { requires: recipe.requires_python.clone(), day, below: lesson.way.python_below.clone() };
+    let mut foundation = foundation::lay(context, &wanted).await?;
+    let mut lesson = lesson.clone();
+    let Found { best, refused, .. } = loop {
+        let project = Project {
+            context,
+            foundation: &foundation,
+            source: *layer,
+            package,
+            recipe,
+            trial: Trial::Gold(instance),
+        };
+        let found = search(&project, tried, &[], &lesson).await?;
+        if found.best.is_some() || found.way.python_below == lesson.way.python_below {
+            break found;
+        }
+        // What was chosen for one interpreter serves no other.
+        lesson = Lesson { way: found.way, packages: Vec::new(), ..lesson };
+        let older = Wanted { below: lesson.way.python_below.clone(), ..wanted.clone() };
+        // Where there is none, the one that there is has to do.
+        if let Ok(laid) = foundation::lay(context, &older).await {
+            foundation = laid;
+        }
+    };
+    let Some(baseline) = best else { return Err(nothing_installs(&package.name, &refused)) };
+    if baseline.passing().is_empty() {
+        return Err(nothing_passes(&package.name, &baseline.runs, &refused));
+    }
+    Ok((baseline, foundation, refused))
+}
+
+/// As a recipe says, whatever comes of it.
+async fn by_recipe(
+    context: &Context,
+    raw: &Raw,
+    source: &Source,
+    install: &Install,
+) -> Result<(Baseline, Foundation, Refusals), Fault> {
+    let Source { package, recipe, layer } = source;
+    let foundation = foundation::lay_named(context, &install.python).await?;
+    let trial = Trial::Gold(&raw.instance);
+    let project = Project { context, foundation: &foundation, source: *layer, package, recipe, trial };
+    let baseline = baseline::install_as_said(&project, install).await?;
+    if baseline.passing().is_empty() {
+        return Err(nothing_passes(&package.name, &baseline.runs, &[]));
+    }
+    Ok((baseline, foundation, Vec::new()))
+}
+
+/// The image alone.
+async fn make_again(
+    context: &Context,
+    raw: &Raw,
+    source: &Source,
+    install: &Install,
+    tests: &str,
+) -> Result<Prepared, Fault> {
+    let Source { package, recipe, layer } = source;
+    let foundation = foundation::lay_named(context, &install.python).await?;
+    let trial = Trial::Gold(&raw.instance);
+    let project = Project { context, foundation: &foundation, source: *layer, package, recipe, trial };
+    let mut image = baseline::install_said(&project, install).await?.image;
+    image.labels.insert(Suite::LABEL.to_owned(), tests.to_owned());
+    let digest = context.host.store().save_image(&image).map_err(|e| SandboxError::from(e).to_fault())?;
+    let image = Some(ImageRef::Store(digest.hex()).to_string());
+    let instance = instances::fields(&Instance { image, ..raw.instance.clone() });
+    Ok(Prepared::Ready { instance, recipe: Fields::new() })
+}
+
+/// Sets of requirements that do not install, and why.
+type Refusals = Vec<(String, Fault)>;
 
 /// What an instance starts from.
 struct Source {
@@ -104,7 +203,7 @@ async fn unpack(context: &Context, raw: &Arc<Raw>) -> Result<Source, Fault> {
         let given = Path::new(instance.repo.rsplit('/').next().unwrap_or_default());
         let mut package = package::describe(root.clone(), given)
             .map_err(|e| task("no_package", e.to_string()).hinted_by(&e))?;
-        package.released = checkout::committed(&root);
+        package.released = checkout::committed(&root).and_then(|time| checkout::end_of_week(&time));
         // A version without a number but zeros is one that a tool fills in.
         if package.version.chars().all(|c| matches!(c, '0' | '.')) && !instance.version.is_empty() {
             package.version.clone_from(&instance.version);
@@ -241,7 +340,10 @@ fn recipe_of(package: &Package, recipe: &Recipe, baseline: &Baseline, python: &s
         ("python".to_owned(), json!(python)),
         ("until".to_owned(), json!(installed.set.until)),
         ("requirements_from".to_owned(), json!(installed.set.from)),
-        ("frozen".to_owned(), json!(installed.frozen)),
+        ("way".to_owned(), json!(installed.way)),
+        ("frozen".to_owned(), json!(installed.lock.packages)),
+        ("tests".to_owned(), json!(installed.suite.to_label())),
+        ("layers".to_owned(), installed.image.layers.iter().map(|layer| layer.0.hex()).collect()),
         ("test_paths".to_owned(), json!(recipe.test_paths)),
         ("left_out".to_owned(), Value::from(baseline.left_out())),
     ])

@@ -66,7 +66,11 @@ const OLDEST: (u64, u64) = (3, 7);
 /// time, or the oldest of later.
 fn find_fitting(install: &InstallSettings, wanted: &Wanted) -> Result<Interpreter, Fault> {
     let asked: Option<VersionSpecifiers> = wanted.requires.as_deref().and_then(|text| text.parse().ok());
-    let fits = |version: &Version| asked.as_ref().is_none_or(|asked| asked.contains(version));
+    let below: Option<Version> = wanted.below.as_deref().and_then(|text| text.parse().ok());
+    let fits = |version: &Version| {
+        asked.as_ref().is_none_or(|asked| asked.contains(version))
+            && below.as_ref().is_none_or(|below| version < below)
+    };
     let usual = ask(USUAL);
     let by_name = || {
         MINORS.rev().filter_map(|minor| {
@@ -199,7 +203,7 @@ mod tests {
     use super::*;
 
     fn asks(requires: &str) -> Wanted {
-        Wanted { requires: Some(requires.to_owned()), day: None }
+        Wanted { requires: Some(requires.to_owned()), ..Wanted::default() }
     }
 
     /// A folder of a version manager with these versions, all this machine's Python,
@@ -280,7 +284,9 @@ mod tests {
         // The one that is there fits, or nothing does.
         for requires in [None, Some(">=3.6"), Some("nonsense"), Some(">=3.99")] {
             assert_eq!(
-                find(&none, &Wanted { requires: requires.map(str::to_owned), day: None }).unwrap().executable,
+                find(&none, &Wanted { requires: requires.map(str::to_owned), ..Wanted::default() })
+                    .unwrap()
+                    .executable,
                 usual.executable,
                 "{requires:?}"
             );

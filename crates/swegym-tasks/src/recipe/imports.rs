@@ -29,6 +29,10 @@ const RENAMED: [(&str, &str); 14] = [
     ("serial", "pyserial"),
 ];
 
+/// Names that many projects share: each has its own below (`zope.interface`).
+const SHARED: [&str; 9] =
+    ["azure", "backports", "jaraco", "oslo", "plone", "repoze", "ruamel", "sphinxcontrib", "zope"];
+
 /// Every Python file of a project, relative to it, sorted; hidden folders and
 /// those that hold no source are passed over.
 ///
@@ -73,7 +77,8 @@ pub(super) fn third_party(root: &Path, files: &[PathBuf], tests: &[&PathBuf]) ->
     for file in tests.iter().copied().chain(helpers) {
         let text = fs::read(root.join(file)).unwrap_or_default();
         for module in imported_modules(&String::from_utf8_lossy(&text)) {
-            if !own.contains(&module) {
+            let top = module.split('.').next().unwrap_or(&module);
+            if !own.contains(top) {
                 projects.extend(project_of(&module));
             }
         }
@@ -81,9 +86,15 @@ pub(super) fn third_party(root: &Path, files: &[PathBuf], tests: &[&PathBuf]) ->
     projects
 }
 
-/// What to require where a module is imported; nothing for Python's own.
+/// What to require where a module (`yaml`, `zope.interface`) is imported; nothing for Python's
+/// own, nor for what says too little.
 #[must_use]
 pub fn project_of(module: &str) -> Option<String> {
+    let (module, below) = module.split_once('.').unwrap_or((module, ""));
+    if SHARED.contains(&module) {
+        let own = below.split('.').next().filter(|own| !own.is_empty())?;
+        return Some(crate::index::normalise(&format!("{module}-{own}")));
+    }
     if let Some((_, requirement)) = RENAMED.iter().find(|(import, _)| *import == module) {
         return Some((*requirement).to_owned());
     }
@@ -92,7 +103,7 @@ pub fn project_of(module: &str) -> Option<String> {
     (!is_standard).then(|| crate::index::normalise(module))
 }
 
-/// Top-level names of absolute imports outside `try` blocks: a guarded import is optional.
+/// Modules of absolute imports outside `try` blocks: a guarded import is optional.
 fn imported_modules(text: &str) -> BTreeSet<String> {
     let Some(tree) = syntax::parse(text) else { return BTreeSet::new() };
     let mut modules = BTreeSet::new();
@@ -107,8 +118,7 @@ fn imported_modules(text: &str) -> BTreeSet<String> {
         };
         for name in names.into_iter().filter(|n| n.kind() != "relative_import") {
             let whole = syntax::text(name, text);
-            let top = whole.split(['.', ' ']).next().unwrap_or(whole);
-            modules.insert(top.to_owned());
+            modules.insert(whole.split(' ').next().unwrap_or(whole).to_owned());
         }
     }
     modules
@@ -129,3 +139,28 @@ sqlite3 sre_compile sre_constants sre_parse ssl stat statistics string stringpre
 sysconfig syslog tabnanny tarfile telnetlib tempfile termios test textwrap this threading time timeit tkinter token tokenize \
 tomllib trace traceback tracemalloc tty turtle turtledemo types typing unicodedata unittest urllib uu uuid venv warnings wave \
 weakref webbrowser winreg winsound wsgiref xdrlib xml xmlrpc zipapp zipfile zipimport zlib zoneinfo";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_stand_for_projects() {
+        for (module, project) in [
+            ("yaml.constructor", Some("pyyaml")),
+            ("zope.interface.verify", Some("zope-interface")),
+            ("zope", None),
+            ("os.path", None),
+            ("_socket", None),
+            ("freezegun", Some("freezegun")),
+        ] {
+            assert_eq!(project_of(module).as_deref(), project, "{module}");
+        }
+    }
+
+    #[test]
+    fn guarded_imports_are_optional() {
+        let text = "import a.b as c, d\nfrom e.f import g\nfrom . import h\ntry:\n    import i\nexcept ImportError:\n    i = None\n";
+        assert_eq!(imported_modules(text).into_iter().collect::<Vec<_>>(), ["a.b", "d", "e.f"]);
+    }
+}

@@ -1,4 +1,4 @@
-//! Flags of `mine` and `gym`.
+//! Flags of `mine`, `gym` and `recipe`.
 
 use std::path::PathBuf;
 
@@ -62,6 +62,25 @@ pub(crate) struct GymArgs {
     /// Test runs without the gold patch, and as many with it
     #[arg(long, default_value_t = 3, value_name = "N")]
     pub(crate) repeats: u32,
+    /// Recipes that are followed as they stand, as a gym has them in its folder `recipes`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) recipes: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) install: InstallArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// Which gym's images are made again.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct RemakeArgs {
+    /// The gym: a folder with `instances.jsonl` and `recipes`
+    #[arg(value_name = "GYM")]
+    pub(crate) gym: PathBuf,
+    /// Where a repository lies, if the gym's `repositories.json` does not say it; can be given
+    /// several times
+    #[arg(long, value_name = "OWNER/NAME=FOLDER")]
+    pub(crate) repository: Vec<String>,
     #[command(flatten)]
     pub(crate) install: InstallArgs,
     #[command(flatten)]

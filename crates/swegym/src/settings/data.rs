@@ -7,12 +7,12 @@ use swegym_data::metrics::MetricsSettings;
 use swegym_data::rows::HeldOut;
 use swegym_data::select::settings::{ScoreSettings, SelectSettings};
 use swegym_data::show::ShowSettings;
-use swegym_method::real::GymSettings;
+use swegym_method::real::{GymSettings, RecipeSettings};
 use swegym_mine::MineSettings;
 
 use crate::args::{
-    ConvertArgs, ExportArgs, GradeArgs, GymArgs, HeldOutArgs, MetricsArgs, MineArgs, RecipeArgs, ScoreArgs,
-    SelectArgs, ShowTrajectoryArgs,
+    ConvertArgs, ExportArgs, GradeArgs, GymArgs, HeldOutArgs, MetricsArgs, MineArgs, RecipeArgs, RemakeArgs,
+    ScoreArgs, SelectArgs, ShowTrajectoryArgs,
 };
 
 impl From<HeldOutArgs> for HeldOut {
@@ -31,8 +31,15 @@ impl From<MineArgs> for MineSettings {
 
 impl From<GymArgs> for GymSettings {
     fn from(args: GymArgs) -> Self {
-        let GymArgs { raw, repository, sample, seed, repeats, install: _, run: _ } = args;
-        Self { raw, repositories: repository, sample, seed, repeats }
+        let GymArgs { raw, repository, sample, seed, repeats, recipes, install: _, run: _ } = args;
+        Self { raw, repositories: repository, sample, seed, repeats, recipes }
+    }
+}
+
+impl From<RemakeArgs> for RecipeSettings {
+    fn from(args: RemakeArgs) -> Self {
+        let RemakeArgs { gym, repository, install: _, run: _ } = args;
+        Self { gym, repositories: repository }
     }
 }
 

@@ -1,0 +1,122 @@
+//! The layer with an interpreter's environment: everything that is installed but the
+//! project itself. Images with the same list of versions share it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use swegym_core::{Digest, Fault};
+use swegym_sandbox::store::LayerId;
+use swegym_sandbox::{Extent, Sandbox as _, SandboxError, Store};
+use swegym_tasks::recipe::{Step, Way};
+use swegym_tasks::uv;
+
+use super::Project;
+use super::installer::{self, Installer, Refused};
+use super::lock::Lock;
+use crate::shell::must_run_in;
+
+/// Where it is in every image.
+pub(super) const PLACE: &str = "/opt/venv";
+
+/// The list, as a file in the box.
+const LIST: &str = "/tmp/locked.txt";
+
+/// Names of environments that are being made in this process, so that nobody makes one twice.
+#[derive(Debug, Default)]
+pub struct Making(Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Making {
+    fn turn(&self, key: Digest) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry(key).or_default())
+    }
+}
+
+/// Makes the environment with these versions, or takes the one that was made before.
+///
+/// # Errors
+/// Something does not install.
+pub(super) async fn make(
+    project: &Project<'_>,
+    lock: &Lock,
+    until: Option<&str>,
+    way: &Way,
+) -> Result<LayerId, Refused> {
+    let store = project.context.host.store();
+    let key = key(project, lock, until, way);
+    let turn = project.context.making.turn(key);
+    let _turn = turn.lock().await;
+    let note = store.home().join("cache").join(format!("environment-{}", key.short()));
+    if let Some(layer) = remembered(store, &note) {
+        return Ok(layer);
+    }
+    let layer = install(project, lock, until, way).await?;
+    // Only a shortcut: without it the next build makes the layer again.
+    let _ = swegym_files::write_whole(&note, layer.0.hex().as_bytes());
+    Ok(layer)
+}
+
+/// What decides what an environment holds.
+fn key(project: &Project<'_>, lock: &Lock, until: Option<&str>, way: &Way) -> Digest {
+    let ground = &project.foundation.image;
+    let until = until.or(project.context.install.exclude_newer.as_deref());
+    let text = format!(
+        "{:?} {:?} {} {until:?} {:?} {:?} {:?} uv {} swegym {} {:?}",
+        ground.base,
+        ground.layers,
+        project.foundation.python,
+        way.build_with.get(&Step::Environment),
+        way.wheels_only,
+        way.freed,
+        uv::VERSION,
+        env!("CARGO_PKG_VERSION"),
+        lock.packages,
+    );
+    Digest::of(text.as_bytes())
+}
+
+fn remembered(store: &Store, note: &std::path::Path) -> Option<LayerId> {
+    let layer = LayerId(Digest::parse(std::fs::read_to_string(note).ok()?.trim()).ok()?);
+    store.layer_folder(layer).is_ok().then_some(layer)
+}
+
+async fn install(
+    project: &Project<'_>,
+    lock: &Lock,
+    until: Option<&str>,
+    way: &Way,
+) -> Result<LayerId, Refused> {
+    let to_refused = |fault: Fault| Refused::at(Step::Environment)(fault);
+    let ground = &project.foundation.image;
+    let started = Installer::start(project.context, ground, Step::Environment, "", until, way);
+    let installer = started.await.map_err(to_refused)?;
+    let python = &project.foundation.python;
+    installer
+        .uv(&format!("venv -q --no-project --python {python} {PLACE}"), "making the environment")
+        .await?;
+    installer.write(LIST, &lock.to_text()).await.map_err(to_refused)?;
+    let line = |more: &str| format!("pip install -q --no-deps --python {PLACE}/bin/python {more} -r {LIST}");
+    let frees: String = installer.options(false);
+    // What needs no code of a package to run is tried first.
+    let wheels = line(&format!("{frees} --only-binary :all:"));
+    if !lock.packages.is_empty() && installer.uv(&wheels, "installing").await.is_err() {
+        installer.uv(&line(&frees), "installing the requirements").await?;
+    }
+    let layer = finish(&installer).await.map_err(to_refused)?;
+    installer.sandbox.stop().await.map_err(|e| to_refused(e.to_fault()))?;
+    Ok(layer)
+}
+
+/// Equal packages give equal layers: nothing with the time of this build stays, neither
+/// uv's note about it nor bytecode that names it.
+async fn finish(installer: &Installer<'_>) -> Result<LayerId, Fault> {
+    let tidy = format!(
+        "rm -rf {cache} /root/.cache /root/.local; find {PLACE} -name uv_cache.json -delete; \
+         find {PLACE}/lib -path '*.dist-info/RECORD' -exec sed -i '/uv_cache.json,/d' {{}} +; \
+         {PLACE}/bin/python -B -m compileall -q -j 2 --invalidation-mode checked-hash -x '{tests}' {PLACE}/lib >/dev/null; true",
+        cache = installer::CACHE,
+        tests = super::TESTS_WITHOUT_BYTECODE,
+    );
+    must_run_in("/", &installer.sandbox, &tidy, "compiling").await?;
+    installer.sandbox.snapshot(Extent::Image).await.map_err(|e: SandboxError| e.to_fault())
+}

@@ -1,0 +1,137 @@
+//! One set of requirements, installed: versions are chosen, the environment is made or
+//! taken, the project comes on top, and all of it is one image.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use swegym_core::TestCommand;
+use swegym_grade::LogParser;
+use swegym_sandbox::{Extent, Image, Sandbox as _};
+use swegym_tasks::package::Package;
+use swegym_tasks::recipe::{RequirementSet, Step, Way};
+
+use super::baseline::Installed;
+use super::environment::{self, PLACE};
+use super::installer::{self, Installer, Refused};
+use super::lock::{self, Lock};
+use super::{Project, TESTS_WITHOUT_BYTECODE, Trial, checkout, commit_script, prepare};
+use crate::plan::{Suite, WORKDIR};
+use crate::shell::must_run;
+
+/// Installs a set in a way; of versions that serve as well, the `preferred` ones are taken.
+///
+/// # Errors
+/// Nothing serves, or something does not install.
+pub(super) async fn install(
+    project: &Project<'_>,
+    set: &RequirementSet,
+    mut way: Way,
+    preferred: &[String],
+) -> Result<Installed, (Refused, Way)> {
+    let lock = match lock::choose(project, set, &mut way, preferred).await {
+        Ok(lock) => lock,
+        Err(refused) => return Err((refused, way)),
+    };
+    match install_locked(project, set, &way, lock).await {
+        Ok(installed) => Ok(installed),
+        Err(refused) => Err((refused, way)),
+    }
+}
+
+/// Installs what was chosen before.
+///
+/// # Errors
+/// Something does not install.
+pub(super) async fn install_locked(
+    project: &Project<'_>,
+    set: &RequirementSet,
+    way: &Way,
+    lock: Lock,
+) -> Result<Installed, Refused> {
+    let until = set.until.as_deref();
+    // Versions are chosen: here the cut-off is for what builds them alone.
+    let year = until.and_then(checkout::end_of_year);
+    let environment = environment::make(project, &lock, year.as_deref(), way).await?;
+    let ground = project.with_source(project.foundation.image.with_layer(environment));
+    let version = &project.package.version;
+    let to_refused = Refused::at(Step::Project);
+    let started = Installer::start(project.context, &ground, Step::Project, version, until, way);
+    let installer = started.await.map_err(&to_refused)?;
+    let sandbox = &installer.sandbox;
+    must_run(sandbox, "touch /tmp/begun", "beginning").await.map_err(&to_refused)?;
+    // In the way of the time: the folder on the path, rather than a module that finds it, which
+    // older pytests take for one of their plug-ins.
+    let is_of_its_time = matches!(project.trial, Trial::Gold(_)) && project.recipe.is_built_by_setuptools();
+    let manner = if is_of_its_time { "-C editable_mode=compat" } else { "" };
+    let options = installer.options(true);
+    let line =
+        format!("pip install -q --no-deps --python {PLACE}/bin/python {options} {manner} -e {WORKDIR}");
+    installer.uv(&line, "installing the package").await?;
+    let list = format!("pip list -q --python {PLACE}/bin/python --editable --format json");
+    let version = installed_version(&installer.uv(&list, "listing").await?, project.package);
+    must_run(sandbox, &tidy_script(), "compiling").await.map_err(&to_refused)?;
+    let commit = match project.trial {
+        Trial::Whole => commit_script(),
+        Trial::Gold(_) => prepare::KEEP_COMMIT.to_owned(),
+    };
+    let commit = must_run(sandbox, &commit, "committing").await.map_err(&to_refused)?.trim().to_owned();
+    let layer = sandbox.snapshot(Extent::Image).await.map_err(|e| to_refused(e.to_fault()))?;
+    sandbox.stop().await.map_err(|e| to_refused(e.to_fault()))?;
+    let recipe = project.recipe;
+    let suite = Suite {
+        command: TestCommand {
+            runner: recipe.runner,
+            arguments: way.arguments(project.trial.arguments(recipe)),
+        },
+        parser: LogParser::named(recipe.log_parser()).unwrap_or(LogParser::Pytest),
+    };
+    Ok(Installed {
+        image: finished_image(ground.with_layer(layer), project.package, &suite),
+        version,
+        suite,
+        commit,
+        set: set.clone(),
+        way: way.clone(),
+        lock,
+        left_out: Vec::new(),
+    })
+}
+
+/// What a build leaves in the source goes, and only what came with the project is compiled:
+/// the rest is the environment's.
+fn tidy_script() -> String {
+    format!(
+        "[ ! -f Cargo.toml ] || rm -rf target; rm -rf {cache} /root/.cache /root/.local build; \
+         find {PLACE} -name uv_cache.json -delete; \
+         find {PLACE}/lib -path '*.dist-info/RECORD' -cnewer /tmp/begun -exec sed -i '/uv_cache.json,/d' {{}} +; \
+         find {PLACE}/lib -name '*.py' -cnewer /tmp/begun -exec {compile} {{}} + >/dev/null; \
+         {compile} -x '{TESTS_WITHOUT_BYTECODE}' . >/dev/null; true",
+        cache = installer::CACHE,
+        compile =
+            format_args!("{PLACE}/bin/python -B -m compileall -q -j 2 --invalidation-mode checked-hash"),
+    )
+}
+
+/// What the installed package says that it is, where its files did not.
+fn installed_version(listing: &str, package: &Package) -> String {
+    let listed: Vec<Value> = serde_json::from_str(listing).unwrap_or_default();
+    match listed.as_slice() {
+        [only] if package.version == "0" => only["version"].as_str().unwrap_or("0").to_owned(),
+        _ => package.version.clone(),
+    }
+}
+
+fn finished_image(mut image: Image, package: &Package, suite: &Suite) -> Image {
+    let path = image.env.iter().find(|(n, _)| n == "PATH").map(|(_, v)| v.clone()).unwrap_or_default();
+    image.set_env("PATH", &format!("{PLACE}/bin:{path}"));
+    image.set_env("VIRTUAL_ENV", PLACE);
+    // Runs must not differ by hash seed, nor leave bytecode behind.
+    image.set_env("PYTHONHASHSEED", "0");
+    image.set_env("PYTHONDONTWRITEBYTECODE", "1");
+    image.workdir = WORKDIR.to_owned();
+    image.labels = BTreeMap::from([
+        ("swegym.package".to_owned(), format!("{} {}", package.name, package.version)),
+        (Suite::LABEL.to_owned(), suite.to_label()),
+    ]);
+    image
+}

@@ -1,0 +1,147 @@
+//! Which versions an environment gets: a list that is chosen once, and installed as it is.
+
+use swegym_core::Fault;
+use swegym_tasks::recipe::{RequirementSet, Step, Way};
+
+use super::Project;
+use super::installer::{FREED_TO_BUILD, Installer, Refused};
+use crate::plan::WORKDIR;
+
+/// What is asked for, and the list, as files in the box.
+const ASKED: &str = "/tmp/requirements.txt";
+const LIST: &str = "/tmp/locked.txt";
+
+/// How often projects may turn up whose files are all newer than the day.
+const ROUNDS: usize = 4;
+
+/// Exact versions, sorted: `attrs==19.1.0`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Lock {
+    pub(super) packages: Vec<String>,
+}
+
+/// Chooses versions for a set and for what the project itself asks for, as of the set's
+/// day; of versions that serve as well, the `preferred` ones. What had to be freed of the
+/// day is noted in the way.
+///
+/// # Errors
+/// Nothing serves all requirements, or something has to be built for its metadata and
+/// does not.
+pub(super) async fn choose(
+    project: &Project<'_>,
+    set: &RequirementSet,
+    way: &mut Way,
+    preferred: &[String],
+) -> Result<Lock, Refused> {
+    let ground = project.with_source(project.foundation.image.clone());
+    for _ in 0..ROUNDS {
+        let known = way.clone();
+        let until = set.until.as_deref();
+        let started =
+            Installer::start(project.context, &ground, Step::Lock, &project.package.version, until, &known);
+        let installer = started.await.map_err(Refused::at(Step::Lock))?;
+        let chosen = resolve(&installer, project, set, preferred).await;
+        let late = match installer.day() {
+            Some(day) => installer.mirror.latecomers(day),
+            None => Vec::new(),
+        };
+        let stopped = swegym_sandbox::Sandbox::stop(&installer.sandbox).await;
+        stopped.map_err(|e| Refused::at(Step::Lock)(e.to_fault()))?;
+        let is_new = |(name, _): &&(String, String)| !way.freed.contains_key(name);
+        let late: Vec<(String, String)> = late.iter().filter(is_new).cloned().collect();
+        if late.is_empty() {
+            return chosen;
+        }
+        way.freed.extend(late);
+    }
+    Err(Refused::at(Step::Lock)(Fault::new(
+        swegym_core::Boundary::Task,
+        "does_not_install",
+        "choosing versions came to no end: each list asks for other projects that are newer than the day",
+    )))
+}
+
+async fn resolve(
+    installer: &Installer<'_>,
+    project: &Project<'_>,
+    set: &RequirementSet,
+    preferred: &[String],
+) -> Result<Lock, Refused> {
+    let to_refused = |fault| installer.refused(fault);
+    let extras = if set.extras.is_empty() { String::new() } else { format!("[{}]", set.extras.join(",")) };
+    let own = format!("-e {WORKDIR}{extras}");
+    let requirements = installer.way().requirements(set);
+    let asked = lines(requirements.iter().chain([&own]));
+    installer.write(ASKED, &asked).await.map_err(to_refused)?;
+    // uv keeps to what stands in the file that it is to write.
+    installer.write(LIST, &lines(preferred)).await.map_err(to_refused)?;
+    let line = |only_wheels: &str, is_editable: bool| {
+        format!(
+            "pip compile -q --no-header --no-annotate --no-strip-extras --python {} {} {only_wheels} {ASKED} -o {LIST} && cat {LIST}",
+            project.foundation.python,
+            installer.options(is_editable)
+        )
+    };
+    // What was newest on that day is what people had, wheel or not.
+    let said = match installer.uv(&line("", true), "choosing versions").await {
+        Ok(said) => said,
+        Err(refused) if refused.fault.boundary.is_infrastructure() => return Err(refused),
+        // Something may have to be built for its metadata and not build.
+        Err(refused) => {
+            let wheels = installer.uv(&line("--only-binary :all:", true), "choosing versions").await;
+            wheels.map_err(|_| refused)?
+        }
+    };
+    let mut lock = Lock::read(&said);
+    if installer.frees_builders(true) {
+        lock = dated(installer, lock, preferred, &line("--only-binary :all:", false)).await?;
+    }
+    Ok(lock)
+}
+
+/// What builds may be newer than the day, but where it is in the environment itself it may
+/// not: tests see it.
+async fn dated(
+    installer: &Installer<'_>,
+    lock: Lock,
+    preferred: &[String],
+    line: &str,
+) -> Result<Lock, Refused> {
+    let is_builder =
+        |package: &&String| FREED_TO_BUILD.iter().any(|name| package.split("==").next() == Some(name));
+    let (builders, others): (Vec<&String>, Vec<&String>) = lock.packages.iter().partition(is_builder);
+    if builders.is_empty() {
+        return Ok(lock);
+    }
+    let names: Vec<String> =
+        builders.iter().filter_map(|one| one.split("==").next()).map(str::to_owned).collect();
+    installer.write(ASKED, &lines(&names)).await.map_err(|fault| installer.refused(fault))?;
+    installer.write(LIST, &lines(preferred)).await.map_err(|fault| installer.refused(fault))?;
+    let said = installer.uv(line, "choosing what builds").await?;
+    let mut packages: Vec<String> = others.into_iter().cloned().collect();
+    packages.extend(Lock::read(&said).packages);
+    packages.sort();
+    packages.dedup();
+    Ok(Lock { packages })
+}
+
+impl Lock {
+    /// Of what uv printed: the project itself stands there by its folder.
+    fn read(said: &str) -> Self {
+        let named =
+            said.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['-', '#']));
+        let mut packages: Vec<String> = named.map(str::to_owned).collect();
+        packages.sort();
+        packages.dedup();
+        Self { packages }
+    }
+
+    /// As a file.
+    pub(super) fn to_text(&self) -> String {
+        lines(&self.packages)
+    }
+}
+
+fn lines<'a>(all: impl IntoIterator<Item = &'a String>) -> String {
+    all.into_iter().map(|one| format!("{one}\n")).collect()
+}

@@ -1,0 +1,153 @@
+//! From sets of requirements to the one that is taken: sets in their order, and for what
+//! fails the next remedy of the table, until nothing is left that is new.
+
+use std::time::Instant;
+
+use swegym_core::format::results::Fields;
+use swegym_core::{Boundary, Fault};
+use swegym_tasks::recipe::{Act, RequirementSet, Step, Way, remedies};
+
+use super::Project;
+use super::baseline::{self, Baseline};
+use super::installer::Refused;
+
+/// Remedies that one image may take.
+const MOST_REMEDIES: usize = 12;
+
+/// What earlier commits of a repository taught: what is tried first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lesson {
+    /// What remedies had decided.
+    pub way: Way,
+    /// Where the requirements were found that were taken.
+    pub from: Option<String>,
+    /// The versions that were taken, where the commit is of the same version.
+    pub packages: Vec<String>,
+}
+
+impl Lesson {
+    /// What the recipe of an image teaches.
+    #[must_use]
+    pub fn of_recipe(recipe: &Fields) -> Option<Self> {
+        let way = serde_json::from_value(recipe.get("way")?.clone()).ok()?;
+        let from = recipe.get("requirements_from")?.as_str().map(|from| place(from).to_owned());
+        let packages = recipe.get("frozen")?.as_array()?.iter();
+        let packages = packages.map(|one| one.as_str().map(str::to_owned)).collect::<Option<_>>()?;
+        Some(Self { way, from, packages })
+    }
+}
+
+/// What came of a search.
+#[derive(Default)]
+pub(super) struct Found {
+    /// The best of what was tried.
+    pub(super) best: Option<Baseline>,
+    /// Sets that do not install, and why.
+    pub(super) refused: Vec<(String, Fault)>,
+    /// What the failures decided; with another interpreter, all of it is tried again.
+    pub(super) way: Way,
+}
+
+/// Why a set was given up.
+pub(super) enum Stop {
+    /// Nothing helps.
+    Refused(Refused),
+    /// An older interpreter may help.
+    OlderPython,
+}
+
+/// Tries sets of requirements in order. `now` is only tried where of `then` less than half
+/// passes.
+///
+/// # Errors
+/// Faults of the machinery, and of the task where no set can help.
+pub(super) async fn search(
+    project: &Project<'_>,
+    then: &[RequirementSet],
+    now: &[RequirementSet],
+    lesson: &Lesson,
+) -> Result<Found, Fault> {
+    let ends = Instant::now() + 2 * project.context.settings.install_timeout;
+    let asked_below = lesson.way.python_below.clone();
+    let mut found = Found { way: lesson.way.clone(), ..Found::default() };
+    for (at, set) in taught_first(then, lesson).chain(now).enumerate() {
+        // What is of its days is enough where most of it passes.
+        let is_enough = at == then.len() && found.best.as_ref().is_some_and(Baseline::is_mostly_passing);
+        if is_enough || Instant::now() > ends {
+            break;
+        }
+        match baseline::install_and_test(project, set, &mut found.way, &lesson.packages, ends).await {
+            Ok(baseline) => {
+                let is_whole = baseline.is_whole();
+                if found.best.as_ref().is_none_or(|best| best.passing().len() < baseline.passing().len()) {
+                    found.best = Some(baseline);
+                }
+                if is_whole {
+                    break;
+                }
+            }
+            Err(Stop::OlderPython) if found.way.python_below != asked_below => return Ok(found),
+            Err(Stop::OlderPython) => {}
+            Err(Stop::Refused(refused)) if refused.fault.boundary.is_infrastructure() => {
+                return Err(refused.fault);
+            }
+            Err(Stop::Refused(refused)) => {
+                found.refused.push((set.from.clone(), explained(refused.fault, &found.way)));
+                // What the project's own build refuses, no requirement mends.
+                if refused.step == Step::Project {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The sets, that of the lesson before the others.
+fn taught_first<'a>(
+    sets: &'a [RequirementSet],
+    lesson: &'a Lesson,
+) -> impl Iterator<Item = &'a RequirementSet> {
+    let is_taught = |set: &&RequirementSet| lesson.from.as_deref() == Some(place(&set.from));
+    sets.iter().filter(is_taught).chain(sets.iter().filter(move |set| !is_taught(set)))
+}
+
+/// Where a set was found, without what was made of it since.
+pub(super) fn place(from: &str) -> &str {
+    let from = from.strip_suffix(baseline::REPAIRED).unwrap_or(from);
+    from.rsplit_once("as of ").map_or(from, |(place, _)| place.trim_end_matches(", "))
+}
+
+/// Takes the first remedy for a failure that is new, and notes what the machine lacks. Says
+/// whether another try is worth it.
+pub(super) fn mend(way: &mut Way, refused: &Refused) -> bool {
+    if refused.fault.boundary.is_infrastructure() || way.remedies.len() >= MOST_REMEDIES {
+        return false;
+    }
+    take(way, refused.step, &refused.said)
+}
+
+/// The same for what a step has said.
+pub(super) fn take(way: &mut Way, step: Step, said: &str) -> bool {
+    for remedy in remedies(step, said) {
+        if let Act::System(what) = &remedy.act {
+            way.lacking.insert(what.clone());
+        } else if way.take(step, &remedy) {
+            return true;
+        }
+    }
+    false
+}
+
+/// A failure in the end, with what the machine lacks if that is why.
+fn explained(fault: Fault, way: &Way) -> Fault {
+    if way.lacking.is_empty() || fault.code != "does_not_install" {
+        return fault;
+    }
+    let lacking: Vec<&str> = way.lacking.iter().map(String::as_str).collect();
+    let message = format!("{}\nit lacks {}", fault.message, lacking.join(", "));
+    Fault::new(Boundary::Task, "needs_system_package", message).with_hint(format!(
+        "boxes see this machine's /usr: install there what is missing (Debian: {})",
+        lacking.join(" ")
+    ))
+}

@@ -1,0 +1,173 @@
+//! What helps when something does not install or its tests do not start: a table
+//! (`remedies.toml`) that is looked through from the top.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+
+/// A step in which something may fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Step {
+    /// Versions are chosen.
+    Lock,
+    /// They are installed.
+    Environment,
+    /// The project itself is installed.
+    Project,
+    /// Its tests are run.
+    Tests,
+}
+
+/// What is done about a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// A constraint (PEP 508) on what builds, in the step that failed.
+    BuildWith(String),
+    /// This project is taken as a wheel, in whatever version has one.
+    WheelsOnly(String),
+    /// This requirement is left out.
+    Drop(String),
+    /// This is required as well.
+    Require(String),
+    /// An interpreter older than this: `3.10`.
+    PythonBelow(String),
+    /// The tests are run without this option.
+    WithoutOption(String),
+    /// What the machine lacks; it is only said.
+    System(String),
+}
+
+/// A row of the table.
+#[derive(Debug, Deserialize)]
+struct Row {
+    name: String,
+    at: Vec<Step>,
+    #[serde(with = "pattern")]
+    says: Regex,
+    #[serde(flatten)]
+    act: Act,
+}
+
+/// A remedy for one failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remedy {
+    /// What the table calls it.
+    pub name: String,
+    /// What it does.
+    pub act: Act,
+}
+
+/// The table, from the top.
+static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
+    #[derive(Deserialize)]
+    struct Table {
+        remedy: Vec<Row>,
+    }
+    // A test reads the whole table.
+    toml::from_str::<Table>(include_str!("remedies.toml")).map(|table| table.remedy).unwrap_or_default()
+});
+
+/// Remedies for a failure in a step, the best first. `said` is what the tool printed.
+pub fn remedies(step: Step, said: &str) -> impl Iterator<Item = Remedy> {
+    TABLE.iter().filter(move |row| row.at.contains(&step)).filter_map(move |row| {
+        let groups = row.says.captures(said)?;
+        let filled = |text: &str| {
+            let mut filled = String::new();
+            groups.expand(text, &mut filled);
+            filled
+        };
+        Some(Remedy { name: row.name.clone(), act: row.act.map(filled) })
+    })
+}
+
+impl Act {
+    /// The same with other words.
+    fn map(&self, change: impl Fn(&str) -> String) -> Self {
+        match self {
+            Self::BuildWith(text) => Self::BuildWith(change(text)),
+            Self::WheelsOnly(text) => Self::WheelsOnly(change(text)),
+            Self::Drop(text) => Self::Drop(change(text)),
+            Self::Require(text) => Self::Require(change(text)),
+            Self::PythonBelow(text) => Self::PythonBelow(change(text)),
+            Self::WithoutOption(text) => Self::WithoutOption(change(text)),
+            Self::System(text) => Self::System(change(text)),
+        }
+    }
+}
+
+mod pattern {
+    use serde::{Deserialize as _, Deserializer, de};
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<regex::Regex, D::Error> {
+        let text = String::deserialize(from)?;
+        regex::Regex::new(&text).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(step: Step, said: &str) -> Option<(String, Act)> {
+        remedies(step, said).next().map(|remedy| (remedy.name, remedy.act))
+    }
+
+    #[test]
+    fn the_table_is_whole_and_its_names_are_different() {
+        let rows = include_str!("remedies.toml").matches("[[remedy]]").count();
+        assert_eq!(TABLE.len(), rows);
+        let mut names: Vec<&str> = TABLE.iter().map(|row| row.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), rows);
+    }
+
+    #[test]
+    fn failures_have_their_remedies() {
+        let named = |name: &str, act: Act| Some((name.to_owned(), act));
+        for (step, said, expected) in [
+            (
+                Step::Environment,
+                "error: Failed to build `docopt==0.6.2`\n  error in docopt setup command: use_2to3 is invalid.",
+                named("python-2-sources", Act::BuildWith("setuptools<58".into())),
+            ),
+            (
+                Step::Lock,
+                "error: Failed to build `pandas==0.13.1`\n  cause: The build backend returned an error",
+                named("wheel-instead-of-building", Act::WheelsOnly("pandas".into())),
+            ),
+            (
+                Step::Lock,
+                "cause: Because nosuch was not found in the package registry and you require nosuch, we can conclude",
+                named("gone-from-the-index", Act::Drop("nosuch".into())),
+            ),
+            (
+                Step::Lock,
+                "Because there is no version of numpy==1.99 and you require numpy==1.99, we can conclude that",
+                named("gone-versions", Act::Drop("numpy".into())),
+            ),
+            (
+                Step::Tests,
+                "__main__.py: error: unrecognized arguments: --color=no",
+                named("unknown-option", Act::WithoutOption("--color".into())),
+            ),
+            (
+                Step::Tests,
+                "E   ImportError: cannot import name 'Mapping' from 'collections' (/opt/python/lib)",
+                named("collections-abc", Act::PythonBelow("3.10".into())),
+            ),
+            (
+                Step::Environment,
+                "src/x.c:4:10: fatal error: foo/bar.h: No such file or directory",
+                named("missing-header", Act::System("the header foo/bar.h".into())),
+            ),
+            (Step::Tests, "E   AssertionError", None),
+            (Step::Project, "Failed to build `demo @ file:///testbed`", None),
+        ] {
+            assert_eq!(first(step, said), expected, "{said}");
+        }
+    }
+}
