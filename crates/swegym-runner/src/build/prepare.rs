@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use regex::Regex;
 use serde_json::{Map, Value, json};
 use swegym_core::format::instances;
 use swegym_core::format::results::{Fields, JobOutput, Prepared};
@@ -50,6 +51,9 @@ pub enum Known {
     /// All of it and how its tests are run: only its image is made again.
     Made(Install, String),
 }
+
+/// Tests that are asked for by their names, at most.
+const MOST_CASES: usize = 200;
 
 /// Keeps the one commit that is there: what the build changed is put back, and what it
 /// left is no change.
@@ -222,9 +226,11 @@ async fn unpack(context: &Context, raw: &Arc<Raw>) -> Result<Source, Fault> {
         if recipe.runner == TestRunner::Pytest {
             recipe.options.push(GOES_ON.to_owned());
         }
-        let files = test_files(instance);
+        let (files, cases) = (test_files(instance), test_cases(instance));
         if !files.is_empty() {
             recipe.test_paths = files;
+        } else if !cases.is_empty() && recipe.runner == TestRunner::Pytest {
+            recipe.options.extend(["-k".to_owned(), cases.join(" or ")]);
         }
         let layer = store.import_folder_at(&root, WORKDIR, |_| true);
         Ok(Source { package, recipe, layer: layer.map_err(|e| SandboxError::from(e).to_fault())? })
@@ -244,6 +250,17 @@ fn test_files(instance: &Instance) -> Vec<String> {
     let files = patch.files.iter().filter_map(|file| file.new_path.clone());
     let files: BTreeSet<String> = files.filter(|path| is_test(path)).collect();
     files.into_iter().collect()
+}
+
+/// The tests that data files of the hidden tests name in lines of their own, as suites have
+/// them whose cases are data (`[case testUnion]`).
+fn test_cases(instance: &Instance) -> Vec<String> {
+    static CASE: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"(?m)^\+\W{0,2}(?:\w+\s+|name\W+)?(test\w{3,})(?:-\w+)*\W*$").ok());
+    let Some(case) = CASE.as_ref() else { return Vec::new() };
+    let named = case.captures_iter(&instance.test_patch).map(|found| found[1].to_owned());
+    let named: BTreeSet<String> = named.collect();
+    named.into_iter().take(MOST_CASES).collect()
 }
 
 /// The tests of an instance, on its commit with the gold patch.
@@ -347,4 +364,23 @@ fn recipe_of(package: &Package, recipe: &Recipe, baseline: &Baseline, python: &s
         ("test_paths".to_owned(), json!(recipe.test_paths)),
         ("left_out".to_owned(), Value::from(baseline.left_out())),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use swegym_core::format::instances::UnknownFields;
+
+    use super::*;
+
+    #[test]
+    fn cases_of_data_are_named_by_lines_of_their_own() {
+        let patch = "diff --git a/t/check.test b/t/check.test\n--- a/t/check.test\n+++ b/t/check.test\n@@ -1,1 +1,5 @@\n [case testOld]\n\
+                     +[case testUnion]\n+x = testing(1)\n+[case testOther-skip]\n+- name: test_yaml\n+test\n";
+        let row = json!({
+            "instance_id": "a__b-1", "repo": "a/b", "base_commit": "", "patch": "", "test_patch": patch,
+            "problem_statement": "", "FAIL_TO_PASS": [], "PASS_TO_PASS": [],
+        });
+        let instance = instances::read("r", &row.to_string(), UnknownFields::Refuse).unwrap().remove(0);
+        assert_eq!(test_cases(&instance), ["testOther", "testUnion", "test_yaml"]);
+    }
 }

@@ -57,7 +57,8 @@ fn pull_requests_become_tasks_that_can_be_solved() {
     assert_eq!(reason_of(&gym, "gym", "small__walk-2"), "no_failing_test");
     assert_eq!(reason_of(&gym, "gym", "small__walk-3"), "nothing_passes");
     let recipes = rows(&gym.read("gym/prepare/recipes.jsonl"));
-    assert!(recipes.iter().all(|recipe| recipe["until"].as_str().unwrap().starts_with("2024-06-01")));
+    // The end of the week of the commits.
+    assert!(recipes.iter().all(|recipe| recipe["until"] == "2024-06-02T23:59:59Z"), "{recipes:#?}");
 
     // They are tasks as any other: for answers, and for agents.
     for (answers, resolved) in [("gold", 2), ("empty", 0)] {
