@@ -79,6 +79,15 @@ pub(crate) enum Scenario {
         #[arg(long, value_name = "FILE")]
         published: Option<PathBuf>,
     },
+    /// Real commits: the second one of a version beside the first, in seconds and on disk
+    Gym {
+        /// Raw instances, as `swegym mine` writes them
+        #[arg(value_name = "FILE")]
+        raw: PathBuf,
+        /// So many repositories at most, one pair of commits each
+        #[arg(long, value_name = "N", default_value_t = 4)]
+        pairs: usize,
+    },
     /// Short commands in one live session
     Echo {
         /// Number of commands
@@ -94,6 +103,7 @@ impl Scenario {
             Self::Box { .. } => "box",
             Self::Grade { .. } => "grade",
             Self::Mine { .. } => "mine",
+            Self::Gym { .. } => "gym",
             Self::Rollout { .. } => "rollout",
             Self::Train { .. } => "train",
             Self::Generate { .. } => "generate",

@@ -6,6 +6,7 @@ mod boxes;
 mod case;
 mod echo;
 mod grade;
+mod gym;
 mod mine;
 mod packages;
 mod rollout;
@@ -98,7 +99,7 @@ async fn measure(
         Scenario::Mine { repositories, published } => {
             return mine::measure(&settings, printer, repositories, published.as_deref(), cases);
         }
-        Scenario::Box { .. } | Scenario::Rollout { .. } | Scenario::Echo { .. } => {}
+        Scenario::Box { .. } | Scenario::Gym { .. } | Scenario::Rollout { .. } | Scenario::Echo { .. } => {}
     }
     let session = &Session::open(settings, printer).await?;
     match scenario {
@@ -110,6 +111,7 @@ async fn measure(
             cases.push(echo::measure(session, *repeats).await?);
             Ok(())
         }
+        Scenario::Gym { raw, pairs } => gym::measure(session, raw, *pairs, cases, skipped).await,
         Scenario::Rollout { attempts } => rollout::measure(session, *attempts, cases, skipped).await,
         Scenario::Box { repeats, bare } => {
             boxes::measure(session, *repeats, cases, skipped).await?;

@@ -163,7 +163,7 @@ impl HostCopy {
 }
 
 /// Blocks on disk under a folder, every file counted once.
-fn disk_bytes(folder: &Path) -> Result<u64, CommandError> {
+pub(super) fn disk_bytes(folder: &Path) -> Result<u64, CommandError> {
     fn add(folder: &Path, seen: &mut HashSet<u64>, total: &mut u64) -> std::io::Result<()> {
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?;

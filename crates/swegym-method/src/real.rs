@@ -37,6 +37,8 @@ pub struct GymSettings {
     pub repeats: u32,
     /// A folder of recipes, which are followed as they stand.
     pub recipes: Option<PathBuf>,
+    /// Whether all tests are run, rather than those of changed files.
+    pub runs_all: bool,
 }
 
 /// What `recipe` is told.
@@ -67,7 +69,8 @@ pub async fn run(session: &Session, settings: &GymSettings, place: Place) -> Res
     let printer = session.printer;
     printer.say(&format!("[1/2] prepare: images and test lists of {} raw instances", drawn.len()));
     let preparing = folder.join("prepare");
-    let tasks = stage::Tasks { raw: drawn, places: &places, known: stage::Told::Gym(&recipes) };
+    let (known, runs_all) = (stage::Told::Gym(&recipes), settings.runs_all);
+    let tasks = stage::Tasks { raw: drawn, places: &places, known, runs_all };
     let prepared = stage::prepare(session, tasks, &preparing, open).await?;
     if prepared.exit == exit::INTERRUPTED {
         return Ok(exit::INTERRUPTED);
@@ -127,7 +130,8 @@ pub async fn remake(session: &Session, settings: &RecipeSettings, place: Place) 
     let places = places(&settings.gym, &settings.repositories)?;
     let images: BTreeMap<String, Option<String>> =
         tasks.iter().map(|one| (one.instance_id.to_string(), one.image.clone())).collect();
-    let tasks = stage::Tasks { raw: tasks, places: &places, known: stage::Told::Made(&recipes) };
+    let known = stage::Told::Made(&recipes);
+    let tasks = stage::Tasks { raw: tasks, places: &places, known, runs_all: false };
     let done = stage::prepare(session, tasks, &folder, open).await?;
     if done.exit == exit::INTERRUPTED {
         return Ok(exit::INTERRUPTED);

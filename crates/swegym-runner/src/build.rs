@@ -89,6 +89,12 @@ struct Project<'a> {
 }
 
 impl Project<'_> {
+    /// Whether another interpreter may be tried: a commit is of a day, and there are several
+    /// that were in use; a package gets the one that was chosen.
+    fn may_change_python(&self) -> bool {
+        matches!(self.trial, Trial::Gold(_)) && self.context.install.python.is_none()
+    }
+
     /// An image with the source on top.
     fn with_source(&self, image: Image) -> Image {
         image.with_layer(self.source)

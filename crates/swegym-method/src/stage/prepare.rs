@@ -31,6 +31,8 @@ pub struct Tasks<'a> {
     pub places: &'a BTreeMap<String, PathBuf>,
     /// What is known of how they are installed.
     pub known: Told<'a>,
+    /// Whether all tests of each are run.
+    pub runs_all: bool,
 }
 
 /// What recipes are for.
@@ -68,13 +70,14 @@ pub async fn prepare(
     folder: &Path,
     open: Open,
 ) -> Result<Done, CommandError> {
-    let Tasks { raw, places, known: told } = tasks;
+    let Tasks { raw, places, known: told, runs_all } = tasks;
     let settings = &session.settings;
     let known = Map::from_iter([
         ("python".to_owned(), json!(settings.install.python)),
         ("index_url".to_owned(), json!(without_secrets(&settings.packages.index_url))),
         ("exclude_newer".to_owned(), json!(settings.install.exclude_newer)),
         ("test_timeout".to_owned(), json!(settings.run.test_timeout.as_secs())),
+        ("runs_all_tests".to_owned(), json!(runs_all)),
     ]);
     let repositories = open_repositories(&raw, places)?;
     let text: String = raw.iter().map(instances::write_row).collect();
@@ -94,7 +97,7 @@ pub async fn prepare(
             let instance = waiting.remove(&name)?;
             let repository = repositories.get(&instance.repo)?.clone();
             let known = told.of(&instance, lesson);
-            let raw = Raw { instance, repository, known };
+            let raw = Raw { instance, repository, known, runs_all };
             Some(Job { name, kind: JobKind::Prepare(Arc::new(raw)) })
         });
         jobs.collect()

@@ -7,6 +7,7 @@ use swegym_core::{Fault, TestRunner, TestStatus};
 use swegym_grade::LogParser;
 use swegym_grade::evidence::Structured;
 use swegym_grade::junit::Case;
+use swegym_grade::witness;
 use swegym_sandbox::Image;
 use swegym_tasks::recipe::{self, Install, RequirementSet, Step, Way};
 
@@ -24,6 +25,16 @@ const BASELINE_RUNS: u32 = 2;
 /// How often tests that do not run may be mended.
 const REPAIRS: usize = 3;
 pub(super) const REPAIRED: &str = " + modules that the tests miss";
+
+/// What failures say where a name or an address of the world is asked for.
+const NO_NETWORK: [&str; 6] = [
+    "Temporary failure in name resolution",
+    "Name or service not known",
+    "Network is unreachable",
+    "nodename nor servname provided",
+    "Failed to resolve",
+    "No address associated with hostname",
+];
 
 /// An installed package: the image and how it was made.
 #[derive(Clone)]
@@ -101,6 +112,27 @@ impl Baseline {
         let passing: BTreeSet<String> = self.passing().into_iter().collect();
         let tests = self.named().into_iter().filter(|test| !passing.contains(test));
         self.installed.left_out.iter().cloned().chain(tests).collect()
+    }
+
+    /// Tests that fail for want of a network, as they say: boxes have none.
+    pub(super) fn need_network(&self) -> Vec<String> {
+        let Some(run) = self.runs.first() else { return Vec::new() };
+        let Structured::Cases(cases) = &run.structured else { return Vec::new() };
+        let says_so = |case: &Case| {
+            let is_failure = matches!(case.status, TestStatus::Failed | TestStatus::Error);
+            is_failure
+                && NO_NETWORK.iter().any(|words| case.text.contains(words) || case.message.contains(words))
+        };
+        let lacking: BTreeSet<(&str, &str)> = cases
+            .iter()
+            .filter(|case| says_so(case))
+            .map(|case| (case.classname.as_str(), case.name.as_str()))
+            .collect();
+        let is_lacking = |id: &String| {
+            witness::split_id(id)
+                .is_some_and(|(class, name)| lacking.contains(&(class.as_str(), name.as_str())))
+        };
+        self.left_out().into_iter().filter(is_lacking).collect()
     }
 
     /// The tests that some run names and does not skip.
@@ -196,7 +228,7 @@ async fn repaired(
     }
     let tests = installed.suite.tests();
     let starts = !run.passed(&tests).is_empty() && run.collection_errors(&tests).is_empty();
-    let is_taken = search::take(&mut way, Step::Tests, &said_of_failures(run));
+    let is_taken = search::take(project, &mut way, Step::Tests, &said_of_failures(run));
     // Single tests may speak of anything; another interpreter or command is for all of them.
     let is_for_all = way.python_below != installed.way.python_below
         || way.without_options != installed.way.without_options;
@@ -220,7 +252,7 @@ async fn try_set(
             }
             Err((refused, mut tried)) => {
                 let below = way.python_below.clone();
-                let is_mended = search::mend(&mut tried, &refused);
+                let is_mended = search::mend(project, &mut tried, &refused);
                 *way = tried;
                 if !is_mended {
                     return Err(Stop::Refused(refused));

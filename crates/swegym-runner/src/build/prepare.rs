@@ -39,6 +39,9 @@ pub struct Raw {
     pub repository: Repository,
     /// Where from it is known how to install it.
     pub known: Known,
+    /// Whether all tests are run, rather than those of the files that the hidden tests bring
+    /// or change.
+    pub runs_all: bool,
 }
 
 /// What is known beforehand of how an instance is installed.
@@ -227,7 +230,9 @@ async fn unpack(context: &Context, raw: &Arc<Raw>) -> Result<Source, Fault> {
             recipe.options.push(GOES_ON.to_owned());
         }
         let (files, cases) = (test_files(instance), test_cases(instance));
-        if !files.is_empty() {
+        if raw.runs_all {
+            // As the project runs them.
+        } else if !files.is_empty() {
             recipe.test_paths = files;
         } else if !cases.is_empty() && recipe.runner == TestRunner::Pytest {
             recipe.options.extend(["-k".to_owned(), cases.join(" or ")]);
@@ -363,6 +368,7 @@ fn recipe_of(package: &Package, recipe: &Recipe, baseline: &Baseline, python: &s
         ("layers".to_owned(), installed.image.layers.iter().map(|layer| layer.0.hex()).collect()),
         ("test_paths".to_owned(), json!(recipe.test_paths)),
         ("left_out".to_owned(), Value::from(baseline.left_out())),
+        ("need_network".to_owned(), Value::from(baseline.need_network())),
     ])
 }
 

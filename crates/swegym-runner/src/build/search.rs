@@ -120,19 +120,25 @@ pub(super) fn place(from: &str) -> &str {
 
 /// Takes the first remedy for a failure that is new, and notes what the machine lacks. Says
 /// whether another try is worth it.
-pub(super) fn mend(way: &mut Way, refused: &Refused) -> bool {
+pub(super) fn mend(project: &Project<'_>, way: &mut Way, refused: &Refused) -> bool {
     if refused.fault.boundary.is_infrastructure() || way.remedies.len() >= MOST_REMEDIES {
         return false;
     }
-    take(way, refused.step, &refused.said)
+    take(project, way, refused.step, &refused.said)
 }
 
 /// The same for what a step has said.
-pub(super) fn take(way: &mut Way, step: Step, said: &str) -> bool {
+pub(super) fn take(project: &Project<'_>, way: &mut Way, step: Step, said: &str) -> bool {
     for remedy in remedies(step, said) {
-        if let Act::System(what) = &remedy.act {
-            way.lacking.insert(what.clone());
-        } else if way.take(step, &remedy) {
+        let is_taken = match &remedy.act {
+            Act::System(what) => {
+                way.lacking.insert(what.clone());
+                false
+            }
+            Act::PythonBelow(_) if !project.may_change_python() => false,
+            _ => way.take(step, &remedy),
+        };
+        if is_taken {
             return true;
         }
     }

@@ -62,6 +62,9 @@ pub(crate) struct GymArgs {
     /// Test runs without the gold patch, and as many with it
     #[arg(long, default_value_t = 3, value_name = "N")]
     pub(crate) repeats: u32,
+    /// Run all tests of each commit, rather than those of the files that its pull request changes
+    #[arg(long)]
+    pub(crate) all_tests: bool,
     /// Recipes that are followed as they stand, as a gym has them in its folder `recipes`
     #[arg(long, value_name = "DIR")]
     pub(crate) recipes: Option<PathBuf>,

@@ -31,8 +31,8 @@ impl From<MineArgs> for MineSettings {
 
 impl From<GymArgs> for GymSettings {
     fn from(args: GymArgs) -> Self {
-        let GymArgs { raw, repository, sample, seed, repeats, recipes, install: _, run: _ } = args;
-        Self { raw, repositories: repository, sample, seed, repeats, recipes }
+        let GymArgs { raw, repository, sample, seed, repeats, all_tests, recipes, install: _, run: _ } = args;
+        Self { raw, repositories: repository, sample, seed, repeats, recipes, runs_all: all_tests }
     }
 }
 

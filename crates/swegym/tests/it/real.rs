@@ -10,8 +10,13 @@ use crate::common::{Gym, rows};
 
 /// The repository that `gym.sh` makes, mined.
 fn mined() -> Gym {
+    mined_of("gym.sh")
+}
+
+/// The same of another script.
+fn mined_of(script: &str) -> Gym {
     let gym = Gym::new().founded();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/gym.sh");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it").join(script);
     let words = [script.as_os_str(), gym.path("walk").as_os_str()].map(ToOwned::to_owned);
     tool::run("bash", words, Duration::from_secs(120)).unwrap();
     gym.must(&["mine", "walk", "--out", "raw"]);
@@ -96,19 +101,30 @@ fn a_gym_that_was_killed_goes_on() {
     let whole = gym.run(&[&words[..], &["--out", "whole"]].concat());
     assert_eq!(whole.status.code(), Some(11), "{whole:?}");
     let mut hits = 0;
-    for attempt in 0..4 {
+    for attempt in 0..10 {
         let resume: &[&str] = if attempt == 0 { &[] } else { &["--resume"] };
         let mut child = gym.spawn(&[&words[..], &["--out", "killed"], resume].concat());
-        std::thread::sleep(Duration::from_millis(2500 + 1700 * attempt));
+        std::thread::sleep(Duration::from_millis(1200 + 700 * attempt));
         child.kill().unwrap();
         hits += usize::from(child.wait().unwrap().code().is_none());
     }
     assert!(hits > 0, "every run was through before it was killed");
     let last = gym.run(&["gym", "--resume", "--out", "killed"]);
     assert_eq!(last.status.code(), Some(11), "{last:?}");
-    for file in ["instances.jsonl", "dropped.jsonl", "lite.jsonl", "prepare/recipes.jsonl"] {
+    let files = ["instances.jsonl", "dropped.jsonl", "lite.jsonl", "prepare/recipes.jsonl"];
+    for file in files.into_iter().chain(["recipes/small__walk/1.4.toml"]) {
         assert_eq!(gym.read(&format!("whole/{file}")), gym.read(&format!("killed/{file}")), "{file}");
     }
+    // What was through once was not done again, be it a task or none.
+    let journal = rows(&gym.read("killed/prepare/events.jsonl"));
+    let mut through: Vec<&str> = journal
+        .iter()
+        .map(|row| &row["event"])
+        .filter(|event| event["kind"] == "job_finished")
+        .map(|event| event["job"].as_str().unwrap())
+        .collect();
+    through.sort_unstable();
+    assert_eq!(through, ["small__walk-1", "small__walk-2", "small__walk-3", "small__walk-4"]);
 }
 
 #[test]
@@ -127,4 +143,65 @@ fn a_repository_that_is_not_there_is_told() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("not a git repository"), "{said}");
+}
+
+#[test]
+fn images_are_made_again_of_recipes_that_can_be_edited() {
+    let gym = mined();
+    let ran = gym.run(&["gym", "raw/instances.jsonl", "--repeats", "1", "--out", "gym"]);
+    assert_eq!(ran.status.code(), Some(11), "{}", String::from_utf8_lossy(&ran.stderr));
+    // Of one version, images share all but the source and the project.
+    let made = rows(&gym.read("gym/prepare/recipes.jsonl"));
+    let environment = |row: &Value| {
+        let layers = row["layers"].as_array().unwrap();
+        layers[layers.len() - 3].clone()
+    };
+    assert_eq!(made.len(), 2);
+    assert_eq!(environment(&made[0]), environment(&made[1]));
+    let recipe = gym.read("gym/recipes/small__walk/1.4.toml");
+    assert!(recipe.contains("\"pytest==") && recipe.matches("[install]").count() == 1, "{recipe}");
+
+    let again: Value =
+        serde_json::from_str(&gym.must(&["recipe", "gym", "--json", "--out", "again"])).unwrap();
+    assert_eq!((&again["images"], &again["same"]), (&json!(2), &json!(2)), "{again:#}");
+
+    // What somebody writes into it holds for the commits that were not listed as well.
+    let edited = recipe.replacen("packages = [\n", "packages = [\n    \"six==1.16.0\",\n", 1);
+    assert_ne!(edited, recipe);
+    gym.write("edited/small__walk/1.4.toml", &edited);
+    let words = ["gym", "raw/instances.jsonl", "--recipes", "edited", "--repeats", "1", "--out", "second"];
+    let ran = gym.run(&words);
+    assert_eq!(ran.status.code(), Some(11), "{}", String::from_utf8_lossy(&ran.stderr));
+    let second = rows(&gym.read("second/instances.jsonl"));
+    let first = rows(&gym.read("gym/instances.jsonl"));
+    assert_eq!(second.len(), first.len());
+    for (one, other) in first.iter().zip(&second) {
+        assert_eq!(one["FAIL_TO_PASS"], other["FAIL_TO_PASS"]);
+        assert_ne!(one["image"], other["image"]);
+    }
+    assert!(gym.read("second/recipes/small__walk/1.4.toml").contains("six==1.16.0"));
+    let other = gym.run(&["recipe", "second", "--json", "--out", "third"]);
+    assert_eq!(other.status.code(), Some(0), "{}", String::from_utf8_lossy(&other.stderr));
+
+    gym.write("broken/small__walk/1.4.toml", "repository = \"small/walk\"\nversoin = \"1.4\"\n");
+    let ran = gym.run(&["gym", "raw/instances.jsonl", "--recipes", "broken", "--out", "none"]);
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert_eq!(ran.status.code(), Some(2), "{said}");
+    assert!(said.contains("broken/small__walk/1.4.toml") && said.contains("line 2"), "{said}");
+}
+
+#[test]
+fn what_fails_has_its_remedy_and_the_next_commit_is_taught() {
+    let gym = mined_of("remedies.sh");
+    let ran = gym.run(&["gym", "raw/instances.jsonl", "--repeats", "1", "--out", "gym"]);
+    assert_eq!(ran.status.code(), Some(0), "{}", String::from_utf8_lossy(&ran.stderr));
+    let made = rows(&gym.read("gym/prepare/recipes.jsonl"));
+    let first = &made[0]["way"];
+    assert_eq!(first["dropped"], json!(["nobody-has-this-project-of-ours"]));
+    assert_eq!(first["added"], json!(["pytest-mock"]));
+    let remedies = ["gone-from-the-index (nobody-has-this-project-of-ours)", "fixture-mocker (pytest-mock)"];
+    assert_eq!(first["remedies"], json!(remedies));
+    // It had nothing to find out.
+    assert_eq!(&made[1]["way"], first);
+    assert_eq!(made[1]["frozen"], made[0]["frozen"]);
 }
