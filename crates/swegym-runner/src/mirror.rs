@@ -83,6 +83,11 @@ impl Mirror {
         format!("http://127.0.0.1:{PORT}/simple")
     }
 
+    /// The files of a project that was asked for.
+    pub(crate) fn seen(&self, project: &str) -> Option<Arc<Vec<Release>>> {
+        lock(&self.desk.pages).get(project).cloned()
+    }
+
     /// Projects that were asked for and of which nothing is as old as `day` (`2021-03-01`),
     /// each with the day after the first of its files. What an older project asks for was
     /// there once: such a project was taken from the index, and put there again.
@@ -109,7 +114,7 @@ impl Mirror {
 }
 
 /// `2021-03-01` after `2021-02-28`.
-fn day_after(day: &str) -> Option<String> {
+pub(crate) fn day_after(day: &str) -> Option<String> {
     let day: jiff::civil::Date = day.parse().ok()?;
     day.tomorrow().ok().map(|next| next.to_string())
 }

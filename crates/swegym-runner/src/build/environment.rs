@@ -61,12 +61,13 @@ fn key(project: &Project<'_>, lock: &Lock, until: Option<&str>, way: &Way) -> Di
     let ground = &project.foundation.image;
     let until = until.or(project.context.install.exclude_newer.as_deref());
     let text = format!(
-        "{:?} {:?} {} {until:?} {:?} {:?} {:?} uv {} swegym {} {:?}",
+        "{:?} {:?} {} {until:?} {:?} {:?} {:?} {:?} uv {} swegym {} {:?}",
         ground.base,
         ground.layers,
         project.foundation.python,
         way.build_with.get(&Step::Environment),
         way.wheels_only,
+        way.pure,
         way.freed,
         uv::VERSION,
         env!("CARGO_PKG_VERSION"),
@@ -97,6 +98,13 @@ async fn install(
     installer.write(LIST, &lock.to_text()).await.map_err(to_refused)?;
     let line = |more: &str| format!("pip install -q --no-deps --python {PLACE}/bin/python {more} -r {LIST}");
     let frees: String = installer.options(false);
+    for name in &way.pure {
+        let Some(package) = lock.packages.iter().find(|one| one.split("==").next() == Some(name)) else {
+            continue;
+        };
+        let alone = format!("pip install -q --no-deps --python {PLACE}/bin/python {frees} '{package}'");
+        installer.uv_without_compiler(&alone, "installing without a compiler").await?;
+    }
     // What needs no code of a package to run is tried first.
     let wheels = line(&format!("{frees} --only-binary :all:"));
     if !lock.packages.is_empty() && installer.uv(&wheels, "installing").await.is_err() {

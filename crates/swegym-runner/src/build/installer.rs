@@ -136,7 +136,16 @@ impl<'a> Installer<'a> {
 
     /// Runs uv and gives what it prints.
     pub(super) async fn uv(&self, arguments: &str, what: &str) -> Result<String, Refused> {
-        let line = format!("{} --no-progress --no-config {arguments}", foundation::UV);
+        self.uv_with("", arguments, what).await
+    }
+
+    /// The same where nothing can be compiled: many packages do without, where they must.
+    pub(super) async fn uv_without_compiler(&self, arguments: &str, what: &str) -> Result<String, Refused> {
+        self.uv_with("CC=/bin/false CXX=/bin/false", arguments, what).await
+    }
+
+    async fn uv_with(&self, variables: &str, arguments: &str, what: &str) -> Result<String, Refused> {
+        let line = format!("{variables} {} --no-progress --no-config {arguments}", foundation::UV);
         let folder = if self.step == Step::Environment { "/" } else { WORKDIR };
         let mut command = Command::shell(&line, self.context.settings.install_timeout)
             .in_folder(folder)

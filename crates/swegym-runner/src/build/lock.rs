@@ -5,6 +5,7 @@ use swegym_tasks::recipe::{RequirementSet, Step, Way};
 
 use super::Project;
 use super::installer::{FREED_TO_BUILD, Installer, Refused};
+use super::wheels::{self, Moment};
 use crate::plan::WORKDIR;
 
 /// What is asked for, and the list, as files in the box.
@@ -12,7 +13,7 @@ const ASKED: &str = "/tmp/requirements.txt";
 const LIST: &str = "/tmp/locked.txt";
 
 /// How often projects may turn up whose files are all newer than the day.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 8;
 
 /// Exact versions, sorted: `attrs==19.1.0`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,31 +35,64 @@ pub(super) async fn choose(
     preferred: &[String],
 ) -> Result<Lock, Refused> {
     let ground = project.with_source(project.foundation.image.clone());
+    let (context, version) = (project.context, &project.package.version);
+    // What was chosen before something heavy was to come as a wheel.
+    let mut fallback: Option<(Lock, Way)> = None;
     for _ in 0..ROUNDS {
-        let known = way.clone();
-        let until = set.until.as_deref();
-        let started =
-            Installer::start(project.context, &ground, Step::Lock, &project.package.version, until, &known);
+        let (known, until) = (way.clone(), set.until.as_deref());
+        let started = Installer::start(context, &ground, Step::Lock, version, until, &known);
         let installer = started.await.map_err(Refused::at(Step::Lock))?;
         let chosen = resolve(&installer, project, set, preferred).await;
-        let late = match installer.day() {
-            Some(day) => installer.mirror.latecomers(day),
-            None => Vec::new(),
-        };
+        let is_other = look_again(&installer, project, &chosen, way, &mut fallback);
         let stopped = swegym_sandbox::Sandbox::stop(&installer.sandbox).await;
         stopped.map_err(|e| Refused::at(Step::Lock)(e.to_fault()))?;
-        let is_new = |(name, _): &&(String, String)| !way.freed.contains_key(name);
-        let late: Vec<(String, String)> = late.iter().filter(is_new).cloned().collect();
-        if late.is_empty() {
-            return chosen;
+        match (chosen, fallback.take()) {
+            (chosen, before) if is_other => {
+                drop(chosen);
+                fallback = before;
+            }
+            (Err(_), Some((lock, before))) => {
+                *way = before;
+                return Ok(lock);
+            }
+            (chosen, _) => return chosen,
         }
-        way.freed.extend(late);
     }
     Err(Refused::at(Step::Lock)(Fault::new(
         swegym_core::Boundary::Task,
         "does_not_install",
         "choosing versions came to no end: each list asks for other projects that are newer than the day",
     )))
+}
+
+/// Whether versions are to be chosen again, with what turned out meanwhile: projects whose
+/// files are all newer than the day, wheels that came later, and what would be compiled for
+/// long.
+fn look_again(
+    installer: &Installer<'_>,
+    project: &Project<'_>,
+    chosen: &Result<Lock, Refused>,
+    way: &mut Way,
+    fallback: &mut Option<(Lock, Way)>,
+) -> bool {
+    let Some(day) = installer.day() else { return false };
+    let before = way.clone();
+    for (name, first) in installer.mirror.latecomers(day) {
+        way.freed.entry(name).or_insert(first);
+    }
+    let Some(moment) = Moment::of(&project.foundation.version, Some(day)) else { return *way != before };
+    wheels::free_for_wheels(&installer.mirror, way, moment);
+    if let Ok(lock) = chosen
+        && *way == before
+    {
+        let heavy = wheels::heavy(&installer.mirror, lock, moment);
+        if !heavy.is_subset(&way.wheels_only) {
+            *fallback = Some((lock.clone(), before.clone()));
+            way.wheels_only.extend(heavy);
+            wheels::free_for_wheels(&installer.mirror, way, moment);
+        }
+    }
+    *way != before
 }
 
 async fn resolve(

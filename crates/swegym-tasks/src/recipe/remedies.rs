@@ -28,6 +28,8 @@ pub enum Act {
     BuildWith(String),
     /// This project is taken as a wheel, in whatever version has one.
     WheelsOnly(String),
+    /// This project is built without a compiler.
+    Pure(String),
     /// This requirement is left out.
     Drop(String),
     /// This is required as well.
@@ -89,6 +91,7 @@ impl Act {
         match self {
             Self::BuildWith(text) => Self::BuildWith(change(text)),
             Self::WheelsOnly(text) => Self::WheelsOnly(change(text)),
+            Self::Pure(text) => Self::Pure(change(text)),
             Self::Drop(text) => Self::Drop(change(text)),
             Self::Require(text) => Self::Require(change(text)),
             Self::PythonBelow(text) => Self::PythonBelow(change(text)),
@@ -163,6 +166,11 @@ mod tests {
                 Step::Environment,
                 "src/x.c:4:10: fatal error: foo/bar.h: No such file or directory",
                 named("missing-header", Act::System("the header foo/bar.h".into())),
+            ),
+            (
+                Step::Environment,
+                "error: Failed to build `pyyaml==3.12`\n  x.c:1: error: no member\n  error: command '/usr/bin/gcc' failed with exit code 1",
+                named("without-a-compiler", Act::Pure("pyyaml".into())),
             ),
             (Step::Tests, "E   AssertionError", None),
             (Step::Project, "Failed to build `demo @ file:///testbed`", None),

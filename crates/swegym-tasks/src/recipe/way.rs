@@ -17,6 +17,9 @@ pub struct Way {
     /// Projects of which only wheels are taken.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub wheels_only: BTreeSet<String>,
+    /// Projects that are built without a compiler.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub pure: BTreeSet<String>,
     /// Names of requirements that are left out.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub dropped: BTreeSet<String>,
@@ -52,6 +55,7 @@ impl Way {
                 is_new.then(|| asked.insert(constraint.clone())).map(|_| constraint)
             }
             Act::WheelsOnly(name) => self.wheels_only.insert(requirement_name(name)).then_some(name),
+            Act::Pure(name) => self.pure.insert(requirement_name(name)).then_some(name),
             Act::Drop(name) => self.dropped.insert(requirement_name(name)).then_some(name),
             Act::Require(requirement) => self.added.insert(requirement.clone()).then_some(requirement),
             Act::PythonBelow(version) => {

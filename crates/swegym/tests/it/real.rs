@@ -111,7 +111,7 @@ fn a_gym_that_was_killed_goes_on() {
     assert!(hits > 0, "every run was through before it was killed");
     let last = gym.run(&["gym", "--resume", "--out", "killed"]);
     assert_eq!(last.status.code(), Some(11), "{last:?}");
-    let files = ["instances.jsonl", "dropped.jsonl", "lite.jsonl", "prepare/recipes.jsonl"];
+    let files = ["prepare/recipes.jsonl", "instances.jsonl", "dropped.jsonl", "lite.jsonl"];
     for file in files.into_iter().chain(["recipes/small__walk/1.4.toml"]) {
         assert_eq!(gym.read(&format!("whole/{file}")), gym.read(&format!("killed/{file}")), "{file}");
     }

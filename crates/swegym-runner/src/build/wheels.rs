@@ -1,0 +1,146 @@
+//! Which wheels an interpreter of this machine can use, and since when there are any: what
+//! is older than its interpreter may have to be compiled for minutes, or does not compile.
+
+use std::collections::BTreeSet;
+
+use swegym_tasks::index::{Release, normalise};
+use swegym_tasks::recipe::Way;
+
+use super::lock::Lock;
+use crate::mirror::{Mirror, day_after};
+
+/// Bytes of a source archive from which on it is not compiled where a wheel will do.
+const LARGE: u64 = 2 << 20;
+
+/// A minor version of Python 3 on this machine, and a day.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment<'a> {
+    pub(super) minor: u32,
+    /// `2021-03-01`.
+    pub(super) day: &'a str,
+}
+
+impl<'a> Moment<'a> {
+    /// Of an interpreter's version (`3.9.18`).
+    pub(super) fn of(version: &str, day: Option<&'a str>) -> Option<Self> {
+        Some(Self { minor: version.split('.').nth(1)?.parse().ok()?, day: day? })
+    }
+
+    fn serves(self, file: &Release) -> bool {
+        serves(&file.filename, self.minor, std::env::consts::ARCH)
+    }
+
+    fn is_past(self, file: &Release) -> bool {
+        file.uploaded.as_deref().and_then(|time| time.get(..10)).is_some_and(|day| day <= self.day)
+    }
+
+    /// The day after the first wheel that serves, if none of the day does.
+    fn first_wheel(self, files: &[Release]) -> Option<String> {
+        let wheels: Vec<&Release> = files.iter().filter(|file| self.serves(file)).collect();
+        if wheels.iter().any(|file| self.is_past(file)) {
+            return None;
+        }
+        let days = wheels.iter().filter_map(|file| file.uploaded.as_deref()?.get(..10));
+        days.min().and_then(day_after)
+    }
+}
+
+/// Frees projects of which only wheels are taken, and of which the day has none; says whether
+/// any was.
+pub(super) fn free_for_wheels(mirror: &Mirror, way: &mut Way, moment: Moment<'_>) -> bool {
+    let before = way.freed.len();
+    for name in way.wheels_only.clone() {
+        let Some(files) = mirror.seen(&name).filter(|_| !way.freed.contains_key(&name)) else { continue };
+        if let Some(day) = moment.first_wheel(&files) {
+            way.freed.insert(name, day);
+        }
+    }
+    way.freed.len() > before
+}
+
+/// Of a list, what is large, has no wheel in the version that was chosen, and has one in
+/// another.
+pub(super) fn heavy(mirror: &Mirror, lock: &Lock, moment: Moment<'_>) -> BTreeSet<String> {
+    let is_heavy = |package: &&String| {
+        let (name, version) = package.split_once("==")?;
+        let name = normalise(name.split('[').next()?);
+        let files = mirror.seen(&name)?;
+        let of_version: Vec<&Release> =
+            files.iter().filter(|file| is_of_version(&file.filename, version)).collect();
+        let is_large = of_version.iter().any(|file| !is_wheel(file) && file.size.is_some_and(|n| n >= LARGE));
+        let is_compiled =
+            files.iter().any(|file| moment.serves(file) && !file.filename.ends_with("-any.whl"));
+        let has_wheel = of_version.iter().any(|file| moment.serves(file));
+        (is_large && is_compiled && !has_wheel).then_some(name)
+    };
+    lock.packages.iter().filter_map(|package| is_heavy(&package)).collect()
+}
+
+fn is_wheel(file: &Release) -> bool {
+    file.filename.ends_with(".whl")
+}
+
+/// `numpy-1.14.5-cp37-…`, `numpy-1.14.5.zip`.
+fn is_of_version(filename: &str, version: &str) -> bool {
+    let stem = [".whl", ".tar.gz", ".zip", ".tar.bz2"].iter().find_map(|end| filename.strip_suffix(end));
+    let Some(stem) = stem else { return false };
+    stem.split('-').nth(1) == Some(version) || stem.ends_with(&format!("-{version}"))
+}
+
+/// Whether a wheel's tags suit CPython 3.`minor` on Linux.
+fn serves(filename: &str, minor: u32, architecture: &str) -> bool {
+    let Some(stem) = filename.strip_suffix(".whl") else { return false };
+    let tags: Vec<&str> = stem.rsplitn(4, '-').collect();
+    let [platform, abi, python, _] = tags[..] else { return false };
+    let exact = format!("cp3{minor}");
+    let is_stable = |tag: &str| {
+        abi.contains("abi3")
+            && tag.strip_prefix("cp3").and_then(|n| n.parse::<u32>().ok()).is_some_and(|n| n <= minor)
+    };
+    let suits_python = python.split('.').any(|tag| tag == exact || tag == "py3" || is_stable(tag));
+    let suits_machine = platform.split('.').any(|tag| {
+        tag == "any" || tag.contains("linux") && !tag.contains("musl") && tag.ends_with(architecture)
+    });
+    suits_python && suits_machine
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wheels_serve_by_their_tags() {
+        for (filename, is_served) in [
+            ("numpy-1.14.5-cp37-cp37m-manylinux1_x86_64.whl", true),
+            ("numpy-1.14.5-cp36-cp36m-manylinux1_x86_64.whl", false),
+            ("numpy-1.14.5-cp37-cp37m-win_amd64.whl", false),
+            ("numpy-1.14.5-cp37-cp37m-manylinux1_i686.whl", false),
+            ("six-1.12.0-py2.py3-none-any.whl", true),
+            ("cryptography-3.4-cp36-abi3-manylinux2014_x86_64.whl", true),
+            ("cryptography-3.4-cp38-abi3-manylinux2014_x86_64.whl", false),
+            ("lxml-4.9-cp37-cp37m-musllinux_1_1_x86_64.whl", false),
+            ("numpy-1.14.5.zip", false),
+        ] {
+            assert_eq!(serves(filename, 7, "x86_64"), is_served, "{filename}");
+        }
+        assert!(is_of_version("numpy-1.14.5.zip", "1.14.5") && is_of_version("a-b-1.0.tar.gz", "1.0"));
+        assert!(!is_of_version("numpy-1.14.5.zip", "1.14") && !is_of_version("numpy-1.14.5.exe", "1.14.5"));
+    }
+
+    #[test]
+    fn what_has_no_wheel_of_the_day_waits_for_its_first_one() {
+        let file = |filename: &str, day: &str| Release {
+            filename: filename.into(),
+            uploaded: Some(format!("{day}T10:00:00Z")),
+            ..Release::default()
+        };
+        let files = [
+            file("numpy-1.11.0.tar.gz", "2016-03-27"),
+            file("numpy-1.14.5-cp37-cp37m-manylinux1_x86_64.whl", "2018-06-13"),
+            file("numpy-1.15.0-cp37-cp37m-manylinux1_x86_64.whl", "2018-07-23"),
+        ];
+        let at = |day| Moment { minor: 7, day }.first_wheel(&files);
+        assert_eq!(at("2016-09-11").as_deref(), Some("2018-06-14"));
+        assert_eq!(at("2018-07-01"), None);
+    }
+}
