@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use swegym_core::Instance;
-use swegym_mine::{Against, Found, Known, MineError, Repository, Rules, Source, Split, export, survey};
+use swegym_mine::{Against, Found, Known, MineError, Repository, Rules, Source, Split, Texts, export, survey};
 use swegym_sandbox::tool;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -49,6 +49,7 @@ fn mine(given: &str, rules: &Rules) -> (Vec<Instance>, Vec<String>) {
     let funnel = survey::<MineError>(
         &repository,
         rules,
+        &mut Texts::default(),
         |_| {},
         |found| {
             match found {
@@ -142,7 +143,7 @@ fn bare_mirrors_shallow_clones_and_other_branches_are_mined() {
     assert!(stable.iter().any(|one| one.instance_id.as_str() == "owner__name-5"));
     let none = Rules { branch: Some("nowhere".to_owned()), ..rules() };
     let repository = Repository::open(&named).unwrap();
-    let said = survey::<MineError>(&repository, &none, |_| {}, |_| Ok(()));
+    let said = survey::<MineError>(&repository, &none, &mut Texts::default(), |_| {}, |_| Ok(()));
     assert!(matches!(said, Err(MineError::NoBranch { .. })), "{said:?}");
 
     // Without pull requests, a landing is all that there is of one.

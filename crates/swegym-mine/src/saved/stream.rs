@@ -1,0 +1,174 @@
+//! The values of a file of JSON, one after the other: lines, lists, lists behind lists; also
+//! compressed. Only one value is in memory at a time.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek as _};
+use std::path::Path;
+use std::rc::Rc;
+
+use flate2::read::MultiGzDecoder;
+use serde::de::{Deserialize as _, DeserializeSeed, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use swegym_core::format::text::{MARK, is_utf16, utf8_of_utf16};
+
+/// A larger value is refused, in bytes.
+const LARGEST: u64 = 64 << 20;
+
+/// Why a file was not read to its end.
+pub(super) enum Broken {
+    Io(io::Error),
+    Json { line: usize, why: String },
+}
+
+/// The values of one file.
+pub(super) struct Values {
+    text: Counted,
+}
+
+impl Values {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let mut magic = Vec::new();
+        file.by_ref().take(2).read_to_end(&mut magic)?;
+        file.rewind()?;
+        let mut text: Box<dyn BufRead> = match magic.as_slice() {
+            [0x1f, 0x8b] => Box::new(BufReader::with_capacity(1 << 18, MultiGzDecoder::new(BufReader::new(file)))),
+            _ => Box::new(BufReader::with_capacity(1 << 18, file)),
+        };
+        if is_utf16(text.fill_buf()?) {
+            let mut bytes = Vec::new();
+            text.take(LARGEST * 16).read_to_end(&mut bytes)?;
+            text = Box::new(Cursor::new(utf8_of_utf16(&bytes).unwrap_or_default()));
+        }
+        if text.fill_buf()?.starts_with(MARK.as_bytes()) {
+            text.consume(MARK.len());
+        }
+        let place = Place { line: Cell::new(1), left: Cell::new(LARGEST), is_cut: Cell::new(false) };
+        Ok(Self { text: Counted { text, place: Rc::new(place) } })
+    }
+
+    /// Gives each value with its line, the elements of lists one by one, until `each` says that
+    /// it is enough.
+    pub(super) fn each(&mut self, mut each: impl FnMut(usize, &[u8]) -> bool) -> Result<(), Broken> {
+        let place = Rc::clone(&self.text.place);
+        while let Some(first) = self.text.skip_blanks().map_err(Broken::Io)? {
+            let mut reader = serde_json::Deserializer::from_reader(&mut self.text);
+            place.left.set(LARGEST);
+            let line = place.line.get();
+            let mut goes_on = true;
+            let read = if first == b'[' {
+                let elements = Elements { place: &place, each: &mut each, goes_on: &mut goes_on };
+                elements.deserialize(&mut reader)
+            } else {
+                Box::<RawValue>::deserialize(&mut reader).map(|value| {
+                    goes_on = each(line, value.get().as_bytes());
+                })
+            };
+            if !goes_on {
+                return Ok(());
+            }
+            read.map_err(|error| broken(error, &place))?;
+        }
+        Ok(())
+    }
+}
+
+fn broken(error: serde_json::Error, place: &Place) -> Broken {
+    let line = place.line.get();
+    if place.is_cut.get() {
+        return Broken::Json { line, why: format!("one value has more than {} MiB", LARGEST >> 20) };
+    }
+    match error.classify() {
+        serde_json::error::Category::Io => Broken::Io(error.into()),
+        // Its own lines begin anew with each value.
+        _ => {
+            let said = error.to_string();
+            let why = said.split(" at line ").next().unwrap_or_default().to_owned();
+            Broken::Json { line, why }
+        }
+    }
+}
+
+/// Where the reading is.
+struct Place {
+    line: Cell<usize>,
+    /// How many bytes the value may still have.
+    left: Cell<u64>,
+    is_cut: Cell<bool>,
+}
+
+/// A text whose lines are counted.
+struct Counted {
+    text: Box<dyn BufRead>,
+    place: Rc<Place>,
+}
+
+impl Counted {
+    /// The first byte that is no blank, which stays.
+    fn skip_blanks(&mut self) -> io::Result<Option<u8>> {
+        loop {
+            let buffer = self.text.fill_buf()?;
+            let blanks = buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            let lines = buffer[..blanks].iter().filter(|byte| **byte == b'\n').count();
+            let first = buffer.get(blanks).copied();
+            let is_over = buffer.is_empty();
+            self.text.consume(blanks);
+            self.place.line.update(|line| line + lines);
+            if first.is_some() || is_over {
+                return Ok(first);
+            }
+        }
+    }
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.text.read(buffer)?;
+        let lines = buffer[..read].iter().filter(|byte| **byte == b'\n').count();
+        self.place.line.update(|line| line + lines);
+        let Some(left) = self.place.left.get().checked_sub(read as u64) else {
+            self.place.is_cut.set(true);
+            return Err(io::ErrorKind::FileTooLarge.into());
+        };
+        self.place.left.set(left);
+        Ok(read)
+    }
+}
+
+/// The elements of a list, each given when it is read.
+struct Elements<'a, F> {
+    place: &'a Place,
+    each: &'a mut F,
+    goes_on: &'a mut bool,
+}
+
+impl<'de, F: FnMut(usize, &[u8]) -> bool> DeserializeSeed<'de> for Elements<'_, F> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
+        reader.deserialize_seq(self)
+    }
+}
+
+impl<'de, F: FnMut(usize, &[u8]) -> bool> Visitor<'de> for Elements<'_, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(value) = list.next_element::<Box<RawValue>>()? {
+            self.place.left.set(LARGEST);
+            // Where it ends is known, and how many lines it has.
+            let text = value.get();
+            let line = self.place.line.get().saturating_sub(text.bytes().filter(|b| *b == b'\n').count());
+            if !(self.each)(line, text.as_bytes()) {
+                *self.goes_on = false;
+                return Err(serde::de::Error::custom("enough"));
+            }
+        }
+        Ok(())
+    }
+}
