@@ -84,8 +84,7 @@ impl Api {
             return Err(ApiError::Name { name: name.to_owned() });
         }
         let folder = folder.join(name.to_lowercase().replace('/', "__"));
-        let shelf =
-            Shelf::open(&folder).map_err(|source| ApiError::Keep { path: folder.clone(), source })?;
+        let shelf = Shelf::open(&folder).map_err(|source| ApiError::Keep { path: folder.clone(), source })?;
         let client = Client::new(printer, name, settings.token.clone());
         Ok(Self { client, shelf, folder, base, name: name.to_owned() })
     }
@@ -269,7 +268,8 @@ fn checked_address(settings: &ApiSettings) -> Result<String, ApiError> {
             why: "a user or a token in it would be written down",
         });
     }
-    if host.is_empty() || rest.contains(['?', '#', '\\']) || rest.chars().any(|c| c.is_control() || c == ' ') {
+    if host.is_empty() || rest.contains(['?', '#', '\\']) || rest.chars().any(|c| c.is_control() || c == ' ')
+    {
         return bad("it is no plain address");
     }
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
@@ -296,9 +296,14 @@ mod tests {
         assert_eq!(check("https://api.github.com/", token).unwrap(), PUBLIC_API);
         assert_eq!(check("http://127.0.0.1:80", token).unwrap(), "http://127.0.0.1:80");
         assert!(check("http://ghe.example/api/v3", None).is_ok());
-        for url in
-            ["http://ghe.example/api/v3", "api.github.com", "file:///etc", "https://", "https://a/b?c", "https://a b"]
-        {
+        for url in [
+            "http://ghe.example/api/v3",
+            "api.github.com",
+            "file:///etc",
+            "https://",
+            "https://a/b?c",
+            "https://a b",
+        ] {
             assert!(check(url, token).is_err(), "{url}");
         }
         let with_token = check("https://secret@ghe.example/api/v3", None).unwrap_err();

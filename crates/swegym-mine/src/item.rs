@@ -201,7 +201,8 @@ fn kind_of(object: &Map<String, Value>, place: Option<&Place>) -> Option<ItemKin
         "mergeStateStatus",
         "closingIssuesReferences",
     ];
-    const OF_ISSUES: [&str; 4] = ["stateReason", "isPinned", "state_reason", "closedByPullRequestsReferences"];
+    const OF_ISSUES: [&str; 4] =
+        ["stateReason", "isPinned", "state_reason", "closedByPullRequestsReferences"];
     let has = |names: &[&str]| names.iter().any(|name| object.contains_key(*name));
     if object.get("pull_request").is_some_and(|pull| !pull.is_null()) || has(&OF_PULLS) {
         return Some(ItemKind::Pull);
@@ -274,7 +275,10 @@ mod tests {
             "html_url": "https://github.com/O/n/pull/7", "created_at": "2020-01-02T03:04:05Z", "comments": 3,
             "pull_request": {"merged_at": null}});
         let (repo, item, _) = item_of(&pull);
-        assert_eq!((repo.as_deref(), item.kind, item.comment_count), (Some("O/n"), Some(ItemKind::Pull), Some(3)));
+        assert_eq!(
+            (repo.as_deref(), item.kind, item.comment_count),
+            (Some("O/n"), Some(ItemKind::Pull), Some(3))
+        );
         assert_eq!((item.title.as_str(), item.body.as_str()), ("T", ""));
         assert_eq!(item.created.unwrap().to_string(), "2020-01-02T03:04:05Z");
 
@@ -282,7 +286,10 @@ mod tests {
             "closingIssuesReferences": [{"number": 3, "repository": {"name": "n", "owner": {"login": "O"}}}, null],
             "commits": [{"messageHeadline": "Mend", "messageBody": "it", "authoredDate": "2020-01-01T00:00:00Z"}]});
         let (repo, item, _) = item_of(&printed);
-        assert_eq!((repo, item.kind, item.closes), (None, Some(ItemKind::Pull), vec![IssueId::new("o/n", 3)]));
+        assert_eq!(
+            (repo, item.kind, item.closes),
+            (None, Some(ItemKind::Pull), vec![IssueId::new("o/n", 3)])
+        );
         assert_eq!(item.commits[0].message, "Mend\n\nit");
 
         let issue = json!({"number": 9, "title": "T", "body": "B", "url": "https://github.com/O/n/issues/9",
@@ -293,7 +300,9 @@ mod tests {
 
         let comment = json!({"issue_url": "https://ghe.example/api/v3/repos/O/n/issues/9", "body": "b", "id": 1,
             "created_at": "2020-01-02T03:04:05Z", "updated_at": "2020-01-03T03:04:05Z"});
-        let Some(Read { repo, what: What::Comment(9, comment) }) = read_json(&comment).unwrap() else { panic!() };
+        let Some(Read { repo, what: What::Comment(9, comment) }) = read_json(&comment).unwrap() else {
+            panic!()
+        };
         assert_eq!((repo.as_deref(), comment.updated > comment.created), (Some("O/n"), true));
         assert_eq!(read_json(&json!({"sha": "a", "commit": {}})).unwrap(), None);
     }

@@ -15,6 +15,7 @@
 mod against;
 mod api;
 mod change;
+mod cut;
 mod discussion;
 mod export;
 mod funnel;

@@ -169,7 +169,10 @@ mod tests {
         assert_eq!(found("Closes https://github.com/O/N/issues/12"), better("o/n#12"));
         assert_eq!(found("Closes [#12](https://github.com/O/n/issues/12)"), better("o/n#12"));
         assert_eq!(found("fix issue #12"), better("o/n#12"));
-        assert_eq!(found("Fixes #1, #2 and #3"), ["o/n#1 swe-bench+keyword", "o/n#2 keyword", "o/n#3 keyword"]);
+        assert_eq!(
+            found("Fixes #1, #2 and #3"),
+            ["o/n#1 swe-bench+keyword", "o/n#2 keyword", "o/n#3 keyword"]
+        );
         assert_eq!(found("Fixes #1, see #2"), both(1));
         for none in [
             "See #12",
@@ -191,7 +194,8 @@ mod tests {
     fn landings_and_the_host_tell_of_issues_too() {
         let recorded = [IssueId::new("o/n", 1), IssueId::new("x/y", 5)];
         let texts = Texts { repo: "o/n", own: vec!["Fixes #1"], landing: "Closes #2", recorded: &recorded };
-        let rules: Vec<Vec<Rule>> = find(&texts).into_iter().map(|one| one.rules.into_iter().collect()).collect();
+        let rules: Vec<Vec<Rule>> =
+            find(&texts).into_iter().map(|one| one.rules.into_iter().collect()).collect();
         assert_eq!(rules, [Rule::ALL.to_vec(), vec![Rule::Keyword], vec![Rule::Recorded]]);
         let many = (1..100).map(|n| format!("fixes #{n} ")).collect::<String>();
         assert_eq!(found(&many).len(), MOST);

@@ -213,7 +213,11 @@ fn reason_table(all: &Funnel) -> Vec<Vec<String>> {
 fn sheet(funnels: &[(String, Funnel)], all: &Funnel, has_texts: bool) -> Sheet {
     let lead = "What histories of repositories hold: from commits to raw instances.";
     let mut sheet = Sheet::new("Mined instances", lead);
-    sheet.push(Part { title: "Funnel".to_owned(), table: funnel_table(funnels, all, has_texts), ..Part::default() });
+    sheet.push(Part {
+        title: "Funnel".to_owned(),
+        table: funnel_table(funnels, all, has_texts),
+        ..Part::default()
+    });
     sheet.push(Part { title: "Why others are none".to_owned(), table: reason_table(all), ..Part::default() });
     let mut sources = vec![["statement from", "instances"].map(str::to_owned).to_vec()];
     sources.extend(

@@ -161,7 +161,8 @@ impl Reader<'_> {
             _ => return Ok(()),
         };
         for part in parts {
-            let object = event.get("payload").and_then(|payload| payload.get(*part)).and_then(Value::as_object);
+            let object =
+                event.get("payload").and_then(|payload| payload.get(*part)).and_then(Value::as_object);
             // The oldest events name an issue by its id; the newest have no text of pull requests.
             let told = object.filter(|object| object.contains_key("body"));
             let found = told.map(item::read).transpose().map_err(|problem| self.problem(problem))?.flatten();

@@ -335,7 +335,8 @@ mod tests {
         let news = change(&[("news/12.bugfix", true, LONG, Kind::Aside)]);
         let told = |issues: &[(&str, &str)], body: &str| {
             let issues = issues.iter().map(|(title, body)| item(title, body)).collect();
-            let discussion = Discussion { pull: Some(item("Mend it", body)), issues, ..Discussion::default() };
+            let discussion =
+                Discussion { pull: Some(item("Mend it", body)), issues, ..Discussion::default() };
             chosen_of("Mend it (#12)", &[], &news, &discussion)
         };
         let issues = [("It is lost", "What stands\r\nbelow."), ("Again", "")];

@@ -331,8 +331,7 @@ impl Survey<'_> {
                 commits: &messages,
             },
         )?;
-        let said =
-            Said { landing: &message, commits: &messages, discussion: &discussion, change: &change };
+        let said = Said { landing: &message, commits: &messages, discussion: &discussion, change: &change };
         let Some(statement) = statement::choose(&said, &self.rules.statements) else {
             return Ok(Err((Reason::NoStatement, None)));
         };

@@ -8,6 +8,9 @@ use foldhash::fast::FixedState;
 use crate::api::{Api, ApiError};
 use crate::item::{Comment, IssueId, Item, ItemKind, PullCommit};
 
+/// More comments on one issue are not kept: the host takes fewer.
+const MOST_COMMENTS: usize = 5_000;
+
 /// Issues, pull requests and comments of several repositories.
 #[derive(Default)]
 pub struct Texts {
@@ -44,11 +47,15 @@ impl Texts {
     /// Adds a comment on an issue. Of several states of one, the newest counts.
     pub(crate) fn add_comment(&mut self, repo: &str, number: u32, comment: Comment) {
         let comments = self.comments.entry(IssueId::new(repo, number)).or_default();
-        let same = |known: &&mut Comment| known.id.is_some() && known.id == comment.id;
-        match comments.iter_mut().find(same) {
-            Some(known) if known.updated <= comment.updated => *known = comment,
+        let same = |known: &Comment| {
+            (known.id.is_some() && known.id == comment.id)
+                || (known.created == comment.created && known.body == comment.body)
+        };
+        match comments.iter().position(same) {
+            Some(at) if comments[at].updated <= comment.updated => comments[at] = comment,
             Some(_) => {}
-            None => comments.push(comment),
+            None if comments.len() < MOST_COMMENTS => comments.push(comment),
+            None => {}
         }
     }
 

@@ -12,6 +12,7 @@ use ureq::{Agent, Body};
 
 use super::error::ApiError;
 use super::limit::{Pause, Told};
+use crate::cut::cut;
 
 /// Larger answers are refused, in bytes.
 const LARGEST: u64 = 32 << 20;
@@ -21,8 +22,8 @@ const TRIES: u32 = 5;
 const MOST_WAITS: u32 = 12;
 /// Followed so often: a repository may have been renamed more than once.
 const MOST_REDIRECTS: u32 = 5;
-/// What is kept of the host's own words.
-const LONGEST_WORDS: usize = 300;
+/// What is kept of the host's own words, in bytes.
+pub(super) const LONGEST_WORDS: usize = 300;
 
 /// What the host answered.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ impl Answer {
     fn words(&self) -> String {
         let value: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let words = value["message"].as_str().unwrap_or("it does not say why");
-        words[..words.floor_char_boundary(LONGEST_WORDS)].to_owned()
+        cut(words, LONGEST_WORDS).to_owned()
     }
 }
 
@@ -162,12 +163,7 @@ impl Client {
     }
 
     /// Waits after a refusal, but not for ever.
-    pub(super) fn wait_again(
-        &mut self,
-        url: &str,
-        pause: Pause,
-        refusals: &mut u32,
-    ) -> Result<(), ApiError> {
+    pub(super) fn wait_again(&mut self, url: &str, pause: Pause, refusals: &mut u32) -> Result<(), ApiError> {
         if *refusals == MOST_WAITS {
             return Err(ApiError::Limited { url: url.to_owned(), times: *refusals });
         }
@@ -300,7 +296,10 @@ mod tests {
             "b",
         ] {
             let named = beside(from, other);
-            assert!(named.is_err() || named.as_deref().is_ok_and(|url| origin(url) == "https://h.org"), "{other}");
+            assert!(
+                named.is_err() || named.as_deref().is_ok_and(|url| origin(url) == "https://h.org"),
+                "{other}"
+            );
         }
     }
 }

@@ -118,7 +118,10 @@ mod tests {
     fn waits_follow_what_the_host_says() {
         let reset = (NOON + 30).to_string();
         let used_up = [DATE, ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", reset.as_str())];
-        assert_eq!(told(&used_up).after_refusal(403, "API rate limit exceeded", 0), pause(Limit::Primary, 31));
+        assert_eq!(
+            told(&used_up).after_refusal(403, "API rate limit exceeded", 0),
+            pause(Limit::Primary, 31)
+        );
         assert_eq!(told(&used_up).after_success(), pause(Limit::Primary, 31));
         assert_eq!(told(&[DATE, ("x-ratelimit-remaining", "12")]).after_success(), None);
         let after = [DATE, ("retry-after", "7")];
@@ -134,7 +137,8 @@ mod tests {
     #[test]
     fn nonsense_makes_nobody_wait_for_ever() {
         for far in ["99999999999999999999", "9223372036854775807", "-5", "soon"] {
-            let headers = [DATE, ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", far), ("retry-after", far)];
+            let headers =
+                [DATE, ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", far), ("retry-after", far)];
             let pause = told(&headers).after_refusal(403, "", 0).unwrap();
             assert!(pause.time <= LONGEST, "{far}: {pause:?}");
         }

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::client::{Answer, Client, rest, tries};
+use super::client::{Answer, Client, LONGEST_WORDS, rest, tries};
 use super::error::ApiError;
 use super::shelf::Shelf;
+use crate::cut::cut;
 use crate::item::{self, IssueId};
 
 /// What is asked, a page a time.
@@ -26,12 +27,7 @@ const MOST_PAGES: usize = 20_000;
 pub(super) type Recorded = HashMap<u32, Vec<IssueId>>;
 
 /// Asks for all pull requests of a repository that are closed.
-pub(super) fn fetch(
-    client: &mut Client,
-    shelf: &Shelf,
-    url: &str,
-    repo: &str,
-) -> Result<Recorded, ApiError> {
+pub(super) fn fetch(client: &mut Client, shelf: &Shelf, url: &str, repo: &str) -> Result<Recorded, ApiError> {
     let odd = |why: String| ApiError::Odd { url: url.to_owned(), why };
     let mut recorded = Recorded::new();
     let mut after: Option<String> = None;
@@ -144,7 +140,7 @@ fn errors(value: &Value) -> Vec<Said> {
     let read = |error: &Value| {
         let kind = Some(text(&error["type"])).filter(|kind| !kind.is_empty());
         let message = text(&error["message"]);
-        let message = message[..message.floor_char_boundary(300)].to_owned();
+        let message = cut(&message, LONGEST_WORDS).to_owned();
         Said { kind: kind.unwrap_or_else(|| text(&error["extensions"]["code"])), message }
     };
     list.iter().map(read).collect()

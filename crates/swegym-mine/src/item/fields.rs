@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use swegym_core::format::{Problem, kind};
 
+use crate::cut::cut;
+
 /// Longer texts are cut, in bytes: the host takes 65,536 characters.
 const LONGEST_TEXT: usize = 262_144;
 
@@ -27,7 +29,7 @@ impl<'a> Fields<'a> {
     pub(super) fn text(self, name: &'static str) -> Result<String, Problem> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(String::new()),
-            Some(Value::String(text)) => Ok(text[..text.floor_char_boundary(LONGEST_TEXT)].to_owned()),
+            Some(Value::String(text)) => Ok(cut(text, LONGEST_TEXT).to_owned()),
             Some(other) => Err(wrong(name, "a text or null", other)),
         }
     }
