@@ -109,14 +109,21 @@ impl Api {
 
     /// All issues and pull requests, oldest first.
     pub(crate) fn items(&mut self, mut each: impl FnMut(Item)) -> Result<(), ApiError> {
-        let path = format!("/issues?state=all&sort=created&direction=asc&per_page={PAGE}");
-        let found = self.list(&path, |object| {
-            if let Read { what: What::Item(item, _), .. } = item::item(object)? {
-                each(item);
+        // Issues, among which pull requests are listed; pull requests alone where a
+        // repository has its issues elsewhere.
+        for list in ["issues", "pulls"] {
+            let path = format!("/{list}?state=all&sort=created&direction=asc&per_page={PAGE}");
+            let found = self.list(&path, |object| {
+                if let Read { what: What::Item(item, _), .. } = item::item(object)? {
+                    each(item);
+                }
+                Ok(())
+            })?;
+            if found {
+                return Ok(());
             }
-            Ok(())
-        })?;
-        if found { Ok(()) } else { Err(ApiError::NoRepository { name: self.name.clone() }) }
+        }
+        Err(ApiError::NoRepository { name: self.name.clone() })
     }
 
     /// The issues that the host has recorded as closed, by pull request. Without a token

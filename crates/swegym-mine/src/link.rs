@@ -200,4 +200,14 @@ mod tests {
         let many = (1..100).map(|n| format!("fixes #{n} ")).collect::<String>();
         assert_eq!(found(&many).len(), MOST);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn issues_are_found_in_any_text(before in ".{0,40}", after in ".{0,40}", number in 1_u32..) {
+            let text = format!("{before}\nFixes #{number}\n{after}");
+            let texts = Texts { repo: "o/n", own: vec![&text], landing: &text, recorded: &[] };
+            let link = find(&texts).into_iter().find(|link| link.issue.number == number).unwrap();
+            proptest::prop_assert_eq!(link.rules.into_iter().collect::<Vec<_>>(), [Rule::SweBench, Rule::Keyword]);
+        }
+    }
 }

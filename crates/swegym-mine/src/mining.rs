@@ -62,6 +62,7 @@ pub fn run(printer: Printer, settings: &MineSettings, out: &Path) -> Result<u8, 
         against: read_known(&settings.against)?,
     };
     std::fs::create_dir_all(out).map_err(|e| CommandError::file("create", out, &e))?;
+    swegym_files::remove_drafts(out).map_err(|e| CommandError::file("write in", out, &e))?;
     sources::ask(printer, &settings.api, &mut repositories, out, &mut texts)?;
     let mut files = Files::begin(out)?;
     let mut funnels = Vec::new();

@@ -225,7 +225,6 @@ fn refusals_say_what_to_do() {
             Fault::Answer("422 Unprocessable Entity", Vec::new(), r#"{"message": "page"}"#.into()),
             "(422): page",
         ),
-        (0, Fault::Answer("404 Not Found", Vec::new(), String::new()), "no repository `owner/name`"),
         (0, page("<html>Log in</html>".into()), "it is no JSON"),
         (0, page("{\"a\": 1}".into()), "cannot be used"),
         (0, page("[[]]".into()), "cannot be used"),
@@ -251,6 +250,12 @@ fn refusals_say_what_to_do() {
         assert!(said.contains(words) && error.hint.is_some(), "{words}: {said}");
         mine.host.state.lock().unwrap().faults.clear();
     }
+    mine.forge.git(&["remote", "set-url", "origin", "https://example.org/other/name.git"]);
+    let mut settings = mine.settings();
+    settings.api.repositories = vec!["other/name".to_owned()];
+    let error = mine.mine(&settings, "gone").unwrap_err();
+    assert!(error.to_string().contains("no repository `other/name`") && error.exit == 2, "{error}");
+    mine.forge.git(&["remote", "set-url", "origin", "https://example.org/owner/name.git"]);
     // Names and addresses that nobody is asked about.
     for (name, url) in
         [("owner", None), ("../x", None), ("a/b/c", None), ("o/n", Some("http://u:p@h.example"))]
@@ -271,6 +276,17 @@ fn refusals_say_what_to_do() {
     settings.statements = vec![Source::Issue, Source::Pull];
     let error = mine.mine(&settings, "odd").unwrap_err();
     assert!(error.hint.as_ref().unwrap().contains("--issues"), "{error}");
+}
+
+#[test]
+fn a_repository_may_have_its_issues_elsewhere() {
+    let mine = Mine::new();
+    mine.host.state.lock().unwrap().has_no_issues = true;
+    let rows = mine.must("raw");
+    let sources: Vec<_> = rows.iter().take(3).map(|row| row["statement_source"].as_str().unwrap()).collect();
+    // The first one's own text is too short, and its issue is nowhere.
+    assert_eq!((sources, &rows[0]["issue_numbers"]), (vec!["landing", "pull", "branch"], &json!(["30"])));
+    assert!(mine.host.asked()[1].starts_with("GET /repos/owner/name/pulls?"));
 }
 
 #[test]

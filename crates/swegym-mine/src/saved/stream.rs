@@ -221,3 +221,72 @@ impl<'de, F: FnMut(usize, &[u8]) -> bool> Visitor<'de> for Elements<'_, F> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(text: &[u8]) -> Result<Vec<(usize, Value)>, usize> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        std::fs::write(&path, text).unwrap();
+        let mut found = Vec::new();
+        let read = Values::open(&path).unwrap().each(|line, json| {
+            found.push((line, serde_json::from_slice(json).unwrap()));
+            true
+        });
+        match read {
+            Ok(()) => Ok(found),
+            Err(Broken::Json { line, .. }) => Err(line),
+            Err(Broken::Io(error)) => panic!("{error}"),
+        }
+    }
+
+    /// Objects with whatever characters and nested lists.
+    fn objects() -> impl Strategy<Value = Vec<Value>> {
+        let object =
+            (any::<String>(), any::<String>(), any::<i64>(), prop::collection::vec(any::<String>(), 0..3));
+        let object =
+            object.prop_map(|(name, text, number, list)| json!({name: text, "n": number, "list": list}));
+        prop::collection::vec(object, 0..6)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn values_are_the_same_however_they_stand(values in objects(), gap in "[ \n\t\r]{0,3}") {
+            let lines: String = values.iter().map(|value| format!("{value}\n")).collect();
+            let indented: Vec<String> = values.iter().map(|value| format!("{value:#}")).collect();
+            let list = format!("{gap}[{gap}{}{gap}]{gap}", indented.join(","));
+            let place = |texts: &[String], first: usize, between: usize| {
+                let mut line = first;
+                let mut places = Vec::new();
+                for text in texts {
+                    places.push(line);
+                    line += text.matches('\n').count() + between;
+                }
+                places
+            };
+            let with = |places: Vec<usize>| places.into_iter().zip(values.clone()).collect::<Vec<_>>();
+            let gaps = gap.matches('\n').count();
+            prop_assert_eq!(read(lines.as_bytes()), Ok(with((1..=values.len()).collect())));
+            prop_assert_eq!(read(indented.join("\n").as_bytes()), Ok(with(place(&indented, 1, 1))));
+            prop_assert_eq!(read(indented.join("").as_bytes()), Ok(with(place(&indented, 1, 0))));
+            prop_assert_eq!(read(list.as_bytes()), Ok(with(place(&indented, 1 + 2 * gaps, 0))));
+            prop_assert_eq!(read(format!("{lines}{list}").as_bytes()).map(|found| found.len()), Ok(2 * values.len()));
+            prop_assert_eq!(read(format!("{lines}{{\"a\": ").as_bytes()), Err(values.len() + 1));
+        }
+
+        #[test]
+        fn bytes_of_all_kinds_are_no_trouble(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("f");
+            std::fs::write(&path, &bytes).unwrap();
+            let _ = Values::open(&path).map(|mut values| values.each(|_, _| true).is_ok());
+        }
+    }
+}

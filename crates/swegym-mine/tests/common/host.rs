@@ -1,5 +1,11 @@
 //! A host on loopback whose API behaves as GitHub documents its own: pages by `Link`, ETags,
 //! limits in headers, GraphQL errors with status 200. Faults are put before answers.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::allow_attributes,
+    reason = "each test binary uses a part of this"
+)]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -41,6 +47,8 @@ pub struct State {
     pub log: Vec<String>,
     /// A bare repository, served as plain files.
     pub mirror: Option<PathBuf>,
+    /// Whether the repository has its issues elsewhere.
+    pub has_no_issues: bool,
     /// Whether the token is revoked.
     pub is_revoked: bool,
 }
@@ -183,7 +191,12 @@ impl State {
             return Some((document.clone(), None));
         }
         let list: Vec<Value> = match place.strip_prefix("/repos/owner/name/")? {
+            "issues" if self.has_no_issues => return None,
             "issues" => self.items.values().cloned().collect(),
+            "pulls" => {
+                let is_pull = |item: &&Value| item["pull_request"].is_object();
+                self.items.values().filter(is_pull).cloned().collect()
+            }
             rest => {
                 let number = rest.strip_prefix("issues/")?.strip_suffix("/comments")?.parse().ok()?;
                 self.items.get(&number)?;
