@@ -10,7 +10,7 @@ use std::time::Instant;
 use swegym_console::error::CommandError;
 use swegym_console::printer::Printer;
 use swegym_method::settings::Settings;
-use swegym_mine::{MineSettings, Repository, Source, Split};
+use swegym_mine::{ApiSettings, MineSettings, Repository, Source, Split};
 use swegym_tasks::dataset::Rows;
 
 use crate::case::Case;
@@ -66,6 +66,8 @@ pub(super) fn measure(
         split: Split::SweGym,
         statements: Source::ALL.to_vec(),
         against: Vec::new(),
+        api: ApiSettings::default(),
+        saved: Vec::new(),
     };
     let began = Instant::now();
     swegym_mine::run(printer.inner(), &mine, &out)?;

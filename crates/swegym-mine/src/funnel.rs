@@ -3,6 +3,8 @@
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
+use crate::discussion::Discussion;
+use crate::link::Rule;
 use crate::statement::Source;
 
 /// Why a commit or a pull request is no instance.
@@ -10,6 +12,8 @@ use crate::statement::Source;
 pub enum Reason {
     /// A commit of the main line that no pull request brought.
     NoPull,
+    /// The number that a landing names is an issue's.
+    IsIssue,
     /// A pull request that came into no branch.
     NotLanded,
     /// A pull request that came in with another one.
@@ -46,8 +50,9 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order in which it is looked at.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::NoPull,
+        Self::IsIssue,
         Self::NotLanded,
         Self::PartOfAnother,
         Self::NoMergeBase,
@@ -71,6 +76,7 @@ impl Reason {
     pub fn code(self) -> &'static str {
         match self {
             Self::NoPull => "no_pull",
+            Self::IsIssue => "is_issue",
             Self::NotLanded => "not_landed",
             Self::PartOfAnother => "part_of_another",
             Self::NoMergeBase => "no_merge_base",
@@ -95,6 +101,7 @@ impl Reason {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::NoPull => "a commit of the main branch that no pull request brought",
+            Self::IsIssue => "the number that the landing names is an issue's",
             Self::NotLanded => "the pull request came into no branch",
             Self::PartOfAnother => "the pull request came in with another one",
             Self::NoMergeBase => "where the pull request left the branch is not known",
@@ -117,7 +124,7 @@ impl Reason {
     /// The step at which it leaves, from 0: see [`Funnel::steps`].
     fn step(self) -> usize {
         match self {
-            Self::NoPull | Self::NotLanded | Self::PartOfAnother => 0,
+            Self::NoPull | Self::IsIssue | Self::NotLanded | Self::PartOfAnother => 0,
             Self::NoMergeBase
             | Self::UnreadableDiff
             | Self::TooLarge
@@ -147,6 +154,12 @@ pub struct Funnel {
     pub dropped: IndexMap<Reason, usize>,
     /// Where the statements of the kept ones stem from.
     pub sources: IndexMap<Source, usize>,
+    /// Kept ones that close an issue whose text is there.
+    pub with_issue: usize,
+    /// Kept ones of which the text of the pull request is there.
+    pub with_pull_text: usize,
+    /// Issues that kept ones close, by how that is known.
+    pub links: IndexMap<Rule, usize>,
     /// Kept ones by year of their landing.
     pub years: IndexMap<i16, usize>,
     /// Kept ones whose repository another dataset has, too.
@@ -163,6 +176,15 @@ impl Funnel {
     pub fn keep_one(&mut self, source: Source, year: i16) {
         *self.sources.entry(source).or_default() += 1;
         *self.years.entry(year).or_default() += 1;
+    }
+
+    /// Counts what was written about one that is kept.
+    pub(crate) fn note_discussion(&mut self, discussion: &Discussion) {
+        self.with_issue += usize::from(!discussion.issues.is_empty());
+        self.with_pull_text += usize::from(discussion.pull.is_some());
+        for rule in discussion.links.iter().flat_map(|link| &link.rules) {
+            *self.links.entry(*rule).or_default() += 1;
+        }
     }
 
     /// How many are kept.
@@ -185,6 +207,11 @@ impl Funnel {
         self.commits += other.commits;
         self.pulls += other.pulls;
         self.known_repository += other.known_repository;
+        self.with_issue += other.with_issue;
+        self.with_pull_text += other.with_pull_text;
+        for (rule, count) in &other.links {
+            *self.links.entry(*rule).or_default() += count;
+        }
         for (reason, count) in &other.dropped {
             *self.dropped.entry(*reason).or_default() += count;
         }
@@ -208,11 +235,15 @@ impl Funnel {
             .iter()
             .filter_map(|source| Some((source.code(), self.sources.get(source)?)))
             .collect();
+        let links: IndexMap<_, _> =
+            Rule::ALL.iter().filter_map(|rule| Some((rule.code(), self.links.get(rule)?))).collect();
         let mut years: Vec<_> = self.years.iter().map(|(year, count)| (year.to_string(), *count)).collect();
         years.sort();
         json!({
             "commits": self.commits, "pull_requests": self.pulls, "landed": landed, "both_kinds": both,
-            "with_statement": stated, "kept": kept, "dropped": dropped, "statement_sources": sources,
+            "with_statement": stated, "kept": kept, "with_issue": self.with_issue,
+            "with_pull_text": self.with_pull_text, "issue_links": links, "dropped": dropped,
+            "statement_sources": sources,
             "years": years.into_iter().collect::<IndexMap<_, _>>(),
             "known_repository": self.known_repository,
         })

@@ -15,12 +15,15 @@ use swegym_files::Draft;
 use swegym_tasks::dataset::Rows;
 
 use crate::against::{Against, Known};
+use crate::api::ApiSettings;
 use crate::funnel::{Funnel, Reason};
 use crate::kind::Split;
+use crate::link::Rule;
 use crate::places;
-use crate::repository::Repository;
+use crate::sources;
 use crate::statement::Source;
 use crate::survey::{Dropped, Found, Rules, survey};
+use crate::texts::Texts;
 
 /// What `mine` is told.
 #[derive(Debug, Clone)]
@@ -35,6 +38,10 @@ pub struct MineSettings {
     pub statements: Vec<Source>,
     /// Datasets whose instances are not mined again.
     pub against: Vec<PathBuf>,
+    /// Whom to ask for issues and pull requests, and about which repositories.
+    pub api: ApiSettings,
+    /// Files with issues, pull requests and comments that were saved.
+    pub saved: Vec<PathBuf>,
 }
 
 /// Mines repositories into a folder: `instances.jsonl`, `dropped.jsonl`, `funnel.json`,
@@ -43,14 +50,11 @@ pub struct MineSettings {
 /// # Errors
 /// A repository or dataset cannot be read, the folder not be written to, or nothing is kept.
 pub fn run(printer: Printer, settings: &MineSettings, out: &Path) -> Result<u8, CommandError> {
-    let opened = settings.repositories.iter().map(|given| Repository::open(given));
-    let repositories = opened.collect::<Result<Vec<_>, _>>()?;
-    let mut names: Vec<_> = repositories.iter().map(Repository::name).collect();
-    names.sort_unstable();
-    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        let message = format!("two of the repositories are `{}`", twice[0]);
-        return Err(CommandError::usage(message, "name them apart: OWNER/NAME=FOLDER"));
-    }
+    check_statements(settings)?;
+    let mut repositories = sources::open(&settings.repositories)?;
+    sources::check_names(&repositories, &settings.api)?;
+    let mut texts = Texts::default();
+    sources::read_saved(printer, &settings.saved, &repositories, &settings.api, &mut texts)?;
     let rules = Rules {
         branch: settings.branch.clone(),
         split: settings.split,
@@ -58,6 +62,8 @@ pub fn run(printer: Printer, settings: &MineSettings, out: &Path) -> Result<u8, 
         against: read_known(&settings.against)?,
     };
     std::fs::create_dir_all(out).map_err(|e| CommandError::file("create", out, &e))?;
+    swegym_files::remove_drafts(out).map_err(|e| CommandError::file("write in", out, &e))?;
+    sources::ask(printer, &settings.api, &mut repositories, out, &mut texts)?;
     let mut files = Files::begin(out)?;
     let mut funnels = Vec::new();
     for repository in &repositories {
@@ -65,6 +71,7 @@ pub fn run(printer: Printer, settings: &MineSettings, out: &Path) -> Result<u8, 
         let funnel = survey(
             repository,
             &rules,
+            &mut texts,
             |progress| bar.set(progress.done as u64, progress.total as u64),
             |found| files.write(repository.name(), &found),
         )?;
@@ -75,12 +82,14 @@ pub fn run(printer: Printer, settings: &MineSettings, out: &Path) -> Result<u8, 
     funnels.iter().for_each(|(_, funnel)| all.add(funnel));
     files.publish()?;
     places::write(out, &repositories)?;
+    texts.complete()?;
+    let has_texts = !texts.is_empty();
     let by_name: Map<String, Value> =
         funnels.iter().map(|(name, funnel)| (name.clone(), funnel.to_json())).collect();
     let value = json!({"version": 1, "all": all.to_json(), "repositories": by_name});
     text::write(&out.join("funnel.json"), &format!("{value:#}\n"))?;
-    sheet(&funnels, &all).write(out)?;
-    printer.part(&funnel_table(&funnels, &all));
+    sheet(&funnels, &all, has_texts).write(out)?;
+    printer.part(&funnel_table(&funnels, &all, has_texts));
     printer.result(&json!({"out": out, "funnel": value}), &reason_table(&all));
     if all.kept() == 0 {
         let message = "no change of these repositories is an instance";
@@ -90,6 +99,16 @@ pub fn run(printer: Printer, settings: &MineSettings, out: &Path) -> Result<u8, 
         ));
     }
     Ok(exit::DONE)
+}
+
+/// Refuses to look for statements where there can be none.
+fn check_statements(settings: &MineSettings) -> Result<(), CommandError> {
+    let needs_texts = settings.statements.iter().all(|source| source.is_of_host());
+    if !needs_texts || !settings.api.repositories.is_empty() || !settings.saved.is_empty() {
+        return Ok(());
+    }
+    let message = "a repository's history holds no texts of issues or pull requests";
+    Err(CommandError::usage(message, "give them with --api OWNER/NAME or --issues FILE"))
 }
 
 /// The files that grow.
@@ -154,15 +173,26 @@ fn read_known(datasets: &[PathBuf]) -> Result<Against, CommandError> {
     Ok(against)
 }
 
-/// The funnel, a repository a row.
-fn funnel_table(funnels: &[(String, Funnel)], all: &Funnel) -> Vec<Vec<String>> {
-    let head = ["repository", "commits", "pull requests", "landed", "both kinds", "with statement", "kept"];
+/// The funnel, a repository a row. Issues are counted where there can be any.
+fn funnel_table(funnels: &[(String, Funnel)], all: &Funnel, has_texts: bool) -> Vec<Vec<String>> {
+    let head = [
+        "repository",
+        "commits",
+        "pull requests",
+        "landed",
+        "both kinds",
+        "with statement",
+        "kept",
+        "with issue",
+    ];
+    let columns = if has_texts { head.len() } else { head.len() - 1 };
     let row = |name: &str, funnel: &Funnel| {
         let [landed, both, stated, kept] = funnel.steps();
-        let counts = [funnel.commits, funnel.pulls, landed, both, stated, kept];
-        std::iter::once(name.to_owned()).chain(counts.iter().map(usize::to_string)).collect::<Vec<_>>()
+        let counts = [funnel.commits, funnel.pulls, landed, both, stated, kept, funnel.with_issue];
+        let cells = std::iter::once(name.to_owned()).chain(counts.iter().map(usize::to_string));
+        cells.take(columns).collect::<Vec<_>>()
     };
-    let mut table = vec![head.map(str::to_owned).to_vec()];
+    let mut table = vec![head[..columns].iter().map(|cell| (*cell).to_owned()).collect()];
     table.extend(funnels.iter().map(|(name, funnel)| row(name, funnel)));
     if funnels.len() > 1 {
         table.push(row("all", all));
@@ -181,10 +211,14 @@ fn reason_table(all: &Funnel) -> Vec<Vec<String>> {
 }
 
 /// The page of a mined set.
-fn sheet(funnels: &[(String, Funnel)], all: &Funnel) -> Sheet {
+fn sheet(funnels: &[(String, Funnel)], all: &Funnel, has_texts: bool) -> Sheet {
     let lead = "What histories of repositories hold: from commits to raw instances.";
     let mut sheet = Sheet::new("Mined instances", lead);
-    sheet.push(Part { title: "Funnel".to_owned(), table: funnel_table(funnels, all), ..Part::default() });
+    sheet.push(Part {
+        title: "Funnel".to_owned(),
+        table: funnel_table(funnels, all, has_texts),
+        ..Part::default()
+    });
     sheet.push(Part { title: "Why others are none".to_owned(), table: reason_table(all), ..Part::default() });
     let mut sources = vec![["statement from", "instances"].map(str::to_owned).to_vec()];
     sources.extend(
@@ -193,6 +227,14 @@ fn sheet(funnels: &[(String, Funnel)], all: &Funnel) -> Sheet {
             .filter_map(|source| Some(vec![source.code().to_owned(), all.sources.get(source)?.to_string()])),
     );
     sheet.push(Part { title: "Statements".to_owned(), table: sources, ..Part::default() });
+    if has_texts {
+        let mut links = vec![["issue known by", "issues", "meaning"].map(str::to_owned).to_vec()];
+        links.extend(Rule::ALL.iter().map(|rule| {
+            let count = all.links.get(rule).copied().unwrap_or_default();
+            vec![rule.code().to_owned(), count.to_string(), rule.meaning().to_owned()]
+        }));
+        sheet.push(Part { title: "Issues of kept instances".to_owned(), table: links, ..Part::default() });
+    }
     let line = |(name, funnel): &(String, Funnel)| {
         let mut points: Vec<_> =
             funnel.years.iter().map(|(year, count)| (f64::from(*year), *count as f64, None)).collect();

@@ -7,9 +7,11 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use regex::Regex;
-use swegym_core::Hint;
+use swegym_core::{Hint, Trouble};
 use swegym_sandbox::tool::{self, Stream, ToolError};
 use thiserror::Error;
+
+use crate::api::ApiError;
 
 /// Why a repository cannot be mined at all.
 #[derive(Debug, Error)]
@@ -55,6 +57,20 @@ pub enum MineError {
         #[source]
         source: io::Error,
     },
+    /// It cannot be cloned.
+    #[error("git cannot clone `{address}`")]
+    Clone {
+        /// `owner/name`.
+        name: String,
+        /// Where from.
+        address: String,
+        /// What git said.
+        #[source]
+        source: ToolError,
+    },
+    /// The host's API gives no answer.
+    #[error(transparent)]
+    Api(#[from] ApiError),
 }
 
 impl Hint for MineError {
@@ -67,7 +83,21 @@ impl Hint for MineError {
             Self::NoBranch { .. } => "name the main branch with --branch".into(),
             Self::Git { .. } => "`git fsck` in that folder tells more".into(),
             Self::Answer { .. } => return None,
+            Self::Clone { name, address, .. } => format!(
+                "clone it yourself, for a private one with your own key: git clone --mirror {address} FOLDER; then \
+                 give {name}=FOLDER"
+            )
+            .into(),
+            Self::Api(error) => return error.hint(),
         })
+    }
+
+    fn trouble(&self) -> Trouble {
+        match self {
+            Self::Api(error) => error.trouble(),
+            Self::Clone { .. } => Trouble::Infrastructure,
+            _ => Trouble::Usage,
+        }
     }
 }
 

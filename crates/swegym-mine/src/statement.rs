@@ -1,4 +1,4 @@
-//! What a repository itself says of a change: the text that an agent is told.
+//! What is said of a change by people and by the repository: the text that an agent is told.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -6,12 +6,17 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::change::Change;
+use crate::discussion::Discussion;
 use crate::kind::Kind;
 use crate::number;
 
 /// Where a problem statement stems from, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
+    /// The issues that it closes, as SWE-bench puts them together.
+    Issue,
+    /// The text of the pull request.
+    Pull,
     /// A note for the news or the history of releases, in the change itself.
     News,
     /// Messages of its commits.
@@ -24,17 +29,26 @@ pub enum Source {
 
 impl Source {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::News, Self::Branch, Self::Landing, Self::Title];
+    pub const ALL: [Self; 6] =
+        [Self::Issue, Self::Pull, Self::News, Self::Branch, Self::Landing, Self::Title];
 
     /// The word in files and flags.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
+            Self::Issue => "issue",
+            Self::Pull => "pull",
             Self::News => "news",
             Self::Branch => "branch",
             Self::Landing => "landing",
             Self::Title => "title",
         }
+    }
+
+    /// Whether a repository's history is not enough for it.
+    #[must_use]
+    pub fn is_of_host(self) -> bool {
+        matches!(self, Self::Issue | Self::Pull)
     }
 }
 
@@ -75,6 +89,8 @@ pub(crate) struct Said<'a> {
     pub(crate) landing: &'a str,
     /// Messages of the change's own commits, oldest first.
     pub(crate) commits: &'a [String],
+    /// What was written about it.
+    pub(crate) discussion: &'a Discussion,
     pub(crate) change: &'a Change,
 }
 
@@ -87,6 +103,8 @@ const TELLING: usize = 20;
 /// The best statement among the accepted sources.
 pub(crate) fn choose(said: &Said<'_>, accepted: &[Source]) -> Option<Statement> {
     let text_of = |source| match source {
+        Source::Issue => issue(said.discussion),
+        Source::Pull => pull(said.discussion),
         Source::News => news(said.change),
         Source::Branch => branch(said),
         Source::Landing => landing(said.landing),
@@ -96,6 +114,24 @@ pub(crate) fn choose(said: &Said<'_>, accepted: &[Source]) -> Option<Statement> 
     let (source, text) = sources.filter_map(|source| Some((source, text_of(source)?))).next()?;
     let tells = tells(&text, said.change);
     Some(Statement { text, source, tells })
+}
+
+/// The issues, as SWE-bench has them: byte for byte, one after the other.
+fn issue(discussion: &Discussion) -> Option<String> {
+    let text = discussion.issues.iter().map(|issue| format!("{}\n{}\n", issue.title, issue.body));
+    let text: String = text.collect();
+    (words(&text) > 0).then_some(text)
+}
+
+/// What whoever made the change wrote to have it pulled, without what a template left.
+fn pull(discussion: &Discussion) -> Option<String> {
+    static LEFT: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"(?s)<!--.*?-->|(?m:^\s*[-*] \[[ xX]\].*$)").ok());
+    let pull = discussion.pull.as_ref()?;
+    let body = LEFT.as_ref()?.replace_all(&pull.body, "");
+    let text = prose(&format!("{}\n\n{}", pull.title, body.trim()));
+    // A title alone tells no more than that of the landing.
+    (words(&text) >= FEWEST_WORDS).then_some(text)
 }
 
 /// Notes of the change for the news, under the title of its landing.
@@ -254,8 +290,17 @@ mod tests {
         "The reader takes an empty line for the end of the file, so that whatever stands below it is lost.";
 
     fn chosen(landing: &str, commits: &[&str], change: &Change) -> Option<(Source, String)> {
+        chosen_of(landing, commits, change, &Discussion::default())
+    }
+
+    fn chosen_of(
+        landing: &str,
+        commits: &[&str],
+        change: &Change,
+        discussion: &Discussion,
+    ) -> Option<(Source, String)> {
         let commits: Vec<String> = commits.iter().map(|text| (*text).to_owned()).collect();
-        let said = Said { landing, commits: &commits, change };
+        let said = Said { landing, commits: &commits, discussion, change };
         let statement = choose(&said, &Source::ALL)?;
         Some((statement.source, statement.text))
     }
@@ -276,6 +321,31 @@ mod tests {
         let merge = "Merge pull request #12 from a/b\n\nMend the reader";
         assert_eq!(chosen(merge, &[], &plain), Some((Source::Title, "Mend the reader".to_owned())));
         assert_eq!(chosen("Merge branch 'a'", &[], &plain), None);
+    }
+
+    #[test]
+    fn people_are_heard_first() {
+        let item = |title: &str, body: &str| {
+            let object = serde_json::json!({"number": 1, "title": title, "body": body});
+            match crate::item::item(object.as_object().unwrap()).unwrap().what {
+                crate::item::What::Item(item, _) => std::rc::Rc::new(item),
+                other => panic!("{other:?}"),
+            }
+        };
+        let news = change(&[("news/12.bugfix", true, LONG, Kind::Aside)]);
+        let told = |issues: &[(&str, &str)], body: &str| {
+            let issues = issues.iter().map(|(title, body)| item(title, body)).collect();
+            let discussion =
+                Discussion { pull: Some(item("Mend it", body)), issues, ..Discussion::default() };
+            chosen_of("Mend it (#12)", &[], &news, &discussion)
+        };
+        let issues = [("It is lost", "What stands\r\nbelow."), ("Again", "")];
+        let whole = "It is lost\nWhat stands\r\nbelow.\nAgain\n\n";
+        assert_eq!(told(&issues, LONG), Some((Source::Issue, whole.to_owned())));
+        let body = format!("<!-- say what\nyou did -->\n{LONG}\n\n- [x] I have read the rules");
+        assert_eq!(told(&[], &body), Some((Source::Pull, format!("Mend it\n\n{LONG}"))));
+        let empty = "<!-- say at great length and with many words what you have done and why you did it -->";
+        assert_eq!(told(&[("", "")], empty).map(|(source, _)| source), Some(Source::News));
     }
 
     #[test]

@@ -10,14 +10,17 @@ use swegym_core::{Instance, InstanceId, Names, Patch};
 
 use crate::against::{Against, Shared};
 use crate::change::{Change, Outcome, Pair, Section, names, read};
+use crate::discussion::{Discussion, Landing};
 use crate::funnel::{Funnel, Reason};
 use crate::history::{History, Index, Walker};
+use crate::item::ItemKind;
 use crate::kind::{Kind, Split, holds_tests};
 use crate::landing::{self, Landed, Landings, Way};
 use crate::number;
 use crate::objects::Objects;
 use crate::repository::{MineError, Repository};
 use crate::statement::{self, Said, Source};
+use crate::texts::Texts;
 use crate::version::Versions;
 
 /// What is mined, and how.
@@ -86,14 +89,15 @@ pub fn count_both(repository: &Repository, split: Split, branch: Option<&str>) -
     Ok(both)
 }
 
-/// Mines one repository. Everything found is given to `each`, in an order that depends
-/// on the repository alone.
+/// Mines one repository. Statements may stem from `texts`. Everything found is given to
+/// `each`, in an order that depends on the repository alone.
 ///
 /// # Errors
-/// The repository cannot be read, or `each` fails.
+/// The repository cannot be read, the API gives no answer, or `each` fails.
 pub fn survey<E: From<MineError>>(
     repository: &Repository,
     rules: &Rules,
+    texts: &mut Texts,
     mut tell: impl FnMut(Progress),
     mut each: impl FnMut(Found) -> Result<(), E>,
 ) -> Result<Funnel, E> {
@@ -102,6 +106,7 @@ pub fn survey<E: From<MineError>>(
     let mut survey = Survey {
         repository,
         rules,
+        texts,
         history: &history,
         walker: Walker::new(&history),
         objects: Objects::open(repository)?,
@@ -166,6 +171,7 @@ struct Candidate {
 struct Survey<'a> {
     repository: &'a Repository,
     rules: &'a Rules,
+    texts: &'a mut Texts,
     history: &'a History,
     walker: Walker<'a>,
     objects: Objects<'a>,
@@ -286,6 +292,9 @@ impl Survey<'_> {
         landed: &Landed,
         outcome: Outcome,
     ) -> Result<Result<(Instance, Source), (Reason, Option<String>)>, MineError> {
+        if !landed.has_head && self.is_issue(landed.number) {
+            return Ok(Err((Reason::IsIssue, None)));
+        }
         let sections = match outcome {
             Outcome::Diff(sections) if sections.is_empty() => return Ok(Err((Reason::Empty, None))),
             Outcome::Diff(sections) => sections,
@@ -311,7 +320,18 @@ impl Survey<'_> {
         for at in own.iter().rev().filter(|at| history.parents_of(**at).len() < 2) {
             messages.push(self.objects.message(history.commit(*at).id)?);
         }
-        let said = Said { landing: &message, commits: &messages, change: &change };
+        let repo = self.repository.name();
+        let discussion = Discussion::of(
+            self.texts,
+            &Landing {
+                repo,
+                number: landed.number,
+                has_head: landed.has_head,
+                message: &message,
+                commits: &messages,
+            },
+        )?;
+        let said = Said { landing: &message, commits: &messages, discussion: &discussion, change: &change };
         let Some(statement) = statement::choose(&said, &self.rules.statements) else {
             return Ok(Err((Reason::NoStatement, None)));
         };
@@ -327,7 +347,7 @@ impl Survey<'_> {
         if let Some(error) = [&patch, &test_patch].into_iter().find_map(refused) {
             return Ok(Err((Reason::RefusedPatch, Some(error.to_string()))));
         }
-        let (repo, base_commit) = (self.repository.name(), history.commit(landed.base).id.to_string());
+        let base_commit = history.commit(landed.base).id.to_string();
         let name = format!("{}-{}", repo.replace('/', "__"), landed.number);
         match self.rules.against.look(&name, repo, &base_commit, &patch) {
             Some(Shared::Commit(of)) => return Ok(Err((Reason::KnownCommit, Some(of)))),
@@ -339,6 +359,9 @@ impl Survey<'_> {
         };
         let began = own.iter().map(|at| history.commit(*at).authored).filter(|time| *time > 0).min();
         let began = began.unwrap_or_else(|| history.commit(landed.head).authored);
+        let began = Timestamp::from_second(began).ok();
+        let hints_text = discussion.hints(self.texts, repo, began)?;
+        let opened = discussion.pull.as_ref().and_then(|pull| pull.created);
         let mut extra = Map::new();
         extra.insert("head_commit".to_owned(), json!(history.commit(landed.head).id.to_string()));
         extra.insert("landing_commit".to_owned(), json!(history.commit(landed.landing).id.to_string()));
@@ -346,6 +369,11 @@ impl Survey<'_> {
         extra.insert("statement_source".to_owned(), json!(statement.source.code()));
         let tells: Vec<_> = statement.tells.iter().map(|tell| tell.code()).collect();
         extra.insert("statement_tells".to_owned(), json!(tells));
+        self.funnel.note_discussion(&discussion);
+        if !self.texts.is_empty() {
+            extra.insert("issue_numbers".to_owned(), json!(discussion.issue_numbers(repo)));
+            extra.insert("issue_found_by".to_owned(), json!(discussion.issue_rules()));
+        }
         if !left_out.is_empty() {
             extra.insert("left_out".to_owned(), json!(left_out));
         }
@@ -356,8 +384,8 @@ impl Survey<'_> {
             gold_patch: patch,
             test_patch,
             problem_statement: statement.text,
-            hints_text: String::new(),
-            created_at: Timestamp::from_second(began).map(|time| time.to_string()).unwrap_or_default(),
+            hints_text,
+            created_at: opened.or(began).map(|time| time.to_string()).unwrap_or_default(),
             version: self.versions.at(landed.base, &mut self.objects)?.unwrap_or_default(),
             fail_to_pass: Names::default(),
             pass_to_pass: Names::default(),
@@ -371,6 +399,12 @@ impl Survey<'_> {
             extra,
         };
         Ok(Ok((instance, statement.source)))
+    }
+
+    /// Whether people say that the number is no pull request's.
+    fn is_issue(&self, number: u32) -> bool {
+        let item = self.texts.item(self.repository.name(), number);
+        item.is_some_and(|item| item.kind == Some(ItemKind::Issue))
     }
 
     /// Each section with what its file is.

@@ -1,38 +1,20 @@
 //! A history with pull requests of every kind, mined whole.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+mod common;
 
 use swegym_core::Instance;
-use swegym_mine::{Against, Found, Known, MineError, Repository, Rules, Source, Split, export, survey};
+use swegym_mine::{
+    Against, Found, Known, MineError, Repository, Rules, Source, Split, Texts, export, survey,
+};
 use swegym_sandbox::tool;
 
-const PATIENCE: Duration = Duration::from_secs(120);
+use common::{Forge, PATIENCE};
 
-/// The repository that `forge.sh` makes.
-struct Forge {
-    folder: tempfile::TempDir,
+trait Mine {
+    fn mine(&self, rules: &Rules) -> (Vec<Instance>, Vec<String>);
 }
 
-impl Forge {
-    fn make() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forge.sh");
-        let words = [script.as_os_str(), folder.path().join("work").as_os_str()].map(ToOwned::to_owned);
-        tool::run("bash", words, PATIENCE).unwrap();
-        Self { folder }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("work")
-    }
-
-    fn git(&self, words: &[&str]) -> String {
-        let folder = self.path().to_string_lossy().into_owned();
-        let line = ["-C", &folder].into_iter().chain(words.iter().copied());
-        String::from_utf8(tool::run("git", line, PATIENCE).unwrap()).unwrap()
-    }
-
+impl Mine for Forge {
     fn mine(&self, rules: &Rules) -> (Vec<Instance>, Vec<String>) {
         mine(&self.path().to_string_lossy(), rules)
     }
@@ -49,6 +31,7 @@ fn mine(given: &str, rules: &Rules) -> (Vec<Instance>, Vec<String>) {
     let funnel = survey::<MineError>(
         &repository,
         rules,
+        &mut Texts::default(),
         |_| {},
         |found| {
             match found {
@@ -142,7 +125,7 @@ fn bare_mirrors_shallow_clones_and_other_branches_are_mined() {
     assert!(stable.iter().any(|one| one.instance_id.as_str() == "owner__name-5"));
     let none = Rules { branch: Some("nowhere".to_owned()), ..rules() };
     let repository = Repository::open(&named).unwrap();
-    let said = survey::<MineError>(&repository, &none, |_| {}, |_| Ok(()));
+    let said = survey::<MineError>(&repository, &none, &mut Texts::default(), |_| {}, |_| Ok(()));
     assert!(matches!(said, Err(MineError::NoBranch { .. })), "{said:?}");
 
     // Without pull requests, a landing is all that there is of one.

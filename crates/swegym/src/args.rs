@@ -228,7 +228,8 @@ pub(crate) enum Verb {
         #[command(flatten)]
         run: RunArgs,
     },
-    /// Turn pull requests of repositories into raw instances, from their history alone
+    /// Turn pull requests of repositories into raw instances: from their history, and from what people
+    /// wrote about them
     Mine(MineArgs),
     /// Turn raw instances into tasks: build an image of each commit as of its day, list its tests,
     /// validate

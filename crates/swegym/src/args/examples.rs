@@ -8,7 +8,7 @@ use super::Args;
 const EXAMPLES: &[(&str, &str)] = &[
     ("swegym", "swegym quickstart --out runs/first"),
     ("swegym quickstart", "swegym quickstart humanize==4.9.0 --out runs/first"),
-    ("swegym mine", "swegym mine ./mirrors/dvc.git owner/name=./clone --out raw"),
+    ("swegym mine", "swegym mine ./mirrors/dvc.git --api iterative/dvc --out raw"),
     ("swegym gym", "swegym gym raw/instances.jsonl --sample 200 --out gym"),
     ("swegym build", "swegym build humanize==4.9.0 ./my-checkout --out runs/build"),
     ("swegym synth", "swegym synth --images runs/build/images.jsonl --candidates 30 --out runs/synth"),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use swegym_mine::{Source, Split};
+use swegym_mine::{PUBLIC_API, Source, Split};
 
 use super::choice::{choice, explained};
 use super::{InstallArgs, RunArgs};
@@ -12,8 +12,20 @@ use super::{InstallArgs, RunArgs};
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct MineArgs {
     /// Clones or mirrors, each a folder; OWNER/NAME=FOLDER where it does not know its origin
-    #[arg(required = true, value_name = "REPOSITORY")]
+    #[arg(required_unless_present = "api", value_name = "REPOSITORY")]
     pub(crate) repositories: Vec<String>,
+    /// Ask the API of GitHub about this repository: its issues, pull requests and comments; cloned to
+    /// the folder of --out unless it is given. The token is GITHUB_TOKEN, or GH_TOKEN. Can be given
+    /// several times
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub(crate) api: Vec<String>,
+    /// Address of the REST API: for a host of your own, https://HOST/api/v3
+    #[arg(long, value_name = "URL", default_value = PUBLIC_API, requires = "api")]
+    pub(crate) api_url: String,
+    /// Issues, pull requests and comments that were saved: JSON of `gh` or of the API, or events of GH
+    /// Archive, also with .gz; the repositories stand before this flag
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) issues: Vec<PathBuf>,
     /// Folder for the instances, and why others are none
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -31,6 +43,8 @@ pub(crate) struct MineArgs {
     #[arg(long, value_name = "SOURCE,…", value_delimiter = ',',
           default_values = Source::ALL.map(Source::code),
           value_parser = choice(explained([
+              ("issue", "the issues that it closes, from --api or --issues"),
+              ("pull", "the text of the pull request, from there, too"),
               ("news", "what the change itself adds to the news or the history of releases"),
               ("branch", "messages of its commits"),
               ("landing", "the message of the commit that landed it"),

@@ -8,7 +8,8 @@ use swegym_data::rows::HeldOut;
 use swegym_data::select::settings::{ScoreSettings, SelectSettings};
 use swegym_data::show::ShowSettings;
 use swegym_method::real::{GymSettings, RecipeSettings};
-use swegym_mine::MineSettings;
+use swegym_method::settings::Environment;
+use swegym_mine::{ApiSettings, MineSettings};
 
 use crate::args::{
     ConvertArgs, ExportArgs, GradeArgs, GymArgs, HeldOutArgs, MetricsArgs, MineArgs, RecipeArgs, RemakeArgs,
@@ -24,8 +25,11 @@ impl From<HeldOutArgs> for HeldOut {
 
 impl From<MineArgs> for MineSettings {
     fn from(args: MineArgs) -> Self {
-        let MineArgs { repositories, out: _, branch, split, statement, against } = args;
-        Self { repositories, branch, split, statements: statement, against }
+        let MineArgs { repositories, api, api_url, issues, out: _, branch, split, statement, against } = args;
+        // In the order in which `gh` looks at them.
+        let token = ["GH_TOKEN", "GITHUB_TOKEN"].into_iter().find_map(Environment::variable);
+        let api = ApiSettings { repositories: api, url: Some(api_url), token };
+        Self { repositories, branch, split, statements: statement, against, api, saved: issues }
     }
 }
 
