@@ -58,15 +58,8 @@ pub(super) async fn install_locked(
     let started = Installer::start(project.context, &ground, Step::Project, version, until, way);
     let installer = started.await.map_err(&to_refused)?;
     let sandbox = &installer.sandbox;
-    must_run(sandbox, "touch /tmp/begun", "beginning").await.map_err(&to_refused)?;
-    // In the way of the time: the folder on the path, rather than a module that finds it, which
-    // older pytests take for one of their plug-ins.
-    let is_of_its_time = matches!(project.trial, Trial::Gold(_)) && project.recipe.is_built_by_setuptools();
-    let manner = if is_of_its_time { "-C editable_mode=compat" } else { "" };
-    let options = installer.options(true);
-    let line =
-        format!("pip install -q --no-deps --python {PLACE}/bin/python {options} {manner} -e {WORKDIR}");
-    installer.uv(&line, "installing the package").await?;
+    must_run(sandbox, &format!("{FILES} > /tmp/before"), "beginning").await.map_err(&to_refused)?;
+    install_project(project, &installer).await?;
     let list = format!("pip list -q --python {PLACE}/bin/python --editable --format json");
     let version = installed_version(&installer.uv(&list, "listing").await?, project.package);
     must_run(sandbox, &tidy_script(), "compiling").await.map_err(&to_refused)?;
@@ -97,14 +90,48 @@ pub(super) async fn install_locked(
     })
 }
 
+/// The project itself, in its folder and without what it asks for.
+async fn install_project(project: &Project<'_>, installer: &Installer<'_>) -> Result<(), Refused> {
+    let options = installer.options(true);
+    let is_setuptools = project.recipe.is_built_by_setuptools();
+    // No setuptools for Python 3.6 installs a folder when it is asked by a tool; its own
+    // command does.
+    if project.foundation.version.starts_with("3.6.") && is_setuptools {
+        let builders = format!(
+            "pip install -q --python {PLACE}/bin/python {options} --target /tmp/builders setuptools wheel pip"
+        );
+        installer.uv(&builders, "fetching what builds").await?;
+        let develop = format!(
+            "[ -f setup.py ] || printf 'import setuptools\nsetuptools.setup()\n' > /tmp/setup.py; \
+             script=setup.py; [ -f setup.py ] || script=/tmp/setup.py; \
+             PYTHONPATH=/tmp/builders {PLACE}/bin/python $script -q develop --no-deps"
+        );
+        installer.run(&develop, "installing the package").await?;
+        return Ok(());
+    }
+    // In the way of the time: the folder on the path, rather than a module that finds it, which
+    // older pytests take for one of their plug-ins.
+    let is_of_its_time = matches!(project.trial, Trial::Gold(_)) && is_setuptools;
+    let manner = if is_of_its_time { "-C editable_mode=compat" } else { "" };
+    let line =
+        format!("pip install -q --no-deps --python {PLACE}/bin/python {options} {manner} -e {WORKDIR}");
+    installer.uv(&line, "installing the package").await?;
+    Ok(())
+}
+
+/// Files of the environment. What is new among them is known by its name: times of files
+/// change wherever a store links them once more.
+const FILES: &str = "find /opt/venv/lib '(' -name '*.py' -o -path '*.dist-info/RECORD' ')' | LC_ALL=C sort";
+
 /// What a build leaves in the source goes, and only what came with the project is compiled:
 /// the rest is the environment's.
 fn tidy_script() -> String {
     format!(
         "[ ! -f Cargo.toml ] || rm -rf target; rm -rf {cache} /root/.cache /root/.local build; \
          find {PLACE} -name uv_cache.json -delete; \
-         find {PLACE}/lib -path '*.dist-info/RECORD' -cnewer /tmp/begun -exec sed -i '/uv_cache.json,/d' {{}} +; \
-         find {PLACE}/lib -name '*.py' -cnewer /tmp/begun -exec {compile} {{}} + >/dev/null; \
+         {FILES} > /tmp/after; LC_ALL=C comm -13 /tmp/before /tmp/after > /tmp/new; \
+         grep 'RECORD$' /tmp/new | tr '\\n' '\\0' | xargs -0 -r sed -i '/uv_cache.json,/d'; \
+         grep '[.]py$' /tmp/new | tr '\\n' '\\0' | xargs -0 -r {compile} >/dev/null; \
          {compile} -x '{TESTS_WITHOUT_BYTECODE}' . >/dev/null; true",
         cache = installer::CACHE,
         compile =

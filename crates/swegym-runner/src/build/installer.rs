@@ -146,8 +146,13 @@ impl<'a> Installer<'a> {
 
     async fn uv_with(&self, variables: &str, arguments: &str, what: &str) -> Result<String, Refused> {
         let line = format!("{variables} {} --no-progress --no-config {arguments}", foundation::UV);
+        self.run(&line, what).await
+    }
+
+    /// Runs a line of shell as uv is run: with the index, and without a history.
+    pub(super) async fn run(&self, line: &str, what: &str) -> Result<String, Refused> {
         let folder = if self.step == Step::Environment { "/" } else { WORKDIR };
-        let mut command = Command::shell(&line, self.context.settings.install_timeout)
+        let mut command = Command::shell(line, self.context.settings.install_timeout)
             .in_folder(folder)
             .keeping(Keep { head: 1 << 20, tail: 64 << 10, kill_after: 64 << 20 })
             // Links instead of copies: the cache and the environment are on one file system.

@@ -103,10 +103,11 @@ async fn resolve(
 ) -> Result<Lock, Refused> {
     let to_refused = |fault| installer.refused(fault);
     let extras = if set.extras.is_empty() { String::new() } else { format!("[{}]", set.extras.join(",")) };
-    let own = format!("-e {WORKDIR}{extras}");
     let requirements = installer.way().requirements(set);
-    let asked = lines(requirements.iter().chain([&own]));
-    installer.write(ASKED, &asked).await.map_err(to_refused)?;
+    let ask_for = async |own: String| {
+        let asked = lines(requirements.iter().chain([&own]));
+        installer.write(ASKED, &asked).await.map_err(|fault| installer.refused(fault))
+    };
     // uv keeps to what stands in the file that it is to write.
     installer.write(LIST, &lines(preferred)).await.map_err(to_refused)?;
     let line = |only_wheels: &str, is_editable: bool| {
@@ -117,11 +118,14 @@ async fn resolve(
         )
     };
     // What was newest on that day is what people had, wheel or not.
+    ask_for(format!("{WORKDIR}{extras}")).await?;
     let said = match installer.uv(&line("", true), "choosing versions").await {
         Ok(said) => said,
         Err(refused) if refused.fault.boundary.is_infrastructure() => return Err(refused),
-        // Something may have to be built for its metadata and not build.
+        // Something may have to be built for its metadata and not build. The project itself is
+        // read all the same where it is asked for in its folder.
         Err(refused) => {
+            ask_for(format!("-e {WORKDIR}{extras}")).await?;
             let wheels = installer.uv(&line("--only-binary :all:", true), "choosing versions").await;
             wheels.map_err(|_| refused)?
         }
@@ -160,10 +164,13 @@ async fn dated(
 }
 
 impl Lock {
-    /// Of what uv printed: the project itself stands there by its folder.
+    /// Of what uv printed.
     fn read(said: &str) -> Self {
-        let named =
-            said.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['-', '#']));
+        // The project itself stands there by its folder, asked for in one way or another.
+        let is_own =
+            |line: &str| line.starts_with(['-', '/']) || line.ends_with(&format!("file://{WORKDIR}"));
+        let named = said.lines().map(str::trim);
+        let named = named.filter(|line| !line.is_empty() && !line.starts_with('#') && !is_own(line));
         let mut packages: Vec<String> = named.map(str::to_owned).collect();
         packages.sort();
         packages.dedup();

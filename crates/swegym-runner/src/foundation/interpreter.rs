@@ -47,7 +47,8 @@ pub(super) fn find(install: &InstallSettings, wanted: &Wanted) -> Result<Interpr
 
 /// From which day on a minor version of Python 3 is what a project of the time is used with:
 /// half a year after its release, when most packages had come along.
-const SETTLED: [(u64, &str); 8] = [
+const SETTLED: [(u64, &str); 9] = [
+    (6, "2017-06-23"),
     (7, "2018-12-27"),
     (8, "2020-04-14"),
     (9, "2021-04-05"),
@@ -58,8 +59,8 @@ const SETTLED: [(u64, &str); 8] = [
     (14, "2026-04-07"),
 ];
 
-/// The oldest for which there is a setuptools that installs a folder as it stands.
-const OLDEST: (u64, u64) = (3, 7);
+/// The oldest that uv installs for and our own code runs on.
+const OLDEST: (u64, u64) = (3, 6);
 
 /// The usual one if it fits; else the newest that does; else the usual one all the same,
 /// for a project may ask for more than it needs. Where a day is known, the newest of that
@@ -124,7 +125,7 @@ fn order_of_time(mut found: Vec<(Version, PathBuf)>, day: &str) -> Vec<(Version,
 }
 
 fn none_of_that_time(wanted: &Wanted) -> Fault {
-    let asked = wanted.requires.as_deref().unwrap_or("3.7 or newer");
+    let asked = wanted.requires.as_deref().unwrap_or("3.6 or newer");
     let message = format!("no interpreter of this machine is what the project asks for (Python {asked})");
     Fault::new(Boundary::Task, "no_interpreter", message)
         .with_hint("install one with pyenv or `uv python install`, or name one with --python")
@@ -265,14 +266,15 @@ mod tests {
             .map(|version| (version.parse().unwrap(), PathBuf::from(version)))
             .to_vec();
         for (day, best) in [
-            ("2015-01-01", "3.7.16"),
+            ("2015-01-01", "3.6.15"),
+            ("2018-12-01", "3.6.15"),
             ("2020-12-31", "3.7.16"),
             ("2021-04-05", "3.9.18"),
             ("2026-01-01", "3.12.1"),
         ] {
             let order = order_of_time(found.clone(), day);
             assert_eq!(order[0].1, Path::new(best), "{day}");
-            assert_eq!(order.len(), 3, "the others cannot be used");
+            assert_eq!(order.len(), 4, "Python 2 cannot be used");
         }
     }
 
