@@ -72,7 +72,8 @@ def imitate_module(name):
     """`__main__` and the program's name are what `python -m` makes them."""
     try:
         spec = importlib.util.find_spec(name + ".__main__")
-    except ImportError:
+    # Python 3.6 has no ImportError for what is below a module that is no package.
+    except (ImportError, AttributeError):
         spec = importlib.util.find_spec(name)
     module = sys.modules["__main__"] = types.ModuleType("__main__")
     module.__spec__, module.__loader__, module.__package__ = spec, spec.loader, spec.parent

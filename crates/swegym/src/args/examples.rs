@@ -10,6 +10,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("swegym quickstart", "swegym quickstart humanize==4.9.0 --out runs/first"),
     ("swegym mine", "swegym mine ./mirrors/dvc.git --api iterative/dvc --out raw"),
     ("swegym gym", "swegym gym raw/instances.jsonl --sample 200 --out gym"),
+    ("swegym recipe", "swegym recipe gym/ --out runs/recipe"),
     ("swegym build", "swegym build humanize==4.9.0 ./my-checkout --out runs/build"),
     ("swegym synth", "swegym synth --images runs/build/images.jsonl --candidates 30 --out runs/synth"),
     ("swegym micro", "swegym micro --count 200 --seed 1 --out gym"),
