@@ -12,6 +12,7 @@ mod installer;
 mod lock;
 mod prepare;
 mod search;
+mod statement;
 mod wheels;
 
 use serde_json::{Map, Value, json};

@@ -88,6 +88,11 @@ impl Mirror {
         lock(&self.desk.pages).get(project).cloned()
     }
 
+    /// The files of every project that was asked for.
+    pub(crate) fn seen_all(&self) -> Vec<(String, Arc<Vec<Release>>)> {
+        lock(&self.desk.pages).iter().map(|(name, files)| (name.clone(), Arc::clone(files))).collect()
+    }
+
     /// Projects that were asked for and of which nothing is as old as `day` (`2021-03-01`),
     /// each with the day after the first of its files. What an older project asks for was
     /// there once: such a project was taken from the index, and put there again.

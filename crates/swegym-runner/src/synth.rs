@@ -14,6 +14,7 @@ use swegym_core::{Boundary, Digest, Fault, ImageRef, InstanceId};
 use swegym_grade::evidence::RunEnd;
 use swegym_sandbox::{Command, Extent, Image, Sandbox, SandboxError};
 use swegym_tasks::synth::snippet::{self, Reproduced, Snippet};
+use swegym_tasks::synth::statement::Occasion;
 use swegym_tasks::synth::statement::gate::{self, Author, Problem, Secrets};
 use swegym_tasks::synth::{Mutant, Synthesis, statement};
 
@@ -72,7 +73,9 @@ pub async fn synth(
         return Ok(dropped("no_failing_test", &bugs, None));
     }
     let observed = of_tests(&observed, &fail_to_pass);
-    let reproduced = reproduce(context, &image, &mutant, &observed).await?;
+    let files: Vec<(&str, &str, &str)> =
+        mutant.files.iter().map(|f| (f.path.as_str(), f.mended.as_str(), f.broken.as_str())).collect();
+    let reproduced = reproduce(context, &image, &files, &observed).await?;
     let (statement, problems) = state(built, &mutant, &fail_to_pass, reproduced);
     let Some(statement) = statement else {
         return Ok(dropped("no_statement", &bugs, Some(json!(problems))));
@@ -145,7 +148,7 @@ async fn run_observed(
 }
 
 /// The ways to show what the tests that must flip show.
-fn of_tests<'o>(
+pub(crate) fn of_tests<'o>(
     observed: &'o [(String, Vec<Snippet>)],
     fail_to_pass: &[&str],
 ) -> Vec<(&'o str, &'o [Snippet])> {
@@ -161,19 +164,18 @@ const REPRODUCE_TIME: Duration = Duration::from_secs(90);
 
 /// Runs snippets on both trees, in a box where no test has been, and gives those
 /// that tell the trees apart.
-async fn reproduce(
+/// Files are (path, mended, broken).
+pub(crate) async fn reproduce(
     context: &Context,
     image: &Image,
-    mutant: &Mutant,
+    files: &[(&str, &str, &str)],
     failures: &[(&str, &[Snippet])],
 ) -> Result<Vec<Reproduced>, Fault> {
-    let files: Vec<(&str, &str, &str)> =
-        mutant.files.iter().map(|f| (f.path.as_str(), f.mended.as_str(), f.broken.as_str())).collect();
     let sandbox = start(context, image).await?;
     write(&sandbox, REPRODUCE_PATH, snippet::REPRODUCE.as_bytes(), 0o444).await?;
     let command = Command::new(["python", REPRODUCE_PATH], REPRODUCE_TIME)
         .in_folder(WORKDIR)
-        .with_stdin(snippet::question(&files, failures, statement::SHOWN));
+        .with_stdin(snippet::question(files, failures, statement::SHOWN));
     let done = sandbox.exec(command).await.map_err(|e| e.to_fault())?;
     stop(sandbox).await?;
     Ok(snippet::read_reproduced(&done.output.stdout_text()))
@@ -188,16 +190,17 @@ fn state(
     reproduced: Vec<Reproduced>,
 ) -> (Option<String>, Vec<Value>) {
     let secrets = Secrets { tests: fail_to_pass, gold_patch: &mutant.gold_patch };
+    let occasion = Occasion::Broken { package: &built.name, version: &built.version };
     let (mut good, mut problems) = (Vec::new(), Vec::new());
     for one in reproduced {
-        let text = statement::write(&built.name, &built.version, std::slice::from_ref(&one));
+        let text = statement::write(occasion, std::slice::from_ref(&one));
         let found = gate::problems(&text, Author::Swegym, secrets);
         if found.is_empty() {
             good.push(one);
         }
         problems.extend(found.iter().map(Problem::to_json));
     }
-    let statement = (!good.is_empty()).then(|| statement::write(&built.name, &built.version, &good));
+    let statement = (!good.is_empty()).then(|| statement::write(occasion, &good));
     (statement, problems)
 }
 

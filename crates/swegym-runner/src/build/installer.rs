@@ -64,7 +64,7 @@ pub(super) struct Installer<'a> {
     step: Step,
     version: &'a str,
     until: Option<&'a str>,
-    way: &'a Way,
+    way: Way,
 }
 
 impl<'a> Installer<'a> {
@@ -76,7 +76,7 @@ impl<'a> Installer<'a> {
         step: Step,
         version: &'a str,
         until: Option<&'a str>,
-        way: &'a Way,
+        way: &Way,
     ) -> Result<Self, Fault> {
         let limits = context.settings.build_limits.clone();
         // What is fetched for a box lies outside it, and is no more than the box could hold.
@@ -89,7 +89,7 @@ impl<'a> Installer<'a> {
         let mirror = Mirror::open(listener, context.index.clone(), room)
             .map_err(|e| no_port(format!("cannot serve the index: {e}")))?;
         let until = until.or(context.install.exclude_newer.as_deref());
-        let installer = Self { context, sandbox, mirror, step, version, until, way };
+        let installer = Self { context, sandbox, mirror, step, version, until, way: way.clone() };
         if let Some(asked) = way.build_with.get(&step) {
             let text: String = asked.iter().map(|one| format!("{one}\n")).collect();
             installer.write(CONSTRAINTS, &text).await?;
@@ -99,7 +99,12 @@ impl<'a> Installer<'a> {
 
     /// How things are installed in it.
     pub(super) fn way(&self) -> &Way {
-        self.way
+        &self.way
+    }
+
+    /// The same, to decide otherwise. What builds was written into the box when it started.
+    pub(super) fn way_mut(&mut self) -> &mut Way {
+        &mut self.way
     }
 
     /// Writes a file into the box.

@@ -36,63 +36,76 @@ pub(super) async fn choose(
 ) -> Result<Lock, Refused> {
     let ground = project.with_source(project.foundation.image.clone());
     let (context, version) = (project.context, &project.package.version);
-    // What was chosen before something heavy was to come as a wheel.
-    let mut fallback: Option<(Lock, Way)> = None;
+    let until = set.until.as_deref();
+    let started = Installer::start(context, &ground, Step::Lock, version, until, way);
+    let mut installer = started.await.map_err(Refused::at(Step::Lock))?;
+    let chosen = choose_in(&mut installer, project, set, preferred).await;
+    way.clone_from(installer.way());
+    let stopped = swegym_sandbox::Sandbox::stop(&installer.sandbox).await;
+    stopped.map_err(|e| Refused::at(Step::Lock)(e.to_fault()))?;
+    chosen
+}
+
+async fn choose_in(
+    installer: &mut Installer<'_>,
+    project: &Project<'_>,
+    set: &RequirementSet,
+    preferred: &[String],
+) -> Result<Lock, Refused> {
+    let before = installer.way().clone();
+    let mut waits_for_wheels = installer.day().is_some();
+    if waits_for_wheels {
+        // Nothing is built yet: what this asks the index for tells what must not be.
+        let asked = resolve_wheels(installer, project, set, preferred).await;
+        asked.map_or_else(|refused| infrastructure(refused).map(drop), |_| Ok(()))?;
+        look_again(installer, project, true);
+    }
     for _ in 0..ROUNDS {
-        let (known, until) = (way.clone(), set.until.as_deref());
-        let started = Installer::start(context, &ground, Step::Lock, version, until, &known);
-        let installer = started.await.map_err(Refused::at(Step::Lock))?;
-        let chosen = resolve(&installer, project, set, preferred).await;
-        let is_other = look_again(&installer, project, &chosen, way, &mut fallback);
-        let stopped = swegym_sandbox::Sandbox::stop(&installer.sandbox).await;
-        stopped.map_err(|e| Refused::at(Step::Lock)(e.to_fault()))?;
-        match (chosen, fallback.take()) {
-            (chosen, before) if is_other => {
-                drop(chosen);
-                fallback = before;
+        let chosen = resolve(installer, project, set, preferred).await;
+        if look_again(installer, project, waits_for_wheels) {
+            continue;
+        }
+        let has_waited = installer.way().wheels_only != before.wheels_only;
+        match chosen {
+            Err(refused) if waits_for_wheels && has_waited => {
+                infrastructure(refused)?;
+                // Something asks for the versions of the day: they are built after all.
+                waits_for_wheels = false;
+                installer.way_mut().clone_from(&before);
             }
-            (Err(_), Some((lock, before))) => {
-                *way = before;
-                return Ok(lock);
-            }
-            (chosen, _) => return chosen,
+            chosen => return chosen,
         }
     }
-    Err(Refused::at(Step::Lock)(Fault::new(
+    Err(installer.refused(Fault::new(
         swegym_core::Boundary::Task,
         "does_not_install",
         "choosing versions came to no end: each list asks for other projects that are newer than the day",
     )))
 }
 
+/// A refusal that is the machinery's is one; the others are looked into.
+fn infrastructure(refused: Refused) -> Result<Refused, Refused> {
+    if refused.fault.boundary.is_infrastructure() { Err(refused) } else { Ok(refused) }
+}
+
 /// Whether versions are to be chosen again, with what turned out meanwhile: projects whose
-/// files are all newer than the day, wheels that came later, and what would be compiled for
-/// long.
-fn look_again(
-    installer: &Installer<'_>,
-    project: &Project<'_>,
-    chosen: &Result<Lock, Refused>,
-    way: &mut Way,
-    fallback: &mut Option<(Lock, Way)>,
-) -> bool {
-    let Some(day) = installer.day() else { return false };
-    let before = way.clone();
-    for (name, first) in installer.mirror.latecomers(day) {
+/// files are all newer than the day, and what would be compiled for long where a wheel came
+/// later.
+fn look_again(installer: &mut Installer<'_>, project: &Project<'_>, waits_for_wheels: bool) -> bool {
+    let Some(day) = installer.day().map(str::to_owned) else { return false };
+    let mut way = installer.way().clone();
+    for (name, first) in installer.mirror.latecomers(&day) {
         way.freed.entry(name).or_insert(first);
     }
-    let Some(moment) = Moment::of(&project.foundation.version, Some(day)) else { return *way != before };
-    wheels::free_for_wheels(&installer.mirror, way, moment);
-    if let Ok(lock) = chosen
-        && *way == before
-    {
-        let heavy = wheels::heavy(&installer.mirror, lock, moment);
-        if !heavy.is_subset(&way.wheels_only) {
-            *fallback = Some((lock.clone(), before.clone()));
-            way.wheels_only.extend(heavy);
-            wheels::free_for_wheels(&installer.mirror, way, moment);
+    if let Some(moment) = Moment::of(&project.foundation.version, Some(&day)) {
+        if waits_for_wheels {
+            way.wheels_only.extend(wheels::heavy(&installer.mirror, moment));
         }
+        wheels::free_for_wheels(&installer.mirror, &mut way, moment);
     }
-    *way != before
+    let is_other = way != *installer.way();
+    *installer.way_mut() = way;
+    is_other
 }
 
 async fn resolve(
@@ -101,49 +114,72 @@ async fn resolve(
     set: &RequirementSet,
     preferred: &[String],
 ) -> Result<Lock, Refused> {
-    let to_refused = |fault| installer.refused(fault);
-    let extras = if set.extras.is_empty() { String::new() } else { format!("[{}]", set.extras.join(",")) };
-    let requirements = installer.way().requirements(set);
-    let ask_for = async |own: String| {
-        let asked = lines(requirements.iter().chain([&own]));
-        installer.write(ASKED, &asked).await.map_err(|fault| installer.refused(fault))
-    };
-    // uv keeps to what stands in the file that it is to write.
-    installer.write(LIST, &lines(preferred)).await.map_err(to_refused)?;
-    let line = |only_wheels: &str, is_editable: bool| {
-        format!(
-            "pip compile -q --no-header --no-annotate --no-strip-extras --python {} {} {only_wheels} {ASKED} -o {LIST} && cat {LIST}",
-            project.foundation.python,
-            installer.options(is_editable)
-        )
-    };
     // What was newest on that day is what people had, wheel or not.
-    ask_for(format!("{WORKDIR}{extras}")).await?;
-    let said = match installer.uv(&line("", true), "choosing versions").await {
+    let own = format!("{WORKDIR}{}", extras(set));
+    let line = ask(installer, project, (set, own), preferred, "").await?;
+    let said = match installer.uv(&line, "choosing versions").await {
         Ok(said) => said,
-        Err(refused) if refused.fault.boundary.is_infrastructure() => return Err(refused),
-        // Something may have to be built for its metadata and not build. The project itself is
-        // read all the same where it is asked for in its folder.
+        // Something may have to be built for its metadata and not build.
         Err(refused) => {
-            ask_for(format!("-e {WORKDIR}{extras}")).await?;
-            let wheels = installer.uv(&line("--only-binary :all:", true), "choosing versions").await;
-            wheels.map_err(|_| refused)?
+            let refused = infrastructure(refused)?;
+            resolve_wheels(installer, project, set, preferred).await.map_err(|_| refused)?
         }
     };
     let mut lock = Lock::read(&said);
     if installer.frees_builders(true) {
-        lock = dated(installer, lock, preferred, &line("--only-binary :all:", false)).await?;
+        lock = dated(installer, project, lock, preferred).await?;
     }
     Ok(lock)
+}
+
+/// Chooses among wheels alone. The project itself is read all the same, where it is asked for
+/// in its folder.
+async fn resolve_wheels(
+    installer: &Installer<'_>,
+    project: &Project<'_>,
+    set: &RequirementSet,
+    preferred: &[String],
+) -> Result<String, Refused> {
+    let own = format!("-e {WORKDIR}{}", extras(set));
+    let line = ask(installer, project, (set, own), preferred, "--only-binary :all:").await?;
+    installer.uv(&line, "choosing versions").await
+}
+
+fn extras(set: &RequirementSet) -> String {
+    if set.extras.is_empty() { String::new() } else { format!("[{}]", set.extras.join(",")) }
+}
+
+/// Writes what is asked for, and gives uv's command line.
+async fn ask(
+    installer: &Installer<'_>,
+    project: &Project<'_>,
+    (set, own): (&RequirementSet, String),
+    preferred: &[String],
+    more: &str,
+) -> Result<String, Refused> {
+    let requirements = installer.way().requirements(set);
+    let asked = lines(requirements.iter().chain([&own]));
+    installer.write(ASKED, &asked).await.map_err(|fault| installer.refused(fault))?;
+    // uv keeps to what stands in the file that it is to write.
+    installer.write(LIST, &lines(preferred)).await.map_err(|fault| installer.refused(fault))?;
+    Ok(compile(project, &format!("{} {more}", installer.options(true))))
+}
+
+/// uv's command line for what is asked for.
+fn compile(project: &Project<'_>, options: &str) -> String {
+    let python = &project.foundation.python;
+    format!(
+        "pip compile -q --no-header --no-annotate --no-strip-extras --python {python} {options} {ASKED} -o {LIST} && cat {LIST}"
+    )
 }
 
 /// What builds may be newer than the day, but where it is in the environment itself it may
 /// not: tests see it.
 async fn dated(
     installer: &Installer<'_>,
+    project: &Project<'_>,
     lock: Lock,
     preferred: &[String],
-    line: &str,
 ) -> Result<Lock, Refused> {
     let is_builder =
         |package: &&String| FREED_TO_BUILD.iter().any(|name| package.split("==").next() == Some(name));
@@ -155,7 +191,8 @@ async fn dated(
         builders.iter().filter_map(|one| one.split("==").next()).map(str::to_owned).collect();
     installer.write(ASKED, &lines(&names)).await.map_err(|fault| installer.refused(fault))?;
     installer.write(LIST, &lines(preferred)).await.map_err(|fault| installer.refused(fault))?;
-    let said = installer.uv(line, "choosing what builds").await?;
+    let line = compile(project, &format!("{} --only-binary :all:", installer.options(false)));
+    let said = installer.uv(&line, "choosing what builds").await?;
     let mut packages: Vec<String> = others.into_iter().cloned().collect();
     packages.extend(Lock::read(&said).packages);
     packages.sort();

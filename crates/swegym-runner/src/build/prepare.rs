@@ -19,6 +19,7 @@ use swegym_tasks::recipe::{self, Install, Recipe};
 
 use super::baseline::{self, Baseline, Installed};
 use super::search::{Found, Lesson, search};
+use super::statement;
 use super::{
     Project, SETS_TRIED, Trial, checkout, foundation, in_its_days, nothing_installs, nothing_passes,
 };
@@ -93,6 +94,12 @@ async fn make_ready(context: &Context, raw: &Arc<Raw>) -> Result<Prepared, Fault
     let Source { package, recipe, .. } = source;
     let before = run(context, &baseline.installed, instance, false).await?;
     let prepared = prepared(context, instance, &baseline, &before)?;
+    let prepared = match statement::write(context, &baseline.installed, prepared.clone()).await {
+        Ok(prepared) => prepared,
+        Err(fault) if fault.boundary.is_infrastructure() => return Err(fault),
+        // It is a task all the same.
+        Err(_) => prepared,
+    };
     let mut recipe = recipe_of(&package, &recipe, &baseline, &foundation.version);
     if !refused.is_empty() {
         let refused = refused.iter().map(|(from, fault)| json!({"from": from, "message": fault.message}));

@@ -3,10 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use swegym_tasks::index::{Release, normalise};
+use swegym_tasks::index::Release;
 use swegym_tasks::recipe::Way;
 
-use super::lock::Lock;
 use crate::mirror::{Mirror, day_after};
 
 /// Bytes of a source archive from which on it is not compiled where a wheel will do.
@@ -45,46 +44,30 @@ impl<'a> Moment<'a> {
     }
 }
 
-/// Frees projects of which only wheels are taken, and of which the day has none; says whether
-/// any was.
-pub(super) fn free_for_wheels(mirror: &Mirror, way: &mut Way, moment: Moment<'_>) -> bool {
-    let before = way.freed.len();
+/// Frees projects of which only wheels are taken, and of which the day has none.
+pub(super) fn free_for_wheels(mirror: &Mirror, way: &mut Way, moment: Moment<'_>) {
     for name in way.wheels_only.clone() {
         let Some(files) = mirror.seen(&name).filter(|_| !way.freed.contains_key(&name)) else { continue };
         if let Some(day) = moment.first_wheel(&files) {
             way.freed.insert(name, day);
         }
     }
-    way.freed.len() > before
 }
 
-/// Of a list, what is large, has no wheel in the version that was chosen, and has one in
-/// another.
-pub(super) fn heavy(mirror: &Mirror, lock: &Lock, moment: Moment<'_>) -> BTreeSet<String> {
-    let is_heavy = |package: &&String| {
-        let (name, version) = package.split_once("==")?;
-        let name = normalise(name.split('[').next()?);
-        let files = mirror.seen(&name)?;
-        let of_version: Vec<&Release> =
-            files.iter().filter(|file| is_of_version(&file.filename, version)).collect();
-        let is_large = of_version.iter().any(|file| !is_wheel(file) && file.size.is_some_and(|n| n >= LARGE));
+/// What was asked for, is large, has no wheel of the day that serves, and has one of later.
+pub(super) fn heavy(mirror: &Mirror, moment: Moment<'_>) -> BTreeSet<String> {
+    let is_heavy = |files: &[Release]| {
+        let sources = files.iter().filter(|file| !is_wheel(file) && moment.is_past(file));
+        let is_large = sources.filter_map(|file| file.size).max().is_some_and(|size| size >= LARGE);
         let is_compiled =
             files.iter().any(|file| moment.serves(file) && !file.filename.ends_with("-any.whl"));
-        let has_wheel = of_version.iter().any(|file| moment.serves(file));
-        (is_large && is_compiled && !has_wheel).then_some(name)
+        is_large && is_compiled && moment.first_wheel(files).is_some()
     };
-    lock.packages.iter().filter_map(|package| is_heavy(&package)).collect()
+    mirror.seen_all().into_iter().filter(|(_, files)| is_heavy(files)).map(|(name, _)| name).collect()
 }
 
 fn is_wheel(file: &Release) -> bool {
     file.filename.ends_with(".whl")
-}
-
-/// `numpy-1.14.5-cp37-…`, `numpy-1.14.5.zip`.
-fn is_of_version(filename: &str, version: &str) -> bool {
-    let stem = [".whl", ".tar.gz", ".zip", ".tar.bz2"].iter().find_map(|end| filename.strip_suffix(end));
-    let Some(stem) = stem else { return false };
-    stem.split('-').nth(1) == Some(version) || stem.ends_with(&format!("-{version}"))
 }
 
 /// Whether a wheel's tags suit CPython 3.`minor` on Linux.
@@ -123,8 +106,6 @@ mod tests {
         ] {
             assert_eq!(serves(filename, 7, "x86_64"), is_served, "{filename}");
         }
-        assert!(is_of_version("numpy-1.14.5.zip", "1.14.5") && is_of_version("a-b-1.0.tar.gz", "1.0"));
-        assert!(!is_of_version("numpy-1.14.5.zip", "1.14") && !is_of_version("numpy-1.14.5.exe", "1.14.5"));
     }
 
     #[test]

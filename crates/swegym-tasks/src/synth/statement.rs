@@ -9,10 +9,35 @@ use super::snippet::{Outcome, Reproduced};
 /// How many scripts a report shows at most.
 pub const SHOWN: usize = 3;
 
+/// Why there is a report.
+#[derive(Debug, Clone, Copy)]
+pub enum Occasion<'a> {
+    /// Something broke that had worked.
+    Broken {
+        /// Where.
+        package: &'a str,
+        /// In which version.
+        version: &'a str,
+    },
+    /// Somebody asked for something, in one line.
+    Wanted {
+        /// The line.
+        title: &'a str,
+    },
+}
+
 /// The report.
 #[must_use]
-pub fn write(package: &str, version: &str, reproduced: &[Reproduced]) -> String {
-    let mut text = format!("{} does not behave as it should.\n", named(package, version));
+pub fn write(occasion: Occasion<'_>, reproduced: &[Reproduced]) -> String {
+    let (mut text, last) = match occasion {
+        Occasion::Broken { package, version } => (
+            format!("{} does not behave as it should.\n", named(package, version)),
+            "This is how it worked before. Everything else should stay as it is.",
+        ),
+        Occasion::Wanted { title } => {
+            (format!("{}\n", title.trim_end()), "Everything else should stay as it is.")
+        }
+    };
     for (i, one) in reproduced.iter().take(SHOWN).enumerate() {
         let again = if i == 0 { "Run in the repository's folder, this script" } else { "Also, this script" };
         text.push_str(&format!("\n{again}\n\n{}\n", fenced("python", &one.text)));
@@ -28,7 +53,7 @@ pub fn write(package: &str, version: &str, reproduced: &[Reproduced]) -> String 
         ];
         text.push_str(&format!("\n{}\n", told(&one.after, words)));
     }
-    text.push_str("\nThis is how it worked before. Everything else should stay as it is.\n");
+    text.push_str(&format!("\n{last}\n"));
     text
 }
 
@@ -76,7 +101,10 @@ mod tests {
             one("import demo\n\ndemo.main()\n", outcome("a\n", Some("KeyError: 'x'")), outcome("", None)),
             one("print('beyond what is shown')", outcome("1", None), outcome("2", None)),
         ];
-        insta::assert_snapshot!(write("demo", "1.2", &all));
+        insta::assert_snapshot!(write(Occasion::Broken { package: "demo", version: "1.2" }, &all));
+        let wanted = write(Occasion::Wanted { title: "Add numbers, too\n" }, &all[..1]);
+        assert!(wanted.starts_with("Add numbers, too\n\nRun in the repository's folder, this script\n"));
+        assert!(wanted.ends_with("\n\nEverything else should stay as it is.\n"), "{wanted}");
     }
 
     #[test]

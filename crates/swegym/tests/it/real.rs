@@ -204,4 +204,15 @@ fn what_fails_has_its_remedy_and_the_next_commit_is_taught() {
     // It had nothing to find out.
     assert_eq!(&made[1]["way"], first);
     assert_eq!(made[1]["frozen"], made[0]["frozen"]);
+
+    // What is no more than a title is said by what its tests show.
+    let tasks = rows(&gym.read("gym/instances.jsonl"));
+    let raw = rows(&gym.read("raw/instances.jsonl"));
+    assert_eq!(
+        (&raw[2]["statement_source"], &tasks[2]["statement_source"]),
+        (&json!("title"), &json!("tests"))
+    );
+    assert_eq!(raw[2]["problem_statement"], "Spell some hours");
+    insta::assert_snapshot!(tasks[2]["problem_statement"].as_str().unwrap());
+    assert_eq!(tasks[0]["problem_statement"], raw[0]["problem_statement"]);
 }
