@@ -1,5 +1,7 @@
 //! uv in a build box: what it is told, and why it failed.
 
+use std::time::Duration;
+
 use swegym_core::{Boundary, Fault};
 use swegym_sandbox::output::Keep;
 use swegym_sandbox::{BoxSettings, Command, EmbeddedSandbox, Execution, Image, Sandbox as _};
@@ -19,6 +21,10 @@ pub(super) const CACHE: &str = "/opt/uv-cache";
 /// How long uv and pip wait for the mirror, in seconds: it answers when it has
 /// a file whole and checked.
 const PATIENCE: &str = "600";
+
+/// How long choosing versions may take: only metadata is wanted, and what has to be compiled
+/// for it can be done without.
+const CHOOSING: Duration = Duration::from_secs(180);
 
 /// What tools that read a version from the history take instead.
 const VERSION_NAMES: [&str; 4] = [
@@ -157,7 +163,9 @@ impl<'a> Installer<'a> {
     /// Runs a line of shell as uv is run: with the index, and without a history.
     pub(super) async fn run(&self, line: &str, what: &str) -> Result<String, Refused> {
         let folder = if self.step == Step::Environment { "/" } else { WORKDIR };
-        let mut command = Command::shell(line, self.context.settings.install_timeout)
+        let most = self.context.settings.install_timeout;
+        let time = if self.step == Step::Lock { most.min(CHOOSING) } else { most };
+        let mut command = Command::shell(line, time)
             .in_folder(folder)
             .keeping(Keep { head: 1 << 20, tail: 64 << 10, kill_after: 64 << 20 })
             // Links instead of copies: the cache and the environment are on one file system.
