@@ -98,7 +98,7 @@ impl Project<'_> {
     }
 
     /// An image with the source on top.
-    fn with_source(&self, image: Image) -> Image {
+    fn with_source(&self, image: &Image) -> Image {
         image.with_layer(self.source)
     }
 }

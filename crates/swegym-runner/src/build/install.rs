@@ -52,7 +52,7 @@ pub(super) async fn install_locked(
     // Versions are chosen: here the cut-off is for what builds them alone.
     let year = until.and_then(checkout::end_of_year);
     let environment = environment::make(project, &lock, year.as_deref(), way).await?;
-    let ground = project.with_source(project.foundation.image.with_layer(environment));
+    let ground = project.with_source(&project.foundation.image.with_layer(environment));
     let version = &project.package.version;
     let to_refused = Refused::at(Step::Project);
     let started = Installer::start(project.context, &ground, Step::Project, version, until, way);

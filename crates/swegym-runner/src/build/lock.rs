@@ -34,7 +34,7 @@ pub(super) async fn choose(
     way: &mut Way,
     preferred: &[String],
 ) -> Result<Lock, Refused> {
-    let ground = project.with_source(project.foundation.image.clone());
+    let ground = project.with_source(&project.foundation.image);
     let (context, version) = (project.context, &project.package.version);
     let until = set.until.as_deref();
     let started = Installer::start(context, &ground, Step::Lock, version, until, way);
