@@ -30,7 +30,6 @@ use crate::result::JobResult;
 use crate::shell::last_lines;
 use crate::testing::TestRun;
 use baseline::Baseline;
-pub use environment::Making;
 pub use prepare::{Known, Raw, prepare};
 pub use search::Lesson;
 use search::{Found, search};

@@ -8,7 +8,7 @@ use swegym_sandbox::{BoxSettings, Host, Limits};
 use swegym_tasks::index::Index;
 
 use crate::answer::Names;
-use crate::build::Making;
+use crate::making::Making;
 
 /// How jobs run, as resolved by the binary.
 #[derive(Debug, Clone)]

@@ -22,8 +22,9 @@ use crate::build::{Built, commit_script};
 use crate::context::Context;
 use crate::launcher::Watcher;
 use crate::plan::{Suite, Tests, WORKDIR};
+use crate::reproduce::{of_tests, reproduce};
 use crate::result::JobResult;
-use crate::shell::{must_run, write};
+use crate::shell::must_run;
 use crate::testing::{TestRun, run_watched, start, stop};
 
 /// Exits with 3 if every pair of files compiles to the same code: then no test
@@ -145,40 +146,6 @@ async fn run_observed(
     let run = run_watched(context, sandbox, tests, Some(&observer)).await?;
     let bytes = sandbox.read(snippet::OBSERVER_OUTPUT, 16 << 20).await.unwrap_or_default();
     Ok((run, snippet::read_observed(&String::from_utf8_lossy(&bytes))))
-}
-
-/// The ways to show what the tests that must flip show.
-pub(crate) fn of_tests<'o>(
-    observed: &'o [(String, Vec<Snippet>)],
-    fail_to_pass: &[&str],
-) -> Vec<(&'o str, &'o [Snippet])> {
-    // Logs cut ids at blanks, so an expected id may be the start of the observed one.
-    let wanted = |id: &str| fail_to_pass.iter().any(|t| id.starts_with(*t));
-    observed.iter().filter(|(id, _)| wanted(id)).map(|(id, snippets)| (id.as_str(), &**snippets)).collect()
-}
-
-/// Where the program that runs snippets stands in a box.
-const REPRODUCE_PATH: &str = "/tmp/swegym/reproduce.py";
-/// For all snippets of a candidate together; what was found until then counts.
-const REPRODUCE_TIME: Duration = Duration::from_secs(90);
-
-/// Runs snippets on both trees, in a box where no test has been, and gives those
-/// that tell the trees apart.
-/// Files are (path, mended, broken).
-pub(crate) async fn reproduce(
-    context: &Context,
-    image: &Image,
-    files: &[(&str, &str, &str)],
-    failures: &[(&str, &[Snippet])],
-) -> Result<Vec<Reproduced>, Fault> {
-    let sandbox = start(context, image).await?;
-    write(&sandbox, REPRODUCE_PATH, snippet::REPRODUCE.as_bytes(), 0o444).await?;
-    let command = Command::new(["python", REPRODUCE_PATH], REPRODUCE_TIME)
-        .in_folder(WORKDIR)
-        .with_stdin(snippet::question(files, failures, statement::SHOWN));
-    let done = sandbox.exec(command).await.map_err(|e| e.to_fault())?;
-    stop(sandbox).await?;
-    Ok(snippet::read_reproduced(&done.output.stdout_text()))
 }
 
 /// The statement, or what was wrong with each script that might have been in it: one

@@ -1,9 +1,6 @@
 //! The layer with an interpreter's environment: everything that is installed but the
 //! project itself. Images with the same list of versions share it.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use swegym_core::{Digest, Fault};
 use swegym_sandbox::store::LayerId;
 use swegym_sandbox::{Extent, Sandbox as _, SandboxError, Store};
@@ -20,17 +17,6 @@ pub(super) const PLACE: &str = "/opt/venv";
 
 /// The list, as a file in the box.
 const LIST: &str = "/tmp/locked.txt";
-
-/// Names of environments that are being made in this process, so that nobody makes one twice.
-#[derive(Debug, Default)]
-pub struct Making(Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>);
-
-impl Making {
-    fn turn(&self, key: Digest) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(turns.entry(key).or_default())
-    }
-}
 
 /// Makes the environment with these versions, or takes the one that was made before.
 ///

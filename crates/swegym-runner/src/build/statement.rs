@@ -13,8 +13,8 @@ use crate::answer::{self, Laid};
 use crate::context::Context;
 use crate::launcher::Watcher;
 use crate::plan::WORKDIR;
+use crate::reproduce::{of_tests, reproduce};
 use crate::shell::must_run;
-use crate::synth::{of_tests, reproduce};
 use crate::testing::{run_launched, start, stop};
 
 /// Where the statement of a raw instance stems from, as `mine` says it.
