@@ -27,7 +27,7 @@ mod survey;
 mod version;
 
 pub use against::{Against, Known};
-pub use export::export;
+pub use export::{export, top_names};
 pub use funnel::{Funnel, Reason};
 pub use kind::{Kind, Split, holds_tests};
 pub use landing::Way;

@@ -8,7 +8,7 @@ use swegym_tasks::index::IndexError;
 use super::CUT_OFF;
 use crate::context::Context;
 use crate::foundation;
-use crate::mirror::{self, Mirror};
+use crate::mirror::{self, Mirror, Source};
 use crate::plan::WORKDIR;
 use crate::shell::last_lines;
 
@@ -102,7 +102,7 @@ impl<'a> Installer<'a> {
         let sandbox = context.host.start_box(&image, &settings).await.map_err(|e| e.to_fault())?;
         let no_port = |why: String| Fault::new(Boundary::Sandbox, "no_index", why);
         let listener = sandbox.take_listener().ok_or_else(|| no_port("the box has no port".into()))?;
-        let mirror = Mirror::open(listener, context.index.clone(), room)
+        let mirror = Mirror::open(listener, Source::Index(context.index.clone()), room)
             .map_err(|e| no_port(format!("cannot serve the index: {e}")))?;
         Ok(Self { context, sandbox, mirror, version, until })
     }

@@ -9,7 +9,6 @@ use serde_json::{Map, Value, json};
 use swegym_core::format::instances;
 use swegym_core::format::results::{Fields, JobOutput, Prepared};
 use swegym_core::{Boundary, Fault, ImageRef, Instance, Patch, TestRunner};
-use swegym_grade::evidence::PatchOutcome;
 use swegym_mine::{Kind, Repository, Split, export};
 use swegym_sandbox::SandboxError;
 use swegym_sandbox::store::LayerId;
@@ -17,7 +16,7 @@ use swegym_tasks::package::{self, Package};
 use swegym_tasks::recipe::{self, Recipe};
 
 use super::baseline::{Baseline, Installed};
-use super::{Project, Trial, best_of, checkout, in_its_days, nothing_installs, nothing_passes};
+use super::{Project, Trial, best_of, checkout, ecosystem, in_its_days, nothing_installs, nothing_passes};
 use super::{SETS_TRIED, foundation};
 use crate::answer::{self, Laid};
 use crate::context::Context;
@@ -49,6 +48,9 @@ rm -f .git/index; git read-tree HEAD; git rev-parse HEAD";
 /// A fault of the task (it does not install, its tests do not pass with the gold patch, or
 /// pass without it) or of the machinery.
 pub async fn prepare(context: &Context, raw: &Arc<Raw>) -> Result<JobResult, Fault> {
+    if let Some(language) = ecosystem::language_of(raw).await? {
+        return ecosystem::prepare(context, raw, language).await;
+    }
     let Source { package, recipe, layer } = unpack(context, raw).await?;
     let instance = &raw.instance;
     let day = package.released.as_deref().and_then(|time| time.get(..10)).map(str::to_owned);
@@ -168,7 +170,7 @@ async fn run(
         Fault::new(Boundary::Task, "gold_does_not_apply", message)
     };
     let gold = answer::read(&instance.gold_patch)
-        .map_err(|outcome| does_not_apply("gold patch", words_of(&outcome).to_owned()))?;
+        .map_err(|outcome| does_not_apply("gold patch", answer::words_of(&outcome).to_owned()))?;
     // What an image's interpreter knows is remembered by the image.
     let image: Vec<String> = installed.image.layers.iter().map(|layer| layer.0.hex()).collect();
     let instance = Instance { image: Some(image.join(" ")), ..instance.clone() };
@@ -178,19 +180,14 @@ async fn run(
     let laid = answer::lay_out(context, &sandbox, &instance, &tests.plan, gold, None).await?;
     let (notes, launch) = match laid {
         Laid::Out(notes, launch) => (notes, launch),
-        Laid::Failed(outcome) => return Err(does_not_apply("gold patch", words_of(&outcome).to_owned())),
+        Laid::Failed(outcome) => {
+            return Err(does_not_apply("gold patch", answer::words_of(&outcome).to_owned()));
+        }
         Laid::TestsFailed(words) => return Err(does_not_apply("test patch", words)),
     };
     let run = run_launched(context, &sandbox, &tests, notes.not_collected(), &launch, None).await?;
     stop(sandbox).await?;
     Ok(run)
-}
-
-fn words_of(outcome: &PatchOutcome) -> &str {
-    match outcome {
-        PatchOutcome::Refused(_, words, _) | PatchOutcome::Failed(words) => words,
-        PatchOutcome::Absent | PatchOutcome::Applied => "",
-    }
 }
 
 /// The instance with its image and its lists: what passes with the gold patch every time,
