@@ -77,7 +77,7 @@ pub struct Project {
     /// Lines that build ahead what tests take long to build. They may fail.
     pub builds: Vec<String>,
     /// Ways to run its tests, the first that proves something counts.
-    pub trials: Vec<Trial>,
+    pub ways: Vec<Testing>,
 }
 
 /// One way to install.
@@ -87,11 +87,14 @@ pub struct Install {
     pub from: String,
     /// The line.
     pub line: String,
+    /// Whether it takes only what was published by a day; a registry need not know that of
+    /// everything.
+    pub is_dated: bool,
 }
 
 /// One way to run tests.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trial {
+pub struct Testing {
     /// What runs them, for people: `mocha`.
     pub runner: String,
     /// Lines that have to run before: what builds the code that is tested.

@@ -5,11 +5,12 @@
 //! it can be looked up; where the gold patch changes such a path itself, the
 //! answer's version of it counts.
 
+mod languages;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use swegym_core::{Instance, Patch};
-use swegym_grade::LogParser;
+use swegym_core::Patch;
 use swegym_tasks::recipe;
 
 use super::tree::{Entry, Tree, folder, folders};
@@ -49,80 +50,6 @@ const PYTHON: Profile = Profile {
     compiled: &[".pyc", ".pyo", ".so", ".pyd", ".dll", ".dylib"],
     installed: &[".dist-info", ".egg-info", ".egg-link", ".egg", ".pth"],
 };
-
-/// JavaScript and TypeScript, with npm's runners.
-const JAVASCRIPT: Profile = Profile {
-    settings: &[
-        "package.json",
-        ".npmrc",
-        ".mocharc.js",
-        ".mocharc.cjs",
-        ".mocharc.mjs",
-        ".mocharc.json",
-        ".mocharc.jsonc",
-        ".mocharc.yml",
-        ".mocharc.yaml",
-        "mocha.opts",
-        "jest.config.js",
-        "jest.config.cjs",
-        "jest.config.mjs",
-        "jest.config.ts",
-        "jest.config.json",
-        "vitest.config.js",
-        "vitest.config.mjs",
-        "vitest.config.cjs",
-        "vitest.config.ts",
-        "vitest.config.mts",
-        "vitest.workspace.ts",
-        "vite.config.js",
-        "vite.config.mjs",
-        "vite.config.ts",
-        "vite.config.mts",
-        "babel.config.js",
-        "babel.config.cjs",
-        "babel.config.json",
-        ".babelrc",
-        ".babelrc.js",
-        ".swcrc",
-        ".taprc",
-    ],
-    taken: &[],
-    loaded: &[],
-    compiled: &[".node"],
-    installed: &["node_modules"],
-};
-
-/// Rust, with cargo.
-const RUST: Profile = Profile {
-    settings: &["nextest.toml", "rust-toolchain", "rust-toolchain.toml"],
-    taken: &[],
-    loaded: &[],
-    compiled: &[".so", ".rlib", ".rmeta", ".a"],
-    // Settings that say where crates come from, and what builds them.
-    installed: &[".cargo"],
-};
-
-/// Go, with its own runner.
-const GO: Profile = Profile {
-    settings: &["go.work"],
-    taken: &["go.env"],
-    loaded: &[],
-    compiled: &[".so", ".a", ".syso"],
-    installed: &["vendor"],
-};
-
-impl Profile {
-    /// The one of an instance, told by what reads its log.
-    pub(super) fn of(instance: &Instance) -> &'static Self {
-        use LogParser::{Cargo, Gotest, Jest, Tap, Vitest};
-        match instance.log_parser.as_deref().and_then(LogParser::named) {
-            Some(Jest | Tap | Vitest) => &JAVASCRIPT,
-            Some(Cargo) => &RUST,
-            Some(Gotest) => &GO,
-            _ => &PYTHON,
-        }
-    }
-}
 
 /// Each becomes an argument of the runner. No product has as many.
 const MOST_IMPORTED: usize = 100;

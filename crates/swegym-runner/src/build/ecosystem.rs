@@ -16,7 +16,7 @@ use swegym_grade::LogParser;
 use swegym_mine::{Kind, Split, export, top_names};
 use swegym_sandbox::store::LayerId;
 use swegym_sandbox::{Image, SandboxError};
-use swegym_tasks::project::{self, Language, Project, Trial};
+use swegym_tasks::project::{self, Language, Project, Testing};
 
 use super::prepare::Raw;
 use super::{checkout, nothing_passes};
@@ -59,8 +59,8 @@ pub(super) async fn prepare(
     let image = toolchain.image.with_layer(layer);
     let installed = workshop::install(context, image, language, &project, until.as_deref()).await?;
     let mut best: Option<Tried> = None;
-    for trial in &project.trials {
-        let tried = try_out(context, &installed.image, instance, trial).await?;
+    for way in &project.ways {
+        let tried = try_out(context, &installed.image, instance, way).await?;
         let is_enough = !tried.flip.is_empty();
         if best.as_ref().is_none_or(|best| best.rank() < tried.rank()) {
             best = Some(tried);
@@ -69,12 +69,12 @@ pub(super) async fn prepare(
             break;
         }
     }
-    let Some(best) = best.filter(|best| best.rank() > (0, 0)) else {
-        let runs = try_out(context, &installed.image, instance, &project.trials[0]).await?.runs;
-        return Err(nothing_passes(name, &runs, &installed.refused));
+    let runs = best.as_ref().map_or(&[][..], |best| &best.runs);
+    let Some(best) = best.as_ref().filter(|best| best.rank() > (0, 0)) else {
+        return Err(nothing_passes(name, runs, &installed.refused));
     };
     if best.flip.is_empty() {
-        return Err(nothing_flips(instance, &best));
+        return Err(nothing_flips(instance, best));
     }
     let digest = context.host.store().save_image(&installed.image);
     let digest = digest.map_err(|e| SandboxError::from(e).to_fault())?;
@@ -84,17 +84,17 @@ pub(super) async fn prepare(
         ("version".to_owned(), json!(project.version)),
         ("commit".to_owned(), json!(installed.commit)),
         ("toolchain".to_owned(), json!(toolchain.version)),
-        ("until".to_owned(), json!(until)),
+        ("until".to_owned(), json!(installed.until)),
         ("requirements_from".to_owned(), json!(installed.from)),
-        ("runner".to_owned(), json!(best.trial.runner)),
+        ("runner".to_owned(), json!(best.way.runner)),
         ("left_out".to_owned(), json!(best.left_out)),
     ]);
     let prepared = Instance {
         fail_to_pass: best.flip.iter().map(String::as_str).collect(),
         pass_to_pass: best.hold.iter().map(String::as_str).collect(),
         environment_setup_commit: Some(instance.base_commit.clone()),
-        eval_script: Some(script_of(&best.trial)),
-        log_parser: Some(best.trial.parser.to_owned()),
+        eval_script: Some(script_of(&best.way)),
+        log_parser: Some(best.way.parser.to_owned()),
         eval_type: Some("pass_and_fail".to_owned()),
         image: Some(ImageRef::Store(digest.hex()).to_string()),
         encoding: swegym_core::instance::ListEncoding::List,
@@ -152,21 +152,21 @@ fn changed_tests(instance: &Instance) -> Vec<String> {
     files.into_iter().collect()
 }
 
-/// The script that runs a trial's lines; it fails where one of them does.
-fn script_of(trial: &Trial) -> String {
-    let line = match trial.lines.as_slice() {
+/// The script that runs a way's lines; it fails where one of them does.
+fn script_of(way: &Testing) -> String {
+    let line = match way.lines.as_slice() {
         [line] => line.clone(),
         lines => {
             let each = lines.iter().map(|line| format!("{line} || failed=$?\n"));
             format!("failed=0\n{}(exit $failed)", each.collect::<String>())
         }
     };
-    marked_script(WORKDIR, &trial.before, &line)
+    marked_script(WORKDIR, &way.before, &line)
 }
 
 /// A way to run the tests, tried.
 struct Tried {
-    trial: Trial,
+    way: Testing,
     /// With the gold patch.
     runs: Vec<TestRun>,
     /// Tests that pass with the gold patch every time, and not without it.
@@ -187,10 +187,10 @@ async fn try_out(
     context: &Context,
     image: &Image,
     instance: &Instance,
-    trial: &Trial,
+    way: &Testing,
 ) -> Result<Tried, Fault> {
-    let parser = LogParser::named(trial.parser).unwrap_or(LogParser::Tap);
-    let tests = Tests { plan: TestPlan::Script(script_of(trial)), parser };
+    let parser = LogParser::named(way.parser).unwrap_or(LogParser::Tap);
+    let tests = Tests { plan: TestPlan::Script(script_of(way)), parser };
     let mut runs = vec![run(context, image, instance, &tests, true).await?];
     let mut passing = runs[0].passed(&tests);
     let (mut flip, mut hold) = (Vec::new(), Vec::new());
@@ -212,7 +212,7 @@ async fn try_out(
     });
     let left_out: BTreeSet<String> = named.filter(|test| !steady.contains(test)).collect();
     let left_out = left_out.into_iter().collect();
-    Ok(Tried { trial: trial.clone(), runs, flip, hold, left_out })
+    Ok(Tried { way: way.clone(), runs, flip, hold, left_out })
 }
 
 /// The hidden tests on the base commit, with or without the gold patch.
@@ -263,18 +263,18 @@ mod tests {
 
     #[test]
     fn a_script_fails_where_one_of_its_lines_does() {
-        let trial = |lines: &[&str]| Trial {
+        let way = |lines: &[&str]| Testing {
             runner: "x".into(),
             before: vec!["build".into()],
             lines: lines.iter().map(|line| (*line).to_owned()).collect(),
             parser: "tap",
         };
-        let one = script_of(&trial(&["run a"]));
+        let one = script_of(&way(&["run a"]));
         assert!(
             one.contains("\nbuild\n: '>>>>> Start Test Output'\nrun a\nSWEBENCH_TEST_EXIT_CODE=$?\n"),
             "{one}"
         );
-        let two = script_of(&trial(&["run a", "(cd b && run c)"]));
+        let two = script_of(&way(&["run a", "(cd b && run c)"]));
         let lines = "failed=0\nrun a || failed=$?\n(cd b && run c) || failed=$?\n(exit $failed)\n";
         assert!(two.contains(lines), "{two}");
     }

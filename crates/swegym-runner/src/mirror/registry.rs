@@ -64,6 +64,7 @@ fn npm(desk: &Desk, shop: &Shop, path: &str) -> Result<Found, IndexError> {
     match file {
         None => {
             let Some(mut page) = npm_page(desk, &shop.registry, &name)? else { return Ok(Found::Nothing) };
+            remember(desk, &name, &page);
             localise(&mut page, &name);
             Ok(Found::Text(page.to_string(), JSON))
         }
@@ -107,6 +108,10 @@ fn npm_archives(desk: &Desk, registry: &Registry, name: &str) -> Result<Arc<Arch
         return Ok(Arc::clone(known));
     }
     let page = npm_page(desk, registry, name)?.unwrap_or_default();
+    Ok(remember(desk, name, &page))
+}
+
+fn remember(desk: &Desk, name: &str, page: &Value) -> Arc<Archives> {
     let versions = page["versions"].as_object().into_iter().flatten();
     let archive = |(_, version): (&String, &Value)| {
         let dist = &version["dist"];
@@ -125,7 +130,7 @@ fn npm_archives(desk: &Desk, registry: &Registry, name: &str) -> Result<Arc<Arch
     if remembered + found.len() > REMEMBERED {
         known.clear();
     }
-    Ok(Arc::clone(known.entry(name.to_owned()).or_insert(found)))
+    Arc::clone(known.entry(name.to_owned()).or_insert(found))
 }
 
 /// The index's settings, a crate's lines, or `dl/NAME/VERSION/download`.

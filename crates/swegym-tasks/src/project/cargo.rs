@@ -6,7 +6,7 @@ use std::path::Path;
 use swegym_core::shell::quote;
 use toml::Table;
 
-use super::{Install, Project, ProjectError, Tests, Trial, below, holder, text, within};
+use super::{Install, Project, ProjectError, Testing, Tests, below, holder, text, within};
 
 /// The test targets of one package that changed tests are in.
 #[derive(Default)]
@@ -48,18 +48,19 @@ pub(super) fn infer(root: &Path, tests: &Tests) -> Result<Project, ProjectError>
         };
         starts.iter().map(line).collect()
     };
-    let trial = |runner: &str, options: &str| Trial {
+    let way = |runner: &str, options: &str| Testing {
         runner: runner.to_owned(),
         before: Vec::new(),
         lines: lines(options),
         parser: "cargo",
     };
-    let mut trials = vec![trial("cargo test", "")];
+    let mut ways = vec![way("cargo test", "")];
     if features {
-        trials.push(trial("cargo test --all-features", " --all-features"));
+        ways.push(way("cargo test --all-features", " --all-features"));
     }
     let locked = root.join("Cargo.lock").is_file();
-    let fetch = |from: &str, line: &str| Install { from: from.to_owned(), line: line.to_owned() };
+    let fetch =
+        |from: &str, line: &str| Install { from: from.to_owned(), line: line.to_owned(), is_dated: false };
     let mut installs = vec![fetch("Cargo.toml", "cargo fetch")];
     if locked {
         installs.insert(0, fetch("Cargo.lock", "cargo fetch --locked"));
@@ -70,7 +71,7 @@ pub(super) fn infer(root: &Path, tests: &Tests) -> Result<Project, ProjectError>
         wants: None,
         installs,
         builds: lines("").iter().map(|line| line.replace("--no-fail-fast", "--no-run")).collect(),
-        trials,
+        ways,
     })
 }
 
@@ -140,7 +141,7 @@ mod tests {
         let found = infer(root.path(), &Tests { files, patch: String::new() }).unwrap();
         assert_eq!((found.name.as_str(), found.version.as_str()), ("walk", "1.0.0"));
         assert_eq!(found.installs.len(), 2);
-        found.trials.into_iter().flat_map(|trial| trial.lines).collect()
+        found.ways.into_iter().flat_map(|way| way.lines).collect()
     }
 
     #[test]

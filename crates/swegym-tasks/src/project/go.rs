@@ -5,7 +5,10 @@ use std::path::Path;
 
 use swegym_core::shell::quote;
 
-use super::{Install, Project, ProjectError, Tests, Trial, below, holder, text, within};
+use super::{Install, Project, ProjectError, Testing, Tests, below, holder, text, within};
+
+/// Builds everything that tests may need, the standard library's part of it first.
+const BUILD: &str = "go build way; go test -vet=off -run='^$' ./...";
 
 pub(super) fn infer(root: &Path, tests: &Tests) -> Result<Project, ProjectError> {
     let module = text(&root.join("go.mod"))?;
@@ -32,7 +35,7 @@ pub(super) fn infer(root: &Path, tests: &Tests) -> Result<Project, ProjectError>
     };
     let downloads: Vec<String> =
         modules.iter().filter(needs).map(|folder| within(folder, "go mod download")).collect();
-    let install = Install { from: "go.mod".to_owned(), line: downloads.join(" && ") };
+    let install = Install { from: "go.mod".to_owned(), line: downloads.join(" && "), is_dated: false };
     let run = |(module, folders): (&&str, &Vec<&str>)| {
         let folders: Vec<String> = folders.iter().map(|folder| quote(&format!("./{folder}"))).collect();
         let folders = folders.join(" ");
@@ -45,8 +48,8 @@ pub(super) fn infer(root: &Path, tests: &Tests) -> Result<Project, ProjectError>
         version: String::new(),
         wants: module.lines().find_map(|line| line.trim().strip_prefix("go ")).map(|v| v.trim().to_owned()),
         installs: if downloads.is_empty() { Vec::new() } else { vec![install] },
-        builds: lines.iter().map(|line| line.replace("go test ", "go test -run='^$' ")).collect(),
-        trials: vec![Trial { runner: "go test".to_owned(), before: Vec::new(), lines, parser: "gotest" }],
+        builds: modules.iter().map(|folder| within(folder, BUILD)).collect(),
+        ways: vec![Testing { runner: "go test".to_owned(), before: Vec::new(), lines, parser: "gotest" }],
     })
 }
 
@@ -85,7 +88,7 @@ mod tests {
         assert_eq!((found.name.as_str(), found.wants.as_deref()), ("acme/walk", Some("1.20")));
         assert_eq!(found.installs, []);
         assert_eq!(
-            found.trials[0].lines,
+            found.ways[0].lines,
             [
                 "go test -v -count=1 -vet=off './' './a'",
                 "(cd 'tool' && go test -v -count=1 -vet=off './deep')"
@@ -94,8 +97,8 @@ mod tests {
         let needs = "module x\nrequire (\n\t// none\n\ta/b v1.0.0 // indirect\n)\n";
         let found = project(needs, &["testdata/x.json"]);
         assert_eq!(found.installs[0].line, "go mod download");
-        assert_eq!(found.trials[0].lines, ["go test -v -count=1 -vet=off './...'"]);
-        assert_eq!(found.builds, ["go test -run='^$' -v -count=1 -vet=off './...'"]);
+        assert_eq!(found.ways[0].lines, ["go test -v -count=1 -vet=off './...'"]);
+        assert_eq!(found.builds, [BUILD]);
         assert!(!depends("module x\nrequire (\n)\n"));
         assert!(depends("module x\nrequire a/b v1.0.0\n"));
     }

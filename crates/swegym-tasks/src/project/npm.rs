@@ -9,7 +9,7 @@ use serde_json::Value;
 use swegym_core::shell::quote;
 use swegym_core::test_plan::RESULTS;
 
-use super::{Install, Project, ProjectError, REPORTERS, Tests, Trial, below, holder, text, within};
+use super::{Install, Project, ProjectError, REPORTERS, Testing, Tests, below, holder, text, within};
 use script::Start;
 
 /// What runs tests.
@@ -53,18 +53,18 @@ pub(super) fn infer(root: &Path, tests: &Tests, until: Option<&str>) -> Result<P
         return Err(no_runner());
     }
     let has_results = starts.len() == 1;
-    let mut trial = Trial { runner: String::new(), before: Vec::new(), lines: Vec::new(), parser: "tap" };
+    let mut way = Testing { runner: String::new(), before: Vec::new(), lines: Vec::new(), parser: "tap" };
     for (folder, start, files) in &starts {
-        trial.runner = start.runner.name().to_owned();
-        trial.before.extend(start.before.iter().map(|line| within(folder, &found_in(folder, line))));
+        way.runner = start.runner.name().to_owned();
+        way.before.extend(start.before.iter().map(|line| within(folder, &found_in(folder, line))));
         let files: Vec<&str> = files.iter().map(|file| below(folder, file)).collect();
-        trial.lines.push(within(folder, &found_in(folder, &start.line(&files, has_results))));
+        way.lines.push(within(folder, &found_in(folder, &start.line(&files, has_results))));
         if start.runner == Runner::Vitest {
-            trial.parser = "vitest";
+            way.parser = "vitest";
         }
     }
     let is_mixed =
-        starts.iter().any(|(_, start, _)| (start.runner == Runner::Vitest) != (trial.parser == "vitest"));
+        starts.iter().any(|(_, start, _)| (start.runner == Runner::Vitest) != (way.parser == "vitest"));
     if is_mixed {
         return Err(no_runner());
     }
@@ -73,7 +73,7 @@ pub(super) fn infer(root: &Path, tests: &Tests, until: Option<&str>) -> Result<P
         wants: None,
         installs: installs(root, &package, until),
         builds: Vec::new(),
-        trials: vec![trial],
+        ways: vec![way],
         name,
     })
 }
@@ -154,28 +154,40 @@ fn has_name_of_tests(path: &str) -> bool {
     path.split('/').any(|folder| folder == "__tests__") || name.split(['.', '-', '_']).any(of_tests)
 }
 
-/// With what a lock file says, then with what there was at that time, then without what
-/// packages do when they are installed.
+/// With what a lock file says, then with what there was at that time, then with what there
+/// is now; each time as it is meant, and then without what is most often in the way: rules
+/// of peers that nobody kept to, and what packages do when they are installed.
 fn installs(root: &Path, package: &Value, until: Option<&str>) -> Vec<Install> {
+    const FORCED: &str = "--legacy-peer-deps --ignore-scripts";
     let is_empty = |kind: &str| package[kind].as_object().is_none_or(serde_json::Map::is_empty);
     let kinds = ["dependencies", "devDependencies", "optionalDependencies", "peerDependencies"];
     let has_workspaces = !package["workspaces"].is_null();
     if kinds.into_iter().all(is_empty) && !has_workspaces {
         return Vec::new();
     }
-    let before = until.map(|until| format!(" --before={}", quote(until))).unwrap_or_default();
-    let install = |from: &str, line: String| Install { from: from.to_owned(), line };
-    let anew = format!("npm install --no-package-lock{before}");
-    let mut installs = vec![
-        install("package.json", anew.clone()),
-        install("package.json, peers as they are", format!("{anew} --legacy-peer-deps")),
-        install("package.json, without scripts", format!("{anew} --legacy-peer-deps --ignore-scripts")),
-    ];
-    let locks = ["npm-shrinkwrap.json", "package-lock.json"];
-    if let Some(lock) = locks.into_iter().find(|lock| root.join(lock).is_file()) {
-        installs.insert(0, install(lock, "npm ci".to_owned()));
-        installs
-            .insert(1, install(&format!("{lock}, without scripts"), "npm ci --ignore-scripts".to_owned()));
+    let install = |from: &str, line: String| Install { from: from.to_owned(), line, is_dated: false };
+    let is_there = |lock: &&str| root.join(lock).is_file();
+    let mut installs = Vec::new();
+    if let Some(lock) = ["npm-shrinkwrap.json", "package-lock.json"].into_iter().find(is_there) {
+        installs.push(install(lock, "npm ci".to_owned()));
+        installs.push(install(&format!("{lock}, forced"), format!("npm ci {FORCED}")));
+    }
+    // npm reads yarn's file where it may have one of its own.
+    let yarn = Some("yarn.lock").filter(is_there).filter(|_| installs.is_empty());
+    let (from, own) = match yarn {
+        Some(lock) => (format!("package.json, {lock}"), ""),
+        None => ("package.json".to_owned(), " --no-package-lock"),
+    };
+    let day = until.and_then(|until| until.get(..10)).unwrap_or_default();
+    for until in until.into_iter().map(Some).chain([None]) {
+        let from = until.map_or_else(|| format!("{from}, as of now"), |_| format!("{from}, as of {day}"));
+        let before = until.map(|until| format!(" --before={}", quote(until))).unwrap_or_default();
+        let line = format!("npm install{own}{before}");
+        for (from, line) in
+            [(from.clone(), line.clone()), (format!("{from}, forced"), format!("{line} {FORCED}"))]
+        {
+            installs.push(Install { is_dated: until.is_some(), ..install(&from, line) });
+        }
     }
     installs
 }
@@ -208,7 +220,7 @@ impl Start {
                 words.extend(options);
             }
             Runner::Jest => {
-                words.push(format!("--ci --reporters={REPORTERS}/jest.cjs"));
+                words.push(format!("--ci --coverage=false --reporters={REPORTERS}/jest.cjs"));
                 words.extend(options);
                 words.extend((!files.is_empty()).then(|| "--runTestsByPath".to_owned()));
             }
@@ -261,7 +273,7 @@ mod tests {
             ),
             (
                 "NODE_ENV=test jest --coverage -c x.json",
-                "SWEGYM_RESULTS=/tmp/swegym-results.xml NODE_ENV='test' jest --ci --reporters=/opt/swegym/jest.cjs '-c' 'x.json' --runTestsByPath 't/a.test.js'",
+                "SWEGYM_RESULTS=/tmp/swegym-results.xml NODE_ENV='test' jest --ci --coverage=false --reporters=/opt/swegym/jest.cjs '-c' 'x.json' --runTestsByPath 't/a.test.js'",
             ),
             (
                 "vitest",
@@ -270,7 +282,7 @@ mod tests {
         ] {
             let package = json!({"name": "walk", "version": "1.2.3", "scripts": {"test": script}});
             let found = project(&[("", package)], &["t/a.test.js", "t/helpers/x.js", "t/more.js"]).unwrap();
-            assert_eq!(found.trials[0].lines, [lines], "{script}");
+            assert_eq!(found.ways[0].lines, [lines], "{script}");
             assert_eq!((found.installs.len(), found.version.as_str()), (0, "1.2.3"));
         }
     }
@@ -286,9 +298,9 @@ mod tests {
         // Where some files have names of tests, the others are not run.
         let found = found.unwrap();
         assert_eq!(
-            found.trials[0].lines,
+            found.ways[0].lines,
             [
-                "(cd 'p/two' && PATH=\"$PWD/node_modules/.bin:$PATH\"; SWEGYM_RESULTS=/tmp/swegym-results.xml jest --ci --reporters=/opt/swegym/jest.cjs --runTestsByPath 'b.spec.ts')"
+                "(cd 'p/two' && PATH=\"$PWD/node_modules/.bin:$PATH\"; SWEGYM_RESULTS=/tmp/swegym-results.xml jest --ci --coverage=false --reporters=/opt/swegym/jest.cjs --runTestsByPath 'b.spec.ts')"
             ]
         );
         assert_eq!(found.installs[0].line, "npm install --no-package-lock --before='2024-01-02T00:00:00Z'");
@@ -300,6 +312,6 @@ mod tests {
     fn without_changed_tests_all_are_run() {
         let package = json!({"name": "walk", "scripts": {"test": "mocha test/*.js"}});
         let found = project(&[("", package)], &["test/data/x.json"]).unwrap();
-        assert!(found.trials[0].lines[0].ends_with(" 'test/*.js'"), "{found:?}");
+        assert!(found.ways[0].lines[0].ends_with(" 'test/*.js'"), "{found:?}");
     }
 }

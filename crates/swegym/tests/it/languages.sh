@@ -1,6 +1,6 @@
 #!/bin/bash
-# Makes a repository of a small project in the folder $1, written in $2 (node, mocha, rust or go),
-# with two pull requests: a fix, and a change after which the same tests pass as before.
+# Makes a repository of a small project in the folder $1, written in $2 (node, rust or go), with two
+# pull requests: a fix, and one after which the same tests pass as before, or without which none build.
 set -euo pipefail
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 LC_ALL=C TZ=UTC
 export GIT_AUTHOR_NAME=A GIT_AUTHOR_EMAIL=a@example.org GIT_COMMITTER_NAME=C GIT_COMMITTER_EMAIL=c@example.org
@@ -21,10 +21,13 @@ git remote add origin "https://example.org/small/$2.git"
 fix="Empty steps of a path are none: where somebody writes two slashes, there is nothing between them that could be walked to"
 same="Join whatever can be iterated, which is more than it was asked for until now by those who have nothing else at hand"
 
+# What takes a path apart comes from another package, where a third word is given.
 node() {
     mkdir test
-    printf '{"name": "walk", "version": "1.4.0", "scripts": {"test": "node --test"}}\n' > package.json
-    printf 'exports.steps = (path) => path.split("/");\nexports.join = (parts) => parts.join("/");\n' > index.js
+    local depends='' parts='path.split("/")'
+    if [ -n "${3:-}" ]; then depends=$',\n  "dependencies": {"tiny-parts": "^1.0.0"}' parts='require("tiny-parts")(path)'; fi
+    printf '{\n  "name": "walk",\n  "version": "1.4.0",\n  "scripts": {"test": "node --test"}%s\n}\n' "$depends" > package.json
+    printf 'exports.steps = (path) => %s;\nexports.join = (parts) => parts.join("/");\n' "$parts" > index.js
     cat > test/walk.test.js <<'JS'
 const { describe, it } = require('node:test');
 const assert = require('node:assert');
@@ -38,7 +41,7 @@ it('joins', () => assert.strictEqual(join(['a', 'b']), 'a/b'));
 JS
     commit "First commit"
     git checkout -q -b p1
-    sed -i 's|path.split("/")|path.split("/").filter((part) => part)|' index.js
+    sed -i 's|path) => \(.*\);|path) => \1.filter((part) => part);|' index.js
     printf "it('has no empty steps', () => assert.deepStrictEqual(steps('a//b/'), ['a', 'b']));\n" >> test/walk.test.js
     land 1 "$fix"
     git checkout -q -b p2
@@ -47,46 +50,17 @@ JS
     land 2 "$same"
 }
 
-mocha() {
-    mkdir test
-    cat > package.json <<'JSON'
-{"name": "walk", "version": "1.4.0", "scripts": {"test": "mocha"}, "devDependencies": {"small-runner": "^1.0.0"}}
-JSON
-    printf 'node_modules\n' > .gitignore
-    printf 'exports.steps = (path) => path.split("/");\n' > index.js
-    cat > test/walk.js <<'JS'
-const assert = require('node:assert');
-const { steps } = require('..');
-
-describe('steps', () => {
-  it('are parts', () => assert.deepStrictEqual(steps('a/b'), ['a', 'b']));
-});
-JS
-    commit "First commit"
-    git checkout -q -b p1
-    sed -i 's|path.split("/")|path.split("/").filter((part) => part)|' index.js
-    printf "describe('empty steps', () => {\n  it('are none', () => assert.deepStrictEqual(steps('a//b/'), ['a', 'b']));\n});\n" >> test/walk.js
-    land 1 "$fix"
-}
-
 rust() {
     mkdir src tests
-    printf '[package]\nname = "walk"\nversion = "1.4.0"\nedition = "2021"\n\n[dependencies]\n%s' "${3:-}" > Cargo.toml
+    local depends='' parts="path.split('/').collect()"
+    if [ -n "${3:-}" ]; then depends='tiny-parts = "1"' parts='tiny_parts::parts(path)'; fi
+    printf '[package]\nname = "walk"\nversion = "1.4.0"\nedition = "2021"\n\n[dependencies]\n%s\n' "$depends" > Cargo.toml
     printf '/target\n/Cargo.lock\n' > .gitignore
-    cat > src/lib.rs <<'RS'
-#![deny(warnings)]
-pub fn steps(path: &str) -> Vec<&str> {
-    path.split('/').collect()
-}
-
-pub fn join(parts: &[&str]) -> String {
-    parts.join("/")
-}
-RS
+    printf '#![deny(warnings)]\npub fn steps(path: &str) -> Vec<&str> {\n    let parts: Vec<&str> = %s;\n    parts\n}\n\npub fn join(parts: &[&str]) -> String {\n    parts.join("/")\n}\n' "$parts" > src/lib.rs
     printf 'use walk::{join, steps};\n\n#[test]\nfn parts() {\n    assert_eq!(steps("a/b"), ["a", "b"]);\n}\n\n#[test]\nfn joins() {\n    assert_eq!(join(&["a", "b"]), "a/b");\n}\n' > tests/walk.rs
     commit "First commit"
     git checkout -q -b p1
-    sed -i "s|path.split('/').collect()|path.split('/').filter(\|part\| !part.is_empty()).collect()|" src/lib.rs
+    sed -i "s|^    parts\$|    parts.into_iter().filter(\|part\| !part.is_empty()).collect()|" src/lib.rs
     printf '\n#[test]\nfn empty_steps_are_none() {\n    assert_eq!(steps("a//b/"), ["a", "b"]);\n}\n' >> tests/walk.rs
     land 1 "$fix"
     # Without the fix these tests do not build.

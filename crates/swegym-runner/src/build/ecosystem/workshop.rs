@@ -32,6 +32,8 @@ pub(super) struct Installed {
     pub(super) commit: String,
     /// What the way to install goes by that worked.
     pub(super) from: String,
+    /// The time after which nothing of it was published, where that is known.
+    pub(super) until: Option<String>,
     /// Ways that did not.
     pub(super) refused: Vec<(String, Fault)>,
 }
@@ -53,9 +55,14 @@ pub(super) async fn install(
     }
     image.workdir = WORKDIR.to_owned();
     let mut refused = Vec::new();
-    let ways = project.installs.iter().map(|way| (way.from.as_str(), way.line.as_str()));
-    let nothing = project.installs.is_empty().then_some(("no dependencies", "true"));
-    for (from, line) in ways.chain(nothing) {
+    let ways = project.installs.iter().map(|way| (way.from.as_str(), way.line.as_str(), way.is_dated));
+    let nothing = project.installs.is_empty().then_some(("no dependencies", "true", false));
+    // Whether the registry has nothing as old as that, or does not know how old it is.
+    let mut is_too_old = false;
+    for (from, line, is_dated) in ways.chain(nothing) {
+        if is_dated && is_too_old {
+            continue;
+        }
         // A way that does not work leaves things half done: each begins anew.
         let workshop = Workshop::start(context, &image, language, until).await?;
         match workshop.run(line, "installing").await {
@@ -64,10 +71,17 @@ pub(super) async fn install(
                 let mut image = image.with_layer(layer);
                 image.labels =
                     [("swegym.package".to_owned(), format!("{} {}", project.name, project.version))].into();
-                return Ok(Installed { image, commit, from: from.to_owned(), refused });
+                // The index of crates says itself when they were published.
+                let is_of_its_day = is_dated || language == Language::Rust;
+                let until = until.filter(|_| is_of_its_day).map(str::to_owned);
+                return Ok(Installed { image, commit, from: from.to_owned(), until, refused });
             }
             Err(fault) if fault.boundary.is_infrastructure() => return Err(fault),
-            Err(fault) => refused.push((from.to_owned(), fault)),
+            Err(fault) => {
+                is_too_old |=
+                    fault.message.contains("with a date before") || fault.message.contains("ENOVERSIONS");
+                refused.push((from.to_owned(), fault));
+            }
         }
     }
     Err(match refused.iter().position(|(_, fault)| fault.code == "no_toolchain") {
@@ -143,7 +157,8 @@ fn tidying(language: Language) -> &'static str {
     match language {
         Language::Python => "true",
         Language::JavaScript => {
-            "rm -rf /opt/npm-cache /root/.npm /root/.cache /root/.config; printf 'node_modules/\\n' >> .git/info/exclude"
+            "git ls-files --error-unmatch package-lock.json >/dev/null 2>&1 || rm -f package-lock.json; \
+             rm -rf /opt/npm-cache /root/.npm /root/.cache /root/.config; printf 'node_modules/\\n' >> .git/info/exclude"
         }
         Language::Rust => {
             "rm -rf /opt/cargo/.global-cache /opt/cargo/.package-cache* /opt/cargo/registry/src; \
