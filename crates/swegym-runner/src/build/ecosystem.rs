@@ -130,7 +130,9 @@ async fn unpack(context: &Context, raw: &Arc<Raw>, language: Language) -> Result
             let why = std::error::Error::source(&error).map(|why| format!(": {why}")).unwrap_or_default();
             Fault::new(Boundary::Task, "no_base_commit", format!("{error}{why}")).hinted_by(&error)
         })?;
-        let until = named.or_else(|| checkout::committed(&root));
+        // Registries tell times in UTC, and compare them as text.
+        let committed = || checkout::committed(&root)?.parse::<jiff::Timestamp>().ok();
+        let until = named.or_else(|| Some(committed()?.to_string()));
         let tests = project::Tests { files: changed_tests(instance), patch: instance.test_patch.clone() };
         let mut project = project::infer(language, &root, &tests, until.as_deref())
             .map_err(|e| Fault::new(Boundary::Task, e.code(), e.to_string()).hinted_by(&e))?;

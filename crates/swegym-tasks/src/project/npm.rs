@@ -52,9 +52,32 @@ pub(super) fn infer(root: &Path, tests: &Tests, until: Option<&str>) -> Result<P
     if starts.is_empty() {
         return Err(no_runner());
     }
-    let has_results = starts.len() == 1;
+    let is_vitest = |start: &Start| start.runner == Runner::Vitest;
+    let count = starts.iter().filter(|(_, start, _)| is_vitest(start)).count();
+    if count > 0 && count < starts.len() {
+        // Nothing reads the logs of both.
+        return Err(no_runner());
+    }
+    let mut ways = vec![way(&starts, starts.len() == 1)];
+    if count == 1 {
+        // Its first releases write one kind of results at a time.
+        ways.push(way(&starts, false));
+    }
+    Ok(Project {
+        version: package["version"].as_str().unwrap_or_default().to_owned(),
+        wants: None,
+        installs: installs(root, &package, until),
+        builds: Vec::new(),
+        ways,
+        name,
+    })
+}
+
+/// The start of each package's tests, one after the other. Results are written where there is
+/// one start: the next would overwrite them.
+fn way(starts: &[(String, Start, Vec<String>)], has_results: bool) -> Testing {
     let mut way = Testing { runner: String::new(), before: Vec::new(), lines: Vec::new(), parser: "tap" };
-    for (folder, start, files) in &starts {
+    for (folder, start, files) in starts {
         way.runner = start.runner.name().to_owned();
         way.before.extend(start.before.iter().map(|line| within(folder, &found_in(folder, line))));
         let files: Vec<&str> = files.iter().map(|file| below(folder, file)).collect();
@@ -63,19 +86,7 @@ pub(super) fn infer(root: &Path, tests: &Tests, until: Option<&str>) -> Result<P
             way.parser = "vitest";
         }
     }
-    let is_mixed =
-        starts.iter().any(|(_, start, _)| (start.runner == Runner::Vitest) != (way.parser == "vitest"));
-    if is_mixed {
-        return Err(no_runner());
-    }
-    Ok(Project {
-        version: package["version"].as_str().unwrap_or_default().to_owned(),
-        wants: None,
-        installs: installs(root, &package, until),
-        builds: Vec::new(),
-        ways: vec![way],
-        name,
-    })
+    way
 }
 
 fn read(root: &Path, folder: &str) -> Result<Value, ProjectError> {
