@@ -133,8 +133,9 @@ pub(crate) async fn lay_out(
     if answer.is_none() && hidden.is_none() {
         return Ok(Laid::Out(Notes::default(), Launch::prepare(sandbox, plan, watcher, None).await?));
     }
+    let profile = Profile::of(instance);
     let mut known = match answer {
-        Some(patch) if may_bring_modules(patch) => {
+        Some(patch) if profile.has_modules && may_bring_modules(patch) => {
             Some(context.names.of(sandbox, instance.image.as_deref().unwrap_or_default()).await?)
         }
         _ => None,
@@ -166,13 +167,13 @@ pub(crate) async fn lay_out(
             expected: &expected,
             collects_modules,
         };
-        if known.is_none() && case.brings_modules() {
+        if profile.has_modules && known.is_none() && case.brings_modules() {
             match names::ask(sandbox).await {
                 Ok(said) => known = Some(said.into()),
                 Err(fault) => return not_laid_out(fault, answer),
             }
         }
-        let counted = case.counted(Profile::of(instance), &known.unwrap_or_default());
+        let counted = case.counted(profile, &known.unwrap_or_default());
         notes = Notes::of(&counted);
         notes.left_out.extend(without_contents.iter().map(|path| (path.clone(), WITHOUT_CONTENTS)));
         tree = counted.tree;

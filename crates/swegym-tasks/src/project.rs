@@ -87,9 +87,19 @@ pub struct Install {
     pub from: String,
     /// The line.
     pub line: String,
-    /// Whether it takes only what was published by a day; a registry need not know that of
-    /// everything.
-    pub is_dated: bool,
+    /// How old what it takes is.
+    pub age: Age,
+}
+
+/// How old what is installed is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Age {
+    /// As a lock file says.
+    Locked,
+    /// Published by a day, as far as the registry knows that.
+    OfItsDay,
+    /// What there is now.
+    Now,
 }
 
 /// One way to run tests.

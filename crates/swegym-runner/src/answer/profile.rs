@@ -17,6 +17,9 @@ use super::tree::{Entry, Tree, folder, folders};
 
 /// The rules of one language and its runners.
 pub(super) struct Profile {
+    /// Whether names of modules can stand for others, so that the image's interpreter is
+    /// asked which there are.
+    pub(super) has_modules: bool,
     /// Settings of the runner and of what it loads, by name: they are read in the
     /// folders of tests and in those above.
     settings: &'static [&'static str],
@@ -32,6 +35,7 @@ pub(super) struct Profile {
 
 /// Python, with pytest and unittest.
 const PYTHON: Profile = Profile {
+    has_modules: true,
     settings: &[
         "pytest.ini",
         ".pytest.ini",

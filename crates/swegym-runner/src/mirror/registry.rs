@@ -1,9 +1,12 @@
 //! Registries of other languages as a build box sees them: pages rewritten so that they
 //! name no other server, archives checked by what pages promise.
 
+use std::collections::HashMap;
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use regex::{Captures, Regex};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use swegym_tasks::index::{IndexError, Promise, Registry};
 
@@ -63,10 +66,8 @@ fn npm(desk: &Desk, shop: &Shop, path: &str) -> Result<Found, IndexError> {
     }
     match file {
         None => {
-            let Some(mut page) = npm_page(desk, &shop.registry, &name)? else { return Ok(Found::Nothing) };
-            remember(desk, &name, &page);
-            localise(&mut page, &name);
-            Ok(Found::Text(page.to_string(), JSON))
+            let page = npm_page(desk, &shop.registry, &name)?;
+            Ok(page.map_or(Found::Nothing, |page| Found::Text(localised(&page, &name), JSON)))
         }
         Some(file) => {
             let archives = npm_archives(desk, &shop.registry, &name)?;
@@ -82,19 +83,20 @@ fn archive(found: Option<fs::File>) -> Result<Found, IndexError> {
     Ok(found.map_or(Found::Nothing, Found::File))
 }
 
-fn npm_page(desk: &Desk, registry: &Registry, name: &str) -> Result<Option<Value>, IndexError> {
-    let page = registry.page(&name.replace('/', "%2f"), &desk.room)?;
-    Ok(page.and_then(|text| serde_json::from_str(&text).ok()))
+fn npm_page(desk: &Desk, registry: &Registry, name: &str) -> Result<Option<String>, IndexError> {
+    registry.page(&name.replace('/', "%2f"), &desk.room)
 }
 
-/// Names this mirror where a page names where its archives are.
-fn localise(page: &mut Value, name: &str) {
-    let versions = page.get_mut("versions").and_then(Value::as_object_mut);
-    for (_, version) in versions.into_iter().flatten() {
-        let Some(place) = version.pointer_mut("/dist/tarball") else { continue };
-        let file = file_of(place.as_str().unwrap_or_default()).to_owned();
-        *place = json!(format!("http://127.0.0.1:{PORT}/{name}/-/{file}"));
-    }
+/// Names this mirror where a page names where its archives are. Pages are large, and are not
+/// taken apart for that; within texts, a quotation mark has a backslash before it.
+fn localised(page: &str, name: &str) -> String {
+    static PLACE: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r#""tarball"\s*:\s*"([^"\\]+)""#).ok());
+    let Some(place) = PLACE.as_ref() else { return page.to_owned() };
+    let here = |found: &Captures<'_>| {
+        format!("\"tarball\":\"http://127.0.0.1:{PORT}/{name}/-/{}\"", file_of(&found[1]))
+    };
+    place.replace_all(page, here).into_owned()
 }
 
 fn file_of(url: &str) -> &str {
@@ -108,29 +110,41 @@ fn npm_archives(desk: &Desk, registry: &Registry, name: &str) -> Result<Arc<Arch
         return Ok(Arc::clone(known));
     }
     let page = npm_page(desk, registry, name)?.unwrap_or_default();
-    Ok(remember(desk, name, &page))
-}
-
-fn remember(desk: &Desk, name: &str, page: &Value) -> Arc<Archives> {
-    let versions = page["versions"].as_object().into_iter().flatten();
-    let archive = |(_, version): (&String, &Value)| {
-        let dist = &version["dist"];
-        let url = dist["tarball"].as_str()?;
-        let promise = match (dist["integrity"].as_str(), dist["shasum"].as_str()) {
-            (Some(list), _) => Promise::Integrity(list.to_owned()),
-            (None, Some(sha1)) => Promise::Sha1(sha1.to_owned()),
-            // What cannot be checked is not installed.
-            (None, None) => return None,
-        };
-        Some((file_of(url).to_owned(), url.to_owned(), promise))
+    let page: Page = serde_json::from_str(&page).unwrap_or_default();
+    let archive = |release: PageRelease| {
+        let Dist { tarball, integrity, shasum } = release.dist;
+        // What cannot be checked is not installed.
+        let promise = integrity.map(Promise::Integrity).or(shasum.map(Promise::Sha1))?;
+        Some((file_of(&tarball).to_owned(), tarball, promise))
     };
-    let found: Arc<Archives> = Arc::new(versions.filter_map(archive).collect());
+    let found: Arc<Archives> = Arc::new(page.versions.into_values().filter_map(archive).collect());
     let mut known = lock(&desk.archives);
     let remembered: usize = known.values().map(|archives| archives.len()).sum();
     if remembered + found.len() > REMEMBERED {
         known.clear();
     }
-    Arc::clone(known.entry(name.to_owned()).or_insert(found))
+    Ok(Arc::clone(known.entry(name.to_owned()).or_insert(found)))
+}
+
+/// What matters here of a package's page.
+#[derive(Default, Deserialize)]
+struct Page {
+    #[serde(default)]
+    versions: HashMap<String, PageRelease>,
+}
+
+#[derive(Deserialize)]
+struct PageRelease {
+    #[serde(default)]
+    dist: Dist,
+}
+
+#[derive(Default, Deserialize)]
+struct Dist {
+    #[serde(default)]
+    tarball: String,
+    integrity: Option<String>,
+    shasum: Option<String>,
 }
 
 /// The index's settings, a crate's lines, or `dl/NAME/VERSION/download`.
@@ -221,9 +235,9 @@ mod tests {
 
     #[test]
     fn pages_name_no_other_server() {
-        let mut page = json!({"versions": {"1.0.0": {"dist": {"tarball": "https://h/x/a/-/a-1.0.0.tgz?k=1"}}, "2.0.0": {}}});
-        localise(&mut page, "@s/a");
-        assert_eq!(page["versions"]["1.0.0"]["dist"]["tarball"], "http://127.0.0.1:3141/@s/a/-/a-1.0.0.tgz");
+        let page = r#"{"readme":"\"tarball\": \"x\"","versions":{"1.0.0":{"dist":{"tarball": "https://h/x/a/-/a-1.0.0.tgz?k=1"}}}}"#;
+        let here = r#"{"readme":"\"tarball\": \"x\"","versions":{"1.0.0":{"dist":{"tarball":"http://127.0.0.1:3141/@s/a/-/a-1.0.0.tgz"}}}}"#;
+        assert_eq!(localised(page, "@s/a"), here);
         assert_eq!(decoded("/@s%2fa"), "/@s/a");
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use swegym_core::shell::quote;
 use toml::Table;
 
-use super::{Install, Project, ProjectError, Testing, Tests, below, holder, text, within};
+use super::{Age, Install, Project, ProjectError, Testing, Tests, below, holder, text, within};
 
 /// The test targets of one package that changed tests are in.
 #[derive(Default)]
@@ -59,11 +59,14 @@ pub(super) fn infer(root: &Path, tests: &Tests) -> Result<Project, ProjectError>
         ways.push(way("cargo test --all-features", " --all-features"));
     }
     let locked = root.join("Cargo.lock").is_file();
-    let fetch =
-        |from: &str, line: &str| Install { from: from.to_owned(), line: line.to_owned(), is_dated: false };
-    let mut installs = vec![fetch("Cargo.toml", "cargo fetch")];
+    let fetch = |from: &str, line: &str, age| Install { from: from.to_owned(), line: line.to_owned(), age };
+    let mut installs = vec![
+        fetch("Cargo.toml, as of its day", "cargo fetch", Age::OfItsDay),
+        // What was taken back since then is no longer chosen.
+        fetch("Cargo.toml, as of now", "cargo fetch", Age::Now),
+    ];
     if locked {
-        installs.insert(0, fetch("Cargo.lock", "cargo fetch --locked"));
+        installs.insert(0, fetch("Cargo.lock", "cargo fetch --locked", Age::Locked));
     }
     Ok(Project {
         name: of_package("name").unwrap_or_default(),
@@ -140,7 +143,7 @@ mod tests {
         let files = files.iter().map(|file| (*file).to_owned()).collect();
         let found = infer(root.path(), &Tests { files, patch: String::new() }).unwrap();
         assert_eq!((found.name.as_str(), found.version.as_str()), ("walk", "1.0.0"));
-        assert_eq!(found.installs.len(), 2);
+        assert_eq!(found.installs.len(), 3);
         found.ways.into_iter().flat_map(|way| way.lines).collect()
     }
 

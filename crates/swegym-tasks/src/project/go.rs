@@ -5,7 +5,7 @@ use std::path::Path;
 
 use swegym_core::shell::quote;
 
-use super::{Install, Project, ProjectError, Testing, Tests, below, holder, text, within};
+use super::{Age, Install, Project, ProjectError, Testing, Tests, below, holder, text, within};
 
 /// Builds everything that tests may need, the standard library's part of it first.
 const BUILD: &str = "go build way; go test -vet=off -run='^$' ./...";
@@ -35,7 +35,7 @@ pub(super) fn infer(root: &Path, tests: &Tests) -> Result<Project, ProjectError>
     };
     let downloads: Vec<String> =
         modules.iter().filter(needs).map(|folder| within(folder, "go mod download")).collect();
-    let install = Install { from: "go.mod".to_owned(), line: downloads.join(" && "), is_dated: false };
+    let install = Install { from: "go.mod".to_owned(), line: downloads.join(" && "), age: Age::Locked };
     let run = |(module, folders): (&&str, &Vec<&str>)| {
         let folders: Vec<String> = folders.iter().map(|folder| quote(&format!("./{folder}"))).collect();
         let folders = folders.join(" ");

@@ -9,7 +9,7 @@ use serde_json::Value;
 use swegym_core::shell::quote;
 use swegym_core::test_plan::RESULTS;
 
-use super::{Install, Project, ProjectError, REPORTERS, Testing, Tests, below, holder, text, within};
+use super::{Age, Install, Project, ProjectError, REPORTERS, Testing, Tests, below, holder, text, within};
 use script::Start;
 
 /// What runs tests.
@@ -176,12 +176,12 @@ fn installs(root: &Path, package: &Value, until: Option<&str>) -> Vec<Install> {
     if kinds.into_iter().all(is_empty) && !has_workspaces {
         return Vec::new();
     }
-    let install = |from: &str, line: String| Install { from: from.to_owned(), line, is_dated: false };
+    let locked = |from: &str, line: String| Install { from: from.to_owned(), line, age: Age::Locked };
     let is_there = |lock: &&str| root.join(lock).is_file();
     let mut installs = Vec::new();
     if let Some(lock) = ["npm-shrinkwrap.json", "package-lock.json"].into_iter().find(is_there) {
-        installs.push(install(lock, "npm ci".to_owned()));
-        installs.push(install(&format!("{lock}, forced"), format!("npm ci {FORCED}")));
+        installs.push(locked(lock, "npm ci".to_owned()));
+        installs.push(locked(&format!("{lock}, forced"), format!("npm ci {FORCED}")));
     }
     // npm reads yarn's file where it may have one of its own.
     let yarn = Some("yarn.lock").filter(is_there).filter(|_| installs.is_empty());
@@ -192,12 +192,13 @@ fn installs(root: &Path, package: &Value, until: Option<&str>) -> Vec<Install> {
     let day = until.and_then(|until| until.get(..10)).unwrap_or_default();
     for until in until.into_iter().map(Some).chain([None]) {
         let from = until.map_or_else(|| format!("{from}, as of now"), |_| format!("{from}, as of {day}"));
+        let age = if until.is_some() { Age::OfItsDay } else { Age::Now };
         let before = until.map(|until| format!(" --before={}", quote(until))).unwrap_or_default();
         let line = format!("npm install{own}{before}");
         for (from, line) in
             [(from.clone(), line.clone()), (format!("{from}, forced"), format!("{line} {FORCED}"))]
         {
-            installs.push(Install { is_dated: until.is_some(), ..install(&from, line) });
+            installs.push(Install { from, line, age });
         }
     }
     installs

@@ -7,6 +7,7 @@ use super::{PYTHON, Profile};
 
 /// JavaScript and TypeScript, with npm's runners.
 const JAVASCRIPT: Profile = Profile {
+    has_modules: false,
     settings: &[
         "package.json",
         ".npmrc",
@@ -49,6 +50,7 @@ const JAVASCRIPT: Profile = Profile {
 
 /// Rust, with cargo.
 const RUST: Profile = Profile {
+    has_modules: false,
     settings: &["nextest.toml", "rust-toolchain", "rust-toolchain.toml"],
     taken: &[],
     loaded: &[],
@@ -59,6 +61,7 @@ const RUST: Profile = Profile {
 
 /// Go, with its own runner.
 const GO: Profile = Profile {
+    has_modules: false,
     settings: &["go.work"],
     taken: &["go.env"],
     loaded: &[],

@@ -8,7 +8,7 @@ use swegym_sandbox::limits::LimitHit;
 use swegym_sandbox::output::Keep;
 use swegym_sandbox::{BoxSettings, Command, EmbeddedSandbox, Execution, Extent, Image, Sandbox as _};
 use swegym_tasks::index::IndexError;
-use swegym_tasks::project::{Language, Project, REPORTERS};
+use swegym_tasks::project::{Age, Language, Project, REPORTERS};
 
 use super::super::nothing_installs;
 use super::super::prepare::KEEP_COMMIT;
@@ -55,15 +55,18 @@ pub(super) async fn install(
     }
     image.workdir = WORKDIR.to_owned();
     let mut refused = Vec::new();
-    let ways = project.installs.iter().map(|way| (way.from.as_str(), way.line.as_str(), way.is_dated));
-    let nothing = project.installs.is_empty().then_some(("no dependencies", "true", false));
+    let ways = project.installs.iter().map(|way| (way.from.as_str(), way.line.as_str(), way.age));
+    let nothing = project.installs.is_empty().then_some(("no dependencies", "true", Age::Locked));
+    let is_day_named = context.install.exclude_newer.is_some();
     // Whether the registry has nothing as old as that, or does not know how old it is.
     let mut is_too_old = false;
-    for (from, line, is_dated) in ways.chain(nothing) {
-        if is_dated && is_too_old {
+    for (from, line, age) in ways.chain(nothing) {
+        let is_dated = age == Age::OfItsDay;
+        if is_dated && is_too_old || age == Age::Now && is_day_named {
             continue;
         }
         // A way that does not work leaves things half done: each begins anew.
+        let until = until.filter(|_| is_dated);
         let workshop = Workshop::start(context, &image, language, until).await?;
         match workshop.run(line, "installing").await {
             Ok(()) => {
@@ -71,9 +74,7 @@ pub(super) async fn install(
                 let mut image = image.with_layer(layer);
                 image.labels =
                     [("swegym.package".to_owned(), format!("{} {}", project.name, project.version))].into();
-                // The index of crates says itself when they were published.
-                let is_of_its_day = is_dated || language == Language::Rust;
-                let until = until.filter(|_| is_of_its_day).map(str::to_owned);
+                let until = until.map(str::to_owned);
                 return Ok(Installed { image, commit, from: from.to_owned(), until, refused });
             }
             Err(fault) if fault.boundary.is_infrastructure() => return Err(fault),
@@ -160,8 +161,12 @@ fn tidying(language: Language) -> &'static str {
             "git ls-files --error-unmatch package-lock.json >/dev/null 2>&1 || rm -f package-lock.json; \
              rm -rf /opt/npm-cache /root/.npm /root/.cache /root/.config; printf 'node_modules/\\n' >> .git/info/exclude"
         }
+        // cargo notes the files of packages in the folder in no order; they are built anew.
         Language::Rust => {
-            "rm -rf /opt/cargo/.global-cache /opt/cargo/.package-cache* /opt/cargo/registry/src; \
+            "members=$(cargo metadata --no-deps --offline --format-version 1 2>/dev/null | \
+             grep -o '\"name\":\"[^\"]*\",\"version\"' | cut -d'\"' -f4); \
+             for member in $members; do cargo clean -q --offline -p \"$member\" 2>/dev/null; done; \
+             rm -rf /opt/cargo/.global-cache /opt/cargo/.package-cache* /opt/target/.rustc_info.json; \
              printf '/target/\\n' >> .git/info/exclude"
         }
         // Every entry of the cache names the time when it was made.
