@@ -72,12 +72,17 @@ rust() {
 
 go() {
     mkdir deep
-    printf 'module example.org/small/walk\n\ngo 1.16\n' > go.mod
-    printf 'package walk\n\nimport "strings"\n\nfunc Steps(path string) []string {\n\treturn strings.Split(path, "/")\n}\n' > walk.go
+    local depends='' import='strings' parts='strings.Split(path, "/")'
+    if [ -n "${3:-}" ]; then
+        depends=$'\nrequire example.org/parts v1.0.0\n' import='example.org/parts' parts='parts.Parts(path)'
+        cp ../go.sum .
+    fi
+    printf 'module example.org/small/walk\n\ngo 1.16\n%s' "$depends" > go.mod
+    printf 'package walk\n\nimport "%s"\n\nfunc Steps(path string) []string {\n\tsteps := %s\n\treturn steps\n}\n' "$import" "$parts" > walk.go
     printf 'package walk\n\nimport "testing"\n\nfunc TestSteps(t *testing.T) {\n\tt.Run("parts", func(t *testing.T) {\n\t\tif len(Steps("a/b")) != 2 {\n\t\t\tt.Fatal(Steps("a/b"))\n\t\t}\n\t})\n}\n' > walk_test.go
     commit "First commit"
     git checkout -q -b p1
-    sed -i 's|strings.Split(path, "/")|strings.FieldsFunc(path, func(r rune) bool { return r == '"'/'"' })|' walk.go
+    sed -i 's|return steps|full := []string{}\n\tfor _, step := range steps {\n\t\tif step != "" {\n\t\t\tfull = append(full, step)\n\t\t}\n\t}\n\treturn full|' walk.go
     printf '\nfunc TestEmptySteps(t *testing.T) {\n\tif len(Steps("a//b/")) != 2 {\n\t\tt.Fatal(Steps("a//b/"))\n\t}\n}\n' >> walk_test.go
     land 1 "$fix"
     # Without the fix this package does not build.
