@@ -9,6 +9,10 @@ use crate::shell::quote;
 const START: &str = ">>>>> Start Test Output";
 const END: &str = ">>>>> End Test Output";
 
+/// Where a script may have results written, as JUnit XML: one that names this file offers
+/// them as a second witness.
+pub const RESULTS: &str = "/tmp/swegym-results.xml";
+
 /// How tests are run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TestPlan {
@@ -75,6 +79,12 @@ impl TestPlan {
         heads.peek().is_some() && heads.all(|head| lines.contains(head))
     }
 
+    /// Whether it has results written to [`RESULTS`].
+    #[must_use]
+    pub fn writes_results(&self) -> bool {
+        matches!(self, Self::Script(script) if script.contains(RESULTS))
+    }
+
     /// Whether its log says which part is the tests', and with what status they ended.
     #[must_use]
     pub fn marks_its_log(&self) -> bool {
@@ -104,11 +114,7 @@ impl TestCommand {
     /// reference's markers (reference/grading.md, section 4.4).
     #[must_use]
     pub fn to_script(&self, folder: &str) -> String {
-        format!(
-            "#!/bin/bash\nset -uxo pipefail\ncd {folder}\n: '{START}'\n{}\nSWEBENCH_TEST_EXIT_CODE=$?\n\
-             : '{END}'\necho \">>>>> Test Exit Code: $SWEBENCH_TEST_EXIT_CODE\"\n",
-            self.line()
-        )
+        marked_script(folder, &[], &self.line())
     }
 
     fn line(&self) -> String {
@@ -120,6 +126,17 @@ impl TestCommand {
         let folder = script.lines().find_map(|line| line.strip_prefix("cd ")).unwrap_or_default();
         without_results(script).trim_end() == self.to_script(folder).trim_end()
     }
+}
+
+/// The script that runs a line in a folder, with the reference's markers around what it
+/// prints and its status behind them; `before` are lines whose output is not the tests'.
+#[must_use]
+pub fn marked_script(folder: &str, before: &[String], line: &str) -> String {
+    let before: String = before.iter().map(|line| format!("{line}\n")).collect();
+    format!(
+        "#!/bin/bash\nset -uxo pipefail\ncd {folder}\n{before}: '{START}'\n{line}\nSWEBENCH_TEST_EXIT_CODE=$?\n\
+         : '{END}'\necho \">>>>> Test Exit Code: $SWEBENCH_TEST_EXIT_CODE\"\n"
+    )
 }
 
 /// A script without the word that older rows have for a file of results.

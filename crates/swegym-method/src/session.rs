@@ -73,6 +73,7 @@ impl Session {
             settings: Arc::new(self.settings.run.clone()),
             install: Arc::new(self.settings.install.clone()),
             index: Arc::new(self.settings.index()),
+            registries: self.settings.registries(),
             run_folder: Arc::new(run_folder.to_owned()),
             names: Arc::default(),
             making: Arc::default(),

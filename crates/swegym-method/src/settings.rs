@@ -9,13 +9,14 @@ mod rollout;
 mod train;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use swegym_console::error::CommandError;
 use swegym_runner::RunSettings;
-use swegym_runner::context::InstallSettings;
+use swegym_runner::context::{InstallSettings, Registries};
 use swegym_sandbox::Limits;
-use swegym_tasks::index::Index;
+use swegym_tasks::index::{Index, Registry};
 
 use file::File;
 
@@ -56,10 +57,23 @@ pub struct Asked {
     pub python: Option<String>,
     /// The package index.
     pub index_url: Option<String>,
+    /// Registries of other languages.
+    pub registries: RegistriesAsked,
     /// The time or day before which packages were uploaded.
     pub exclude_newer: Option<String>,
     /// What builds reach.
     pub network: Option<Network>,
+}
+
+/// Addresses of registries of other languages than Python that a user asks for.
+#[derive(Debug, Clone, Default)]
+pub struct RegistriesAsked {
+    /// npm's.
+    pub npm: Option<String>,
+    /// The sparse index of crates.
+    pub crates: Option<String>,
+    /// The proxy of Go's modules.
+    pub go: Option<String>,
 }
 
 /// Limits that a user asks for. Memory and disk are in MiB, times in seconds.
@@ -115,6 +129,12 @@ impl Network {
 pub struct PackageSettings {
     /// The index.
     pub index_url: String,
+    /// The registry of npm's packages.
+    pub npm_registry: String,
+    /// The sparse index of crates.
+    pub crates_index: String,
+    /// The proxy of Go's modules.
+    pub go_proxy: String,
     /// Indexes that are asked before it.
     pub first_indexes: Vec<String>,
     /// Whom its client trusts (PEM), if not whom this machine trusts.
@@ -130,7 +150,7 @@ impl Settings {
     /// # Errors
     /// The settings file is not as it should be, or a value is none.
     pub fn resolve(asked: Asked, environment: &Environment) -> Result<Self, CommandError> {
-        let Asked { home, config, limits, python, index_url, exclude_newer, network } = asked;
+        let Asked { home, config, limits, python, index_url, registries, exclude_newer, network } = asked;
         let file = File::read(config.as_deref())?;
         let home = match home.or(environment.home.clone()) {
             Some(home) => home,
@@ -142,6 +162,15 @@ impl Settings {
         let exclude_newer =
             exclude_newer.or(environment.exclude_newer.clone()).or(file.text("exclude-newer")?);
         let named_index = index_url.or(environment.index_url.clone()).or(file.text("index-url")?);
+        let RegistriesAsked { npm, crates, go } = registries;
+        let said = &environment.registries;
+        let registry = |asked: Option<String>, said: &Option<String>, key: &str, usual: &str| {
+            let named = asked.or(said.clone()).or(file.text(key)?);
+            Ok::<_, CommandError>(sparse(&named.unwrap_or_else(|| usual.to_owned())))
+        };
+        let npm_registry = registry(npm, &said.npm, "npm-registry", "https://registry.npmjs.org")?;
+        let crates_index = registry(crates, &said.crates, "crates-index", "https://index.crates.io")?;
+        let go_proxy = registry(go, &said.go, "go-proxy", "https://proxy.golang.org")?;
         let network = match (network, file.text("network")?.as_deref()) {
             (Some(network), _) => network,
             (None, None | Some("index")) => Network::Index,
@@ -163,6 +192,9 @@ impl Settings {
             install: InstallSettings { exclude_newer, python, interpreters },
             packages: PackageSettings {
                 index_url: named_index.unwrap_or_else(|| "https://pypi.org/simple".to_owned()),
+                npm_registry,
+                crates_index,
+                go_proxy,
                 first_indexes: environment.first_indexes.clone(),
                 certificates,
                 only_kept: network == Network::None,
@@ -181,11 +213,29 @@ impl Settings {
             .only_kept(self.packages.only_kept)
     }
 
+    /// The registries of other languages, with everything that this user has set about them.
+    #[must_use]
+    pub fn registries(&self) -> Registries {
+        let PackageSettings { npm_registry, crates_index, go_proxy, certificates, only_kept, .. } =
+            &self.packages;
+        let registry = |url: &str| {
+            let registry = Registry::new(url, &self.home.join("cache"));
+            Arc::new(registry.trusting(certificates.clone()).only_kept(*only_kept))
+        };
+        Registries { npm: registry(npm_registry), crates: registry(crates_index), go: registry(go_proxy) }
+    }
+
     /// A program on the `PATH`.
     #[must_use]
     pub fn find_program(&self, name: &str) -> Option<PathBuf> {
         self.path.iter().map(|folder| folder.join(name)).find(|program| program.is_file())
     }
+}
+
+/// The address in what cargo and Go take for one: `sparse+https://…/`, `https://…,direct`.
+fn sparse(text: &str) -> String {
+    let url = text.split([',', '|']).map(str::trim).find(|part| part.contains("://")).unwrap_or(text);
+    url.trim_start_matches("sparse+").trim_end_matches('/').to_owned()
 }
 
 /// A time as uv reads it: RFC 3339, or a day, all of which counts where this machine is.

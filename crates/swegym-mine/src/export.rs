@@ -58,6 +58,16 @@ pub fn export(repository: &Repository, commit: &str, folder: &Path) -> Result<()
     here(&["read-tree", "HEAD"]).map_err(failed)
 }
 
+/// The names at the top of a commit's tree.
+///
+/// # Errors
+/// There is no such commit.
+pub fn top_names(repository: &Repository, commit: &str) -> Result<Vec<String>, MineError> {
+    let words = ["ls-tree", "-z", "--name-only", "--full-tree", "--end-of-options", commit];
+    let said = repository.ask(&words).map_err(|source| repository.git_error(source))?;
+    Ok(said.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
+}
+
 fn git(words: &[&str], input: &[u8]) -> Result<Vec<u8>, ToolError> {
     let variables = QUIET.iter().map(|(name, value)| format!("{name}={value}"));
     let safe = ["git", "-c", "protocol.allow=never", "-c", "core.autocrlf=false", "-c", "safe.directory=*"];

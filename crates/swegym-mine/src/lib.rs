@@ -39,7 +39,7 @@ mod version;
 
 pub use against::{Against, Known};
 pub use api::{ApiError, ApiSettings, PUBLIC_API};
-pub use export::export;
+pub use export::{export, top_names};
 pub use funnel::{Funnel, Reason};
 pub use kind::{Kind, Split, holds_tests};
 pub use landing::Way;

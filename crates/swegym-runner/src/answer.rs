@@ -21,7 +21,7 @@ use swegym_sandbox::Sandbox;
 use crate::context::Context;
 use crate::launcher::{Launch, Watcher};
 pub use names::Names;
-use profile::{Case, Counted, PYTHON};
+use profile::{Case, Counted, Profile};
 use repository::{Repository, Which};
 use tree::Tree;
 
@@ -40,6 +40,14 @@ pub(crate) enum Laid {
 
 /// The option by which pytest collects every module.
 const DOCTESTS: &str = "--doctest-modules";
+
+/// What was said of a patch that is not on.
+pub(crate) fn words_of(outcome: &PatchOutcome) -> &str {
+    match outcome {
+        PatchOutcome::Refused(_, words, _) | PatchOutcome::Failed(words) => words,
+        PatchOutcome::Absent | PatchOutcome::Applied => "",
+    }
+}
 
 /// Why a section of an answer is not there.
 const WITHOUT_CONTENTS: &str = "without_contents";
@@ -125,8 +133,9 @@ pub(crate) async fn lay_out(
     if answer.is_none() && hidden.is_none() {
         return Ok(Laid::Out(Notes::default(), Launch::prepare(sandbox, plan, watcher, None).await?));
     }
+    let profile = Profile::of(instance);
     let mut known = match answer {
-        Some(patch) if may_bring_modules(patch) => {
+        Some(patch) if profile.has_modules && may_bring_modules(patch) => {
             Some(context.names.of(sandbox, instance.image.as_deref().unwrap_or_default()).await?)
         }
         _ => None,
@@ -158,13 +167,13 @@ pub(crate) async fn lay_out(
             expected: &expected,
             collects_modules,
         };
-        if known.is_none() && case.brings_modules() {
+        if profile.has_modules && known.is_none() && case.brings_modules() {
             match names::ask(sandbox).await {
                 Ok(said) => known = Some(said.into()),
                 Err(fault) => return not_laid_out(fault, answer),
             }
         }
-        let counted = case.counted(&PYTHON, &known.unwrap_or_default());
+        let counted = case.counted(profile, &known.unwrap_or_default());
         notes = Notes::of(&counted);
         notes.left_out.extend(without_contents.iter().map(|path| (path.clone(), WITHOUT_CONTENTS)));
         tree = counted.tree;

@@ -6,6 +6,7 @@
 
 mod baseline;
 mod checkout;
+mod ecosystem;
 mod environment;
 mod install;
 mod installer;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use swegym_sandbox::{BoxSettings, Host, Limits};
-use swegym_tasks::index::Index;
+use swegym_tasks::index::{Index, Registry};
 
 use crate::answer::Names;
 use crate::making::Making;
@@ -46,6 +46,17 @@ impl InstallSettings {
     }
 }
 
+/// Where packages of other languages than Python come from.
+#[derive(Debug, Clone)]
+pub struct Registries {
+    /// npm's.
+    pub npm: Arc<Registry>,
+    /// The sparse index of crates.
+    pub crates: Arc<Registry>,
+    /// The proxy of Go's modules.
+    pub go: Arc<Registry>,
+}
+
 /// Handles and settings for jobs; cheap to clone.
 #[derive(Clone)]
 pub struct Context {
@@ -57,6 +68,8 @@ pub struct Context {
     pub install: Arc<InstallSettings>,
     /// Where packages come from.
     pub index: Arc<Index>,
+    /// Where those of other languages come from.
+    pub registries: Registries,
     /// The run's folder, for evidence.
     pub run_folder: Arc<PathBuf>,
     /// What the interpreters of images said.

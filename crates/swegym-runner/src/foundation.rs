@@ -80,18 +80,18 @@ async fn lay_for(context: &Context, install: InstallSettings, wanted: Wanted) ->
     Ok(foundation)
 }
 
-fn internal(error: &tokio::task::JoinError) -> Fault {
+pub(crate) fn internal(error: &tokio::task::JoinError) -> Fault {
     Fault::new(Boundary::Internal, "panic", error.to_string())
 }
 
 /// Whether boxes see this folder of the host anyway.
-fn is_shown_by_base(prefix: &Path) -> bool {
+pub(crate) fn is_shown_by_base(prefix: &Path) -> bool {
     !is_shared(prefix) && ["/usr", "/nix/store", "/gnu/store"].iter().any(|shown| prefix.starts_with(shown))
 }
 
 /// Whether other programs of the machine's owner lie in this folder, which boxes
 /// do not see.
-fn is_shared(prefix: &Path) -> bool {
+pub(crate) fn is_shared(prefix: &Path) -> bool {
     prefix.starts_with("/usr/local")
 }
 

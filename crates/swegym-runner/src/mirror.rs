@@ -1,13 +1,14 @@
-//! The index as a build box sees it: served by this process at a port of the
-//! box's own loopback, which is all the network that the box has.
+//! The index, or a registry, as a build box sees it: served by this process at a port
+//! of the box's own loopback, which is all the network that the box has.
 //!
-//! Covered: project pages and files of the configured index, fetched by our
+//! Covered: project pages and files of what is configured, fetched by our
 //! code, checked by digest and kept for the next build; requests for anything
 //! else are refused, and so is what would not end: headers, connections and
 //! bytes have limits. Not covered: which projects a build asks for is known to
 //! the index, so a build can tell its owner something by that.
 
 mod answer;
+mod registry;
 
 use std::collections::HashMap;
 use std::net::TcpListener;
@@ -18,7 +19,7 @@ use std::{fs, io};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use swegym_tasks::index::{Index, IndexError, Release, Room};
+use swegym_tasks::index::{Index, IndexError, Registry, Release, Room};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -42,6 +43,37 @@ const REMEMBERED: usize = 200_000;
 /// Refusals that are remembered.
 const MOST_NOTES: usize = 100;
 
+/// What a box is served.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    /// The index of Python's packages.
+    Index(Arc<Index>),
+    /// A registry of another language.
+    Registry(Shop),
+}
+
+/// A registry, and what of it a box sees.
+#[derive(Debug, Clone)]
+pub(crate) struct Shop {
+    /// Whose protocol it speaks.
+    pub(crate) kind: ShopKind,
+    /// Where things come from.
+    pub(crate) registry: Arc<Registry>,
+    /// A time (RFC 3339); what was published later is not seen where the registry says when.
+    pub(crate) until: Option<String>,
+}
+
+/// The protocols of registries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ShopKind {
+    /// npm's.
+    Npm,
+    /// cargo's sparse index.
+    Crates,
+    /// Go's module proxy.
+    Go,
+}
+
 /// One box's index. Dropping it ends every connection.
 pub(crate) struct Mirror {
     desk: Arc<Desk>,
@@ -50,12 +82,14 @@ pub(crate) struct Mirror {
 
 /// What all connections share.
 struct Desk {
-    index: Arc<Index>,
+    source: Source,
     /// What this box may still have fetched.
     room: Room,
     searches: Arc<Semaphore>,
     /// Pages by project, so that a file is found without reading its page again.
     pages: Mutex<HashMap<String, Arc<Vec<Release>>>>,
+    /// The same of npm's packages.
+    archives: Mutex<HashMap<String, Arc<registry::Archives>>>,
     refusals: Mutex<Vec<IndexError>>,
 }
 
@@ -65,13 +99,14 @@ impl Mirror {
     ///
     /// # Errors
     /// When the runtime cannot take the socket.
-    pub(crate) fn open(listener: TcpListener, index: Arc<Index>, room: u64) -> io::Result<Self> {
+    pub(crate) fn open(listener: TcpListener, source: Source, room: u64) -> io::Result<Self> {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let desk = Arc::new(Desk {
-            index,
+            source,
             room: Room::new(room),
             searches: Arc::new(Semaphore::new(SEARCHES)),
             pages: Mutex::default(),
+            archives: Mutex::default(),
             refusals: Mutex::default(),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&desk)));
@@ -191,11 +226,11 @@ impl Desk {
     }
 
     /// A project's page, the same one for as long as the box lives.
-    fn page(&self, project: &str) -> Result<Arc<Vec<Release>>, IndexError> {
+    fn page(&self, index: &Index, project: &str) -> Result<Arc<Vec<Release>>, IndexError> {
         if let Some(page) = lock(&self.pages).get(project) {
             return Ok(Arc::clone(page));
         }
-        let page = Arc::new(self.index.page(project, &self.room)?);
+        let page = Arc::new(index.page(project, &self.room)?);
         let mut pages = lock(&self.pages);
         let remembered: usize = pages.values().map(|page| page.len()).sum();
         if remembered + page.len() > REMEMBERED {
@@ -205,12 +240,12 @@ impl Desk {
     }
 
     /// A file of a project, or the metadata beside one.
-    fn file(&self, project: &str, filename: &str) -> Result<Option<fs::File>, IndexError> {
-        let page = self.page(project)?;
+    fn file(&self, index: &Index, project: &str, filename: &str) -> Result<Option<fs::File>, IndexError> {
+        let page = self.page(index, project)?;
         let named = |name: &str| page.iter().find(|file| file.filename == name);
         let metadata = || named(filename.strip_suffix(".metadata")?)?.metadata();
         let Some(file) = named(filename).cloned().or_else(metadata) else { return Ok(None) };
-        self.index.open(&file, &self.room).map(Some)
+        index.open(&file, &self.room).map(Some)
     }
 
     /// For whoever explains why a build failed.

@@ -72,6 +72,15 @@ impl Tests {
         matches!(&self.plan, TestPlan::Command(command) if command.arguments.iter().any(|word| word == GOES_ON))
     }
 
+    /// Whether hidden tests that ask for what is not there yet keep all tests from running:
+    /// compilers build a file with all that it names, or nothing.
+    #[must_use]
+    pub fn may_not_build(&self) -> bool {
+        use LogParser::{Cargo, Gotest, Jest, Tap, Vitest};
+        matches!(&self.plan, TestPlan::Script(_))
+            && matches!(self.parser, Cargo | Gotest | Jest | Tap | Vitest)
+    }
+
     /// How an instance is tested in its image. Its log is read by what the row names,
     /// or its repository stands for, else by what the image names.
     ///

@@ -2,9 +2,11 @@
 //! witness: complete and by nobody else, or none at all.
 
 use serde::Deserialize;
+use swegym_core::Fault;
+use swegym_core::test_plan::RESULTS;
 use swegym_grade::evidence::{RunEnd, Structured};
 use swegym_grade::junit;
-use swegym_sandbox::Results;
+use swegym_sandbox::{Results, Sandbox, SandboxError};
 
 /// What a run told.
 pub(crate) struct Read {
@@ -69,6 +71,27 @@ pub(crate) fn read(results: &Results, secret: &str, end: RunEnd) -> Read {
         (Some(_), _) => Structured::Cases(cases),
     };
     Read { junit: Some(told.document.into_bytes()), structured, sites: told.sites, changed: told.changed }
+}
+
+/// Reads the file of results that a row's script has had written; none is no witness.
+///
+/// # Errors
+/// When the box breaks.
+pub(crate) async fn read_file(sandbox: &dyn Sandbox) -> Result<Read, Fault> {
+    let missing = |why: String| Read { structured: Structured::Missing(why), ..Read::nothing_offered() };
+    let bytes = match sandbox.read(RESULTS, junit::LARGEST).await {
+        Ok(bytes) => bytes,
+        Err(SandboxError::File { source, .. }) => {
+            return Ok(missing(format!("the run left no results that can be read: {source}")));
+        }
+        Err(error) => return Err(error.to_fault()),
+    };
+    Ok(match junit::read(&String::from_utf8_lossy(&bytes)) {
+        Ok(cases) => {
+            Read { junit: Some(bytes), structured: Structured::Cases(cases), ..Read::nothing_offered() }
+        }
+        Err(error) => missing(error.to_string()),
+    })
 }
 
 /// The lines, taken apart.

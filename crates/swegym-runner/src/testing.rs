@@ -72,6 +72,7 @@ pub(crate) async fn run_launched(
     };
     let Read { junit, structured, sites, changed } = match &tests.plan {
         TestPlan::Command(_) => results::read(&results, launch.secret(), end),
+        plan if plan.writes_results() => results::read_file(sandbox).await?,
         TestPlan::Script(_) => Read::nothing_offered(),
     };
     Ok(TestRun {

@@ -58,7 +58,9 @@ async fn judged(
     let gold = match Some(instance.gold_patch.as_str()).filter(|gold| !gold.trim().is_empty()) {
         Some(text) => match answer::read(text) {
             Ok(patch) => Some(patch),
-            Err(outcome) => return Ok(dropped("gold_does_not_apply", json!({"said": said(&outcome)}))),
+            Err(outcome) => {
+                return Ok(dropped("gold_does_not_apply", json!({"said": answer::words_of(&outcome)})));
+            }
         },
         None => None,
     };
@@ -118,7 +120,7 @@ async fn tested(
     {
         Laid::Out(notes, launch) => (notes, launch),
         Laid::Failed(outcome) => {
-            return Ok(Err(dropped("gold_does_not_apply", json!({"said": said(&outcome)}))));
+            return Ok(Err(dropped("gold_does_not_apply", json!({"said": answer::words_of(&outcome)}))));
         }
         Laid::TestsFailed(words) => {
             return Ok(Err(dropped("test_patch_does_not_apply", json!({"said": words}))));
@@ -127,14 +129,6 @@ async fn tested(
     let run = run_launched(context, &sandbox, tests, notes.not_collected(), &launch, None).await?;
     stop(sandbox).await?;
     Ok(Ok((run, notes)))
-}
-
-/// What was said of a patch that is not on.
-fn said(outcome: &PatchOutcome) -> &str {
-    match outcome {
-        PatchOutcome::Refused(_, words, _) | PatchOutcome::Failed(words) => words,
-        PatchOutcome::Absent | PatchOutcome::Applied => "",
-    }
 }
 
 async fn leak(context: &Context, image: &Image) -> Result<Option<String>, Fault> {
@@ -161,7 +155,9 @@ fn unusable(run: &TestRun, tests: &Tests, is_before: bool) -> Option<&'static st
     // others run all the same, that is how they fail.
     let may_break = is_before && tests.go_on();
     let is_broken = !may_break && !run.collection_errors(tests).is_empty();
-    (run.statuses(tests).is_empty() || is_broken).then_some("collection_error")
+    // Where everything has to be built or loaded first, nothing may run at all.
+    let is_silent = run.statuses(tests).is_empty() && !(is_before && tests.may_not_build());
+    (is_silent || is_broken).then_some("collection_error")
 }
 
 /// Sorts the expected tests by what the repeats say; gives the instance with those

@@ -6,6 +6,7 @@
 
 mod address;
 mod page;
+mod registry;
 mod shelf;
 
 use std::borrow::Cow;
@@ -22,6 +23,7 @@ use swegym_core::Hint;
 use thiserror::Error;
 
 pub use page::{JSON_PAGE, Release, to_html, to_json};
+pub use registry::{Promise, Registry};
 use shelf::Shelf;
 
 /// Larger files are refused, in bytes.

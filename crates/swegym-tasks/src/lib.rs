@@ -7,9 +7,11 @@
 //! testing happen in boxes, through the runner.
 
 pub mod dataset;
+pub mod go;
 pub mod index;
 pub mod micro;
 pub mod package;
+pub mod project;
 pub mod recipe;
 pub mod synth;
 pub mod uv;

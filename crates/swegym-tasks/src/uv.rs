@@ -13,7 +13,7 @@ pub const VERSION: &str = "0.13.8";
 /// When the index does not have it or the wheel is not as expected.
 pub fn fetch(index: &Index, architecture: &str) -> Result<Vec<u8>, IndexError> {
     let files = index.files("uv")?;
-    let release = pick(&files, architecture).ok_or_else(|| IndexError::NoRelease {
+    let release = pick(&files, "uv", VERSION, architecture).ok_or_else(|| IndexError::NoRelease {
         name: "uv".into(),
         what: format!("wheel for Linux on {architecture}"),
         index: "the index".into(),
@@ -23,19 +23,24 @@ pub fn fetch(index: &Index, architecture: &str) -> Result<Vec<u8>, IndexError> {
     program_in(&wheel).ok_or_else(|| IndexError::Digest { filename: release.filename.clone() })
 }
 
-/// The wheel of [`VERSION`], else the newest one; static builds run everywhere.
-fn pick<'a>(files: &'a [Release], architecture: &str) -> Option<&'a Release> {
+/// The wheel of a version, else the newest one; static builds run everywhere.
+pub(crate) fn pick<'a>(
+    files: &'a [Release],
+    name: &str,
+    version: &str,
+    architecture: &str,
+) -> Option<&'a Release> {
     let fits = |f: &&Release| {
         f.filename.ends_with(&format!("_{architecture}.whl"))
             && (f.filename.contains("musllinux") || f.filename.contains("manylinux"))
     };
     let fitting: Vec<&Release> = files.iter().filter(fits).collect();
     let of = |version: &str| {
-        let prefix = format!("uv-{version}-");
+        let prefix = format!("{name}-{version}-");
         let named: Vec<_> = fitting.iter().filter(|f| f.filename.starts_with(&prefix)).copied().collect();
         named.iter().find(|f| f.filename.contains("musllinux")).or(named.first()).copied()
     };
-    of(VERSION).or_else(|| {
+    of(version).or_else(|| {
         let version = |f: &&&Release| f.filename.split('-').nth(1)?.parse::<pep440_rs::Version>().ok();
         let newest =
             fitting.iter().filter(|f| version(f).is_some_and(|v| v.is_stable())).max_by_key(version)?;
@@ -67,8 +72,8 @@ mod tests {
             "uv-99.2.0.tar.gz",
         ];
         let files: Vec<_> = names.iter().map(|n| file(n)).collect();
-        assert_eq!(pick(&files, "x86_64").unwrap().filename, pinned);
-        assert_eq!(pick(&files[..1], "x86_64").unwrap().filename, names[0]);
-        assert!(pick(&files, "riscv64").is_none());
+        assert_eq!(pick(&files, "uv", VERSION, "x86_64").unwrap().filename, pinned);
+        assert_eq!(pick(&files[..1], "uv", VERSION, "x86_64").unwrap().filename, names[0]);
+        assert!(pick(&files, "uv", VERSION, "riscv64").is_none());
     }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use swegym_console::printer::Shown;
 use swegym_runner::build::CUT_OFF;
 
+use super::RegistriesAsked;
+
 /// Everything that swegym reads from the environment.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
@@ -13,6 +15,7 @@ pub struct Environment {
     pub(super) data_home: Option<PathBuf>,
     pub(super) path: Vec<PathBuf>,
     pub(super) index_url: Option<String>,
+    pub(super) registries: RegistriesAsked,
     pub(super) exclude_newer: Option<String>,
     /// Indexes that are asked before that one.
     pub(super) first_indexes: Vec<String>,
@@ -74,6 +77,11 @@ impl Environment {
                 .iter()
                 .flat_map(|name| urls(&text(name).unwrap_or_default()))
                 .collect(),
+            registries: RegistriesAsked {
+                npm: text("NPM_CONFIG_REGISTRY").or_else(|| text("npm_config_registry")),
+                crates: text("SWEGYM_CRATES_INDEX"),
+                go: text("GOPROXY").filter(|proxy| proxy.contains("://")),
+            },
             exclude_newer: text(CUT_OFF),
             certificates: path("SSL_CERT_FILE")
                 .or_else(|| path("PIP_CERT"))

@@ -7,7 +7,7 @@ use swegym_console::text;
 use toml::Table;
 
 /// Keys of the settings file.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 15] = [
     "home",
     "cores",
     "memory",
@@ -18,6 +18,9 @@ const KEYS: [&str; 12] = [
     "test-timeout",
     "python",
     "index-url",
+    "npm-registry",
+    "crates-index",
+    "go-proxy",
     "exclude-newer",
     "network",
 ];

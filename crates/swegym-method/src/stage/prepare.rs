@@ -75,6 +75,9 @@ pub async fn prepare(
     let known = Map::from_iter([
         ("python".to_owned(), json!(settings.install.python)),
         ("index_url".to_owned(), json!(without_secrets(&settings.packages.index_url))),
+        ("npm_registry".to_owned(), json!(without_secrets(&settings.packages.npm_registry))),
+        ("crates_index".to_owned(), json!(without_secrets(&settings.packages.crates_index))),
+        ("go_proxy".to_owned(), json!(without_secrets(&settings.packages.go_proxy))),
         ("exclude_newer".to_owned(), json!(settings.install.exclude_newer)),
         ("test_timeout".to_owned(), json!(settings.run.test_timeout.as_secs())),
         ("runs_all_tests".to_owned(), json!(runs_all)),

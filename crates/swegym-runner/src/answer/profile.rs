@@ -5,6 +5,8 @@
 //! it can be looked up; where the gold patch changes such a path itself, the
 //! answer's version of it counts.
 
+mod languages;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -15,6 +17,9 @@ use super::tree::{Entry, Tree, folder, folders};
 
 /// The rules of one language and its runners.
 pub(super) struct Profile {
+    /// Whether names of modules can stand for others, so that the image's interpreter is
+    /// asked which there are.
+    pub(super) has_modules: bool,
     /// Settings of the runner and of what it loads, by name: they are read in the
     /// folders of tests and in those above.
     settings: &'static [&'static str],
@@ -29,7 +34,8 @@ pub(super) struct Profile {
 }
 
 /// Python, with pytest and unittest.
-pub(super) const PYTHON: Profile = Profile {
+const PYTHON: Profile = Profile {
+    has_modules: true,
     settings: &[
         "pytest.ini",
         ".pytest.ini",

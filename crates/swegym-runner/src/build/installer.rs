@@ -11,7 +11,7 @@ use swegym_tasks::recipe::{Step, Way};
 use super::CUT_OFF;
 use crate::context::Context;
 use crate::foundation;
-use crate::mirror::{self, Mirror};
+use crate::mirror::{self, Mirror, Source};
 use crate::plan::WORKDIR;
 use crate::shell::last_lines;
 
@@ -92,7 +92,7 @@ impl<'a> Installer<'a> {
         let sandbox = context.host.start_box(&image, &settings).await.map_err(|e| e.to_fault())?;
         let no_port = |why: String| Fault::new(Boundary::Sandbox, "no_index", why);
         let listener = sandbox.take_listener().ok_or_else(|| no_port("the box has no port".into()))?;
-        let mirror = Mirror::open(listener, context.index.clone(), room)
+        let mirror = Mirror::open(listener, Source::Index(context.index.clone()), room)
             .map_err(|e| no_port(format!("cannot serve the index: {e}")))?;
         let until = until.or(context.install.exclude_newer.as_deref());
         let installer = Self { context, sandbox, mirror, step, version, until, way: way.clone() };

@@ -10,7 +10,6 @@ use serde_json::{Map, Value, json};
 use swegym_core::format::instances;
 use swegym_core::format::results::{Fields, JobOutput, Prepared};
 use swegym_core::{Boundary, Fault, ImageRef, Instance, Patch, TestRunner};
-use swegym_grade::evidence::PatchOutcome;
 use swegym_mine::{Kind, Repository, Split, export};
 use swegym_sandbox::SandboxError;
 use swegym_sandbox::store::LayerId;
@@ -21,7 +20,8 @@ use super::baseline::{self, Baseline, Installed};
 use super::search::{Found, Lesson, search};
 use super::statement;
 use super::{
-    Project, SETS_TRIED, Trial, checkout, foundation, in_its_days, nothing_installs, nothing_passes,
+    Project, SETS_TRIED, Trial, checkout, ecosystem, foundation, in_its_days, nothing_installs,
+    nothing_passes,
 };
 use crate::answer::{self, Laid};
 use crate::context::Context;
@@ -84,6 +84,9 @@ pub async fn prepare(context: &Context, raw: &Arc<Raw>) -> Result<JobResult, Fau
 }
 
 async fn make_ready(context: &Context, raw: &Arc<Raw>) -> Result<Prepared, Fault> {
+    if let Some(language) = ecosystem::language_of(raw).await? {
+        return ecosystem::prepare(context, raw, language).await;
+    }
     let source = unpack(context, raw).await?;
     let instance = &raw.instance;
     let (baseline, foundation, refused) = match &raw.known {
@@ -296,7 +299,7 @@ async fn run(
         Fault::new(Boundary::Task, "gold_does_not_apply", message)
     };
     let gold = answer::read(&instance.gold_patch)
-        .map_err(|outcome| does_not_apply("gold patch", words_of(&outcome).to_owned()))?;
+        .map_err(|outcome| does_not_apply("gold patch", answer::words_of(&outcome).to_owned()))?;
     // What an image's interpreter knows is remembered by the image.
     let image: Vec<String> = installed.image.layers.iter().map(|layer| layer.0.hex()).collect();
     let instance = Instance { image: Some(image.join(" ")), ..instance.clone() };
@@ -306,19 +309,14 @@ async fn run(
     let laid = answer::lay_out(context, &sandbox, &instance, &tests.plan, gold, None).await?;
     let (notes, launch) = match laid {
         Laid::Out(notes, launch) => (notes, launch),
-        Laid::Failed(outcome) => return Err(does_not_apply("gold patch", words_of(&outcome).to_owned())),
+        Laid::Failed(outcome) => {
+            return Err(does_not_apply("gold patch", answer::words_of(&outcome).to_owned()));
+        }
         Laid::TestsFailed(words) => return Err(does_not_apply("test patch", words)),
     };
     let run = run_launched(context, &sandbox, &tests, notes.not_collected(), &launch, None).await?;
     stop(sandbox).await?;
     Ok(run)
-}
-
-fn words_of(outcome: &PatchOutcome) -> &str {
-    match outcome {
-        PatchOutcome::Refused(_, words, _) | PatchOutcome::Failed(words) => words,
-        PatchOutcome::Absent | PatchOutcome::Applied => "",
-    }
 }
 
 /// The instance with its image and its lists: what passes with the gold patch every time,

@@ -13,7 +13,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use swegym_tasks::index::{self, IndexError, JSON_PAGE};
 use tokio::io::{AsyncRead as _, ReadBuf};
 
-use super::{Desk, PORT};
+use super::registry::{self, Found};
+use super::{Desk, PORT, Source};
 
 /// Read of a file at once, in bytes.
 const BLOCK: usize = 64 << 10;
@@ -85,12 +86,20 @@ pub(super) async fn answer(
 
 async fn find(desk: &Arc<Desk>, request: &Request<Incoming>) -> Result<Response<Content>, Refusal> {
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    match Asked::read(request.method(), request.uri(), header(HOST))? {
+    let (method, uri) = (request.method(), request.uri());
+    let index = match &desk.source {
+        Source::Index(index) => Arc::clone(index),
+        Source::Registry(_) => {
+            permit(method, uri, header(HOST))?;
+            return find_in_registry(desk, uri.path().to_owned()).await;
+        }
+    };
+    match Asked::read(method, uri, header(HOST))? {
         Asked::Page { project } => {
             // pip before 22.2 and others know nothing else.
             let as_json = header(ACCEPT).contains("application/vnd.pypi.simple");
             let text = desk.search(move |desk| {
-                let files = desk.page(&project)?;
+                let files = desk.page(&index, &project)?;
                 let address = |f: &index::Release| format!("/files/{project}/{}", f.filename);
                 let write = if as_json { index::to_json } else { index::to_html };
                 Ok(write(&project, &files, &address))
@@ -103,7 +112,7 @@ async fn find(desk: &Arc<Desk>, request: &Request<Incoming>) -> Result<Response<
         }
         Asked::File { project, filename } => {
             let found = desk.search(move |desk| {
-                desk.file(&project, &filename)?
+                desk.file(&index, &project, &filename)?
                     .map(|file| Ok((length(&file)?, file)))
                     .transpose()
                     .map_err(|source: io::Error| IndexError::Keep { path: filename.into(), source })
@@ -114,6 +123,24 @@ async fn find(desk: &Arc<Desk>, request: &Request<Incoming>) -> Result<Response<
             let file = tokio::fs::File::from_std(file);
             Ok(respond(Content::File { file, left }, "application/octet-stream"))
         }
+    }
+}
+
+async fn find_in_registry(desk: &Arc<Desk>, path: String) -> Result<Response<Content>, Refusal> {
+    let found = desk.search(move |desk| {
+        let keep = |source| IndexError::Keep { path: path.clone().into(), source };
+        Ok(match registry::look(desk, &path)? {
+            Found::File(file) => (Found::Nothing, Some((length(&file).map_err(keep)?, file))),
+            other => (other, None),
+        })
+    });
+    match found.await? {
+        (_, Some((left, file))) => {
+            let file = tokio::fs::File::from_std(file);
+            Ok(respond(Content::File { file, left }, "application/octet-stream"))
+        }
+        (Found::Text(text, kind), None) => Ok(respond(Content::Text(text.into()), kind)),
+        _ => Err(Refusal::new(StatusCode::NOT_FOUND, "the registry has no such thing")),
     }
 }
 
@@ -129,16 +156,22 @@ fn respond(content: Content, kind: &'static str) -> Response<Content> {
     response
 }
 
+/// Refuses what asks somebody else, or for more than to read.
+fn permit(method: &Method, uri: &hyper::Uri, host: &str) -> Result<(), Refusal> {
+    if method != Method::GET && method != Method::HEAD {
+        return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered"));
+    }
+    let own = ["127.0.0.1", "localhost"].map(|name| format!("{name}:{PORT}"));
+    let is_own = |host: &str| own.iter().any(|own| own == host);
+    if !is_own(host) || uri.authority().is_some_and(|authority| !is_own(authority.as_str())) {
+        return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "this is an index and no proxy"));
+    }
+    Ok(())
+}
+
 impl Asked {
     fn read(method: &Method, uri: &hyper::Uri, host: &str) -> Result<Self, Refusal> {
-        if method != Method::GET && method != Method::HEAD {
-            return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered"));
-        }
-        let own = ["127.0.0.1", "localhost"].map(|name| format!("{name}:{PORT}"));
-        let is_own = |host: &str| own.iter().any(|own| own == host);
-        if !is_own(host) || uri.authority().is_some_and(|authority| !is_own(authority.as_str())) {
-            return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "this is an index and no proxy"));
-        }
+        permit(method, uri, host)?;
         let parts: Vec<&str> = uri.path().split('/').skip(1).collect();
         let project = |name: &str| {
             let is_name = name.starts_with(|c: char| c.is_ascii_alphanumeric())

@@ -16,6 +16,16 @@ pub(crate) struct InstallArgs {
     /// Package index [env: UV_DEFAULT_INDEX, PIP_INDEX_URL] [default: https://pypi.org/simple]
     #[arg(long, value_name = "URL")]
     pub(crate) index_url: Option<String>,
+    /// Registry of npm's packages, for tasks in JavaScript [env: NPM_CONFIG_REGISTRY] [default: the
+    /// public one]
+    #[arg(long, value_name = "URL")]
+    pub(crate) npm_registry: Option<String>,
+    /// Sparse index of crates, for tasks in Rust [env: SWEGYM_CRATES_INDEX] [default: the public one]
+    #[arg(long, value_name = "URL")]
+    pub(crate) crates_index: Option<String>,
+    /// Proxy of Go's modules, for tasks in Go [env: GOPROXY] [default: the public one]
+    #[arg(long, value_name = "URL")]
+    pub(crate) go_proxy: Option<String>,
     /// Use only packages uploaded before this time (RFC 3339) or up to this day, so that builds
     /// can be repeated
     #[arg(long, value_name = "TIME")]

@@ -24,6 +24,7 @@ mod grade;
 mod help;
 mod improve;
 mod kills;
+mod languages;
 mod machines;
 mod masked;
 mod micro;
