@@ -57,6 +57,12 @@ pub async fn lay(context: &Context, wanted: &Wanted) -> Result<Foundation, Fault
 /// # Errors
 /// When there is none, or it does not run in a box.
 pub async fn lay_named(context: &Context, version: &str) -> Result<Foundation, Fault> {
+    // A recipe may be somebody else's: a path in it would be a program of theirs on this machine.
+    if !version.starts_with("3.") || version.parse::<pep440_rs::Version>().is_err() {
+        let message = format!("`{version}` is no version of Python");
+        return Err(Fault::new(Boundary::Task, "no_interpreter", message)
+            .with_hint("write numbers in the recipe, for example python = \"3.9\""));
+    }
     let install =
         InstallSettings { python: Some(version.to_owned()), ..InstallSettings::clone(&context.install) };
     lay_for(context, install, Wanted::default()).await

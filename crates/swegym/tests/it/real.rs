@@ -183,6 +183,15 @@ fn images_are_made_again_of_recipes_that_can_be_edited() {
     let other = gym.run(&["recipe", "second", "--json", "--out", "third"]);
     assert_eq!(other.status.code(), Some(0), "{}", String::from_utf8_lossy(&other.stderr));
 
+    // A path in a recipe would be a program of somebody else's on this machine.
+    let touched = gym.path("touched");
+    gym.write("evil.sh", &format!("#!/bin/sh\ntouch {}\n", touched.display()));
+    let evil = recipe.replacen("python = \"", &format!("python = \"{}#", gym.path("evil.sh").display()), 1);
+    gym.write("evil/small__walk/1.4.toml", &evil.replacen('#', "\" # ", 1));
+    let ran = gym.run(&["gym", "raw/instances.jsonl", "--recipes", "evil", "--out", "evil-gym"]);
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(said.contains("is no version of Python") && !touched.exists(), "{said}");
+
     gym.write("broken/small__walk/1.4.toml", "repository = \"small/walk\"\nversoin = \"1.4\"\n");
     let ran = gym.run(&["gym", "raw/instances.jsonl", "--recipes", "broken", "--out", "none"]);
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
