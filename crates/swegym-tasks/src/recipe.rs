@@ -150,6 +150,7 @@ pub fn is_test_file(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.ends_with(".py")
         && (name.starts_with("test_")
+            || name.starts_with("tests_")
             || name.ends_with("_test.py")
             || name == "test.py"
             || name == "tests.py")

@@ -8,9 +8,10 @@ use super::installer::{FREED_TO_BUILD, Installer, Refused};
 use super::wheels::{self, Moment};
 use crate::plan::WORKDIR;
 
-/// What is asked for, and the list, as files in the box.
+/// What is asked for, the list, and what stands over it, as files in the box.
 const ASKED: &str = "/tmp/requirements.txt";
 const LIST: &str = "/tmp/locked.txt";
+const OVERRIDES: &str = "/tmp/overrides.txt";
 
 /// How often projects may turn up whose files are all newer than the day.
 const ROUNDS: usize = 8;
@@ -115,7 +116,7 @@ async fn resolve(
     preferred: &[String],
 ) -> Result<Lock, Refused> {
     // What was newest on that day is what people had, wheel or not.
-    let own = format!("{WORKDIR}{}", extras(set));
+    let own = format!("{WORKDIR}{}", extras(installer, set));
     let line = ask(installer, project, (set, own), preferred, "").await?;
     let said = match installer.uv(&line, "choosing versions").await {
         Ok(said) => said,
@@ -140,13 +141,15 @@ async fn resolve_wheels(
     set: &RequirementSet,
     preferred: &[String],
 ) -> Result<String, Refused> {
-    let own = format!("-e {WORKDIR}{}", extras(set));
+    let own = format!("-e {WORKDIR}{}", extras(installer, set));
     let line = ask(installer, project, (set, own), preferred, "--only-binary :all:").await?;
     installer.uv(&line, "choosing versions").await
 }
 
-fn extras(set: &RequirementSet) -> String {
-    if set.extras.is_empty() { String::new() } else { format!("[{}]", set.extras.join(",")) }
+fn extras(installer: &Installer<'_>, set: &RequirementSet) -> String {
+    let more = installer.way().extras.iter().filter(|extra| !set.extras.contains(extra));
+    let all: Vec<&str> = set.extras.iter().chain(more).map(String::as_str).collect();
+    if all.is_empty() { String::new() } else { format!("[{}]", all.join(",")) }
 }
 
 /// Writes what is asked for, and gives uv's command line.
@@ -162,7 +165,9 @@ async fn ask(
     installer.write(ASKED, &asked).await.map_err(|fault| installer.refused(fault))?;
     // uv keeps to what stands in the file that it is to write.
     installer.write(LIST, &lines(preferred)).await.map_err(|fault| installer.refused(fault))?;
-    Ok(compile(project, &format!("{} {more}", installer.options(true))))
+    let overrides = lines(&installer.way().overrides());
+    installer.write(OVERRIDES, &overrides).await.map_err(|fault| installer.refused(fault))?;
+    Ok(compile(project, &format!("--overrides {OVERRIDES} {} {more}", installer.options(true))))
 }
 
 /// uv's command line for what is asked for.

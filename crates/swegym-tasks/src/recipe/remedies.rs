@@ -32,6 +32,10 @@ pub enum Act {
     Pure(String),
     /// This requirement is left out.
     Drop(String),
+    /// Any version of this project will do, whatever is asked of it.
+    Relax(String),
+    /// This extra of the project itself is wanted as well.
+    Extra(String),
     /// This is required as well.
     Require(String),
     /// An interpreter older than this: `3.10`.
@@ -93,6 +97,8 @@ impl Act {
             Self::WheelsOnly(text) => Self::WheelsOnly(change(text)),
             Self::Pure(text) => Self::Pure(change(text)),
             Self::Drop(text) => Self::Drop(change(text)),
+            Self::Relax(text) => Self::Relax(change(text)),
+            Self::Extra(text) => Self::Extra(change(text)),
             Self::Require(text) => Self::Require(change(text)),
             Self::PythonBelow(text) => Self::PythonBelow(change(text)),
             Self::WithoutOption(text) => Self::WithoutOption(change(text)),
@@ -150,7 +156,23 @@ mod tests {
             (
                 Step::Lock,
                 "Because there is no version of numpy==1.99 and you require numpy==1.99, we can conclude that",
-                named("gone-versions", Act::Drop("numpy".into())),
+                named("gone-versions", Act::Relax("numpy".into())),
+            ),
+            (
+                Step::Lock,
+                "Because only a[t]==1.0 is available and a[t]==1.0 depends on moto==1.3.14.dev464, we can conclude that all \
+                 versions of a[t] depend on moto==1.3.14.dev464.\n And because there is no version of moto==1.3.14.dev464 and",
+                named("gone-versions", Act::Relax("moto".into())),
+            ),
+            (
+                Step::Tests,
+                "E   ImportError: Please `pip install modin[ray]` or `modin[dask]` to install an engine",
+                named("extra-of-its-own", Act::Extra("ray".into())),
+            ),
+            (
+                Step::Tests,
+                "ERROR: file not found: addopts=",
+                named("no-settings-on-the-command-line", Act::WithoutOption("-o".into())),
             ),
             (
                 Step::Tests,

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::remedies::{Act, Remedy, Step};
 use super::{RequirementSet, requirement_name};
 
+/// Short options of test runners that have a value.
+const VALUED: [&str; 4] = ["-k", "-m", "-o", "-p"];
+
 /// Decisions; none to begin with.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -23,6 +26,12 @@ pub struct Way {
     /// Names of requirements that are left out.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub dropped: BTreeSet<String>,
+    /// Projects of which any version will do, whatever is asked of them.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub relaxed: BTreeSet<String>,
+    /// Extras of the project itself that are wanted as well.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub extras: BTreeSet<String>,
     /// What is required as well.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub added: BTreeSet<String>,
@@ -57,6 +66,8 @@ impl Way {
             Act::WheelsOnly(name) => self.wheels_only.insert(requirement_name(name)).then_some(name),
             Act::Pure(name) => self.pure.insert(requirement_name(name)).then_some(name),
             Act::Drop(name) => self.dropped.insert(requirement_name(name)).then_some(name),
+            Act::Relax(name) => self.relaxed.insert(requirement_name(name)).then_some(name),
+            Act::Extra(name) => self.extras.insert(name.clone()).then_some(name),
             Act::Require(requirement) => self.added.insert(requirement.clone()).then_some(requirement),
             Act::PythonBelow(version) => {
                 let is_new = self.python_below.is_none();
@@ -80,15 +91,35 @@ impl Way {
         all
     }
 
+    /// What stands over all that others ask for, the project itself among them: a version that
+    /// is gone is replaced by any, and what is left out is wanted by no interpreter.
+    #[must_use]
+    pub fn overrides(&self) -> Vec<String> {
+        let none = |name: &String| format!("{name} ; python_version < '1'");
+        let any = self.relaxed.iter().filter(|name| !self.dropped.contains(*name)).cloned();
+        self.dropped.iter().map(none).chain(any).collect()
+    }
+
     /// Arguments without the options that are not known, nor their values.
     #[must_use]
     pub fn arguments(&self, arguments: Vec<String>) -> Vec<String> {
-        let is_known = |word: &String| {
-            !self.without_options.iter().any(|option| {
-                word == option || word.strip_prefix(option.as_str()).is_some_and(|rest| rest.starts_with('='))
-            })
-        };
-        arguments.into_iter().filter(is_known).collect()
+        let mut known = Vec::new();
+        let mut words = arguments.into_iter();
+        while let Some(word) = words.next() {
+            let is_unknown = |option: &&String| {
+                word == **option
+                    || word.strip_prefix(option.as_str()).is_some_and(|rest| rest.starts_with('='))
+            };
+            match self.without_options.iter().find(is_unknown) {
+                None => known.push(word),
+                // The value of a short option is a word of its own.
+                Some(option) if option.len() == 2 && VALUED.contains(&option.as_str()) => {
+                    words.next();
+                }
+                Some(_) => {}
+            }
+        }
+        known
     }
 }
 
@@ -121,5 +152,10 @@ mod tests {
         way.without_options.insert("--color".into());
         let words = ["-rA", "--color=no", "--colors"].map(str::to_owned).to_vec();
         assert_eq!(way.arguments(words), ["-rA", "--colors"]);
+        way.without_options.insert("-o".into());
+        let words = ["-o", "addopts=", "-p", "no:x", "-o", "cache_dir=y", "t.py"].map(str::to_owned).to_vec();
+        assert_eq!(way.arguments(words), ["-p", "no:x", "t.py"]);
+        assert!(way.take(Step::Lock, &remedy(Act::Relax("Moto".into()))));
+        assert_eq!(way.overrides(), ["foo-bar ; python_version < '1'", "moto"]);
     }
 }
