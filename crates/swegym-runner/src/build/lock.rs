@@ -165,7 +165,8 @@ async fn ask(
     installer.write(ASKED, &asked).await.map_err(|fault| installer.refused(fault))?;
     // uv keeps to what stands in the file that it is to write.
     installer.write(LIST, &lines(preferred)).await.map_err(|fault| installer.refused(fault))?;
-    let overrides = lines(&installer.way().overrides());
+    let overrides = if project.may_override() { installer.way().overrides() } else { Vec::new() };
+    let overrides = lines(&overrides);
     installer.write(OVERRIDES, &overrides).await.map_err(|fault| installer.refused(fault))?;
     Ok(compile(project, &format!("--overrides {OVERRIDES} {} {more}", installer.options(true))))
 }
