@@ -127,7 +127,15 @@ pub fn infer(name: &str, root: &Path) -> Result<Recipe, RecipeError> {
     config::read(root, &mut found)?;
     scripts::read(root, &mut found)?;
     let files = python_files(root).map_err(|source| RecipeError::Read { path: root.to_owned(), source })?;
-    let tests: Vec<&PathBuf> = files.iter().filter(|f| is_test_file(f)).collect();
+    let mut tests: Vec<&PathBuf> = files.iter().filter(|f| is_test_file(f)).collect();
+    if tests.is_empty() {
+        // Under names of its own, in a folder of tests.
+        let is_own = |file: &&PathBuf| {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            belongs_to_tests(file) && name != "conftest.py" && name != "__init__.py"
+        };
+        tests = files.iter().filter(is_own).collect();
+    }
     if tests.is_empty() {
         return Err(RecipeError::NoTests(name.to_owned()));
     }
@@ -150,7 +158,6 @@ pub fn is_test_file(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.ends_with(".py")
         && (name.starts_with("test_")
-            || name.starts_with("tests_")
             || name.ends_with("_test.py")
             || name == "test.py"
             || name == "tests.py")
@@ -453,6 +460,13 @@ mod tests {
         let error = infer("demo", folder.path()).unwrap_err();
         assert_eq!(error.to_string(), "the source of `demo` has no tests");
         assert!(error.hint().is_some());
+    }
+
+    #[test]
+    fn tests_under_names_of_their_own_are_those_of_their_folder() {
+        let recipe = check(&[PACKAGE, ("tests/tests_walk.py", "import yaml\n"), ("tests/__init__.py", "")]);
+        assert_eq!(recipe.test_paths, ["tests"]);
+        assert!(recipe.requirement_sets[0].requirements.contains(&"pyyaml".to_owned()));
     }
 
     #[test]

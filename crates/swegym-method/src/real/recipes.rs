@@ -30,7 +30,7 @@ impl Recipes {
                 }
                 let file = RecipeFile::read(&text::read(&path)?).map_err(|why| {
                     let message = format!("{}: {}", path.display(), why.trim_end());
-                    CommandError::usage(message, "see docs/mining.md for what a recipe holds")
+                    CommandError::usage(message, "see docs/gym.md for what a recipe holds")
                 })?;
                 all.insert((file.repository.clone(), file.version.clone()), file);
             }

@@ -262,9 +262,19 @@ fn test_files(instance: &Instance) -> Vec<String> {
         let by_kind = Split::Kinds.of_path(name) == Some(Kind::Test) && name != "conftest.py";
         name.ends_with(".py") && (by_kind || recipe::is_test_file(Path::new(name)))
     };
-    let files = patch.files.iter().filter_map(|file| file.new_path.clone());
-    let files: BTreeSet<String> = files.filter(|path| is_test(path)).collect();
-    files.into_iter().collect()
+    let files: Vec<String> = patch.files.iter().filter_map(|file| file.new_path.clone()).collect();
+    let named: BTreeSet<&String> = files.iter().filter(|path| is_test(path)).collect();
+    // Under names of their own, in a folder of tests.
+    let in_folders = || {
+        let is_own = |path: &&String| {
+            path.ends_with(".py")
+                && recipe::belongs_to_tests(Path::new(path))
+                && !path.ends_with("__init__.py")
+        };
+        files.iter().filter(is_own).filter(|path| !path.ends_with("conftest.py")).collect()
+    };
+    let chosen = if named.is_empty() { in_folders() } else { named };
+    chosen.into_iter().cloned().collect()
 }
 
 /// The tests that data files of the hidden tests name in lines of their own, as suites have

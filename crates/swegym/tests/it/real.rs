@@ -186,8 +186,9 @@ fn images_are_made_again_of_recipes_that_can_be_edited() {
     // A path in a recipe would be a program of somebody else's on this machine.
     let touched = gym.path("touched");
     gym.write("evil.sh", &format!("#!/bin/sh\ntouch {}\n", touched.display()));
-    let evil = recipe.replacen("python = \"", &format!("python = \"{}#", gym.path("evil.sh").display()), 1);
-    gym.write("evil/small__walk/1.4.toml", &evil.replacen('#', "\" # ", 1));
+    let python = recipe.lines().find(|line| line.starts_with("python = ")).unwrap();
+    let path = format!("python = \"{}\"", gym.path("evil.sh").display());
+    gym.write("evil/small__walk/1.4.toml", &recipe.replacen(python, &path, 1));
     let ran = gym.run(&["gym", "raw/instances.jsonl", "--recipes", "evil", "--out", "evil-gym"]);
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
     assert!(said.contains("is no version of Python") && !touched.exists(), "{said}");
