@@ -13,7 +13,7 @@ use swegym_core::format::results::{Fields, Prepared};
 use swegym_core::test_plan::marked_script;
 use swegym_core::{Boundary, Fault, ImageRef, Instance, Patch, TestPlan};
 use swegym_grade::LogParser;
-use swegym_mine::{Kind, Split, export, top_names};
+use swegym_mine::{Kind, Split, top_names};
 use swegym_sandbox::store::LayerId;
 use swegym_sandbox::{Image, SandboxError};
 use swegym_tasks::project::{self, Language, Project, Testing};
@@ -125,10 +125,7 @@ async fn unpack(context: &Context, raw: &Arc<Raw>, language: Language) -> Result
     let work = tokio::task::spawn_blocking(move || {
         let folder = store.work_folder().map_err(|e| SandboxError::from(e).to_fault())?;
         let (root, instance) = (folder.path().join("source"), &raw.instance);
-        export(&raw.repository, &instance.base_commit, &root).map_err(|error| {
-            let why = std::error::Error::source(&error).map(|why| format!(": {why}")).unwrap_or_default();
-            Fault::new(Boundary::Task, "no_base_commit", format!("{error}{why}")).hinted_by(&error)
-        })?;
+        raw.export_to(&root)?;
         // Registries tell times in UTC, and compare them as text.
         let committed = || checkout::committed(&root)?.parse::<jiff::Timestamp>().ok();
         let until = named.or_else(|| Some(committed()?.to_string()));

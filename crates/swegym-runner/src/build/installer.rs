@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use swegym_core::{Boundary, Fault};
+use swegym_sandbox::limits::LimitHit;
 use swegym_sandbox::output::Keep;
 use swegym_sandbox::{BoxSettings, Command, EmbeddedSandbox, Execution, Image, Sandbox as _};
 use swegym_tasks::index::IndexError;
@@ -203,32 +204,33 @@ impl<'a> Installer<'a> {
     }
 
     fn fault(&self, done: &Execution, what: &str, refusals: &[IndexError]) -> Fault {
-        let said = done.output.combined_text();
-        if done.limit_hit == Some(swegym_sandbox::limits::LimitHit::Disk) {
-            return Fault::new(Boundary::Task, "disk_limit", format!("{what} filled the box's disk"))
-                .with_hint("give builds more with --build-disk");
-        }
-        // What the mirror refused is why, if anything; a broken network is everybody's.
-        let broken = refusals.iter().find(|refusal| refusal.is_infrastructure());
-        if let Some(refusal) = broken.or(refusals.last()) {
-            let (boundary, code) = match refusal {
-                IndexError::Fetch { .. } => (Boundary::Sandbox, "network"),
-                IndexError::Keep { .. } => (Boundary::Sandbox, "cache"),
-                _ => (Boundary::Task, "not_fetched"),
-            };
-            let why = std::error::Error::source(refusal).map(|s| format!(": {s}")).unwrap_or_default();
-            let said = last_lines(&said, 4);
-            return Fault::new(boundary, code, format!("{what} failed: {refusal}{why}\n{said}"))
-                .hinted_by(refusal);
-        }
-        let fault = Fault::new(
-            Boundary::Task,
-            "does_not_install",
-            format!("{what} failed: {}", last_lines(&said, 8)),
-        );
-        if self.context.index.is_only_kept() {
+        let fault = failed(done, what, refusals);
+        if fault.code == "does_not_install" && self.context.index.is_only_kept() {
             return fault.with_hint("only what was fetched before was there: try --network index");
         }
         fault
     }
+}
+
+/// Why a step that installs failed: the disk, what the mirror refused, or what the tool says.
+pub(super) fn failed(done: &Execution, what: &str, refusals: &[IndexError]) -> Fault {
+    let said = done.output.combined_text();
+    if done.limit_hit == Some(LimitHit::Disk) {
+        return Fault::new(Boundary::Task, "disk_limit", format!("{what} filled the box's disk"))
+            .with_hint("give builds more with --build-disk");
+    }
+    // What the mirror refused is why, if anything; a broken network is everybody's.
+    let broken = refusals.iter().find(|refusal| refusal.is_infrastructure());
+    let Some(refusal) = broken.or(refusals.last()) else {
+        let message = format!("{what} failed: {}", last_lines(&said, 8));
+        return Fault::new(Boundary::Task, "does_not_install", message);
+    };
+    let (boundary, code) = match refusal {
+        IndexError::Fetch { .. } => (Boundary::Sandbox, "network"),
+        IndexError::Keep { .. } => (Boundary::Sandbox, "cache"),
+        _ => (Boundary::Task, "not_fetched"),
+    };
+    let why = std::error::Error::source(refusal).map(|s| format!(": {s}")).unwrap_or_default();
+    let said = last_lines(&said, 4);
+    Fault::new(boundary, code, format!("{what} failed: {refusal}{why}\n{said}")).hinted_by(refusal)
 }

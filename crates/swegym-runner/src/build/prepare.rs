@@ -45,6 +45,16 @@ pub struct Raw {
     pub runs_all: bool,
 }
 
+impl Raw {
+    /// Lays the base commit out in a folder, as a repository of that one commit.
+    pub(super) fn export_to(&self, root: &Path) -> Result<(), Fault> {
+        export(&self.repository, &self.instance.base_commit, root).map_err(|error| {
+            let why = std::error::Error::source(&error).map(|why| format!(": {why}")).unwrap_or_default();
+            Fault::new(Boundary::Task, "no_base_commit", format!("{error}{why}")).hinted_by(&error)
+        })
+    }
+}
+
 /// What is known beforehand of how an instance is installed.
 #[derive(Debug, Clone)]
 pub enum Known {
@@ -212,10 +222,7 @@ async fn unpack(context: &Context, raw: &Arc<Raw>) -> Result<Source, Fault> {
     let work = tokio::task::spawn_blocking(move || {
         let folder = store.work_folder().map_err(|e| SandboxError::from(e).to_fault())?;
         let (root, instance) = (folder.path().join("source"), &raw.instance);
-        export(&raw.repository, &instance.base_commit, &root).map_err(|error| {
-            let why = std::error::Error::source(&error).map(|why| format!(": {why}")).unwrap_or_default();
-            Fault::new(Boundary::Task, "no_base_commit", format!("{error}{why}")).hinted_by(&error)
-        })?;
+        raw.export_to(&root)?;
         let task = |code, error: String| Fault::new(Boundary::Task, code, error);
         let given = Path::new(instance.repo.rsplit('/').next().unwrap_or_default());
         let mut package = package::describe(root.clone(), given)

@@ -1,19 +1,7 @@
 #!/bin/bash
 # Makes a repository in the folder $1 whose tests ask for more than can be had, and for more
 # than they say, with three pull requests.
-set -euo pipefail
-export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 LC_ALL=C TZ=UTC
-export GIT_AUTHOR_NAME=A GIT_AUTHOR_EMAIL=a@example.org GIT_COMMITTER_NAME=C GIT_COMMITTER_EMAIL=c@example.org
-clock=1717200000
-commit() {
-    clock=$((clock + 3600))
-    export GIT_AUTHOR_DATE="$clock +0000" GIT_COMMITTER_DATE="$clock +0000"
-    git add -A; git commit -q -m "$1"
-}
-land() {
-    commit "$2"; git update-ref "refs/pull/$1/head" HEAD
-    git checkout -q main; git merge -q --squash "p$1" >/dev/null; commit "$2 (#$1)"
-}
+. "$(dirname "$0")/history.sh"
 
 git init -q -b main "$1"; cd "$1"
 git remote add origin https://example.org/small/clock.git

@@ -10,12 +10,13 @@ use swegym_sandbox::{BoxSettings, Command, EmbeddedSandbox, Execution, Extent, I
 use swegym_tasks::index::IndexError;
 use swegym_tasks::project::{Age, Language, Project, REPORTERS};
 
+use super::super::installer::failed;
 use super::super::nothing_installs;
 use super::super::prepare::KEEP_COMMIT;
 use crate::context::Context;
 use crate::mirror::{self, Mirror, Shop, ShopKind, Source};
 use crate::plan::WORKDIR;
-use crate::shell::{last_lines, must_run, write};
+use crate::shell::{must_run, write};
 
 /// What tells results to us, for runners of JavaScript.
 const REPORTER_FILES: [(&str, &str); 4] = [
@@ -237,30 +238,17 @@ impl<'a> Workshop<'a> {
 
     fn fault(&self, done: &Execution, what: &str, refusals: &[IndexError]) -> Fault {
         let said = done.output.combined_text();
-        if done.limit_hit == Some(LimitHit::Disk) {
-            return Fault::new(Boundary::Task, "disk_limit", format!("{what} filled the box's disk"))
-                .with_hint("give builds more with --build-disk");
+        let too_old = said.lines().find(|line| asks_for_newer_tools(line));
+        match too_old.filter(|_| done.limit_hit != Some(LimitHit::Disk)) {
+            Some(line) => {
+                let message = format!("{what} failed: {}", line.trim());
+                Fault::new(Boundary::Task, "no_toolchain", message).with_hint(format!(
+                    "install a newer toolchain of {} on this machine",
+                    self.language.name()
+                ))
+            }
+            None => failed(done, what, refusals),
         }
-        if let Some(line) = said.lines().find(|line| asks_for_newer_tools(line)) {
-            let message = format!("{what} failed: {}", line.trim());
-            return Fault::new(Boundary::Task, "no_toolchain", message)
-                .with_hint(format!("install a newer toolchain of {} on this machine", self.language.name()));
-        }
-        // A broken network is everybody's; what was refused is why, if anything.
-        let broken = refusals.iter().find(|refusal| refusal.is_infrastructure());
-        if let Some(refusal) = broken.or(refusals.last()) {
-            let (boundary, code) = match refusal {
-                IndexError::Fetch { .. } => (Boundary::Sandbox, "network"),
-                IndexError::Keep { .. } => (Boundary::Sandbox, "cache"),
-                _ => (Boundary::Task, "not_fetched"),
-            };
-            let why = std::error::Error::source(refusal).map(|s| format!(": {s}")).unwrap_or_default();
-            let said = last_lines(&said, 4);
-            return Fault::new(boundary, code, format!("{what} failed: {refusal}{why}\n{said}"))
-                .hinted_by(refusal);
-        }
-        let message = format!("{what} failed: {}", last_lines(&said, 8));
-        Fault::new(Boundary::Task, "does_not_install", message)
     }
 }
 
