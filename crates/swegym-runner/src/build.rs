@@ -16,6 +16,8 @@ mod search;
 mod statement;
 mod wheels;
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 use swegym_core::format::results::{Fields, JobOutput};
 use swegym_core::{Boundary, Digest, Fault, Instance};
@@ -95,6 +97,15 @@ impl Project<'_> {
     /// that were in use; a package gets the one that was chosen.
     fn may_change_python(&self) -> bool {
         matches!(self.trial, Trial::Gold(_)) && self.context.install.python.is_none()
+    }
+
+    /// How long sets are tried: of many commits one is not waited for; a package that somebody
+    /// names is.
+    fn patience(&self) -> Duration {
+        match self.trial {
+            Trial::Gold(_) => 2 * self.context.settings.install_timeout,
+            Trial::Whole => Duration::from_secs(24 * 3600),
+        }
     }
 
     /// Whether what the project itself asks for may be left out: gold decides whether that did

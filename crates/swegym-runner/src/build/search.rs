@@ -67,7 +67,10 @@ pub(super) async fn search(
     now: &[RequirementSet],
     lesson: &Lesson,
 ) -> Result<Found, Fault> {
-    let ends = Instant::now() + 2 * project.context.settings.install_timeout;
+    let ends = Instant::now() + project.patience();
+    // Whether it was with what there was then, or now, that the project's own build failed:
+    // what builds it is of another time there, and of the same for every other set.
+    let mut hopeless: Option<bool> = None;
     let asked_below = lesson.way.python_below.clone();
     let mut found = Found { way: lesson.way.clone(), ..Found::default() };
     for (at, set) in taught_first(then, lesson).chain(now).enumerate() {
@@ -75,6 +78,10 @@ pub(super) async fn search(
         let is_enough = at == then.len() && found.best.as_ref().is_some_and(Baseline::is_mostly_passing);
         if is_enough || Instant::now() > ends {
             break;
+        }
+        let is_of_then = at < then.len();
+        if hopeless == Some(is_of_then) {
+            continue;
         }
         match baseline::install_and_test(project, set, &mut found.way, &lesson.packages, ends).await {
             Ok(baseline) => {
@@ -93,9 +100,8 @@ pub(super) async fn search(
             }
             Err(Stop::Refused(refused)) => {
                 found.refused.push((set.from.clone(), explained(refused.fault, &found.way)));
-                // What the project's own build refuses, no requirement mends.
                 if refused.step == Step::Project {
-                    break;
+                    hopeless = Some(is_of_then);
                 }
             }
         }
