@@ -176,7 +176,8 @@ fn split_words(name: &str) -> impl Iterator<Item = &str> {
 }
 
 /// `tests/test_a.py::TestB::test_c[p]` as pytest writes it to JUnit XML:
-/// (`tests.test_a.TestB`, `test_c[p]`). Parameters may hold `::`.
+/// (`tests.test_a.TestB`, `test_c[p]`). Parameters may hold `::`. Before version 4, an id names
+/// the instance of a class as `()`, and XML does not.
 #[must_use]
 pub fn split_id(id: &str) -> Option<(String, String)> {
     let (plain, parameters) = match id.find('[') {
@@ -186,7 +187,7 @@ pub fn split_id(id: &str) -> Option<(String, String)> {
     let mut parts = plain.split("::");
     let path = parts.next()?;
     let module = path.strip_suffix(".py").unwrap_or(path).replace('/', ".");
-    let mut places: Vec<&str> = parts.collect();
+    let mut places: Vec<&str> = parts.filter(|part| *part != "()").collect();
     let name = places.pop()?;
     let mut classname = module;
     for place in places {
@@ -209,6 +210,13 @@ mod tests {
             text: String::new(),
             suites: Vec::new(),
             may_have_subtests: false,
+        }
+    }
+
+    #[test]
+    fn ids_of_old_versions_name_instances() {
+        for id in ["tests/test_a.py::TestB::()::test_c[()::x]", "tests/test_a.py::TestB::test_c[()::x]"] {
+            assert_eq!(split_id(id), Some(("tests.test_a.TestB".into(), "test_c[()::x]".into())), "{id}");
         }
     }
 

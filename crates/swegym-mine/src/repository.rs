@@ -223,7 +223,7 @@ fn named(given: &str) -> (Option<&str>, &str) {
 }
 
 /// The last two parts of an address: `https://host/owner/name.git`, `git@host:owner/name`.
-fn name_of(url: &str) -> Option<String> {
+pub(crate) fn name_of(url: &str) -> Option<String> {
     static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(r"^(?:\w+://[^/]+/|[^/:]+:)(?:.*/)?([\w.-]+/[\w.-]+?)(?:\.git)?/?$").ok()
     });

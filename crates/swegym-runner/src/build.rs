@@ -188,13 +188,17 @@ fn reasons(refused: &[(String, Fault)]) -> String {
     refused.iter().map(reason).collect::<Vec<_>>().join("\n")
 }
 
+/// Reasons that say more than that something does not install.
+const CLEARER: [&str; 2] = ["no_interpreter", "needs_system_package"];
+
 /// Why no set of requirements installs.
 fn nothing_installs(name: &str, refused: &[(String, Fault)]) -> Fault {
     let message = format!("no requirement set of `{name}` installs:\n{}", reasons(refused));
     let hint = refused.iter().find_map(|(_, fault)| fault.hint.clone()).unwrap_or_else(|| {
         "see which requirement does not resolve; an older Python (--python) or a cut-off date (--exclude-newer) often helps".into()
     });
-    Fault::new(Boundary::Task, "does_not_install", message).with_hint(hint)
+    let clearer = refused.iter().map(|(_, fault)| fault.code.as_str()).find(|code| CLEARER.contains(code));
+    Fault::new(Boundary::Task, clearer.unwrap_or("does_not_install"), message).with_hint(hint)
 }
 
 /// Why no test can be relied on: a limit, the clock, or the tests themselves.

@@ -33,6 +33,13 @@ pub struct Foundation {
     pub version: String,
 }
 
+impl Foundation {
+    /// From which day on people used projects with its interpreter, if it is known.
+    pub(crate) fn settled(&self) -> Option<&'static str> {
+        interpreter::settled(&self.version)
+    }
+}
+
 /// What a project wants of its interpreter, where the user named none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {

@@ -62,6 +62,8 @@ pub struct Package {
     pub released: Option<String>,
     /// Why it was yanked, if it was; the reason may be empty.
     pub yanked: Option<String>,
+    /// Whether a file says how it is built; else its folder is all there is.
+    pub is_installable: bool,
 }
 
 /// Why a package's source cannot be had.
@@ -121,7 +123,7 @@ pub fn obtain(spec: &PackageSpec, index: &Index, folder: &Path) -> Result<Packag
             let bytes = index.download(&release)?;
             let root = unpack(&release.filename, &bytes, folder)?;
             let (released, yanked) = (release.uploaded, release.yanked);
-            Package { name: crate::index::normalise(name), version, root, released, yanked }
+            Package { name: crate::index::normalise(name), version, released, yanked, ..describe(root, Path::new(name)) }
         }
         PackageSpec::Path(path) => {
             let read = |source| PackageError::Read { path: path.clone(), source };
@@ -133,26 +135,20 @@ pub fn obtain(spec: &PackageSpec, index: &Index, folder: &Path) -> Result<Packag
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 unpack(&name, &fs::read(path).map_err(read)?, folder)?
             };
-            return describe(root, path);
+            describe(root, path)
         }
     };
-    project(package)
+    if package.is_installable { Ok(package) } else { Err(PackageError::NoProject(package.name)) }
 }
 
 /// A package whose source lies in a folder that is ours; `given` is what it was taken from,
 /// which names it where no file does.
-///
-/// # Errors
-/// [`PackageError::NoProject`].
-pub fn describe(root: PathBuf, given: &Path) -> Result<Package, PackageError> {
+#[must_use]
+pub fn describe(root: PathBuf, given: &Path) -> Package {
     let (name, version) = identity(&root, given);
-    project(Package { name, version, root, released: None, yanked: None })
-}
-
-fn project(package: Package) -> Result<Package, PackageError> {
-    let is_project =
-        ["pyproject.toml", "setup.py", "setup.cfg"].iter().any(|f| package.root.join(f).is_file());
-    if is_project { Ok(package) } else { Err(PackageError::NoProject(package.name)) }
+    let is_installable =
+        ["pyproject.toml", "setup.py", "setup.cfg"].iter().any(|file| root.join(file).is_file());
+    Package { name, version, root, released: None, yanked: None, is_installable }
 }
 
 /// Name and version from `PKG-INFO` or `pyproject.toml`, else from the path.

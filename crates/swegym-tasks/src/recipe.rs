@@ -7,6 +7,7 @@
 mod config;
 mod file;
 mod imports;
+mod lists;
 mod remedies;
 mod scripts;
 mod way;
@@ -39,8 +40,11 @@ pub struct Recipe {
     pub requires_python: Option<String>,
     /// What builds it, as the project writes it (`setuptools.build_meta`).
     pub build_backend: Option<String>,
-    /// Requirements that only imports of the tests suggest; they need not be projects.
+    /// Requirements that only imports of the tests, or names of other indexes, suggest; they
+    /// need not be projects.
     pub guessed: BTreeSet<String>,
+    /// Versions that a lock file has: `attrs==19.1.0`.
+    pub locked: Vec<String>,
 }
 
 /// Requirements that belong together.
@@ -98,6 +102,10 @@ pub(crate) struct Found {
     pub(crate) build_backend: Option<String>,
     /// Commands of tox, nox and workflows, as words.
     pub(crate) commands: Vec<Vec<String>>,
+    /// Requirements that need not be projects of the index.
+    pub(crate) guessed: BTreeSet<String>,
+    /// Versions of lock files.
+    pub(crate) locked: Vec<String>,
 }
 
 impl Found {
@@ -126,6 +134,7 @@ pub fn infer(name: &str, root: &Path) -> Result<Recipe, RecipeError> {
     let mut found = Found::default();
     config::read(root, &mut found)?;
     scripts::read(root, &mut found)?;
+    lists::read(root, &mut found)?;
     let files = python_files(root).map_err(|source| RecipeError::Read { path: root.to_owned(), source })?;
     let mut tests: Vec<&PathBuf> = files.iter().filter(|f| is_test_file(f)).collect();
     if tests.is_empty() {
@@ -148,7 +157,8 @@ pub fn infer(name: &str, root: &Path) -> Result<Recipe, RecipeError> {
         options: kept_options(&found.addopts),
         requires_python: found.requires_python,
         build_backend: found.build_backend,
-        guessed: imported,
+        guessed: imported.into_iter().chain(found.guessed).collect(),
+        locked: found.locked,
     })
 }
 
@@ -186,7 +196,9 @@ fn requirement_sets(found: &Found, imported: &BTreeSet<String>, runner: TestRunn
             RequirementSet { from: String::new(), requirements: Vec::new(), extras: Vec::new(), until: None };
         let mut from = Vec::new();
         for set in sets {
-            from.push(set.from.clone());
+            if !from.contains(&set.from) {
+                from.push(set.from.clone());
+            }
             for r in &set.requirements {
                 if !all.requirements.contains(r) {
                     all.requirements.push(r.clone());

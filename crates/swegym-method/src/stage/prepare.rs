@@ -82,7 +82,7 @@ pub async fn prepare(
         ("test_timeout".to_owned(), json!(settings.run.test_timeout.as_secs())),
         ("runs_all_tests".to_owned(), json!(runs_all)),
     ]);
-    let repositories = open_repositories(&raw, places)?;
+    let repositories = Arc::new(open_repositories(&raw, places)?);
     let text: String = raw.iter().map(instances::write_row).collect();
     let order: Vec<String> = raw.iter().map(|instance| instance.instance_id.to_string()).collect();
     let inputs = [text, told.to_text()].iter().map(|text| Digest::of(text.as_bytes())).collect();
@@ -100,7 +100,8 @@ pub async fn prepare(
             let instance = waiting.remove(&name)?;
             let repository = repositories.get(&instance.repo)?.clone();
             let known = told.of(&instance, lesson);
-            let raw = Raw { instance, repository, known, runs_all };
+            let others = Arc::clone(&repositories);
+            let raw = Raw { instance, repository, others, known, runs_all };
             Some(Job { name, kind: JobKind::Prepare(Arc::new(raw)) })
         });
         jobs.collect()
@@ -132,7 +133,8 @@ pub async fn prepare(
     ran.close(session)
 }
 
-/// The repositories of these instances.
+/// The repositories of these instances, and those of the others that are there: they may be
+/// submodules.
 fn open_repositories(
     raw: &[Instance],
     places: &BTreeMap<String, PathBuf>,
@@ -148,6 +150,13 @@ fn open_repositories(
         })?;
         let repository = Repository::open(&format!("{}={}", instance.repo, place.display()))?;
         opened.insert(instance.repo.clone(), repository);
+    }
+    for (name, place) in places {
+        if !opened.contains_key(name)
+            && let Ok(repository) = Repository::open(&format!("{name}={}", place.display()))
+        {
+            opened.insert(name.clone(), repository);
+        }
     }
     Ok(opened)
 }

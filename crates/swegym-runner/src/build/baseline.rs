@@ -135,6 +135,11 @@ impl Baseline {
         self.left_out().into_iter().filter(is_lacking).collect()
     }
 
+    /// What failing tests of the first run say.
+    pub(super) fn said_of_failures(&self) -> String {
+        self.runs.first().map(said_of_failures).unwrap_or_default()
+    }
+
     /// The tests that some run names and does not skip.
     fn named(&self) -> BTreeSet<String> {
         let mut named = BTreeSet::new();

@@ -92,6 +92,12 @@ pub(super) async fn install_locked(
 
 /// The project itself, in its folder and without what it asks for.
 async fn install_project(project: &Project<'_>, installer: &Installer<'_>) -> Result<(), Refused> {
+    if !project.package.is_installable {
+        let place = "import sysconfig; print(sysconfig.get_path('purelib'))";
+        let line = format!("echo {WORKDIR} > \"$({PLACE}/bin/python -c \"{place}\")/project.pth\"");
+        installer.run(&line, "putting the folder on the path").await?;
+        return Ok(());
+    }
     let options = installer.options(true);
     let is_setuptools = project.recipe.is_built_by_setuptools();
     // No setuptools for Python 3.6 installs a folder when it is asked by a tool; its own
@@ -104,7 +110,7 @@ async fn install_project(project: &Project<'_>, installer: &Installer<'_>) -> Re
         let develop = format!(
             "[ -f setup.py ] || printf 'import setuptools\nsetuptools.setup()\n' > /tmp/setup.py; \
              script=setup.py; [ -f setup.py ] || script=/tmp/setup.py; \
-             PYTHONPATH=/tmp/builders {PLACE}/bin/python $script -q develop --no-deps"
+             PYTHONPATH=/tmp/builders {PLACE}/bin/python -c \"{RUN_SETUP}\" $script -q develop --no-deps"
         );
         installer.run(&develop, "installing the package").await?;
         return Ok(());
@@ -118,6 +124,10 @@ async fn install_project(project: &Project<'_>, installer: &Installer<'_>) -> Re
     installer.uv(&line, "installing the package").await?;
     Ok(())
 }
+
+/// Runs a setup.py that need not know setuptools, as installers do.
+const RUN_SETUP: &str = "import setuptools, sys, tokenize; del sys.argv[0]; __file__ = sys.argv[0]; \
+sys.path.insert(0, '.'); exec(compile(tokenize.open(__file__).read(), __file__, 'exec'))";
 
 /// Files of the environment. What is new among them is known by its name: times of files
 /// change wherever a store links them once more.

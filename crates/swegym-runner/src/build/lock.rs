@@ -3,7 +3,7 @@
 use swegym_core::Fault;
 use swegym_tasks::recipe::{RequirementSet, Step, Way};
 
-use super::Project;
+use super::{Project, Trial};
 use super::installer::{FREED_TO_BUILD, Installer, Refused};
 use super::wheels::{self, Moment};
 use crate::plan::WORKDIR;
@@ -12,6 +12,9 @@ use crate::plan::WORKDIR;
 const ASKED: &str = "/tmp/requirements.txt";
 const LIST: &str = "/tmp/locked.txt";
 const OVERRIDES: &str = "/tmp/overrides.txt";
+
+/// What runs tests, with what it asks for: of a day before its interpreter, it does not run.
+const TEST_TOOLS: [&str; 2] = ["pytest", "py"];
 
 /// How often projects may turn up whose files are all newer than the day.
 const ROUNDS: usize = 8;
@@ -40,6 +43,7 @@ pub(super) async fn choose(
     let until = set.until.as_deref();
     let started = Installer::start(context, &ground, Step::Lock, version, until, way);
     let mut installer = started.await.map_err(Refused::at(Step::Lock))?;
+    free_test_tools(&mut installer, project);
     let chosen = choose_in(&mut installer, project, set, preferred).await;
     way.clone_from(installer.way());
     let stopped = swegym_sandbox::Sandbox::stop(&installer.sandbox).await;
@@ -84,6 +88,17 @@ async fn choose_in(
     )))
 }
 
+/// Lets what runs the tests of a commit be as new as its interpreter.
+fn free_test_tools(installer: &mut Installer<'_>, project: &Project<'_>) {
+    let settled = project.foundation.settled().filter(|_| matches!(project.trial, Trial::Gold(_)));
+    let Some(settled) = settled.filter(|since| installer.day().is_some_and(|day| day < *since)) else {
+        return;
+    };
+    for name in TEST_TOOLS {
+        installer.way_mut().freed.entry(name.to_owned()).or_insert_with(|| settled.to_owned());
+    }
+}
+
 /// A refusal that is the machinery's is one; the others are looked into.
 fn infrastructure(refused: Refused) -> Result<Refused, Refused> {
     if refused.fault.boundary.is_infrastructure() { Err(refused) } else { Ok(refused) }
@@ -116,7 +131,7 @@ async fn resolve(
     preferred: &[String],
 ) -> Result<Lock, Refused> {
     // What was newest on that day is what people had, wheel or not.
-    let own = format!("{WORKDIR}{}", extras(installer, set));
+    let own = own(project, installer, set, "");
     let line = ask(installer, project, (set, own), preferred, "").await?;
     let said = match installer.uv(&line, "choosing versions").await {
         Ok(said) => said,
@@ -141,9 +156,19 @@ async fn resolve_wheels(
     set: &RequirementSet,
     preferred: &[String],
 ) -> Result<String, Refused> {
-    let own = format!("-e {WORKDIR}{}", extras(installer, set));
+    let own = own(project, installer, set, "-e ");
     let line = ask(installer, project, (set, own), preferred, "--only-binary :all:").await?;
     installer.uv(&line, "choosing versions").await
+}
+
+/// How the project itself is asked for, in its folder; not at all where nothing builds it.
+fn own(
+    project: &Project<'_>,
+    installer: &Installer<'_>,
+    set: &RequirementSet,
+    manner: &str,
+) -> Option<String> {
+    project.package.is_installable.then(|| format!("{manner}{WORKDIR}{}", extras(installer, set)))
 }
 
 fn extras(installer: &Installer<'_>, set: &RequirementSet) -> String {
@@ -156,12 +181,12 @@ fn extras(installer: &Installer<'_>, set: &RequirementSet) -> String {
 async fn ask(
     installer: &Installer<'_>,
     project: &Project<'_>,
-    (set, own): (&RequirementSet, String),
+    (set, own): (&RequirementSet, Option<String>),
     preferred: &[String],
     more: &str,
 ) -> Result<String, Refused> {
     let requirements = installer.way().requirements(set);
-    let asked = lines(requirements.iter().chain([&own]));
+    let asked = lines(requirements.iter().chain(&own));
     installer.write(ASKED, &asked).await.map_err(|fault| installer.refused(fault))?;
     // uv keeps to what stands in the file that it is to write.
     installer.write(LIST, &lines(preferred)).await.map_err(|fault| installer.refused(fault))?;

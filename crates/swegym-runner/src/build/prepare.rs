@@ -1,7 +1,7 @@
 //! From a raw instance to one that can be run: its commit installed with what there was
 //! on that day, and the tests that its gold patch makes pass.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -10,14 +10,14 @@ use serde_json::{Map, Value, json};
 use swegym_core::format::instances;
 use swegym_core::format::results::{Fields, JobOutput, Prepared};
 use swegym_core::{Boundary, Fault, ImageRef, Instance, Patch, TestRunner};
-use swegym_mine::{Kind, Repository, Split, export};
+use swegym_mine::{Kind, MineError, Repository, Split, export, fill_submodules};
 use swegym_sandbox::SandboxError;
 use swegym_sandbox::store::LayerId;
 use swegym_tasks::package::{self, Package};
 use swegym_tasks::recipe::{self, Install, Recipe};
 
 use super::baseline::{self, Baseline, Installed};
-use super::search::{Found, Lesson, search};
+use super::search::{self, Found, Lesson, search};
 use super::statement;
 use super::{
     Project, SETS_TRIED, Trial, checkout, ecosystem, foundation, in_its_days, nothing_installs,
@@ -38,6 +38,8 @@ pub struct Raw {
     pub instance: Instance,
     /// A clone or mirror that has its base commit.
     pub repository: Repository,
+    /// All repositories that are known, by their names: some may be submodules.
+    pub others: Arc<BTreeMap<String, Repository>>,
     /// Where from it is known how to install it.
     pub known: Known,
     /// Whether all tests are run, rather than those of the files that the hidden tests bring
@@ -46,9 +48,13 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// Lays the base commit out in a folder, as a repository of that one commit.
-    pub(super) fn export_to(&self, root: &Path) -> Result<(), Fault> {
-        export(&self.repository, &self.instance.base_commit, root).map_err(|error| {
+    /// Lays the base commit out in a folder, as a repository of that one commit, and its
+    /// submodules in theirs. Gives those that stay empty.
+    pub(super) fn export_to(&self, root: &Path) -> Result<Vec<String>, Fault> {
+        let Self { repository, others, instance, .. } = self;
+        let exported = export(repository, &instance.base_commit, root)
+            .and_then(|()| fill_submodules(repository, &instance.base_commit, root, others));
+        exported.map_err(|error: MineError| {
             let why = std::error::Error::source(&error).map(|why| format!(": {why}")).unwrap_or_default();
             Fault::new(Boundary::Task, "no_base_commit", format!("{error}{why}")).hinted_by(&error)
         })
@@ -98,13 +104,29 @@ async fn make_ready(context: &Context, raw: &Arc<Raw>) -> Result<Prepared, Fault
         return ecosystem::prepare(context, raw, language).await;
     }
     let source = unpack(context, raw).await?;
+    let empty = source.empty.clone();
+    from_source(context, raw, source).await.map_err(|fault| with_empty(fault, &empty))
+}
+
+/// A fault of the task, with the submodules that may be why.
+fn with_empty(mut fault: Fault, empty: &[String]) -> Fault {
+    if empty.is_empty() || fault.boundary != Boundary::Task {
+        return fault;
+    }
+    fault.message.push_str(&format!("\nsubmodules of the commit are empty: {}", empty.join(", ")));
+    fault.with_hint(
+        "give their repositories as well: --repository OWNER/NAME=FOLDER; what stands in brackets is their names",
+    )
+}
+
+async fn from_source(context: &Context, raw: &Raw, source: Source) -> Result<Prepared, Fault> {
     let instance = &raw.instance;
     let (baseline, foundation, refused) = match &raw.known {
         Known::Recipe(install) => by_recipe(context, raw, &source, install).await?,
         Known::Lesson(lesson) => by_search(context, raw, &source, lesson).await?,
         Known::Made(install, tests) => return make_again(context, raw, &source, install, tests).await,
     };
-    let Source { package, recipe, .. } = source;
+    let Source { package, recipe, empty, .. } = source;
     let before = run(context, &baseline.installed, instance, false).await?;
     let prepared = prepared(context, instance, &baseline, &before)?;
     let prepared = match statement::write(context, &baseline.installed, prepared.clone()).await {
@@ -118,6 +140,9 @@ async fn make_ready(context: &Context, raw: &Arc<Raw>) -> Result<Prepared, Fault
         let refused = refused.iter().map(|(from, fault)| json!({"from": from, "message": fault.message}));
         recipe.insert("does_not_install".to_owned(), refused.collect());
     }
+    if !empty.is_empty() {
+        recipe.insert("empty_submodules".to_owned(), json!(empty));
+    }
     let instance = instances::fields(&prepared);
     Ok(Prepared::Ready { instance, recipe })
 }
@@ -129,7 +154,7 @@ async fn by_search(
     source: &Source,
     lesson: &Lesson,
 ) -> Result<(Baseline, Foundation, Refusals), Fault> {
-    let Source { package, recipe, layer } = source;
+    let Source { package, recipe, layer, .. } = source;
     let instance = &raw.instance;
     let day = package.released.as_deref().and_then(|time| time.get(..10)).map(str::to_owned);
     let sets = &recipe.requirement_sets[..recipe.requirement_sets.len().min(SETS_TRIED)];
@@ -164,7 +189,9 @@ async fn by_search(
     };
     let Some(baseline) = best else { return Err(nothing_installs(&package.name, &refused)) };
     if baseline.passing().is_empty() {
-        return Err(nothing_passes(&package.name, &baseline.runs, &refused));
+        let way = search::beyond(baseline.installed.way.clone(), &baseline.said_of_failures());
+        let fault = nothing_passes(&package.name, &baseline.runs, &refused);
+        return Err(search::explained(fault, &way));
     }
     Ok((baseline, foundation, refused))
 }
@@ -176,7 +203,7 @@ async fn by_recipe(
     source: &Source,
     install: &Install,
 ) -> Result<(Baseline, Foundation, Refusals), Fault> {
-    let Source { package, recipe, layer } = source;
+    let Source { package, recipe, layer, .. } = source;
     let foundation = foundation::lay_named(context, &install.python).await?;
     let trial = Trial::Gold(&raw.instance);
     let project = Project { context, foundation: &foundation, source: *layer, package, recipe, trial };
@@ -195,7 +222,7 @@ async fn make_again(
     install: &Install,
     tests: &str,
 ) -> Result<Prepared, Fault> {
-    let Source { package, recipe, layer } = source;
+    let Source { package, recipe, layer, .. } = source;
     let foundation = foundation::lay_named(context, &install.python).await?;
     let trial = Trial::Gold(&raw.instance);
     let project = Project { context, foundation: &foundation, source: *layer, package, recipe, trial };
@@ -215,6 +242,8 @@ struct Source {
     package: Package,
     recipe: Recipe,
     layer: LayerId,
+    /// Submodules that stay empty.
+    empty: Vec<String>,
 }
 
 async fn unpack(context: &Context, raw: &Arc<Raw>) -> Result<Source, Fault> {
@@ -222,18 +251,16 @@ async fn unpack(context: &Context, raw: &Arc<Raw>) -> Result<Source, Fault> {
     let work = tokio::task::spawn_blocking(move || {
         let folder = store.work_folder().map_err(|e| SandboxError::from(e).to_fault())?;
         let (root, instance) = (folder.path().join("source"), &raw.instance);
-        raw.export_to(&root)?;
-        let task = |code, error: String| Fault::new(Boundary::Task, code, error);
+        let empty = raw.export_to(&root)?;
         let given = Path::new(instance.repo.rsplit('/').next().unwrap_or_default());
-        let mut package = package::describe(root.clone(), given)
-            .map_err(|e| task("no_package", e.to_string()).hinted_by(&e))?;
+        let mut package = package::describe(root.clone(), given);
         package.released = checkout::committed(&root).and_then(|time| checkout::end_of_week(&time));
         // A version without a number but zeros is one that a tool fills in.
         if package.version.chars().all(|c| matches!(c, '0' | '.')) && !instance.version.is_empty() {
             package.version.clone_from(&instance.version);
         }
         let mut recipe =
-            recipe::infer(&package.name, &root).map_err(|e| task("no_tests", e.to_string()).hinted_by(&e))?;
+            recipe::infer(&package.name, &root).map_err(|e| Fault::new(Boundary::Task, "no_tests", e.to_string()).hinted_by(&e))?;
         // Modules of Python 2, and a plug-in's own name, are imported like any other.
         let unknown = |guess: &&String| {
             let name = guess.split(['<', '=', '>']).next().unwrap_or(guess);
@@ -255,7 +282,7 @@ async fn unpack(context: &Context, raw: &Arc<Raw>) -> Result<Source, Fault> {
             recipe.options.extend(["-k".to_owned(), cases.join(" or ")]);
         }
         let layer = store.import_folder_at(&root, WORKDIR, |_| true);
-        Ok(Source { package, recipe, layer: layer.map_err(|e| SandboxError::from(e).to_fault())? })
+        Ok(Source { package, recipe, layer: layer.map_err(|e| SandboxError::from(e).to_fault())?, empty })
     });
     work.await.map_err(|e| Fault::new(Boundary::Internal, "panic", e.to_string()))?
 }

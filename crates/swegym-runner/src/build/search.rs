@@ -83,7 +83,10 @@ pub(super) async fn search(
         if hopeless == Some(is_of_then) {
             continue;
         }
-        match baseline::install_and_test(project, set, &mut found.way, &lesson.packages, ends).await {
+        // Versions that the commit itself names are the best there are.
+        let locked = &project.recipe.locked;
+        let preferred = if locked.is_empty() { &lesson.packages } else { locked };
+        match baseline::install_and_test(project, set, &mut found.way, preferred, ends).await {
             Ok(baseline) => {
                 let is_whole = baseline.is_whole();
                 if found.best.as_ref().is_none_or(|best| best.passing().len() < baseline.passing().len()) {
@@ -100,6 +103,10 @@ pub(super) async fn search(
             }
             Err(Stop::Refused(refused)) => {
                 found.refused.push((set.from.clone(), explained(refused.fault, &found.way)));
+                // No other versions make up for another language.
+                if found.way.needs_python.is_some() {
+                    break;
+                }
                 if refused.step == Step::Project {
                     hopeless = Some(is_of_then);
                 }
@@ -141,6 +148,10 @@ pub(super) fn take(project: &Project<'_>, way: &mut Way, step: Step, said: &str)
                 way.lacking.insert(what.clone());
                 false
             }
+            Act::NeedsPython(version) => {
+                way.needs_python = Some(version.clone());
+                return false;
+            }
             Act::PythonBelow(_) if !project.may_change_python() => false,
             _ => way.take(step, &remedy),
         };
@@ -151,9 +162,26 @@ pub(super) fn take(project: &Project<'_>, way: &mut Way, step: Step, said: &str)
     false
 }
 
+/// What of a way failing tests say is beyond all remedies.
+pub(super) fn beyond(mut way: Way, said: &str) -> Way {
+    for remedy in remedies(Step::Tests, said) {
+        match remedy.act {
+            Act::System(what) => drop(way.lacking.insert(what)),
+            Act::NeedsPython(version) => way.needs_python = Some(version),
+            _ => {}
+        }
+    }
+    way
+}
+
 /// A failure in the end, with what the machine lacks if that is why.
-fn explained(fault: Fault, way: &Way) -> Fault {
-    if way.lacking.is_empty() || fault.code != "does_not_install" {
+pub(super) fn explained(fault: Fault, way: &Way) -> Fault {
+    if let Some(version) = &way.needs_python {
+        let message = format!("it is for Python {version}, which no image has\n{}", fault.message);
+        return Fault::new(Boundary::Task, "no_interpreter", message)
+            .with_hint("images have Python 3.6 or newer; its later commits may run on one");
+    }
+    if way.lacking.is_empty() || !["does_not_install", "nothing_passes"].contains(&fault.code.as_str()) {
         return fault;
     }
     let lacking: Vec<&str> = way.lacking.iter().map(String::as_str).collect();

@@ -59,6 +59,12 @@ const SETTLED: [(u64, &str); 9] = [
     (14, "2026-04-07"),
 ];
 
+/// From which day on people used projects with this interpreter (`3.9.18`), if it is known.
+pub(super) fn settled(version: &str) -> Option<&'static str> {
+    let minor: u64 = version.strip_prefix("3.")?.split('.').next()?.parse().ok()?;
+    SETTLED.iter().find(|(known, _)| *known == minor).map(|(_, since)| *since)
+}
+
 /// The oldest that uv installs for and our own code runs on.
 const OLDEST: (u64, u64) = (3, 6);
 
@@ -114,10 +120,7 @@ fn order_of_time(mut found: Vec<(Version, PathBuf)>, day: &str) -> Vec<(Version,
         [major] => (*major, 0),
         [] => (0, 0),
     };
-    let had_settled = |version: &Version| {
-        let since = SETTLED.iter().find(|(known, _)| (3, *known) == minor(version)).map(|(_, since)| *since);
-        since.is_some_and(|since| since <= day)
-    };
+    let had_settled = |version: &Version| settled(&version.to_string()).is_some_and(|since| since <= day);
     found.retain(|(version, _)| minor(version) >= OLDEST);
     found.sort();
     let (then, later): (Vec<_>, Vec<_>) = found.into_iter().partition(|(version, _)| had_settled(version));

@@ -214,8 +214,9 @@ class PytestWatch:
         self.root = None
 
     def pytest_configure(self, config):
-        root = str(getattr(config, "rootpath", None) or config.rootdir)
-        self.root = None if os.path.realpath(root) == os.getcwd() else root
+        # Before version 2.7, names are relative to the folder we are in.
+        root = getattr(config, "rootpath", None) or getattr(config, "rootdir", None) or os.getcwd()
+        self.root = None if os.path.realpath(str(root)) == os.getcwd() else str(root)
 
     def pytest_runtest_logreport(self, report):
         if report.skipped and hasattr(report, "context"):

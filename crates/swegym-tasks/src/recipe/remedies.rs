@@ -44,6 +44,8 @@ pub enum Act {
     WithoutOption(String),
     /// What the machine lacks; it is only said.
     System(String),
+    /// An interpreter that no image has; it is only said: `2.7`.
+    NeedsPython(String),
 }
 
 /// A row of the table.
@@ -103,6 +105,7 @@ impl Act {
             Self::PythonBelow(text) => Self::PythonBelow(change(text)),
             Self::WithoutOption(text) => Self::WithoutOption(change(text)),
             Self::System(text) => Self::System(change(text)),
+            Self::NeedsPython(text) => Self::NeedsPython(change(text)),
         }
     }
 }

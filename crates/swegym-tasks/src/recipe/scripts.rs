@@ -1,4 +1,4 @@
-//! Files that are programs: setup.py, noxfile.py, CI workflows. They are read
+//! Files that are programs: setup.py, noxfile.py, Makefile, CI's files. They are read
 //! as syntax, never run; what is computed in them stays unknown.
 
 use std::fs;
@@ -24,12 +24,66 @@ pub(super) fn read(root: &Path, found: &mut Found) -> Result<(), RecipeError> {
     files.sort();
     for file in files.iter().filter(|f| f.extension().is_some_and(|e| e == "yml" || e == "yaml")) {
         let text = fs::read(file).map_err(|source| RecipeError::Read { path: file.clone(), source })?;
-        for document in yaml::load(&String::from_utf8_lossy(&text)).unwrap_or_default() {
-            workflow(root, &document, found);
+        ci_file(root, "CI workflow", &String::from_utf8_lossy(&text), found);
+    }
+    for file in CI_FILES {
+        if let Some(text) = text_of(root, file)? {
+            ci_file(root, file, &text, found);
+        }
+    }
+    for file in MAKEFILES {
+        if let Some(text) = text_of(root, file)? {
+            // Recipes are indented; what comes before a command is for make.
+            let recipes = text.lines().filter_map(|line| line.strip_prefix('\t'));
+            let lines: Vec<&str> = recipes.map(|line| line.trim_start_matches(['@', '-', '+'])).collect();
+            commands(root, file, &lines.join("\n"), found);
         }
     }
     Ok(())
 }
+
+/// Files of other CI services than the one with a folder of its own.
+const CI_FILES: [&str; 6] = [
+    ".travis.yml",
+    ".circleci/config.yml",
+    ".gitlab-ci.yml",
+    "azure-pipelines.yml",
+    ".cirrus.yml",
+    "appveyor.yml",
+];
+
+const MAKEFILES: [&str; 2] = ["Makefile", "makefile"];
+
+/// Keys of CI's files below which scripts stand.
+const SCRIPTS: [&str; 9] = [
+    "run",
+    "command",
+    "script",
+    "bash",
+    "install",
+    "before_install",
+    "before_script",
+    "install_script",
+    "test_script",
+];
+
+/// What CI installs for itself.
+const OF_CI: [&str; 14] = [
+    "pip",
+    "setuptools",
+    "wheel",
+    "virtualenv",
+    "tox",
+    "nox",
+    "twine",
+    "codecov",
+    "coveralls",
+    "codacy-coverage",
+    "python-coveralls",
+    "tox-travis",
+    "tox-gh-actions",
+    "pre-commit",
+];
 
 /// The arguments of `setup(…)` that are literals.
 fn setup_py(text: &str, found: &mut Found) {
@@ -40,6 +94,7 @@ fn setup_py(text: &str, found: &mut Found) {
             continue;
         }
         for (name, value) in keyword_arguments(call, text) {
+            let value = assigned(tree.root_node(), value, text);
             match name {
                 "tests_require" => {
                     found.add(
@@ -92,17 +147,45 @@ fn noxfile(text: &str, found: &mut Found) {
     }
 }
 
-/// Every `run:` of every step: `pip install` lines and test commands.
-fn workflow(root: &Path, document: &Yaml, found: &mut Found) {
-    let mut scripts = Vec::new();
-    collect_runs(document, &mut scripts);
-    for line in scripts.iter().flat_map(|s| s.lines()) {
+/// What a name stands for that the file gives a value once, at its top; any other value is
+/// itself.
+fn assigned<'t>(root: Node<'t>, value: Node<'t>, text: &str) -> Node<'t> {
+    if value.kind() != "identifier" {
+        return value;
+    }
+    let name = syntax::text(value, text);
+    let statements = syntax::named_children(root).filter(|n| n.kind() == "expression_statement");
+    let mut values = statements.flat_map(syntax::named_children).filter_map(|node| {
+        let is_it = node.kind() == "assignment"
+            && node.child_by_field_name("left").is_some_and(|left| syntax::text(left, text) == name);
+        is_it.then(|| node.child_by_field_name("right")).flatten()
+    });
+    values.next().unwrap_or(value)
+}
+
+/// Every script of every step.
+fn ci_file(root: &Path, from: &str, text: &str, found: &mut Found) {
+    for document in yaml::load(text).unwrap_or_default() {
+        let mut scripts = Vec::new();
+        collect_scripts(&document, &mut scripts);
+        for script in scripts {
+            commands(root, from, &script, found);
+        }
+    }
+}
+
+/// Lines of a shell: `pip install` lines and test commands.
+fn commands(root: &Path, from: &str, script: &str, found: &mut Found) {
+    let script = script.replace("\\\n", " ");
+    for line in script.lines().flat_map(|line| line.split("&&")) {
         let words = words(line);
         let is = |list: &[&str]| words.len() >= list.len() && list.iter().zip(&words).all(|(a, b)| a == b);
         let skip = [
             (3, is(&["uv", "pip", "install"])),
             (4, is(&["python", "-m", "pip", "install"])),
+            (4, is(&["python3", "-m", "pip", "install"])),
             (2, is(&["pip", "install"])),
+            (2, is(&["pip3", "install"])),
         ];
         match skip.iter().find(|(_, fits)| *fits) {
             Some((skip, _)) => {
@@ -116,26 +199,45 @@ fn workflow(root: &Path, document: &Yaml, found: &mut Found) {
                         arguments.extend(lines);
                     }
                 }
-                installed(&arguments, "CI workflow", found);
+                installed(&arguments, from, found);
+                also_installed(&arguments, from, found);
             }
             None => found.commands.push(words),
         }
     }
 }
 
-fn collect_runs(node: &Yaml, scripts: &mut Vec<String>) {
+fn collect_scripts(node: &Yaml, scripts: &mut Vec<String>) {
     match node {
         Yaml::Hash(map) => {
             for (key, value) in map {
-                match (key.as_str(), value.as_str()) {
-                    (Some("run"), Some(script)) => scripts.push(script.to_owned()),
-                    _ => collect_runs(value, scripts),
+                let is_script = key.as_str().is_some_and(|key| SCRIPTS.contains(&key));
+                match value {
+                    Yaml::String(script) if is_script => scripts.push(script.clone()),
+                    Yaml::Array(lines) if is_script => {
+                        scripts.extend(lines.iter().filter_map(Yaml::as_str).map(str::to_owned));
+                        lines.iter().for_each(|line| collect_scripts(line, scripts));
+                    }
+                    _ => collect_scripts(value, scripts),
                 }
             }
         }
-        Yaml::Array(items) => items.iter().for_each(|i| collect_runs(i, scripts)),
+        Yaml::Array(items) => items.iter().for_each(|i| collect_scripts(i, scripts)),
         _ => {}
     }
+}
+
+/// Whatever else a line installs by name: it need not be for the tests, and is tried last.
+fn also_installed(arguments: &[String], from: &str, found: &mut Found) {
+    let is_name = |argument: &&String| {
+        argument.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && !argument.contains(['/', '$', '{', '*', ':', '\\'])
+            && !argument.ends_with(".txt")
+            && !argument.ends_with(".whl")
+            && !OF_CI.contains(&super::requirement_name(argument).as_str())
+    };
+    let named: Vec<String> = arguments.iter().filter(is_name).cloned().collect();
+    found.add("ci", from.to_owned(), named, Vec::new());
 }
 
 /// Arguments of an install command: requirements, and extras of the project

@@ -47,6 +47,9 @@ pub struct Way {
     /// What the machine lacks, as failures say.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub lacking: BTreeSet<String>,
+    /// The interpreter that it asks for, where no image has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub needs_python: Option<String>,
     /// The remedies that were taken, in order, with their words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remedies: Vec<String>,
@@ -74,7 +77,7 @@ impl Way {
                 is_new.then(|| self.python_below = Some(version.clone())).map(|()| version)
             }
             Act::WithoutOption(option) => self.without_options.insert(option.clone()).then_some(option),
-            Act::System(_) => None,
+            Act::System(_) | Act::NeedsPython(_) => None,
         };
         if let Some(words) = words {
             self.remedies.push(format!("{} ({words})", remedy.name));
