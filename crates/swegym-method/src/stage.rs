@@ -17,11 +17,12 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use swegym_console::error::CommandError;
 use swegym_console::{exit, text};
+use swegym_core::event::Event;
 use swegym_core::format::results::JobOutput;
 use swegym_core::format::run::{INSTANCES, RunHead};
 use swegym_core::{Class, Digest, Fault, RunId};
 use swegym_runner::run_dir::Open;
-use swegym_runner::{Context, Job, Outcome, RunDir};
+use swegym_runner::{Context, Job, Jobs, Outcome, RunDir};
 
 use crate::session::Session;
 use crate::stage::job_bar::JobBar;
@@ -92,45 +93,26 @@ impl<'a> Stage<'a> {
     }
 
     async fn run(self, jobs: Vec<Job>) -> Result<Ran, CommandError> {
-        let (whole, mut jobs) = (jobs.len(), Some(jobs));
-        self.run_in_waves(whole, |_| jobs.take().unwrap_or_default()).await
+        let names = jobs.iter().map(|job| job.name.clone()).collect();
+        self.run_as_given(names, Jobs::all(jobs)).await
     }
 
-    /// Runs `whole` jobs in waves: what came of those before decides the next ones, until
-    /// there are none.
-    async fn run_in_waves(
-        self,
-        whole: usize,
-        mut next: impl FnMut(&[(String, Outcome)]) -> Vec<Job>,
-    ) -> Result<Ran, CommandError> {
+    /// Runs jobs, of which some may come only when others have ended. `names` are theirs, in
+    /// whatever order the outcomes are wanted.
+    async fn run_as_given(self, names: Vec<String>, jobs: Jobs<'_, Job>) -> Result<Ran, CommandError> {
         let context = self.context();
         let (mut run, inputs) = self.open()?;
-        let mut bar = JobBar::new(self.session.printer, self.verb, whole);
-        let mut outcomes: Vec<(String, Outcome)> = Vec::new();
-        // A run without jobs is one as well.
-        let mut jobs = next(&outcomes);
-        loop {
-            let (before, stop) = (outcomes.len(), self.session.stop.clone());
-            let ran = swegym_runner::run(
-                &mut run,
-                (self.verb, inputs),
-                &jobs,
-                &context,
-                stop,
-                |event, progress| {
-                    bar.show(event, before, progress, self.aside.as_ref().map(|say| say()));
-                },
-            );
-            let ended = ran.await?;
-            outcomes.extend(jobs.into_iter().map(|job| job.name).zip(ended));
-            let is_cut = outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Unfinished);
-            jobs = if is_cut { Vec::new() } else { next(&outcomes) };
-            if jobs.is_empty() {
-                break;
-            }
-        }
+        let mut bar = JobBar::new(self.session.printer, self.verb);
+        let stop = self.session.stop.clone();
+        let show = |event: &Event, progress| bar.show(event, progress, self.aside.as_ref().map(|say| say()));
+        let ended = swegym_runner::run(&mut run, (self.verb, inputs), jobs, &context, stop, show).await?;
         bar.finish();
-        Ok(Ran { run, outcomes })
+        let mut ended: BTreeMap<String, Outcome> = ended.into_iter().collect();
+        let outcome = |name: String| {
+            let outcome = ended.remove(&name).unwrap_or(Outcome::Unfinished);
+            (name, outcome)
+        };
+        Ok(Ran { run, outcomes: names.into_iter().map(outcome).collect() })
     }
 
     /// The folder, and the digest of all that decides the jobs.

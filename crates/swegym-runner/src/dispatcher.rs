@@ -3,8 +3,9 @@
 //! Executors are tasks that send messages; the dispatcher alone admits jobs,
 //! writes the journal and decides about retries. A job's start is in the
 //! journal before the job acts, its result on disk before its end is. It does not
-//! know what jobs do: a job is a ticket, and somebody who does the work. There is no
-//! graph of jobs; verbs that need one another are run one after another.
+//! know what jobs do: a job is a ticket, and somebody who does the work. Which jobs wait
+//! for others, whoever gives them knows; verbs that need one another are run one after
+//! another.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,6 +32,24 @@ pub struct Ticket {
     pub memory: u64,
     /// How many jobs like this one may run at once, memory allowing.
     pub at_once: usize,
+}
+
+/// Jobs, some of which may come only when others have ended.
+pub struct Jobs<'a, J> {
+    /// How many there will be.
+    pub whole: usize,
+    /// Gives those that may begin now, by the outcomes of all that it gave before, in their
+    /// order. It is asked at the beginning and after each job.
+    pub next: Box<dyn FnMut(&[Option<Outcome>]) -> Vec<J> + Send + 'a>,
+}
+
+impl<'a, J: Send + 'a> Jobs<'a, J> {
+    /// Jobs that may all begin.
+    #[must_use]
+    pub fn all(jobs: Vec<J>) -> Self {
+        let (whole, mut jobs) = (jobs.len(), Some(jobs));
+        Self { whole, next: Box::new(move |_| jobs.take().unwrap_or_default()) }
+    }
 }
 
 /// What became of one job.
@@ -63,7 +82,7 @@ struct Report {
     wall_time: Duration,
 }
 
-/// Runs jobs to their end and gives their outcomes in the order of their tickets.
+/// Runs jobs to their end and gives their names and outcomes in the order of their tickets.
 /// `work` does the job of a ticket's number; all that run have `memory` bytes.
 /// `stop` turning true ends admission; running jobs are dropped with their
 /// boxes and left to a resume.
@@ -73,27 +92,20 @@ struct Report {
 pub async fn run<W, F>(
     run: &mut RunDir,
     (verb, inputs): (&str, Digest),
-    jobs: &[Ticket],
+    mut given: Jobs<'_, Ticket>,
     total_memory: u64,
     work: W,
     mut stop: watch::Receiver<bool>,
     mut show: impl FnMut(&Event, Progress),
-) -> Result<Vec<Outcome>, RunDirError>
+) -> Result<Vec<(String, Outcome)>, RunDirError>
 where
     W: Fn(usize) -> F + Send + Sync + 'static,
     F: Future<Output = Result<JobResult, Fault>> + Send + 'static,
 {
     let work = Arc::new(work);
-    let mut outcomes: Vec<Option<Outcome>> = jobs
-        .iter()
-        .map(|job| {
-            let output = run.finished(&job.name)?.clone();
-            Some(Outcome::Finished(Box::new(output)))
-        })
-        .collect();
+    let (mut jobs, mut outcomes) = (Vec::new(), Vec::new());
+    let mut waiting: VecDeque<(usize, u32)> = VecDeque::new();
     let (sender, mut reports) = mpsc::unbounded_channel::<Report>();
-    let mut waiting: VecDeque<(usize, u32)> =
-        outcomes.iter().enumerate().filter(|(_, o)| o.is_none()).map(|(i, _)| (i, 1)).collect();
     let mut running = tokio::task::JoinSet::new();
     let mut memory = total_memory;
     // Something that every other job would meet, too: a wrong key, a spent budget.
@@ -103,12 +115,14 @@ where
         show(&event, progress);
         Ok::<_, RunDirError>(())
     };
+    let whole = given.whole;
     let progress = |outcomes: &[Option<Outcome>], running: usize| Progress {
         done: outcomes.iter().flatten().count(),
         running,
-        total: jobs.len(),
+        total: whole,
     };
-    let started = Event::RunStarted { verb: verb.to_owned(), inputs, jobs: jobs.len() };
+    while take_in(run, &mut given, &mut jobs, &mut outcomes, &mut waiting) {}
+    let started = Event::RunStarted { verb: verb.to_owned(), inputs, jobs: whole };
     note(run, started, progress(&outcomes, 0))?;
     loop {
         while let Some((at, attempt)) = waiting.front().copied() {
@@ -162,11 +176,35 @@ where
                 note(run, event, progress(&outcomes, running.len()))?;
             }
         }
+        while take_in(run, &mut given, &mut jobs, &mut outcomes, &mut waiting) {}
     }
-    let complete = outcomes.iter().all(Option::is_some);
+    let complete = outcomes.len() == whole && outcomes.iter().all(Option::is_some);
     let event = if complete { Event::RunFinished } else { Event::RunInterrupted };
     note(run, event, progress(&outcomes, 0))?;
-    Ok(outcomes.into_iter().map(|o| o.unwrap_or(Outcome::Unfinished)).collect())
+    let outcomes = outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Unfinished));
+    Ok(jobs.into_iter().map(|job| job.name).zip(outcomes).collect())
+}
+
+/// Takes in the jobs that may begin now; of those, some may have ended in an earlier run, and
+/// others may begin because of them. Says whether that may be.
+fn take_in(
+    run: &RunDir,
+    given: &mut Jobs<'_, Ticket>,
+    jobs: &mut Vec<Ticket>,
+    outcomes: &mut Vec<Option<Outcome>>,
+    waiting: &mut VecDeque<(usize, u32)>,
+) -> bool {
+    let mut has_kept = false;
+    for job in (given.next)(outcomes) {
+        let kept = run.finished(&job.name).map(|output| Outcome::Finished(Box::new(output.clone())));
+        match &kept {
+            Some(_) => has_kept = true,
+            None => waiting.push_back((jobs.len(), 1)),
+        }
+        jobs.push(job);
+        outcomes.push(kept);
+    }
+    has_kept
 }
 
 async fn execute<W, F>(work: Arc<W>, at: usize, attempt: u32, reports: mpsc::UnboundedSender<Report>)

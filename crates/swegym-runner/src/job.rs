@@ -1,6 +1,6 @@
 //! The scheduled pieces.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use swegym_core::event::Event;
 use swegym_core::{Digest, Fault, Instance, Prediction};
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::build::{Built, Raw};
 use crate::context::{Context, RunSettings};
-use crate::dispatcher::{self, Outcome, Progress, Ticket};
+use crate::dispatcher::{self, Jobs, Outcome, Progress, Ticket};
 use crate::result::JobResult;
 use crate::rollout::{IDLE_MEMORY, RolloutPlan};
 use crate::run_dir::{RunDir, RunDirError};
@@ -88,19 +88,28 @@ pub enum JobKind {
 pub async fn run(
     run: &mut RunDir,
     (verb, inputs): (&str, Digest),
-    jobs: &[Job],
+    jobs: Jobs<'_, Job>,
     context: &Context,
     stop: watch::Receiver<bool>,
     show: impl FnMut(&Event, Progress),
-) -> Result<Vec<Outcome>, RunDirError> {
-    let tickets: Vec<Ticket> = jobs.iter().map(|job| job.ticket(&context.settings)).collect();
+) -> Result<Vec<(String, Outcome)>, RunDirError> {
     let memory = context.settings.memory_bytes;
-    let (jobs, context): (Arc<[Job]>, _) = (jobs.into(), context.clone());
-    let work = move |at: usize| {
-        let (jobs, context) = (Arc::clone(&jobs), context.clone());
-        async move { jobs[at].execute(&context).await }
+    let given: Arc<Mutex<Vec<Arc<Job>>>> = Arc::default();
+    let Jobs { whole, mut next } = jobs;
+    let (noted, settings) = (Arc::clone(&given), &context.settings);
+    let tickets = move |outcomes: &[Option<Outcome>]| {
+        let jobs: Vec<Arc<Job>> = next(outcomes).into_iter().map(Arc::new).collect();
+        let tickets = jobs.iter().map(|job| job.ticket(settings)).collect();
+        noted.lock().unwrap_or_else(PoisonError::into_inner).extend(jobs);
+        tickets
     };
-    dispatcher::run(run, (verb, inputs), &tickets, memory, work, stop, show).await
+    let doing = context.clone();
+    let work = move |at: usize| {
+        let (job, context) = (given.lock().unwrap_or_else(PoisonError::into_inner)[at].clone(), doing.clone());
+        async move { job.execute(&context).await }
+    };
+    let tickets = Jobs { whole, next: Box::new(tickets) };
+    dispatcher::run(run, (verb, inputs), tickets, memory, work, stop, show).await
 }
 
 impl Job {

@@ -36,6 +36,6 @@ pub mod validate;
 
 pub use answer::Names;
 pub use context::{Context, RunSettings};
-pub use dispatcher::Outcome;
+pub use dispatcher::{Jobs, Outcome};
 pub use job::{Job, run};
 pub use run_dir::{RunDir, RunDirError};

@@ -12,8 +12,6 @@ use swegym_runner::dispatcher::Progress;
 /// A bar that is fed by the runner's events.
 pub(super) struct JobBar {
     bar: Bar,
-    /// Jobs of all waves.
-    whole: usize,
     began: Instant,
     /// Jobs that came to an end here, and those of them that came to what is hoped for.
     ended: usize,
@@ -24,14 +22,14 @@ pub(super) struct JobBar {
 const GOOD: [&str; 3] = ["resolved", "prepared", "kept"];
 
 impl JobBar {
-    pub(super) fn new(printer: Printer, stage: &str, whole: usize) -> Self {
+    pub(super) fn new(printer: Printer, stage: &str) -> Self {
         let (bar, began) = (Bar::of(printer, stage, 0), Instant::now());
-        Self { bar, whole, began, ended: 0, good: BTreeMap::new() }
+        Self { bar, began, ended: 0, good: BTreeMap::new() }
     }
 
-    /// Shows an event of a wave, after so many jobs of others.
-    pub(super) fn show(&mut self, event: &Event, before: usize, progress: Progress, aside: Option<String>) {
-        self.bar.set((before + progress.done) as u64, self.whole as u64);
+    /// Shows an event.
+    pub(super) fn show(&mut self, event: &Event, progress: Progress, aside: Option<String>) {
+        self.bar.set(progress.done as u64, progress.total as u64);
         let mut said = format!("{} running", progress.running);
         match event {
             Event::JobFinished { outcome, .. } => {

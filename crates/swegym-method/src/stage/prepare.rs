@@ -16,7 +16,7 @@ use swegym_mine::Repository;
 use swegym_runner::build::{Known, Lesson, Raw};
 use swegym_runner::job::JobKind;
 use swegym_runner::run_dir::Open;
-use swegym_runner::{Job, Outcome, foundation};
+use swegym_runner::{Job, Jobs, Outcome, foundation};
 
 use super::{Done, Ran, Stage, without_secrets};
 use crate::real::Recipes;
@@ -94,7 +94,7 @@ pub async fn prepare(
     let mut lessons = Lessons::new(&raw);
     let mut waiting: BTreeMap<String, Instance> =
         raw.into_iter().map(|instance| (instance.instance_id.to_string(), instance)).collect();
-    let next = |outcomes: &[(String, Outcome)]| {
+    let next = |outcomes: &[Option<Outcome>]| {
         let taught = lessons.next(outcomes).into_iter();
         let jobs = taught.filter_map(|(name, lesson)| {
             let instance = waiting.remove(&name)?;
@@ -106,10 +106,9 @@ pub async fn prepare(
         });
         jobs.collect()
     };
-    let Ran { run, mut outcomes } = stage.run_in_waves(order.len(), next).await?;
+    let jobs = Jobs { whole: order.len(), next: Box::new(next) };
     // Files are in the order of what was given, whatever was taught by what.
-    let place: BTreeMap<&String, usize> = order.iter().enumerate().map(|(at, name)| (name, at)).collect();
-    outcomes.sort_by_key(|(name, _)| place.get(name).copied());
+    let Ran { run, mut outcomes } = stage.run_as_given(order, jobs).await?;
     let (mut rows, mut recipes) = (Vec::new(), Vec::new());
     for (name, outcome) in &mut outcomes {
         let Outcome::Finished(output) = outcome else { continue };

@@ -22,10 +22,10 @@ pub(super) fn end_of_week(time: &str) -> Option<String> {
     Some(format!("{last}T23:59:59Z"))
 }
 
-/// The end of a time's year: what builds packages need be no newer, and environments of one
-/// year are shared.
-pub(super) fn end_of_year(time: &str) -> Option<String> {
-    let year: u16 = time.get(..4)?.parse().ok()?;
+/// The end of a time's year, or of one that is `later`: what builds packages need be no newer,
+/// and environments of one year are shared.
+pub(super) fn end_of_year(time: &str, later: u16) -> Option<String> {
+    let year = time.get(..4)?.parse::<u16>().ok()?.checked_add(later)?;
     Some(format!("{year:04}-12-31T23:59:59Z"))
 }
 

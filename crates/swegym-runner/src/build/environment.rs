@@ -7,13 +7,16 @@ use swegym_sandbox::{Extent, Sandbox as _, SandboxError, Store};
 use swegym_tasks::recipe::{Step, Way};
 use swegym_tasks::uv;
 
-use super::Project;
 use super::installer::{self, Installer, Refused};
 use super::lock::Lock;
+use super::{Project, checkout, wheels};
 use crate::shell::must_run_in;
 
 /// Where it is in every image.
 pub(super) const PLACE: &str = "/opt/venv";
+
+/// Years within which wheels of a version are made for newer interpreters.
+const WHEELS_COME_WITHIN: u16 = 3;
 
 /// The list, as a file in the box.
 const LIST: &str = "/tmp/locked.txt";
@@ -47,7 +50,7 @@ fn key(project: &Project<'_>, lock: &Lock, until: Option<&str>, way: &Way) -> Di
     let ground = &project.foundation.image;
     let until = until.or(project.context.install.exclude_newer.as_deref());
     let text = format!(
-        "{:?} {:?} {} {until:?} {:?} {:?} {:?} {:?} uv {} swegym {} {:?}",
+        "{:?} {:?} {} {until:?} + {WHEELS_COME_WITHIN} {:?} {:?} {:?} {:?} uv {} swegym {} {:?}",
         ground.base,
         ground.layers,
         project.foundation.python,
@@ -81,24 +84,65 @@ async fn install(
     installer
         .uv(&format!("venv -q --no-project --python {python} {PLACE}"), "making the environment")
         .await?;
-    installer.write(LIST, &lock.to_text()).await.map_err(to_refused)?;
-    let line = |more: &str| format!("pip install -q --no-deps --python {PLACE}/bin/python {more} -r {LIST}");
+    let (mut ready, mut built) = by_wheels(project, lock, until).await;
+    if let Some(later) = until.and_then(|time| checkout::end_of_year(time, WHEELS_COME_WITHIN))
+        && put(&installer, &ready, Some(&later)).await.is_ok()
+    {
+        ready.clear();
+    }
     let frees: String = installer.options(false);
     for name in &way.pure {
-        let Some(package) = lock.packages.iter().find(|one| one.split("==").next() == Some(name)) else {
-            continue;
-        };
+        let Some(at) = built.iter().position(|one| one.split("==").next() == Some(name)) else { continue };
+        let package = built.remove(at);
         let alone = format!("pip install -q --no-deps --python {PLACE}/bin/python {frees} '{package}'");
         installer.uv_without_compiler(&alone, "installing without a compiler").await?;
     }
-    // What needs no code of a package to run is tried first.
-    let wheels = line(&format!("{frees} --only-binary :all:"));
-    if !lock.packages.is_empty() && installer.uv(&wheels, "installing").await.is_err() {
-        installer.uv(&line(&frees), "installing the requirements").await?;
-    }
+    ready.append(&mut built);
+    put(&installer, &ready, None).await?;
     let layer = finish(&installer).await.map_err(to_refused)?;
     installer.sandbox.stop().await.map_err(|e| to_refused(e.to_fault()))?;
     Ok(layer)
+}
+
+/// Installs exact versions; as wheels alone where these may be of `later`.
+async fn put(installer: &Installer<'_>, packages: &[String], later: Option<&str>) -> Result<(), Refused> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let list: String = packages.iter().map(|one| format!("{one}\n")).collect();
+    installer.write(LIST, &list).await.map_err(|fault| installer.refused(fault))?;
+    let line = format!("pip install -q --no-deps --python {PLACE}/bin/python -r {LIST}");
+    match later {
+        Some(time) => installer.uv_as_of(time, &line, "installing wheels").await?,
+        None => {
+            let line = format!("{line} {}", installer.options(false));
+            // What needs no code of a package to run is tried first.
+            match installer.uv(&format!("{line} --only-binary :all:"), "installing").await {
+                Ok(said) => said,
+                Err(_) => installer.uv(&line, "installing the requirements").await?,
+            }
+        }
+    };
+    Ok(())
+}
+
+/// The packages that have a wheel, and the others. Versions are exact: a wheel that came
+/// later is of the same version, and nothing has to run to install it.
+async fn by_wheels(project: &Project<'_>, lock: &Lock, until: Option<&str>) -> (Vec<String>, Vec<String>) {
+    let all = lock.packages.clone();
+    let limit = until.and_then(|time| checkout::end_of_year(time, WHEELS_COME_WITHIN));
+    let Some(limit) = limit.filter(|_| project.context.install.exclude_newer.is_none()) else {
+        return (Vec::new(), all);
+    };
+    let (index, python) = (project.context.index.clone(), project.foundation.version.clone());
+    let sorted = tokio::task::spawn_blocking(move || {
+        let has_wheel = |package: &String| {
+            let name = package.split(['=', '[']).next().unwrap_or(package);
+            index.files(name).is_ok_and(|files| wheels::has_wheel(&files, package, &python, &limit))
+        };
+        all.into_iter().partition(has_wheel)
+    });
+    sorted.await.unwrap_or_else(|_| (Vec::new(), lock.packages.clone()))
 }
 
 /// Equal packages give equal layers: nothing with the time of this build stays, neither

@@ -50,7 +50,7 @@ pub(super) async fn install_locked(
 ) -> Result<Installed, Refused> {
     let until = set.until.as_deref();
     // Versions are chosen: here the cut-off is for what builds them alone.
-    let year = until.and_then(checkout::end_of_year);
+    let year = until.and_then(|time| checkout::end_of_year(time, 0));
     let environment = environment::make(project, &lock, year.as_deref(), way).await?;
     let ground = project.with_source(&project.foundation.image.with_layer(environment));
     let version = &project.package.version;

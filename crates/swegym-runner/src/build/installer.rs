@@ -151,6 +151,11 @@ impl<'a> Installer<'a> {
         self.uv_with("", arguments, what).await
     }
 
+    /// The same where nothing is built, and files may be as new as `time`.
+    pub(super) async fn uv_as_of(&self, time: &str, arguments: &str, what: &str) -> Result<String, Refused> {
+        self.uv_with(&format!("{CUT_OFF}={time}"), &format!("{arguments} --only-binary :all:"), what).await
+    }
+
     /// The same where nothing can be compiled: many packages do without, where they must.
     pub(super) async fn uv_without_compiler(&self, arguments: &str, what: &str) -> Result<String, Refused> {
         self.uv_with("CC=/bin/false CXX=/bin/false", arguments, what).await

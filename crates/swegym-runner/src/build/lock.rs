@@ -244,11 +244,6 @@ impl Lock {
         packages.dedup();
         Self { packages }
     }
-
-    /// As a file.
-    pub(super) fn to_text(&self) -> String {
-        lines(&self.packages)
-    }
 }
 
 fn lines<'a>(all: impl IntoIterator<Item = &'a String>) -> String {

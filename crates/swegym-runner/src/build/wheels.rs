@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use pep440_rs::Version;
 use swegym_tasks::index::Release;
 use swegym_tasks::recipe::Way;
 
@@ -42,6 +43,18 @@ impl<'a> Moment<'a> {
         let days = wheels.iter().filter_map(|file| file.uploaded.as_deref()?.get(..10));
         days.min().and_then(day_after)
     }
+}
+
+/// Whether `name==version` has a wheel that serves an interpreter (`3.9.18`), and is no newer
+/// than `until`.
+pub(super) fn has_wheel(files: &[Release], package: &str, python: &str, until: &str) -> bool {
+    let Some((_, version)) = package.split_once("==") else { return false };
+    let Ok(version) = version.parse::<Version>() else { return false };
+    let Some(moment) = Moment::of(python, until.get(..10)) else { return false };
+    files.iter().any(|file| {
+        let named = file.filename.split('-').nth(1).and_then(|text| text.parse::<Version>().ok());
+        named.is_some_and(|named| named == version) && moment.serves(file) && moment.is_past(file)
+    })
 }
 
 /// Frees projects of which only wheels are taken, and of which the day has none.
@@ -106,6 +119,24 @@ mod tests {
         ] {
             assert_eq!(serves(filename, 7, "x86_64"), is_served, "{filename}");
         }
+    }
+
+    #[test]
+    fn a_version_has_its_own_wheels() {
+        let file = |filename: &str, day: &str| Release {
+            filename: filename.into(),
+            uploaded: Some(format!("{day}T10:00:00Z")),
+            ..Release::default()
+        };
+        let files = [
+            file("nose-1.3.4.tar.gz", "2014-08-24"),
+            file("nose-1.3.4-py2-none-any.whl", "2015-01-08"),
+            file("nose-1.3.4-py3-none-any.whl", "2015-01-08"),
+        ];
+        let has = |package, until| has_wheel(&files, package, "3.6.15", until);
+        assert!(has("nose==1.3.4", "2017-12-31T23:59:59Z"));
+        assert!(!has("nose==1.3.4", "2014-12-31T23:59:59Z"));
+        assert!(!has("nose==1.3.3", "2017-12-31T23:59:59Z"));
     }
 
     #[test]

@@ -40,7 +40,8 @@ where
 {
     let (_sender, stop) = watch::channel(false);
     let head = ("build", Digest::of(b"inputs"));
-    super::run(run, head, jobs, memory, work, stop, |_, _| {}).await.unwrap()
+    let outcomes = super::run(run, head, Jobs::all(jobs.to_vec()), memory, work, stop, |_, _| {}).await.unwrap();
+    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
 #[tokio::test]
@@ -144,7 +145,7 @@ async fn a_wish_to_stop_drops_what_runs_and_leaves_it_to_a_resume() {
     let outcomes = run(
         &mut open(folder.path(), Open::New),
         ("build", Digest::of(b"inputs")),
-        &tickets(3, 0, 1),
+        Jobs::all(tickets(3, 0, 1)),
         0,
         work,
         stop,
@@ -152,7 +153,47 @@ async fn a_wish_to_stop_drops_what_runs_and_leaves_it_to_a_resume() {
     )
     .await
     .unwrap();
+    let outcomes: Vec<Outcome> = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
     assert!(matches!(outcomes[0], Outcome::Finished(_)));
     assert_eq!(outcomes[1..], [Outcome::Unfinished, Outcome::Unfinished]);
     assert_eq!(events.last(), Some(&(Event::RunInterrupted, 1)));
+}
+
+#[tokio::test]
+async fn what_waits_for_others_begins_when_they_have_ended_and_in_a_resumed_run_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let begun: Arc<Mutex<Vec<usize>>> = Arc::default();
+    for how in [Open::New, Open::Resume] {
+        let seen = Arc::clone(&begun);
+        let work = move |at: usize| {
+            seen.lock().unwrap().push(at);
+            async move {
+                // The first is the slowest.
+                tokio::time::sleep(Duration::from_millis(if at == 0 { 80 } else { 1 })).await;
+                Ok(done(at))
+            }
+        };
+        let mut rest = tickets(4, 0, 8);
+        rest.reverse();
+        // The third waits for the first; the last one, for all.
+        let next = |outcomes: &[Option<Outcome>]| {
+            let is_through = |at: usize| outcomes.get(at).is_some_and(Option::is_some);
+            let count = match outcomes.len() {
+                0 => 2,
+                2 if is_through(0) => 1,
+                3 if outcomes.iter().all(Option::is_some) => 1,
+                _ => 0,
+            };
+            (0..count).filter_map(|_| rest.pop()).collect()
+        };
+        let (_sender, stop) = watch::channel(false);
+        let jobs = Jobs { whole: 4, next: Box::new(next) };
+        let mut run = open(folder.path(), how);
+        let head = ("build", Digest::of(b"inputs"));
+        let outcomes = super::run(&mut run, head, jobs, 0, work, stop, |_, _| {}).await.unwrap();
+        let names: Vec<&str> = outcomes.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["job-0", "job-1", "job-2", "job-3"]);
+        assert!(outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Finished(_))));
+    }
+    assert_eq!(*begun.lock().unwrap(), [0, 1, 2, 3]);
 }

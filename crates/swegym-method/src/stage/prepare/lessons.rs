@@ -1,8 +1,8 @@
 //! What commits of a repository teach each other: the oldest is tried alone, then the
-//! oldest of each version, then all others. Each wave is taught by the ones before, so
-//! that the same commits teach the same whatever is faster.
+//! oldest of each version, then all others. Each wave of a repository is taught by the ones
+//! before, so that the same commits teach the same whatever is faster.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use swegym_core::Instance;
 use swegym_core::format::results::{JobOutput, Prepared};
@@ -17,11 +17,19 @@ struct Pupil {
     version: String,
 }
 
-/// Who is still to be tried, and what was learnt.
+/// Who is still to be tried, and who was.
 pub(super) struct Lessons {
-    waves: std::vec::IntoIter<Vec<Pupil>>,
-    /// Of those that were tried, in their order.
+    /// By repository, in the order of their oldest.
+    repositories: Vec<Waves>,
+    /// All that were given out, in their order.
     tried: Vec<Pupil>,
+}
+
+/// The waves of a repository that are still to come.
+struct Waves {
+    waves: std::vec::IntoIter<Vec<Pupil>>,
+    /// Those of the wave before, by their places among the tried.
+    last: Vec<usize>,
 }
 
 impl Lessons {
@@ -29,35 +37,53 @@ impl Lessons {
     pub(super) fn new(raw: &[Instance]) -> Self {
         let mut order: Vec<&Instance> = raw.iter().collect();
         order.sort_by_key(|one| (&one.created_at, one.instance_id.as_str()));
-        let (mut repos, mut versions) = (BTreeSet::new(), BTreeSet::new());
-        let mut waves = vec![Vec::new(), Vec::new(), Vec::new()];
+        let mut versions = BTreeSet::new();
+        let mut repos: Vec<(&str, [Vec<Pupil>; 3])> = Vec::new();
         for one in order {
             let (repo, version) = (one.repo.clone(), one.version.clone());
-            let is_first = repos.insert(repo.clone());
             let is_first_of_version = versions.insert((repo.clone(), version.clone()));
-            let wave = if is_first { 0 } else { usize::from(!is_first_of_version) + 1 };
-            waves[wave].push(Pupil { name: one.instance_id.to_string(), repo, version });
+            let pupil = Pupil { name: one.instance_id.to_string(), repo, version };
+            match repos.iter_mut().find(|(repo, _)| *repo == one.repo) {
+                Some((_, [_, firsts, _])) if is_first_of_version => firsts.push(pupil),
+                Some((_, [_, _, others])) => others.push(pupil),
+                None => repos.push((&one.repo, [vec![pupil], Vec::new(), Vec::new()])),
+            }
         }
-        Self { waves: waves.into_iter(), tried: Vec::new() }
+        let waves = repos.into_iter().map(|(_, waves)| {
+            let waves: Vec<_> = waves.into_iter().filter(|wave| !wave.is_empty()).collect();
+            Waves { waves: waves.into_iter(), last: Vec::new() }
+        });
+        Self { repositories: waves.collect(), tried: Vec::new() }
     }
 
-    /// The next wave, each with its lesson; nothing after the last one.
-    pub(super) fn next(&mut self, outcomes: &[(String, Outcome)]) -> Vec<(String, Lesson)> {
-        let learnt: BTreeMap<&str, Lesson> =
-            outcomes.iter().filter_map(|(name, outcome)| Some((name.as_str(), lesson(outcome)?))).collect();
-        let Some(wave) = self.waves.find(|wave| !wave.is_empty()) else { return Vec::new() };
-        let taught = wave.iter().map(|pupil| (pupil.name.clone(), self.lesson_for(pupil, &learnt)));
+    /// Those whose teachers are through, each with its lesson. `outcomes` are of all that were
+    /// given out before, in their order.
+    pub(super) fn next(&mut self, outcomes: &[Option<Outcome>]) -> Vec<(String, Lesson)> {
+        let is_through = |at: &usize| outcomes.get(*at).is_some_and(Option::is_some);
+        let mut next: Vec<Pupil> = Vec::new();
+        for repository in &mut self.repositories {
+            if repository.last.iter().all(is_through)
+                && let Some(wave) = repository.waves.next()
+            {
+                let first = self.tried.len() + next.len();
+                repository.last = (first..first + wave.len()).collect();
+                next.extend(wave);
+            }
+        }
+        let learnt: Vec<Option<Lesson>> =
+            outcomes.iter().map(|outcome| lesson(outcome.as_ref()?)).collect();
+        let taught = next.iter().map(|pupil| (pupil.name.clone(), self.lesson_for(pupil, &learnt)));
         let taught = taught.collect();
-        self.tried.extend(wave);
+        self.tried.extend(next);
         taught
     }
 
     /// That of the same version, with its versions of packages; else the last one's of the
     /// repository, without them.
-    fn lesson_for(&self, pupil: &Pupil, learnt: &BTreeMap<&str, Lesson>) -> Lesson {
-        let of_repo = self.tried.iter().filter(|other| other.repo == pupil.repo);
+    fn lesson_for(&self, pupil: &Pupil, learnt: &[Option<Lesson>]) -> Lesson {
+        let tried = self.tried.iter().zip(learnt).filter(|(other, _)| other.repo == pupil.repo);
         let teachers: Vec<(&Pupil, &Lesson)> =
-            of_repo.filter_map(|other| Some((other, learnt.get(other.name.as_str())?))).collect();
+            tried.filter_map(|(other, lesson)| Some((other, lesson.as_ref()?))).collect();
         let same = teachers.iter().find(|(other, _)| other.version == pupil.version);
         match (same, teachers.last()) {
             (Some((_, lesson)), _) => (*lesson).clone(),
