@@ -22,7 +22,7 @@ use thiserror::Error;
 
 pub use file::{Install, Made, RecipeFile};
 pub use imports::{project_of, python_files};
-pub use remedies::{Act, Remedy, Step, remedies};
+pub use remedies::{Act, Remedy, Step, remedies, test_tools};
 pub use way::Way;
 
 /// How to install and test one package.

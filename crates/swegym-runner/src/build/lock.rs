@@ -1,7 +1,7 @@
 //! Which versions an environment gets: a list that is chosen once, and installed as it is.
 
 use swegym_core::Fault;
-use swegym_tasks::recipe::{RequirementSet, Step, Way};
+use swegym_tasks::recipe::{RequirementSet, Step, Way, test_tools};
 
 use super::{Project, Trial};
 use super::installer::{FREED_TO_BUILD, Installer, Refused};
@@ -12,9 +12,6 @@ use crate::plan::WORKDIR;
 const ASKED: &str = "/tmp/requirements.txt";
 const LIST: &str = "/tmp/locked.txt";
 const OVERRIDES: &str = "/tmp/overrides.txt";
-
-/// What runs tests, with what it asks for: of a day before its interpreter, it does not run.
-const TEST_TOOLS: [&str; 2] = ["pytest", "py"];
 
 /// How often projects may turn up whose files are all newer than the day.
 const ROUNDS: usize = 8;
@@ -94,8 +91,8 @@ fn free_test_tools(installer: &mut Installer<'_>, project: &Project<'_>) {
     let Some(settled) = settled.filter(|since| installer.day().is_some_and(|day| day < *since)) else {
         return;
     };
-    for name in TEST_TOOLS {
-        installer.way_mut().freed.entry(name.to_owned()).or_insert_with(|| settled.to_owned());
+    for name in test_tools() {
+        installer.way_mut().freed.entry(name.clone()).or_insert_with(|| settled.to_owned());
     }
 }
 

@@ -166,7 +166,7 @@ async fn by_search(
         Wanted { requires: recipe.requires_python.clone(), day, below: lesson.way.python_below.clone() };
     let mut foundation = foundation::lay(context, &wanted).await?;
     let mut lesson = lesson.clone();
-    let Found { best, refused, .. } = loop {
+    let Found { best, refused, way } = loop {
         let project = Project {
             context,
             foundation: &foundation,
@@ -187,11 +187,13 @@ async fn by_search(
             foundation = laid;
         }
     };
-    let Some(baseline) = best else { return Err(nothing_installs(&package.name, &refused)) };
+    let Some(baseline) = best else {
+        return Err(search::told(nothing_installs(&package.name, &refused), &way));
+    };
     if baseline.passing().is_empty() {
         let way = search::beyond(baseline.installed.way.clone(), &baseline.said_of_failures());
         let fault = nothing_passes(&package.name, &baseline.runs, &refused);
-        return Err(search::explained(fault, &way));
+        return Err(search::told(search::explained(fault, &way), &way));
     }
     Ok((baseline, foundation, refused))
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use swegym_core::format::results::Fields;
 use swegym_core::{Boundary, Fault};
+use swegym_tasks::index::normalise;
 use swegym_tasks::recipe::{Act, RequirementSet, Step, Way, remedies};
 
 use super::Project;
@@ -153,6 +154,12 @@ pub(super) fn take(project: &Project<'_>, way: &mut Way, step: Step, said: &str)
                 return false;
             }
             Act::PythonBelow(_) if !project.may_change_python() => false,
+            // The project is what is installed; without itself it would ask for nothing.
+            Act::Drop(name) | Act::Relax(name) | Act::WheelsOnly(name)
+                if normalise(name) == normalise(&project.package.name) =>
+            {
+                false
+            }
             _ => way.take(step, &remedy),
         };
         if is_taken {
@@ -172,6 +179,14 @@ pub(super) fn beyond(mut way: Way, said: &str) -> Way {
         }
     }
     way
+}
+
+/// A failure in the end, with the remedies that did not help.
+pub(super) fn told(mut fault: Fault, way: &Way) -> Fault {
+    if !way.remedies.is_empty() {
+        fault.message.push_str(&format!("\nremedies that did not help: {}", way.remedies.join(", ")));
+    }
+    fault
 }
 
 /// A failure in the end, with what the machine lacks if that is why.

@@ -69,18 +69,25 @@ pub struct Remedy {
 }
 
 /// The table, from the top.
-static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
-    #[derive(Deserialize)]
-    struct Table {
-        remedy: Vec<Row>,
-    }
-    // A test reads the whole table.
-    toml::from_str::<Table>(include_str!("remedies.toml")).map(|table| table.remedy).unwrap_or_default()
-});
+static TABLE: LazyLock<Table> =
+    LazyLock::new(|| toml::from_str(include_str!("remedies.toml")).unwrap_or_default());
+
+/// The file; a test reads it whole.
+#[derive(Default, Deserialize)]
+struct Table {
+    test_tools: Vec<String>,
+    remedy: Vec<Row>,
+}
+
+/// What tests are run and written with, and may be as new as their interpreter.
+#[must_use]
+pub fn test_tools() -> &'static [String] {
+    &TABLE.test_tools
+}
 
 /// Remedies for a failure in a step, the best first. `said` is what the tool printed.
 pub fn remedies(step: Step, said: &str) -> impl Iterator<Item = Remedy> {
-    TABLE.iter().filter(move |row| row.at.contains(&step)).filter_map(move |row| {
+    TABLE.remedy.iter().filter(move |row| row.at.contains(&step)).filter_map(move |row| {
         let groups = row.says.captures(said)?;
         let filled = |text: &str| {
             let mut filled = String::new();
@@ -130,8 +137,8 @@ mod tests {
     #[test]
     fn the_table_is_whole_and_its_names_are_different() {
         let rows = include_str!("remedies.toml").matches("[[remedy]]").count();
-        assert_eq!(TABLE.len(), rows);
-        let mut names: Vec<&str> = TABLE.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(TABLE.remedy.len(), rows);
+        let mut names: Vec<&str> = TABLE.remedy.iter().map(|row| row.name.as_str()).collect();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), rows);
