@@ -45,6 +45,38 @@ pub struct Recipe {
     pub guessed: BTreeSet<String>,
     /// Versions that a lock file has: `attrs==19.1.0`.
     pub locked: Vec<String>,
+    /// How test files are called.
+    pub test_names: TestNames,
+}
+
+/// How a project calls its test files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TestNames {
+    /// As most do.
+    Usual,
+    /// By patterns of its own (`test*.py`), as pytest reads them.
+    Patterns(Vec<String>),
+    /// By names that say nothing: all that lies in a folder of tests may be one.
+    Own,
+}
+
+impl TestNames {
+    /// Whether a path relative to the project is a test file's.
+    #[must_use]
+    pub fn is_test(&self, path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        match self {
+            Self::Usual => is_test_file(path),
+            // One with a folder in it is for the whole path.
+            Self::Patterns(patterns) => patterns.iter().any(|pattern| {
+                let of_path = pattern.contains('/');
+                let text = if of_path { format!("/{}", path.display()) } else { name.clone().into_owned() };
+                let pattern = if of_path { format!("*/{pattern}") } else { pattern.clone() };
+                glob::Pattern::new(&pattern).is_ok_and(|pattern| pattern.matches(&text))
+            }),
+            Self::Own => belongs_to_tests(path) && name != "conftest.py" && name != "__init__.py",
+        }
+    }
 }
 
 /// Requirements that belong together.
@@ -98,6 +130,8 @@ pub(crate) struct Found {
     pub(crate) development: Vec<RequirementSet>,
     pub(crate) test_paths: Vec<String>,
     pub(crate) addopts: Vec<String>,
+    /// What pytest takes for test files, where the project says it.
+    pub(crate) python_files: Vec<String>,
     pub(crate) requires_python: Option<String>,
     pub(crate) build_backend: Option<String>,
     /// Commands of tox, nox and workflows, as words.
@@ -136,14 +170,16 @@ pub fn infer(name: &str, root: &Path) -> Result<Recipe, RecipeError> {
     scripts::read(root, &mut found)?;
     lists::read(root, &mut found)?;
     let files = python_files(root).map_err(|source| RecipeError::Read { path: root.to_owned(), source })?;
-    let mut tests: Vec<&PathBuf> = files.iter().filter(|f| is_test_file(f)).collect();
-    if tests.is_empty() {
-        // Under names of its own, in a folder of tests.
-        let is_own = |file: &&PathBuf| {
-            let name = file.file_name().unwrap_or_default().to_string_lossy();
-            belongs_to_tests(file) && name != "conftest.py" && name != "__init__.py"
-        };
-        tests = files.iter().filter(is_own).collect();
+    let patterns = TestNames::Patterns(found.python_files.clone());
+    let named = |names: &TestNames| files.iter().filter(|file| names.is_test(file)).collect();
+    let mut tests: Vec<&PathBuf> = Vec::new();
+    let mut test_names = TestNames::Usual;
+    for names in [patterns, TestNames::Usual, TestNames::Own] {
+        tests = named(&names);
+        test_names = names;
+        if !tests.is_empty() {
+            break;
+        }
     }
     if tests.is_empty() {
         return Err(RecipeError::NoTests(name.to_owned()));
@@ -159,6 +195,7 @@ pub fn infer(name: &str, root: &Path) -> Result<Recipe, RecipeError> {
         build_backend: found.build_backend,
         guessed: imported.into_iter().chain(found.guessed).collect(),
         locked: found.locked,
+        test_names,
     })
 }
 
@@ -405,6 +442,22 @@ mod tests {
             ),
         ]);
         insta::assert_debug_snapshot!(recipe);
+    }
+
+    #[test]
+    fn test_files_are_called_as_the_project_says() {
+        let settings = ("pytest.ini", "[pytest]\ntestpaths = demo/test\npython_files = test*.py\n");
+        let recipe =
+            check(&[PACKAGE, ("demo/test/testmain.py", ""), ("demo/test/data.py", ""), ("x/test_y.py", ""), settings]);
+        assert_eq!(recipe.test_paths, ["demo/test"]);
+        let is_test = |names: &TestNames, path: &str| names.is_test(Path::new(path));
+        assert!(is_test(&recipe.test_names, "demo/test/testmain.py"));
+        assert!(!is_test(&recipe.test_names, "demo/test/data.py"));
+        let own = check(&[PACKAGE, ("tests/arithmetic.py", "")]).test_names;
+        assert_eq!(own, TestNames::Own);
+        assert!(is_test(&own, "tests/other.py") && !is_test(&own, "tests/conftest.py"));
+        let below = TestNames::Patterns(vec!["unit/check_*.py".into()]);
+        assert!(is_test(&below, "unit/check_a.py") && !is_test(&below, "check_a.py"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use swegym_mine::{Kind, MineError, Repository, Split, export, fill_submodules};
 use swegym_sandbox::SandboxError;
 use swegym_sandbox::store::LayerId;
 use swegym_tasks::package::{self, Package};
-use swegym_tasks::recipe::{self, Install, Recipe};
+use swegym_tasks::recipe::{self, Install, Recipe, TestNames};
 
 use super::baseline::{self, Baseline, Installed};
 use super::search::{self, Found, Lesson, search};
@@ -275,7 +275,7 @@ async fn unpack(context: &Context, raw: &Arc<Raw>) -> Result<Source, Fault> {
         if recipe.runner == TestRunner::Pytest {
             recipe.options.push(GOES_ON.to_owned());
         }
-        let (files, cases) = (test_files(instance), test_cases(instance));
+        let (files, cases) = (test_files(instance, &recipe.test_names), test_cases(instance));
         if raw.runs_all {
             // As the project runs them.
         } else if !files.is_empty() {
@@ -289,28 +289,18 @@ async fn unpack(context: &Context, raw: &Arc<Raw>) -> Result<Source, Fault> {
     work.await.map_err(|e| Fault::new(Boundary::Internal, "panic", e.to_string()))?
 }
 
-/// The test files that the hidden tests bring or change; none where these are data alone,
-/// and all tests have to run.
-fn test_files(instance: &Instance) -> Vec<String> {
+/// The test files that the hidden tests bring or change; none where these are data or helpers
+/// alone, and all tests have to run.
+fn test_files(instance: &Instance, names: &TestNames) -> Vec<String> {
     let Ok(patch) = Patch::survey(&instance.test_patch) else { return Vec::new() };
     let is_test = |path: &str| {
         let name = path.rsplit('/').next().unwrap_or(path);
         let by_kind = Split::Kinds.of_path(name) == Some(Kind::Test) && name != "conftest.py";
-        name.ends_with(".py") && (by_kind || recipe::is_test_file(Path::new(name)))
+        name.ends_with(".py") && (by_kind || names.is_test(Path::new(path)))
     };
-    let files: Vec<String> = patch.files.iter().filter_map(|file| file.new_path.clone()).collect();
-    let named: BTreeSet<&String> = files.iter().filter(|path| is_test(path)).collect();
-    // Under names of their own, in a folder of tests.
-    let in_folders = || {
-        let is_own = |path: &&String| {
-            path.ends_with(".py")
-                && recipe::belongs_to_tests(Path::new(path))
-                && !path.ends_with("__init__.py")
-        };
-        files.iter().filter(is_own).filter(|path| !path.ends_with("conftest.py")).collect()
-    };
-    let chosen = if named.is_empty() { in_folders() } else { named };
-    chosen.into_iter().cloned().collect()
+    let files = patch.files.iter().filter_map(|file| file.new_path.clone());
+    let named: BTreeSet<String> = files.filter(|path| is_test(path)).collect();
+    named.into_iter().collect()
 }
 
 /// The tests that data files of the hidden tests name in lines of their own, as suites have

@@ -136,6 +136,7 @@ fn pyproject(root: &Path, file: &Table, found: &mut Found) {
     for pytest in [at(&["tool", "pytest", "ini_options"]), at(&["tool", "pytest"])].into_iter().flatten() {
         found.test_paths.extend(arguments(pytest.get("testpaths")));
         found.addopts.extend(arguments(pytest.get("addopts")));
+        found.python_files.extend(arguments(pytest.get("python_files")));
     }
     if let Some(text) = at(&["tool", "tox", "legacy_tox_ini"]).and_then(Value::as_str) {
         tox(root, &ini(text), found);
@@ -213,6 +214,7 @@ fn setup_cfg(ini: &Ini, found: &mut Found) {
 fn pytest_section(ini: &Ini, section: &str, found: &mut Found) {
     found.test_paths.extend(words(&ini.get(section, "testpaths").unwrap_or_default()));
     found.addopts.extend(words(&ini.get(section, "addopts").unwrap_or_default()));
+    found.python_files.extend(words(&ini.get(section, "python_files").unwrap_or_default()));
 }
 
 fn tox(root: &Path, ini: &Ini, found: &mut Found) {

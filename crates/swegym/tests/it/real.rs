@@ -226,3 +226,43 @@ fn what_fails_has_its_remedy_and_the_next_commit_is_taught() {
     insta::assert_snapshot!(tasks[2]["problem_statement"].as_str().unwrap());
     assert_eq!(tasks[0]["problem_statement"], raw[0]["problem_statement"]);
 }
+
+#[test]
+fn what_no_file_builds_and_what_lies_elsewhere_is_tested_all_the_same() {
+    let gym = mined_of("parts.sh");
+    let words = ["gym", "raw/instances.jsonl", "--repeats", "1"];
+    let ran = gym.run(&[&words[..], &["--out", "empty"]].concat());
+    assert_eq!(ran.status.code(), Some(12), "{}", String::from_utf8_lossy(&ran.stderr));
+    let failures = gym.read("empty/prepare/failures.jsonl");
+    assert!(failures.contains("submodules of the commit are empty: words (small/words)"), "{failures}");
+    assert!(failures.contains("--repository OWNER/NAME=FOLDER"), "{failures}");
+
+    let ran =
+        gym.run(&[&words[..], &["--repository", "small/words=walk-words", "--out", "gym"]].concat());
+    assert_eq!(ran.status.code(), Some(11), "{}", String::from_utf8_lossy(&ran.stderr));
+    let tasks = rows(&gym.read("gym/instances.jsonl"));
+    let lists: Vec<&Value> = tasks.iter().map(|task| &task["FAIL_TO_PASS"]).collect();
+    let (last, count) = ("tests/test_walk.py::test_last_word", "tests/test_walk.py::test_count");
+    assert_eq!(lists, [&json!([last]), &json!([count])]);
+    let kept = json!(["tests/test_walk.py::test_words", "tests/test_walk.py::test_notes"]);
+    assert_eq!(tasks[0]["PASS_TO_PASS"], kept);
+    // A setup.py that asks the network builds nothing here.
+    assert_eq!(reason_of(&gym, "gym", "small__walk-3"), "does_not_install");
+    let recipe = &rows(&gym.read("gym/prepare/recipes.jsonl"))[0];
+    assert_eq!(recipe["left_out"], json!(["tests/test_walk.py::test_data"]));
+    assert!(recipe["frozen"].to_string().contains("six=="), "{recipe:#}");
+
+    for (answers, resolved) in [("gold", 2), ("empty", 0)] {
+        let out = format!("eval-{answers}");
+        gym.must(&["evaluate", "--instances", "gym/instances.jsonl", "--predictions", answers, "--out", &out]);
+        let report: Value = serde_json::from_str(&gym.read(&format!("{out}/report.json"))).unwrap();
+        assert_eq!(report["resolved_instances"], resolved, "{answers}: {report:#}");
+    }
+    // The other repository is no part of an answer.
+    gym.must(&["rollout", "--instances", "gym/instances.jsonl", "--scaffold", "gold", "--out", "run"]);
+    for prediction in rows(&gym.read("run/predictions.jsonl")) {
+        let answer = prediction["model_patch"].as_str().unwrap();
+        let mut files = answer.lines().filter(|line| line.starts_with("diff "));
+        assert!(files.all(|line| line.contains("walk.py") || line.contains("setup.py")), "{answer}");
+    }
+}
