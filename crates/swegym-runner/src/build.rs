@@ -99,12 +99,18 @@ impl Project<'_> {
         matches!(self.trial, Trial::Gold(_)) && self.context.install.python.is_none()
     }
 
-    /// How long sets are tried: of many commits one is not waited for; a package that somebody
+    /// Whether it is one of many commits, and need not be waited for; a package that somebody
     /// names is.
+    fn is_of_many(&self) -> bool {
+        matches!(self.trial, Trial::Gold(_))
+    }
+
+    /// How long sets are tried.
     fn patience(&self) -> Duration {
-        match self.trial {
-            Trial::Gold(_) => 2 * self.context.settings.install_timeout,
-            Trial::Whole => Duration::from_secs(24 * 3600),
+        if self.is_of_many() {
+            2 * self.context.settings.install_timeout
+        } else {
+            Duration::from_secs(24 * 3600)
         }
     }
 

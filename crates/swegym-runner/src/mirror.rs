@@ -19,7 +19,7 @@ use std::{fs, io};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use swegym_tasks::index::{Index, IndexError, Registry, Release, Room};
+use swegym_tasks::index::{Index, IndexError, Registry, Release, Room, metadata};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -239,13 +239,18 @@ impl Desk {
         Ok(Arc::clone(pages.entry(project.to_owned()).or_insert(page)))
     }
 
-    /// A file of a project, or the metadata beside one.
+    /// A file of a project.
     fn file(&self, index: &Index, project: &str, filename: &str) -> Result<Option<fs::File>, IndexError> {
         let page = self.page(index, project)?;
-        let named = |name: &str| page.iter().find(|file| file.filename == name);
-        let metadata = || named(filename.strip_suffix(".metadata")?)?.metadata();
-        let Some(file) = named(filename).cloned().or_else(metadata) else { return Ok(None) };
-        index.open(&file, &self.room).map(Some)
+        let named = page.iter().find(|file| file.filename == filename);
+        named.map(|file| index.open(file, &self.room)).transpose()
+    }
+
+    /// What a wheel says about itself, as resolvers can read it.
+    fn metadata(&self, index: &Index, project: &str, wheel: &str) -> Result<Option<String>, IndexError> {
+        let page = self.page(index, project)?;
+        let Some(wheel) = page.iter().find(|file| file.filename == wheel) else { return Ok(None) };
+        Ok(index.metadata(wheel, &self.room)?.map(|text| metadata::repaired(&text)))
     }
 
     /// For whoever explains why a build failed.

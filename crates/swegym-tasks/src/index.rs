@@ -5,6 +5,7 @@
 //! all there is.
 
 mod address;
+pub mod metadata;
 mod page;
 mod registry;
 mod shelf;
@@ -22,7 +23,7 @@ use regex::Regex;
 use swegym_core::Hint;
 use thiserror::Error;
 
-pub use page::{JSON_PAGE, Release, to_html, to_json};
+pub use page::{Beside, JSON_PAGE, Release, to_html, to_json};
 pub use registry::{Promise, Registry};
 use shelf::Shelf;
 
@@ -375,6 +376,18 @@ impl Index {
             || release.sha256.as_deref().map(|sha256| self.shelf.file_path(sha256)).unwrap_or_default();
         file.read_to_end(&mut bytes).map_err(|source| IndexError::Keep { path: path(), source })?;
         Ok(bytes)
+    }
+
+    /// What a wheel says about itself, from beside it or from within; nothing where it says
+    /// nothing that can be read.
+    ///
+    /// # Errors
+    /// As of [`Index::open`].
+    pub fn metadata(&self, wheel: &Release, room: &Room) -> Result<Option<String>, IndexError> {
+        match wheel.metadata() {
+            Some(beside) => Ok(metadata::read(self.open(&beside, room)?)),
+            None => Ok(metadata::of_wheel(self.open(wheel, room)?)),
+        }
     }
 
     /// A file with the digest that the index gives: the kept one, or fetched now.

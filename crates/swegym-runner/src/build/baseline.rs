@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use swegym_core::{Fault, TestRunner, TestStatus};
 use swegym_grade::LogParser;
-use swegym_grade::evidence::Structured;
+use swegym_grade::evidence::{RunEnd, Structured};
 use swegym_grade::junit::Case;
 use swegym_grade::witness;
 use swegym_sandbox::Image;
@@ -88,6 +88,11 @@ pub(super) struct Baseline {
 }
 
 impl Baseline {
+    /// Whether the clock ended a run: another set or remedy would take as long.
+    pub(super) fn is_cut(&self) -> bool {
+        self.runs.iter().any(is_cut)
+    }
+
     /// Tests that pass in every run.
     pub(super) fn passing(&self) -> Vec<String> {
         let mut runs = self.runs.iter().map(|run| run.passed(&self.installed.suite.tests()));
@@ -165,7 +170,7 @@ pub(super) async fn install_and_test(
     let infrastructure = |fault: Fault| Stop::Refused(Refused::at(Step::Tests)(fault));
     let mut best = try_set(project, set, way, preferred).await?;
     for _ in 0..REPAIRS {
-        if Instant::now() > ends {
+        if Instant::now() > ends || is_cut(&best.1) {
             break;
         }
         let Some((next, mut tried)) = repaired(project, &best.0, &best.1).await else { break };
@@ -210,7 +215,8 @@ pub(super) async fn install_as_said(project: &Project<'_>, said: &Install) -> Re
 async fn of_tried(project: &Project<'_>, tried: (Installed, TestRun)) -> Result<Baseline, Fault> {
     let (installed, first) = leave_out(project, tried.0, tried.1).await?;
     // Where nothing passes once, nothing passes always.
-    let count = if first.passed(&installed.suite.tests()).is_empty() { 1 } else { BASELINE_RUNS };
+    let is_enough = is_cut(&first) || first.passed(&installed.suite.tests()).is_empty();
+    let count = if is_enough { 1 } else { BASELINE_RUNS };
     let mut runs = vec![first];
     while (runs.len() as u32) < count {
         runs.push(run_once(project, &installed).await?);
@@ -268,6 +274,10 @@ async fn try_set(
             }
         }
     }
+}
+
+fn is_cut(run: &TestRun) -> bool {
+    run.end == RunEnd::TimedOut
 }
 
 fn passes((installed, run): &(Installed, TestRun)) -> usize {
@@ -346,7 +356,6 @@ async fn known_projects(context: &Context, requirements: Vec<String>) -> Vec<Str
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use swegym_grade::evidence::RunEnd;
 
     use super::*;
 

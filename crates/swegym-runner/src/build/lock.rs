@@ -40,6 +40,7 @@ pub(super) async fn choose(
     let until = set.until.as_deref();
     let started = Installer::start(context, &ground, Step::Lock, version, until, way);
     let mut installer = started.await.map_err(Refused::at(Step::Lock))?;
+    forget_past(&mut installer);
     free_test_tools(&mut installer, project);
     let chosen = choose_in(&mut installer, project, set, preferred).await;
     way.clone_from(installer.way());
@@ -83,6 +84,13 @@ async fn choose_in(
         "does_not_install",
         "choosing versions came to no end: each list asks for other projects that are newer than the day",
     )))
+}
+
+/// What an older commit freed of its day would hold this one back.
+fn forget_past(installer: &mut Installer<'_>) {
+    if let Some(day) = installer.day().map(str::to_owned) {
+        installer.way_mut().freed.retain(|_, freed| *freed > day);
+    }
 }
 
 /// Lets what runs the tests of a commit be as new as its interpreter.

@@ -190,7 +190,7 @@ async fn by_search(
     let Some(baseline) = best else {
         return Err(search::told(nothing_installs(&package.name, &refused), &way));
     };
-    if baseline.passing().is_empty() {
+    if baseline.passing().is_empty() || baseline.is_cut() {
         let way = search::beyond(baseline.installed.way.clone(), &baseline.said_of_failures());
         let fault = nothing_passes(&package.name, &baseline.runs, &refused);
         return Err(search::told(search::explained(fault, &way), &way));
@@ -210,7 +210,7 @@ async fn by_recipe(
     let trial = Trial::Gold(&raw.instance);
     let project = Project { context, foundation: &foundation, source: *layer, package, recipe, trial };
     let baseline = baseline::install_as_said(&project, install).await?;
-    if baseline.passing().is_empty() {
+    if baseline.passing().is_empty() || baseline.is_cut() {
         return Err(nothing_passes(&package.name, &baseline.runs, &[]));
     }
     Ok((baseline, foundation, Vec::new()))

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use swegym_tasks::index::{self, IndexError, JSON_PAGE};
+use swegym_tasks::index::{self, Beside, IndexError, JSON_PAGE};
 use tokio::io::{AsyncRead as _, ReadBuf};
 
 use super::registry::{self, Found};
@@ -99,7 +99,11 @@ async fn find(desk: &Arc<Desk>, request: &Request<Incoming>) -> Result<Response<
             // pip before 22.2 and others know nothing else.
             let as_json = header(ACCEPT).contains("application/vnd.pypi.simple");
             let text = desk.search(move |desk| {
-                let files = desk.page(&index, &project)?;
+                let mut files = desk.page(&index, &project)?.to_vec();
+                // What wheels say about themselves is made readable, and has no digest then.
+                for wheel in files.iter_mut().filter(|file| file.filename.ends_with(".whl")) {
+                    wheel.beside = Some(Beside::Unchecked);
+                }
                 let address = |f: &index::Release| format!("/files/{project}/{}", f.filename);
                 let write = if as_json { index::to_json } else { index::to_html };
                 Ok(write(&project, &files, &address))
@@ -109,6 +113,12 @@ async fn find(desk: &Arc<Desk>, request: &Request<Incoming>) -> Result<Response<
             // A build has one state of a page anyway.
             response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("max-age=3600"));
             Ok(response)
+        }
+        Asked::File { project, filename } if filename.ends_with(".whl.metadata") => {
+            let wheel = filename.trim_end_matches(".metadata").to_owned();
+            let text = desk.search(move |desk| desk.metadata(&index, &project, &wheel)).await?;
+            let text = text.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "there is no such metadata"))?;
+            Ok(respond(Content::Text(text.into()), "text/plain; charset=utf-8"))
         }
         Asked::File { project, filename } => {
             let found = desk.search(move |desk| {

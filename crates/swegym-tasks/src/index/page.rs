@@ -27,10 +27,19 @@ pub struct Release {
     pub requires_python: Option<String>,
     /// Why it was taken back, perhaps in no words.
     pub yanked: Option<String>,
-    /// What the metadata beside it (its address and `.metadata`) must hash to, where there is any.
-    pub metadata_sha256: Option<String>,
+    /// The metadata beside it (its address and `.metadata`), where there is any.
+    pub beside: Option<Beside>,
     /// Its length in bytes, where the index says so.
     pub size: Option<u64>,
+}
+
+/// The metadata beside a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beside {
+    /// With a digest that it must have.
+    Sha256(String),
+    /// Without: whoever reads it believes who serves it.
+    Unchecked,
 }
 
 impl Release {
@@ -40,7 +49,10 @@ impl Release {
         Some(Self {
             filename: format!("{}.metadata", self.filename),
             url: format!("{}.metadata", self.url),
-            sha256: Some(self.metadata_sha256.clone()?),
+            sha256: match self.beside.clone()? {
+                Beside::Sha256(sha256) => Some(sha256),
+                Beside::Unchecked => return None,
+            },
             ..Self::default()
         })
     }
@@ -82,7 +94,9 @@ fn from_json(value: &Value, address: &str) -> Vec<Release> {
             uploaded: text("upload-time"),
             requires_python: text("requires-python"),
             yanked,
-            metadata_sha256: sha256(f.get("core-metadata")).or_else(|| sha256(f.get("dist-info-metadata"))),
+            beside: sha256(f.get("core-metadata"))
+                .or_else(|| sha256(f.get("dist-info-metadata")))
+                .map(Beside::Sha256),
             size: f.get("size").and_then(Value::as_u64),
         })
     };
@@ -109,7 +123,7 @@ fn from_html(text: &str, address: &str) -> Vec<Release> {
             uploaded: get("data-upload-time"),
             requires_python: get("data-requires-python"),
             yanked: get("data-yanked"),
-            metadata_sha256: metadata.and_then(|text| sha256(&text)),
+            beside: metadata.and_then(|text| sha256(&text)).map(Beside::Sha256),
             size: None,
         })
     };
@@ -132,10 +146,14 @@ pub fn to_json(name: &str, files: &[Release], address: impl Fn(&Release) -> Stri
         if let Some(why) = &f.yanked {
             file["yanked"] = if why.is_empty() { json!(true) } else { json!(why) };
         }
-        if let Some(sha256) = &f.metadata_sha256 {
+        if let Some(beside) = &f.beside {
+            let value = match beside {
+                Beside::Sha256(sha256) => json!({"sha256": sha256}),
+                Beside::Unchecked => json!(true),
+            };
             // The second name is the one of older readers.
-            file["core-metadata"] = json!({"sha256": sha256});
-            file["dist-info-metadata"] = json!({"sha256": sha256});
+            file["core-metadata"] = value.clone();
+            file["dist-info-metadata"] = value;
         }
         if let Some(size) = f.size {
             file["size"] = json!(size);
@@ -156,7 +174,10 @@ pub fn to_html(name: &str, files: &[Release], address: impl Fn(&Release) -> Stri
                 attributes.push_str(&format!(" {name}=\"{}\"", escape(&value)));
             }
         };
-        let metadata = f.metadata_sha256.as_ref().map(|sha256| format!("sha256={sha256}"));
+        let metadata = f.beside.as_ref().map(|beside| match beside {
+            Beside::Sha256(sha256) => format!("sha256={sha256}"),
+            Beside::Unchecked => "true".to_owned(),
+        });
         add("data-requires-python", f.requires_python.clone());
         add("data-yanked", f.yanked.clone());
         add("data-upload-time", f.uploaded.clone());
@@ -217,7 +238,7 @@ mod tests {
             Release {
                 uploaded: Some("2020-01-01T00:00:00Z".into()),
                 requires_python: Some(">=3.8,<4".into()),
-                metadata_sha256: Some("cd".repeat(32)),
+                beside: Some(Beside::Sha256("cd".repeat(32))),
                 ..file("a-1.0-py3-none-any.whl")
             },
             Release { yanked: Some("it is \"bad\" & old".into()), ..file("a-2.0.tar.gz") },
