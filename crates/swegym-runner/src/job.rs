@@ -105,7 +105,8 @@ pub async fn run(
     };
     let doing = context.clone();
     let work = move |at: usize| {
-        let (job, context) = (given.lock().unwrap_or_else(PoisonError::into_inner)[at].clone(), doing.clone());
+        let (job, context) =
+            (given.lock().unwrap_or_else(PoisonError::into_inner)[at].clone(), doing.clone());
         async move { job.execute(&context).await }
     };
     let tickets = Jobs { whole, next: Box::new(tickets) };

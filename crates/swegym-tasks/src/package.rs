@@ -123,7 +123,13 @@ pub fn obtain(spec: &PackageSpec, index: &Index, folder: &Path) -> Result<Packag
             let bytes = index.download(&release)?;
             let root = unpack(&release.filename, &bytes, folder)?;
             let (released, yanked) = (release.uploaded, release.yanked);
-            Package { name: crate::index::normalise(name), version, released, yanked, ..describe(root, Path::new(name)) }
+            Package {
+                name: crate::index::normalise(name),
+                version,
+                released,
+                yanked,
+                ..describe(root, Path::new(name))
+            }
         }
         PackageSpec::Path(path) => {
             let read = |source| PackageError::Read { path: path.clone(), source };

@@ -447,8 +447,13 @@ mod tests {
     #[test]
     fn test_files_are_called_as_the_project_says() {
         let settings = ("pytest.ini", "[pytest]\ntestpaths = demo/test\npython_files = test*.py\n");
-        let recipe =
-            check(&[PACKAGE, ("demo/test/testmain.py", ""), ("demo/test/data.py", ""), ("x/test_y.py", ""), settings]);
+        let recipe = check(&[
+            PACKAGE,
+            ("demo/test/testmain.py", ""),
+            ("demo/test/data.py", ""),
+            ("x/test_y.py", ""),
+            settings,
+        ]);
         assert_eq!(recipe.test_paths, ["demo/test"]);
         let is_test = |names: &TestNames, path: &str| names.is_test(Path::new(path));
         assert!(is_test(&recipe.test_names, "demo/test/testmain.py"));

@@ -5,7 +5,8 @@ use std::time::Duration;
 use swegym_core::{Boundary, Fault};
 use swegym_sandbox::limits::LimitHit;
 use swegym_sandbox::output::Keep;
-use swegym_sandbox::{BoxSettings, Command, EmbeddedSandbox, Execution, Image, Sandbox as _};
+
+use swegym_sandbox::{BoxSettings, Command, EmbeddedSandbox, End, Execution, Image, Sandbox as _};
 use swegym_tasks::index::IndexError;
 use swegym_tasks::recipe::{Step, Way};
 
@@ -227,7 +228,11 @@ pub(super) fn failed(done: &Execution, what: &str, refusals: &[IndexError]) -> F
     // What the mirror refused is why, if anything; a broken network is everybody's.
     let broken = refusals.iter().find(|refusal| refusal.is_infrastructure());
     let Some(refusal) = broken.or(refusals.last()) else {
-        let message = format!("{what} failed: {}", last_lines(&said, 8));
+        let how = match done.end {
+            End::TimedOut(_) => format!("was not through after {} s", done.wall_time.as_secs()),
+            _ => "failed".to_owned(),
+        };
+        let message = format!("{what} {how}: {}", last_lines(&said, 8));
         return Fault::new(Boundary::Task, "does_not_install", message);
     };
     let (boundary, code) = match refusal {

@@ -3,9 +3,9 @@
 use swegym_core::Fault;
 use swegym_tasks::recipe::{RequirementSet, Step, Way, test_tools};
 
-use super::{Project, Trial};
 use super::installer::{FREED_TO_BUILD, Installer, Refused};
 use super::wheels::{self, Moment};
+use super::{Project, Trial};
 use crate::plan::WORKDIR;
 
 /// What is asked for, the list, and what stands over it, as files in the box.

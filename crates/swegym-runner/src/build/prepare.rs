@@ -261,8 +261,8 @@ async fn unpack(context: &Context, raw: &Arc<Raw>) -> Result<Source, Fault> {
         if package.version.chars().all(|c| matches!(c, '0' | '.')) && !instance.version.is_empty() {
             package.version.clone_from(&instance.version);
         }
-        let mut recipe =
-            recipe::infer(&package.name, &root).map_err(|e| Fault::new(Boundary::Task, "no_tests", e.to_string()).hinted_by(&e))?;
+        let mut recipe = recipe::infer(&package.name, &root)
+            .map_err(|e| Fault::new(Boundary::Task, "no_tests", e.to_string()).hinted_by(&e))?;
         // Modules of Python 2, and a plug-in's own name, are imported like any other.
         let unknown = |guess: &&String| {
             let name = guess.split(['<', '=', '>']).next().unwrap_or(guess);

@@ -40,7 +40,8 @@ where
 {
     let (_sender, stop) = watch::channel(false);
     let head = ("build", Digest::of(b"inputs"));
-    let outcomes = super::run(run, head, Jobs::all(jobs.to_vec()), memory, work, stop, |_, _| {}).await.unwrap();
+    let outcomes =
+        super::run(run, head, Jobs::all(jobs.to_vec()), memory, work, stop, |_, _| {}).await.unwrap();
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 

@@ -117,7 +117,8 @@ async fn find(desk: &Arc<Desk>, request: &Request<Incoming>) -> Result<Response<
         Asked::File { project, filename } if filename.ends_with(".whl.metadata") => {
             let wheel = filename.trim_end_matches(".metadata").to_owned();
             let text = desk.search(move |desk| desk.metadata(&index, &project, &wheel)).await?;
-            let text = text.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "there is no such metadata"))?;
+            let text =
+                text.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "there is no such metadata"))?;
             Ok(respond(Content::Text(text.into()), "text/plain; charset=utf-8"))
         }
         Asked::File { project, filename } => {

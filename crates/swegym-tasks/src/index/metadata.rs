@@ -107,7 +107,10 @@ mod tests {
             ("six", "six"),
             ("a==1.*,>=0", "a==1.*,>=0"),
             ("a @ https://example.org/a.zip", "a @ https://example.org/a.zip"),
-            ("a (>=1.0) ; python_version < '3' and extra == 'b'", "a (>=1.0) ; python_version < '3' and extra == 'b'"),
+            (
+                "a (>=1.0) ; python_version < '3' and extra == 'b'",
+                "a (>=1.0) ; python_version < '3' and extra == 'b'",
+            ),
         ] {
             assert_eq!(requirement(said), read, "{said}");
         }

@@ -164,7 +164,10 @@ mod tests {
     #[test]
     fn environments_of_conda_name_packages() {
         let text = "dependencies:\n- python=3.8\n- conda-forge::numpy>=1.18\n- pytables=3.6=h1\n- pip:\n  - moto[server]>1\n  - -e .\n";
-        let found = found(&[("ci/environment-3.8.yaml", text), ("ci/environment-3.9.yaml", "dependencies: [scipy]\n")]);
+        let found = found(&[
+            ("ci/environment-3.8.yaml", text),
+            ("ci/environment-3.9.yaml", "dependencies: [scipy]\n"),
+        ]);
         assert_eq!(found.development[0].requirements, ["numpy", "tables", "moto[server]>1"]);
         assert_eq!(found.guessed.iter().collect::<Vec<_>>(), ["numpy", "tables"]);
     }

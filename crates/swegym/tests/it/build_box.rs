@@ -194,6 +194,20 @@ fn what_an_index_cannot_vouch_for_is_refused() {
     }
 }
 
+/// Older tools let it pass; what asks for it could not be installed at all.
+#[test]
+fn a_limit_that_is_no_version_does_not_stop_an_installation() {
+    let index = Index::serve(vec![Offered::wheel("oddlimits", "1.0", "Requires-Dist: six (>=2011k)\n")]);
+    let gym = Gym::new().founded();
+    let tests = "import oddlimits\nimport six\n\n\ndef test_it():\n    assert six.PY3\n";
+    let project = project(&gym, "honest", "", tests);
+    let mut command = gym.command(&["build", &project, "--out", "build"]);
+    let output = command.env("UV_INDEX", index.url()).output().unwrap();
+    assert!(output.status.success(), "{}", words(&output));
+    let row = &rows(&gym.read("build/images.jsonl"))[0];
+    assert!(row["frozen"].to_string().contains("oddlimits==1.0"), "{row}");
+}
+
 /// Fills every place that it can write to.
 const FILL: &str = r#"
 import os

@@ -237,8 +237,7 @@ fn what_no_file_builds_and_what_lies_elsewhere_is_tested_all_the_same() {
     assert!(failures.contains("submodules of the commit are empty: words (small/words)"), "{failures}");
     assert!(failures.contains("--repository OWNER/NAME=FOLDER"), "{failures}");
 
-    let ran =
-        gym.run(&[&words[..], &["--repository", "small/words=walk-words", "--out", "gym"]].concat());
+    let ran = gym.run(&[&words[..], &["--repository", "small/words=walk-words", "--out", "gym"]].concat());
     assert_eq!(ran.status.code(), Some(11), "{}", String::from_utf8_lossy(&ran.stderr));
     let tasks = rows(&gym.read("gym/instances.jsonl"));
     let lists: Vec<&Value> = tasks.iter().map(|task| &task["FAIL_TO_PASS"]).collect();
@@ -254,7 +253,15 @@ fn what_no_file_builds_and_what_lies_elsewhere_is_tested_all_the_same() {
 
     for (answers, resolved) in [("gold", 2), ("empty", 0)] {
         let out = format!("eval-{answers}");
-        gym.must(&["evaluate", "--instances", "gym/instances.jsonl", "--predictions", answers, "--out", &out]);
+        gym.must(&[
+            "evaluate",
+            "--instances",
+            "gym/instances.jsonl",
+            "--predictions",
+            answers,
+            "--out",
+            &out,
+        ]);
         let report: Value = serde_json::from_str(&gym.read(&format!("{out}/report.json"))).unwrap();
         assert_eq!(report["resolved_instances"], resolved, "{answers}: {report:#}");
     }

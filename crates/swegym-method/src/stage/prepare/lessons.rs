@@ -70,8 +70,7 @@ impl Lessons {
                 next.extend(wave);
             }
         }
-        let learnt: Vec<Option<Lesson>> =
-            outcomes.iter().map(|outcome| lesson(outcome.as_ref()?)).collect();
+        let learnt: Vec<Option<Lesson>> = outcomes.iter().map(|outcome| lesson(outcome.as_ref()?)).collect();
         let taught = next.iter().map(|pupil| (pupil.name.clone(), self.lesson_for(pupil, &learnt)));
         let taught = taught.collect();
         self.tried.extend(next);

@@ -31,6 +31,27 @@ impl Offered {
         let fragment = format!("#sha256={}", Digest::of(&bytes).hex());
         Self { filename: format!("{name}-{version}.tar.gz"), bytes, fragment }
     }
+
+    /// A wheel of one module, with these lines in its metadata.
+    pub fn wheel(name: &str, version: &str, lines: &str) -> Self {
+        let about = format!("{name}-{version}.dist-info");
+        let metadata = format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{lines}");
+        let kind = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
+        let record = format!("{name}.py,,\n{about}/METADATA,,\n{about}/WHEEL,,\n{about}/RECORD,,\n");
+        let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for (path, text) in [
+            (format!("{name}.py"), ""),
+            (format!("{about}/METADATA"), &metadata),
+            (format!("{about}/WHEEL"), kind),
+            (format!("{about}/RECORD"), &record),
+        ] {
+            archive.start_file(path, zip::write::SimpleFileOptions::default()).unwrap();
+            archive.write_all(text.as_bytes()).unwrap();
+        }
+        let bytes = archive.finish().unwrap().into_inner();
+        let fragment = format!("#sha256={}", Digest::of(&bytes).hex());
+        Self { filename: format!("{name}-{version}-py3-none-any.whl"), bytes, fragment }
+    }
 }
 
 /// Serves until the test ends. Asks for a user and a password.
