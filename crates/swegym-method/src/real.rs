@@ -18,6 +18,7 @@ use swegym_runner::run_dir::Open;
 use swegym_tasks::dataset::lite;
 
 use crate::session::{Place, Session};
+use crate::settings::ModelChoice;
 use crate::stage::{self, Checks};
 use quality::Candidate;
 pub use recipes::Recipes;
@@ -39,6 +40,8 @@ pub struct GymSettings {
     pub recipes: Option<PathBuf>,
     /// Whether all tests are run, rather than those of changed files.
     pub runs_all: bool,
+    /// A model that is asked for a recipe where the search finds none.
+    pub recipe_model: Option<ModelChoice>,
 }
 
 /// What `recipe` is told.
@@ -70,7 +73,8 @@ pub async fn run(session: &Session, settings: &GymSettings, place: Place) -> Res
     printer.say(&format!("[1/2] prepare: images and test lists of {} raw instances", drawn.len()));
     let preparing = folder.join("prepare");
     let (known, runs_all) = (stage::Told::Gym(&recipes), settings.runs_all);
-    let tasks = stage::Tasks { raw: drawn, places: &places, known, runs_all };
+    let adviser = settings.recipe_model.clone();
+    let tasks = stage::Tasks { raw: drawn, places: &places, known, runs_all, adviser };
     let prepared = stage::prepare(session, tasks, &preparing, open).await?;
     if prepared.exit == exit::INTERRUPTED {
         return Ok(exit::INTERRUPTED);
@@ -131,7 +135,7 @@ pub async fn remake(session: &Session, settings: &RecipeSettings, place: Place) 
     let images: BTreeMap<String, Option<String>> =
         tasks.iter().map(|one| (one.instance_id.to_string(), one.image.clone())).collect();
     let known = stage::Told::Made(&recipes);
-    let tasks = stage::Tasks { raw: tasks, places: &places, known, runs_all: false };
+    let tasks = stage::Tasks { raw: tasks, places: &places, known, runs_all: false, adviser: None };
     let done = stage::prepare(session, tasks, &folder, open).await?;
     if done.exit == exit::INTERRUPTED {
         return Ok(exit::INTERRUPTED);

@@ -4,6 +4,7 @@
 //! reaches the index (`mirror.rs`) and nothing else. All that they write is the
 //! box's: counted by its limit, and gone with it but for what is frozen.
 
+mod adviser;
 mod baseline;
 mod checkout;
 mod ecosystem;
@@ -32,6 +33,7 @@ use crate::plan::WORKDIR;
 use crate::result::JobResult;
 use crate::shell::last_lines;
 use crate::testing::TestRun;
+pub use adviser::Adviser;
 use baseline::Baseline;
 pub use prepare::{Known, Raw, prepare};
 pub use search::Lesson;

@@ -40,7 +40,7 @@ pub(crate) use export::{ExportArgs, RecipeArgs};
 pub(crate) use improve::{ImproveArgs, PaperArgs, WayArgs};
 pub(crate) use install::InstallArgs;
 pub(crate) use mine::{GymArgs, MineArgs, RemakeArgs};
-pub(crate) use rollout::{BudgetArgs, ModelArgs, RolloutArgs};
+pub(crate) use rollout::{BudgetArgs, EndpointArgs, ModelArgs, RolloutArgs};
 pub(crate) use select::{ScoreArgs, SelectArgs};
 pub(crate) use store::{GcArgs, StoreVerb};
 pub(crate) use train::{

@@ -83,7 +83,7 @@ async fn act(
         }
         Verb::Gym(args) => {
             let (session, run) = (open(args.install.clone()).await?, args.run.clone());
-            real::run(&session, &args.into(), run.into()).await
+            real::run(&session, &args.try_into()?, run.into()).await
         }
         Verb::Recipe(args) => {
             let (session, run) = (open(args.install.clone()).await?, args.run.clone());

@@ -13,14 +13,16 @@ use swegym_core::format::instances;
 use swegym_core::format::results::{JobOutput, Prepared};
 use swegym_core::{Boundary, Digest, Fault, Instance};
 use swegym_mine::Repository;
-use swegym_runner::build::{Known, Lesson, Raw};
+use swegym_runner::build::{Adviser, Known, Lesson, Raw};
 use swegym_runner::job::JobKind;
 use swegym_runner::run_dir::Open;
 use swegym_runner::{Job, Jobs, Outcome, foundation};
 
+use super::rollout::open_model;
 use super::{Done, Ran, Stage, without_secrets};
 use crate::real::Recipes;
 use crate::session::Session;
+use crate::settings::ModelChoice;
 use lessons::Lessons;
 
 /// What is prepared.
@@ -33,6 +35,8 @@ pub struct Tasks<'a> {
     pub known: Told<'a>,
     /// Whether all tests of each are run.
     pub runs_all: bool,
+    /// Who is asked where no search helps.
+    pub adviser: Option<ModelChoice>,
 }
 
 /// What recipes are for.
@@ -70,7 +74,8 @@ pub async fn prepare(
     folder: &Path,
     open: Open,
 ) -> Result<Done, CommandError> {
-    let Tasks { raw, places, known: told, runs_all } = tasks;
+    let Tasks { raw, places, known: told, runs_all, adviser } = tasks;
+    let adviser = adviser.map(|choice| open_model(&choice, &Arc::default())).transpose()?.flatten();
     let settings = &session.settings;
     let known = Map::from_iter([
         ("python".to_owned(), json!(settings.install.python)),
@@ -81,6 +86,7 @@ pub async fn prepare(
         ("exclude_newer".to_owned(), json!(settings.install.exclude_newer)),
         ("test_timeout".to_owned(), json!(settings.run.test_timeout.as_secs())),
         ("runs_all_tests".to_owned(), json!(runs_all)),
+        ("recipe_model".to_owned(), json!(adviser.as_ref().map(|(_, name)| name))),
     ]);
     let repositories = Arc::new(open_repositories(&raw, places)?);
     let text: String = raw.iter().map(instances::write_row).collect();
@@ -101,7 +107,8 @@ pub async fn prepare(
             let repository = repositories.get(&instance.repo)?.clone();
             let known = told.of(&instance, lesson);
             let others = Arc::clone(&repositories);
-            let raw = Raw { instance, repository, others, known, runs_all };
+            let adviser = adviser.as_ref().map(|(model, _)| Adviser(Arc::clone(model)));
+            let raw = Raw { instance, repository, others, known, runs_all, adviser };
             Some(Job { name, kind: JobKind::Prepare(Arc::new(raw)) })
         });
         jobs.collect()

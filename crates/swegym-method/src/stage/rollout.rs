@@ -154,7 +154,10 @@ fn plan(
     if settings.example {
         prompts.show_example(scaffold, settings.prompts.as_deref()).map_err(unusable)?;
     }
-    let (model, model_name) = model(settings, budget)?;
+    let (model, model_name) = match open_model(&settings.model, budget)? {
+        Some((model, name)) => (Some(model), name),
+        None => (None, settings.scaffold.as_str().to_owned()),
+    };
     Ok(RolloutPlan {
         scaffold,
         prompts,
@@ -176,26 +179,26 @@ fn plan(
     })
 }
 
-/// The model and its name; a teacher has the scaffold's.
-fn model(
-    settings: &RolloutSettings,
+/// A model and its name; a teacher has none.
+pub(super) fn open_model(
+    choice: &ModelChoice,
     budget: &Arc<Budget>,
-) -> Result<(Option<Arc<dyn Model>>, String), CommandError> {
+) -> Result<Option<(Arc<dyn Model>, String)>, CommandError> {
     let short =
         |path: &Path| path.file_stem().map_or("scripted".into(), |s| s.to_string_lossy().into_owned());
-    match &settings.model {
-        ModelChoice::Teacher => Ok((None, settings.scaffold.as_str().to_owned())),
+    let (model, name): (Arc<dyn Model>, String) = match choice {
+        ModelChoice::Teacher => return Ok(None),
         ModelChoice::Scripted(path) => {
             let script = Script::read(&text::read(path)?).map_err(|why| {
                 let message = format!("`{}` is no script: {why}", path.display());
                 CommandError::usage(message, "see docs/agents.md, \"Models\"")
             })?;
-            Ok((Some(Arc::new(Scripted::new(&short(path), script))), short(path)))
+            (Arc::new(Scripted::new(&short(path), script)), short(path))
         }
         ModelChoice::Program(file) => {
             // By its whole path: what has no `/` would be looked for elsewhere.
             let path = std::fs::canonicalize(file).map_err(|e| CommandError::file("run", file, &e))?;
-            Ok((Some(Arc::new(Scripted::program(&short(&path), &path))), short(&path)))
+            (Arc::new(Scripted::program(&short(&path), &path)), short(&path))
         }
         ModelChoice::Here(_, endpoint) | ModelChoice::There(endpoint) => {
             let name = endpoint.model.clone();
@@ -203,9 +206,10 @@ fn model(
                 let message = format!("the endpoint cannot be used: {why}");
                 CommandError::usage(message, "see --endpoint and --key-from")
             })?;
-            Ok((Some(Arc::new(endpoint)), name))
+            (Arc::new(endpoint), name)
         }
-    }
+    };
+    Ok(Some((model, name)))
 }
 
 /// The attempt whose beginning is shared.

@@ -16,6 +16,7 @@ use swegym_sandbox::store::LayerId;
 use swegym_tasks::package::{self, Package};
 use swegym_tasks::recipe::{self, Install, Recipe, TestNames};
 
+use super::adviser::{self, Adviser};
 use super::baseline::{self, Baseline, Installed};
 use super::search::{self, Found, Lesson, search};
 use super::statement;
@@ -45,6 +46,8 @@ pub struct Raw {
     /// Whether all tests are run, rather than those of the files that the hidden tests bring
     /// or change.
     pub runs_all: bool,
+    /// A model that is asked where the search finds nothing.
+    pub adviser: Option<Adviser>,
 }
 
 impl Raw {
@@ -120,31 +123,68 @@ fn with_empty(mut fault: Fault, empty: &[String]) -> Fault {
 }
 
 async fn from_source(context: &Context, raw: &Raw, source: Source) -> Result<Prepared, Fault> {
-    let instance = &raw.instance;
-    let (baseline, foundation, refused) = match &raw.known {
-        Known::Recipe(install) => by_recipe(context, raw, &source, install).await?,
-        Known::Lesson(lesson) => by_search(context, raw, &source, lesson).await?,
+    let found = match &raw.known {
         Known::Made(install, tests) => return make_again(context, raw, &source, install, tests).await,
+        Known::Recipe(install) => by_recipe(context, raw, &source, install).await,
+        Known::Lesson(lesson) => by_search(context, raw, &source, lesson).await,
     };
-    let Source { package, recipe, empty, .. } = source;
+    let judged = match found {
+        Ok((baseline, foundation, refused)) => {
+            judge(context, &raw.instance, &baseline).await.map(|task| (task, baseline, foundation, refused))
+        }
+        Err(fault) => Err(fault),
+    };
+    // A recipe that somebody gave is followed as it stands.
+    let is_searched = matches!(raw.known, Known::Lesson(_));
+    match (judged, &raw.adviser) {
+        (Ok((task, baseline, foundation, refused)), _) => {
+            let refused = refused.iter().map(|(from, fault)| json!({"from": from, "message": fault.message}));
+            let more = ("does_not_install", refused.collect());
+            finish(context, &source, task, (&baseline, &foundation), more).await
+        }
+        (Err(fault), Some(adviser)) if is_searched && adviser::may_help(&fault) => {
+            let judge = |baseline, foundation| async move {
+                let task = judge(context, &raw.instance, &baseline).await?;
+                Ok((task, baseline, foundation))
+            };
+            let advised = adviser::ask(context, (raw, &source, adviser), fault, judge).await?;
+            let (task, baseline, foundation) = advised.found;
+            let more = ("proposals", advised.proposals);
+            finish(context, &source, task, (&baseline, &foundation), more).await
+        }
+        (Err(fault), _) => Err(fault),
+    }
+}
+
+/// The task that an installation makes: with the lists of tests that the gold patch mends,
+/// and that pass on both sides.
+async fn judge(context: &Context, instance: &Instance, baseline: &Baseline) -> Result<Instance, Fault> {
     let before = run(context, &baseline.installed, instance, false).await?;
-    let prepared = prepared(context, instance, &baseline, &before)?;
-    let prepared = match statement::write(context, &baseline.installed, prepared.clone()).await {
-        Ok(prepared) => prepared,
+    prepared(context, instance, baseline, &before)
+}
+
+/// The row of a task and that of its recipe, in which `more` is told if there is any.
+async fn finish(
+    context: &Context,
+    source: &Source,
+    task: Instance,
+    (baseline, foundation): (&Baseline, &Foundation),
+    (name, more): (&str, Vec<Value>),
+) -> Result<Prepared, Fault> {
+    let task = match statement::write(context, &baseline.installed, task.clone()).await {
+        Ok(told) => told,
         Err(fault) if fault.boundary.is_infrastructure() => return Err(fault),
         // It is a task all the same.
-        Err(_) => prepared,
+        Err(_) => task,
     };
-    let mut recipe = recipe_of(&package, &recipe, &baseline, &foundation.version);
-    if !refused.is_empty() {
-        let refused = refused.iter().map(|(from, fault)| json!({"from": from, "message": fault.message}));
-        recipe.insert("does_not_install".to_owned(), refused.collect());
+    let mut recipe = recipe_of(&source.package, &source.recipe, baseline, &foundation.version);
+    if !more.is_empty() {
+        recipe.insert(name.to_owned(), more.into());
     }
-    if !empty.is_empty() {
-        recipe.insert("empty_submodules".to_owned(), json!(empty));
+    if !source.empty.is_empty() {
+        recipe.insert("empty_submodules".to_owned(), json!(source.empty));
     }
-    let instance = instances::fields(&prepared);
-    Ok(Prepared::Ready { instance, recipe })
+    Ok(Prepared::Ready { instance: instances::fields(&task), recipe })
 }
 
 /// The best that a search finds, on its interpreter, and what it could not install.
@@ -240,12 +280,14 @@ async fn make_again(
 type Refusals = Vec<(String, Fault)>;
 
 /// What an instance starts from.
-struct Source {
-    package: Package,
-    recipe: Recipe,
-    layer: LayerId,
+pub(super) struct Source {
+    pub(super) package: Package,
+    pub(super) recipe: Recipe,
+    pub(super) layer: LayerId,
     /// Submodules that stay empty.
     empty: Vec<String>,
+    /// What a model is told of it, if one may be asked.
+    pub(super) shown: String,
 }
 
 async fn unpack(context: &Context, raw: &Arc<Raw>) -> Result<Source, Fault> {
@@ -284,7 +326,9 @@ async fn unpack(context: &Context, raw: &Arc<Raw>) -> Result<Source, Fault> {
             recipe.options.extend(["-k".to_owned(), cases.join(" or ")]);
         }
         let layer = store.import_folder_at(&root, WORKDIR, |_| true);
-        Ok(Source { package, recipe, layer: layer.map_err(|e| SandboxError::from(e).to_fault())?, empty })
+        let shown = raw.adviser.as_ref().map(|_| adviser::describe(&root)).unwrap_or_default();
+        let layer = layer.map_err(|e| SandboxError::from(e).to_fault())?;
+        Ok(Source { package, recipe, layer, empty, shown })
     });
     work.await.map_err(|e| Fault::new(Boundary::Internal, "panic", e.to_string()))?
 }

@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use swegym_mine::{PUBLIC_API, Source, Split};
 
 use super::choice::{choice, explained};
-use super::{InstallArgs, RunArgs};
+use super::{EndpointArgs, InstallArgs, RunArgs};
 
 /// Which histories are mined, and how.
 #[derive(Debug, Clone, ClapArgs)]
@@ -82,6 +82,12 @@ pub(crate) struct GymArgs {
     /// Recipes that are followed as they stand, as a gym has them in its folder `recipes`
     #[arg(long, value_name = "DIR")]
     pub(crate) recipes: Option<PathBuf>,
+    /// Model that is asked for a recipe where the search finds none: a name at the endpoint, or
+    /// scripted:FILE, or program:FILE
+    #[arg(long, value_name = "NAME")]
+    pub(crate) recipe_model: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: EndpointArgs,
     #[command(flatten)]
     pub(crate) install: InstallArgs,
     #[command(flatten)]

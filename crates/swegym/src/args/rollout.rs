@@ -10,13 +10,10 @@ use swegym_core::wire::Wire;
 use super::RunArgs;
 use super::choice::choice;
 
-/// Who answers, and where.
-#[derive(Debug, Clone, ClapArgs)]
+/// Where models answer.
+#[derive(Debug, Clone, Default, ClapArgs)]
 #[command(next_help_heading = "Model")]
-pub(crate) struct ModelArgs {
-    /// Model name at the endpoint, or scripted:FILE, or program:FILE; teachers need none
-    #[arg(long, value_name = "NAME")]
-    pub(crate) model: Option<String>,
+pub(crate) struct EndpointArgs {
     /// Address of the endpoint, up to /v1 [env: OPENAI_BASE_URL] [default: the protocol's own]
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint: Option<String>,
@@ -27,6 +24,17 @@ pub(crate) struct ModelArgs {
     /// Environment variable with the API key [default: OPENAI_API_KEY or ANTHROPIC_API_KEY]
     #[arg(long, value_name = "VARIABLE")]
     pub(crate) key_from: Option<String>,
+}
+
+/// Who answers, and where.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct ModelArgs {
+    /// Model name at the endpoint, or scripted:FILE, or program:FILE; teachers need none
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: EndpointArgs,
     /// Form of tool calls: native, or text for models that write <function=…>
     #[arg(long, value_name = "FORM", default_value = "native", hide_possible_values = true,
           value_parser = choice(CallForm::ALL.map(CallForm::as_str), CallForm::parse))]

@@ -1,5 +1,6 @@
 //! What verbs on data are told, from their flags.
 
+use swegym_console::error::CommandError;
 use swegym_data::dataset::convert::ConvertSettings;
 use swegym_data::export::settings::{ExportSettings, Recipe};
 use swegym_data::grade::GradeSettings;
@@ -11,6 +12,7 @@ use swegym_method::real::{GymSettings, RecipeSettings};
 use swegym_method::settings::Environment;
 use swegym_mine::{ApiSettings, MineSettings};
 
+use super::rollout;
 use crate::args::{
     ConvertArgs, ExportArgs, GradeArgs, GymArgs, HeldOutArgs, MetricsArgs, MineArgs, RecipeArgs, RemakeArgs,
     ScoreArgs, SelectArgs, ShowTrajectoryArgs,
@@ -33,10 +35,30 @@ impl From<MineArgs> for MineSettings {
     }
 }
 
-impl From<GymArgs> for GymSettings {
-    fn from(args: GymArgs) -> Self {
-        let GymArgs { raw, repository, sample, seed, repeats, all_tests, recipes, install: _, run: _ } = args;
-        Self { raw, repositories: repository, sample, seed, repeats, recipes, runs_all: all_tests }
+/// Questions for recipes at once.
+const RECIPE_QUESTIONS: usize = 8;
+
+impl TryFrom<GymArgs> for GymSettings {
+    type Error = CommandError;
+
+    fn try_from(args: GymArgs) -> Result<Self, CommandError> {
+        let GymArgs {
+            raw,
+            repository,
+            sample,
+            seed,
+            repeats,
+            all_tests,
+            recipes,
+            recipe_model,
+            place,
+            install: _,
+            run: _,
+        } = args;
+        let ask = |name| rollout::named(name, |name| rollout::usual_endpoint(place, name, RECIPE_QUESTIONS));
+        let recipe_model = recipe_model.map(ask).transpose()?;
+        let repositories = repository;
+        Ok(Self { raw, repositories, sample, seed, repeats, recipes, runs_all: all_tests, recipe_model })
     }
 }
 

@@ -12,7 +12,7 @@ use swegym_core::wire::Wire;
 use swegym_method::settings::{BudgetSettings, Environment, ModelChoice, RolloutSettings};
 
 use super::unknown_fields;
-use crate::args::{BudgetArgs, ModelArgs, RolloutArgs};
+use crate::args::{BudgetArgs, EndpointArgs, ModelArgs, RolloutArgs};
 
 impl TryFrom<RolloutArgs> for RolloutSettings {
     type Error = CommandError;
@@ -102,13 +102,21 @@ fn choose(scaffold: Scaffold, args: ModelArgs, concurrent: usize) -> Result<Mode
         let message = format!("`{}` is a teacher and has no model", scaffold.as_str());
         return Err(CommandError::usage(message, "leave --model away, or choose another --scaffold"));
     }
+    named(name, |name| endpoint(args, name, concurrent))
+}
+
+/// The model of a name; `there` says how an endpoint is asked for it.
+pub(super) fn named(
+    name: String,
+    there: impl FnOnce(String) -> Result<EndpointSettings, CommandError>,
+) -> Result<ModelChoice, CommandError> {
     if let Some(file) = name.strip_prefix("scripted:") {
         return Ok(ModelChoice::Scripted(PathBuf::from(file)));
     }
     if let Some(file) = name.strip_prefix("program:") {
         return Ok(ModelChoice::Program(PathBuf::from(file)));
     }
-    Ok(ModelChoice::There(Box::new(endpoint(args, name, concurrent)?)))
+    Ok(ModelChoice::There(Box::new(there(name)?)))
 }
 
 fn sampling(args: &ModelArgs) -> Result<Sampling, CommandError> {
@@ -124,24 +132,33 @@ fn sampling(args: &ModelArgs) -> Result<Sampling, CommandError> {
 
 fn endpoint(args: ModelArgs, name: String, concurrent: usize) -> Result<EndpointSettings, CommandError> {
     let ModelArgs {
-        model: _,
-        endpoint,
-        wire,
-        key_from,
-        tool_calls: _,
-        temperature: _,
-        top_p: _,
-        max_tokens: _,
-        sampling_seed: _,
-        capture_tokens: _,
-        extra: _,
+        place,
         stream,
         requests_at_once,
         request_timeout,
         retries,
         session_header,
         price: cost,
+        ..
     } = args;
+    Ok(EndpointSettings {
+        session_header,
+        concurrent: requests_at_once.unwrap_or(concurrent),
+        retries,
+        timeout: Duration::from_secs(request_timeout.max(1)),
+        stream,
+        price: cost.as_deref().map(price).transpose()?,
+        ..usual_endpoint(place, name, concurrent)?
+    })
+}
+
+/// An endpoint of which no more is said than where it is.
+pub(super) fn usual_endpoint(
+    place: EndpointArgs,
+    name: String,
+    concurrent: usize,
+) -> Result<EndpointSettings, CommandError> {
+    let EndpointArgs { endpoint, wire, key_from } = place;
     let address = endpoint.or_else(|| Environment::variable("OPENAI_BASE_URL"));
     let wire = wire.unwrap_or(match &address {
         Some(address) if address.contains("anthropic") => Wire::Anthropic,
@@ -163,12 +180,12 @@ fn endpoint(args: ModelArgs, name: String, concurrent: usize) -> Result<Endpoint
         wire,
         model: name,
         key,
-        session_header,
-        concurrent: requests_at_once.unwrap_or(concurrent),
-        retries,
-        timeout: Duration::from_secs(request_timeout.max(1)),
-        stream,
-        price: cost.as_deref().map(price).transpose()?,
+        session_header: "x-session-id".to_owned(),
+        concurrent,
+        retries: 8,
+        timeout: Duration::from_secs(600),
+        stream: false,
+        price: None,
         encrypted_proxy: ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]
             .into_iter()
             .filter_map(Environment::variable)

@@ -273,3 +273,35 @@ fn what_no_file_builds_and_what_lies_elsewhere_is_tested_all_the_same() {
         assert!(files.all(|line| line.contains("walk.py") || line.contains("setup.py")), "{answer}");
     }
 }
+
+#[test]
+fn a_model_may_propose_what_no_search_finds() {
+    let gym = mined_of("advice.sh");
+    let words = ["gym", "raw/instances.jsonl", "--repeats", "1"];
+    let alone = gym.run(&[&words[..], &["--out", "alone"]].concat());
+    assert_eq!(alone.status.code(), Some(12), "{}", String::from_utf8_lossy(&alone.stderr));
+    assert_eq!(reason_of(&gym, "alone", "small__walk-1"), "nothing_passes");
+
+    let proposals = [
+        "You need a package.",
+        "```toml\nrequirements = [\"nobody-has-this-project-of-ours\"]\n```",
+        "```toml\nrequirements = [\"six==1.16.0\", \"pytest\"]\n```",
+    ];
+    gym.write("model.jsonl", &format!("{}\n", json!({"replies": proposals})));
+    let asked = [&words[..], &["--recipe-model", "scripted:model.jsonl", "--out", "gym"]].concat();
+    gym.must(&asked);
+    let task = &rows(&gym.read("gym/instances.jsonl"))[0];
+    assert_eq!(task["FAIL_TO_PASS"], json!(["test_walk.py::test_empty_steps"]));
+    let recipe = &rows(&gym.read("gym/prepare/recipes.jsonl"))[0];
+    let outcomes: Vec<&Value> =
+        recipe["proposals"].as_array().unwrap().iter().map(|one| &one["outcome"]).collect();
+    assert_eq!(outcomes, ["no_proposal", "nothing_passes", "tests pass"]);
+    assert!(gym.read("gym/recipes/small__walk/1.0.toml").contains("six==1.16.0"));
+
+    // What is proposed and bears nothing out is no task, and why it was none before is told.
+    gym.write("model.jsonl", &format!("{}\n", json!({"replies": ["no", "no", "no"]})));
+    let ran = gym.run(&[&words[..], &["--recipe-model", "scripted:model.jsonl", "--out", "none"]].concat());
+    assert_eq!(ran.status.code(), Some(12), "{}", String::from_utf8_lossy(&ran.stderr));
+    let failures = gym.read("none/prepare/failures.jsonl");
+    assert!(failures.contains("proposals of `model`: no_proposal, no_proposal, no_proposal"), "{failures}");
+}
