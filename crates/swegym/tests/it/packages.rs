@@ -1,5 +1,7 @@
 //! Packages that do not quite fit: old ones, and ones with tests that cannot run here.
 
+use serde_json::json;
+
 use crate::common::{Gym, contents, rows};
 
 const MODULE: &str = "def double(x):\n    return 2 * x\n";
@@ -73,4 +75,31 @@ fn an_old_package_is_built_with_what_there_was_in_its_days() {
     let today = ["build", "boltons==24.0.0", "--exclude-newer", "2026-06-01T00:00:00Z", "--out", "again"];
     let output = gym.run(&today);
     assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("no test of"));
+}
+
+/// Each gets what there was on its own day, and is tested with that.
+#[test]
+fn packages_at_two_dates_each_are_built_as_of_these() {
+    let gym = Gym::new().founded();
+    let wanted = [
+        ("more-itertools", "8.0.0", "as of 2019-11-29", 400),
+        ("more-itertools", "10.5.0", "as of 2024-09-05", 700),
+        ("pluggy", "1.3.0", "as of 2023-08-26", 90),
+        ("pluggy", "1.5.0", "as of 2024-04-20", 90),
+    ];
+    let names: Vec<String> = wanted.iter().map(|(name, version, ..)| format!("{name}=={version}")).collect();
+    let words: Vec<&str> =
+        ["build", "--out", "build"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    gym.must(&words);
+    let built = rows(&gym.read("build/images.jsonl"));
+    for ((name, version, day, fewest), row) in wanted.into_iter().zip(&built) {
+        assert_eq!((&row["package"], &row["version"]), (&json!(name), &json!(version)));
+        assert!(row["requirements_from"].as_str().unwrap().ends_with(day), "{row}");
+        assert!(row["passing_tests"].as_array().unwrap().len() > fewest, "{row}");
+    }
+    let pytest = |at: usize| {
+        let frozen = built[at]["frozen"].as_array().unwrap();
+        frozen.iter().find_map(|one| one.as_str()?.strip_prefix("pytest==")).unwrap().to_owned()
+    };
+    assert!(pytest(2).starts_with("7.") && pytest(3).starts_with("8."), "{built:#?}");
 }
