@@ -4,12 +4,19 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use swegym_core::shell::quote;
+use swegym_core::test_plan::RESULTS;
 
-use super::{Age, Install, Project, ProjectError, Testing, Tests, below, holder, text, within};
+use super::{Age, Install, Project, ProjectError, REPORTERS, Testing, Tests, below, holder, text, within};
 
 /// Builds everything that tests may need, the standard library's part of it first. Results,
 /// which have times in them, are not kept.
 const BUILD: &str = "go build testing; go test -count=1 -vet=off -run='^$' ./...";
+
+/// What tells results to us, made once for all modules.
+fn reporter() -> String {
+    let build = "GO111MODULE=off GOFLAGS= go build -trimpath -ldflags='-s -w -buildid=' -o tell tell.go";
+    format!("(cd {REPORTERS} && {build})")
+}
 
 pub(super) fn infer(root: &Path, tests: &Tests) -> Result<Project, ProjectError> {
     let module = text(&root.join("go.mod"))?;
@@ -40,8 +47,11 @@ pub(super) fn infer(root: &Path, tests: &Tests) -> Result<Project, ProjectError>
     let run = |(module, folders): (&&str, &Vec<&str>)| {
         let folders: Vec<String> = folders.iter().map(|folder| quote(&format!("./{folder}"))).collect();
         let folders = folders.join(" ");
+        // Results are written where there is one module: the next would overwrite them.
+        let results = if packages.len() == 1 { format!("SWEGYM_RESULTS={RESULTS} ") } else { String::new() };
         // What today's compiler warns of is no test.
-        within(module, &format!("go test -v -count=1 -vet=off {folders}"))
+        let line = format!("go test -json -count=1 -vet=off {folders} | {results}{REPORTERS}/tell");
+        within(module, &line)
     };
     let lines: Vec<String> = packages.iter().map(run).collect();
     Ok(Project {
@@ -49,7 +59,9 @@ pub(super) fn infer(root: &Path, tests: &Tests) -> Result<Project, ProjectError>
         version: String::new(),
         wants: module.lines().find_map(|line| line.trim().strip_prefix("go ")).map(|v| v.trim().to_owned()),
         installs: if downloads.is_empty() { Vec::new() } else { vec![install] },
-        builds: modules.iter().map(|folder| within(folder, BUILD)).collect(),
+        builds: std::iter::once(reporter())
+            .chain(modules.iter().map(|folder| within(folder, BUILD)))
+            .collect(),
         ways: vec![Testing { runner: "go test".to_owned(), before: Vec::new(), lines, parser: "gotest" }],
     })
 }
@@ -91,15 +103,16 @@ mod tests {
         assert_eq!(
             found.ways[0].lines,
             [
-                "go test -v -count=1 -vet=off './' './a'",
-                "(cd 'tool' && go test -v -count=1 -vet=off './deep')"
+                "go test -json -count=1 -vet=off './' './a' | /opt/swegym/tell",
+                "(cd 'tool' && go test -json -count=1 -vet=off './deep' | /opt/swegym/tell)"
             ]
         );
         let needs = "module x\nrequire (\n\t// none\n\ta/b v1.0.0 // indirect\n)\n";
         let found = project(needs, &["testdata/x.json"]);
         assert_eq!(found.installs[0].line, "go mod download");
-        assert_eq!(found.ways[0].lines, ["go test -v -count=1 -vet=off './...'"]);
-        assert_eq!(found.builds, [BUILD]);
+        let one = "go test -json -count=1 -vet=off './...' | SWEGYM_RESULTS=/tmp/swegym-results.xml /opt/swegym/tell";
+        assert_eq!(found.ways[0].lines, [one]);
+        assert_eq!(found.builds[1..], [BUILD]);
         assert!(!depends("module x\nrequire (\n)\n"));
         assert!(depends("module x\nrequire a/b v1.0.0\n"));
     }

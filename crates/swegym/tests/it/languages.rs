@@ -50,7 +50,7 @@ fn pull_requests_of_other_languages_become_tasks() {
     let ran = gym.run(&["gym", "raw/instances.jsonl", "--repeats", "1", "--out", "gym"]);
     assert_eq!(ran.status.code(), Some(11), "{}", String::from_utf8_lossy(&ran.stderr));
     let expected = [
-        ("small__go-1", json!(["TestEmptySteps"]), json!(["TestSteps", "TestSteps/parts"])),
+        ("small__go-1", json!(["TestEmptySteps"]), json!(["TestSteps/parts", "TestSteps"])),
         ("small__go-3", json!(["TestDeep"]), json!([])),
         (
             "small__node-1",
@@ -85,10 +85,12 @@ fn pull_requests_of_other_languages_become_tasks() {
     }
     assert_eq!(resolved(&gym, "gold"), 5);
     assert_eq!(resolved(&gym, "empty"), 0);
-    // Where a runner writes results, there are two witnesses.
-    let evidence: Value =
-        serde_json::from_str(&gym.read("eval-gold/evaluations/small__node-1/0/evidence.json")).unwrap();
-    assert_eq!(evidence["structured"], json!({"cases": 4}), "{evidence:#}");
+    // Where results are written, there are two witnesses.
+    for (task, cases) in [("small__node-1", 4), ("small__go-1", 3)] {
+        let evidence = gym.read(&format!("eval-gold/evaluations/{task}/0/evidence.json"));
+        let evidence: Value = serde_json::from_str(&evidence).unwrap();
+        assert_eq!(evidence["structured"], json!({"cases": cases}), "{evidence:#}");
+    }
 }
 
 #[test]

@@ -18,8 +18,16 @@ use crate::mirror::{self, Mirror, Shop, ShopKind, Source};
 use crate::plan::WORKDIR;
 use crate::shell::{must_run, write};
 
-/// What tells results to us, for runners of JavaScript.
-const REPORTER_FILES: [(&str, &str); 4] = [
+/// What tells results to us, for a language's runners.
+fn reporters(language: Language) -> &'static [(&'static str, &'static str)] {
+    match language {
+        Language::JavaScript => &OF_JAVASCRIPT,
+        Language::Go => &[("tell.go", include_str!("reporters/tell.go"))],
+        Language::Python | Language::Rust => &[],
+    }
+}
+
+const OF_JAVASCRIPT: [(&str, &str); 4] = [
     ("results.cjs", include_str!("reporters/results.cjs")),
     ("mocha.cjs", include_str!("reporters/mocha.cjs")),
     ("jest.cjs", include_str!("reporters/jest.cjs")),
@@ -203,10 +211,8 @@ impl<'a> Workshop<'a> {
         let source = source(context, language, until);
         let mirror = Mirror::open(listener, source, room)
             .map_err(|e| no_port(format!("cannot serve the registry: {e}")))?;
-        if language == Language::JavaScript {
-            for (name, text) in REPORTER_FILES {
-                write(&sandbox, &format!("{REPORTERS}/{name}"), text.as_bytes(), 0o444).await?;
-            }
+        for (name, text) in reporters(language) {
+            write(&sandbox, &format!("{REPORTERS}/{name}"), text.as_bytes(), 0o444).await?;
         }
         Ok(Self { context, sandbox, mirror, language })
     }
