@@ -9,7 +9,9 @@ project writes to the descriptor does not have it. After it, and a blank, may co
 the name of a module beside this file that looks on. Runs on Python 3.6 and newer.
 """
 
+import configparser
 import fcntl
+import glob
 import importlib.util
 import os
 import re
@@ -186,22 +188,38 @@ def planted_plugins(guard):
 
     A project that is installed has its metadata among the installed packages.
     """
-    try:
-        from importlib import metadata
-    except ImportError:
-        try:
-            import importlib_metadata as metadata
-        except ImportError:
-            return []
-
     def named(inside):
         path = [entry for entry in sys.path if guard.is_inside(entry) == inside]
-        points = (point for found in metadata.distributions(path=path) for point in found.entry_points)
-        return {(point.name, point.value) for point in points if point.group == "pytest11"}
+        return {point for entry in path for point in plugins_below(entry)}
 
     planted = named(True)
     # What is installed is only looked through where there is a reason.
     return sorted(name for name, _ in planted - named(False)) if planted else []
+
+
+def plugins_below(folder):
+    """Names and modules of pytest's plug-ins, by the metadata in a folder of packages."""
+    try:
+        # Before Python 3.8 there is none, and what stands for it knows no folders.
+        from importlib import metadata
+    except ImportError:
+        return plugins_in_files(folder)
+    points = (point for found in metadata.distributions(path=[folder]) for point in found.entry_points)
+    return {(point.name, point.value) for point in points if point.group == "pytest11"}
+
+
+def plugins_in_files(folder):
+    points = set()
+    for kind in ("dist-info", "egg-info"):
+        for path in glob.glob(os.path.join(glob.escape(folder or "."), "*." + kind, "entry_points.txt")):
+            lists = configparser.ConfigParser(delimiters=("=",), strict=False, interpolation=None)
+            lists.optionxform = str
+            try:
+                lists.read(path, encoding="utf-8")
+            except (OSError, ValueError, configparser.Error):
+                continue
+            points.update(lists.items("pytest11") if lists.has_section("pytest11") else ())
+    return points
 
 
 class PytestWatch:
