@@ -226,13 +226,17 @@ fn nothing_passes(name: &str, runs: &[TestRun], refused: &[(String, Fault)]) -> 
         return task("timeout", message, "give them longer with --test-timeout");
     }
     let log = runs.first().map(|r| last_lines(&r.log, 12)).unwrap_or_default();
+    // Of many failures the first mostly tells why there are the others.
+    let first =
+        runs.first().and_then(baseline::first_failure).map(|text| format!("\nthe first failure:\n{text}"));
+    let first = first.unwrap_or_default();
     let others = match refused {
         [] => String::new(),
         refused => format!("\nother sets of requirements do not install:\n{}", reasons(refused)),
     };
     task(
         "nothing_passes",
-        format!("no test of `{name}` passes:\n{log}{others}"),
+        format!("no test of `{name}` passes:\n{log}{first}{others}"),
         "run them by hand to see why; another version or Python (--python) may work",
     )
 }

@@ -18,6 +18,7 @@ use super::search::{self, Stop};
 use super::{Project, Trial, prepare};
 use crate::context::Context;
 use crate::plan::Suite;
+use crate::shell::last_lines;
 use crate::testing::{TestRun, run_tests, start, stop};
 
 /// Runs of the untouched package's tests; only what passes in each can be an expectation.
@@ -337,6 +338,14 @@ fn missing_modules(run: &TestRun, set: &RequirementSet) -> Vec<String> {
         }
     }
     missing
+}
+
+/// The end of what the first test that fails says.
+pub(super) fn first_failure(run: &TestRun) -> Option<String> {
+    let Structured::Cases(cases) = &run.structured else { return None };
+    let first = cases.iter().find(|case| matches!(case.status, TestStatus::Failed | TestStatus::Error))?;
+    let said = if first.text.trim().is_empty() { &first.message } else { &first.text };
+    Some(last_lines(said, 12))
 }
 
 /// What failing tests say, or a run without results.
