@@ -98,7 +98,8 @@ async fn prepare(
     folder: &Path,
 ) -> Result<BTreeMap<String, f64>, CommandError> {
     let recipes = Recipes::default();
-    let tasks = Tasks { raw: raw.to_vec(), places, known: Told::Gym(&recipes), runs_all: false };
+    let tasks =
+        Tasks { raw: raw.to_vec(), places, known: Told::Gym(&recipes), runs_all: false, adviser: None };
     stage::prepare(session, tasks, folder, Open::New).await?;
     let view = RunView::open(folder)?;
     let finished = view.history.finished().into_iter().filter(|(_, one)| one.outcome == "prepared");
