@@ -346,6 +346,20 @@ impl Recipe {
         self.guessed.retain(|guess| !wrong.contains(guess));
     }
 
+    /// Has pytest run tests that are written for unittest: it takes files by their names, and
+    /// names tests as the field does.
+    pub fn run_by_pytest(&mut self) {
+        if self.runner == TestRunner::Pytest {
+            return;
+        }
+        self.runner = TestRunner::Pytest;
+        for set in &mut self.requirement_sets {
+            if !set.requirements.iter().any(|one| requirement_name(one) == "pytest") {
+                set.requirements.push("pytest".to_owned());
+            }
+        }
+    }
+
     /// Whether setuptools builds it, as it does where a project names nothing.
     #[must_use]
     pub fn is_built_by_setuptools(&self) -> bool {

@@ -9,7 +9,7 @@ use regex::Regex;
 use serde_json::{Map, Value, json};
 use swegym_core::format::instances;
 use swegym_core::format::results::{Fields, JobOutput, Prepared};
-use swegym_core::{Boundary, Fault, ImageRef, Instance, Patch, TestRunner};
+use swegym_core::{Boundary, Fault, ImageRef, Instance, Patch};
 use swegym_mine::{Kind, MineError, Repository, Split, export, fill_submodules};
 use swegym_sandbox::SandboxError;
 use swegym_sandbox::store::LayerId;
@@ -305,6 +305,7 @@ async fn unpack(context: &Context, raw: &Arc<Raw>) -> Result<Source, Fault> {
         }
         let mut recipe = recipe::infer(&package.name, &root)
             .map_err(|e| Fault::new(Boundary::Task, "no_tests", e.to_string()).hinted_by(&e))?;
+        recipe.run_by_pytest();
         // Modules of Python 2, and a plug-in's own name, are imported like any other.
         let unknown = |guess: &&String| {
             let name = guess.split(['<', '=', '>']).next().unwrap_or(guess);
@@ -314,15 +315,13 @@ async fn unpack(context: &Context, raw: &Arc<Raw>) -> Result<Source, Fault> {
         recipe.forget(&wrong);
         // Hidden tests may ask for what only the gold patch brings, and cannot be collected
         // without it; the others run all the same.
-        if recipe.runner == TestRunner::Pytest {
-            recipe.options.push(GOES_ON.to_owned());
-        }
+        recipe.options.push(GOES_ON.to_owned());
         let (files, cases) = (test_files(instance, &recipe.test_names), test_cases(instance));
         if raw.runs_all {
             // As the project runs them.
         } else if !files.is_empty() {
             recipe.test_paths = files;
-        } else if !cases.is_empty() && recipe.runner == TestRunner::Pytest {
+        } else if !cases.is_empty() {
             recipe.options.extend(["-k".to_owned(), cases.join(" or ")]);
         }
         let layer = store.import_folder_at(&root, WORKDIR, |_| true);
