@@ -442,6 +442,7 @@ impl BoxSpec {
         self.layers == other.layers
             && self.host_folders == other.host_folders
             && self.limits.disk_bytes == other.limits.disk_bytes
+            && self.limits.memory_bytes == other.limits.memory_bytes
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {

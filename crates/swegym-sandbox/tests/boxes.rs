@@ -11,7 +11,9 @@ use swegym_sandbox::base::Base;
 use swegym_sandbox::limits::LimitHit;
 use swegym_sandbox::output::{Keep, Stream};
 use swegym_sandbox::sandbox::{EntryKind, Stopped};
-use swegym_sandbox::{BoxSettings, Command, End, Extent, Image, Keys, Progress, Sandbox as _, SandboxError};
+use swegym_sandbox::{
+    BoxSettings, Command, End, Extent, Image, Keys, Limits, Progress, Sandbox as _, SandboxError,
+};
 
 #[tokio::test]
 async fn a_command_has_its_streams_apart_its_status_and_its_folder() {
@@ -39,6 +41,22 @@ async fn the_order_of_the_two_streams_is_kept() {
     let sandbox = world.start().await;
     let text = out(&sandbox, "for i in 1 2 3; do echo o$i; sleep 0.05; echo e$i >&2; sleep 0.05; done").await;
     assert_eq!(text, "o1\ne1\no2\ne2\no3\ne3\n");
+}
+
+#[tokio::test]
+async fn programs_are_told_how_much_memory_there_is() {
+    let world = world().await;
+    for limit in [1 << 30, 1 << 29] {
+        let sandbox = world.start_with(Limits { memory_bytes: limit, ..Limits::default() }).await;
+        let told = "cd /sys/fs/cgroup && cat memory.max memory/memory.limit_in_bytes";
+        assert_eq!(out(&sandbox, told).await, format!("{limit}\n{limit}\n"));
+        assert_eq!(out(&sandbox, "touch /sys/x 2>&1 | grep -ci read-only").await, "1\n");
+        // It is the box's, and no part of an image.
+        let layer = sandbox.snapshot(Extent::Image).await.unwrap();
+        let folder = world.host.store().layer_folder(layer).unwrap();
+        assert!(!world.host.store().home().join(folder).join("sys").exists());
+        sandbox.stop().await.unwrap();
+    }
 }
 
 #[tokio::test]

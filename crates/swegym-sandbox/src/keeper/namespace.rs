@@ -439,7 +439,22 @@ fn mount_root(spec: &BoxSpec, sights: &Sights) -> Step<OwnedFd> {
             at("making a folder of the box's own", sys::mount("../l", NOT_SHOWN, "", libc::MS_BIND, ""))?;
         }
     }
+    at("telling the memory limit", tell_memory(spec.limits.memory_bytes))?;
     Ok(upper)
+}
+
+/// Tells the memory limit where programs look for a control group's: those that take a share
+/// of what there is would take it of the machine's.
+fn tell_memory(limit: u64) -> io::Result<()> {
+    if !fs::symlink_metadata("sys").is_ok_and(|found| found.is_dir()) {
+        return Ok(());
+    }
+    fs::create_dir_all("../s/fs/cgroup/memory")?;
+    for file in ["memory.max", "memory/memory.limit_in_bytes"] {
+        fs::write(format!("../s/fs/cgroup/{file}"), format!("{limit}\n"))?;
+    }
+    sys::mount("../s", "sys", "", libc::MS_BIND, "")?;
+    sys::make_read_only("sys")
 }
 
 /// Shows a folder of the host through an overlay, whose files are the box's own to
