@@ -13,7 +13,7 @@ use swegym_console::exit;
 use swegym_console::text;
 use swegym_core::format::instances::{self, UnknownFields};
 use swegym_core::{Digest, Instance};
-use swegym_mine::{read_places, write_places};
+use swegym_mine::{Repository, read_places, write_places};
 use swegym_runner::run_dir::Open;
 use swegym_tasks::dataset::lite;
 
@@ -204,7 +204,11 @@ fn places(beside: &Path, said: &[String]) -> Result<BTreeMap<String, PathBuf>, C
         let (name, place) = given.split_once('=').ok_or_else(|| {
             CommandError::usage(format!("`{given}` is no place of a repository"), "write OWNER/NAME=FOLDER")
         })?;
-        places.insert(name.to_owned(), PathBuf::from(place));
+        // What somebody names is there, wherever the command runs next time.
+        let repository = Repository::open(&format!("{name}={place}"))?;
+        let path = repository.path();
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        places.insert(name.to_owned(), path);
     }
     Ok(places)
 }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use crate::export::export;
 use crate::repository::{MineError, Repository, name_of};
 
-/// How far submodules of submodules are followed.
+/// How far submodules of submodules are followed, and how many are laid out for one commit:
+/// each is a whole tree.
 const DEEPEST: usize = 4;
+const MOST: usize = 64;
 
 /// A folder of a commit that is another repository's commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,55 +25,92 @@ struct Submodule {
 
 /// Lays out the submodules of a commit that was exported to `folder`, each as a repository
 /// of that one commit, from the repositories that are `known` by their names. Gives those
-/// that stay empty: `path (owner/name)`.
+/// that stay empty: `path (owner/name)`, and why where their repository is known.
 ///
 /// # Errors
 /// git cannot read the commit.
-pub fn fill_submodules(
-    repository: &Repository,
+pub fn fill_submodules<'a>(
+    repository: &'a Repository,
     commit: &str,
     folder: &Path,
-    known: &BTreeMap<String, Repository>,
+    known: &'a BTreeMap<String, Repository>,
 ) -> Result<Vec<String>, MineError> {
-    let mut empty = Vec::new();
-    fill(repository, commit, (folder, ""), known, DEEPEST, &mut empty)?;
-    Ok(empty)
+    let mut filling =
+        Filling { known, beside: folder.with_extension("submodule"), count: 0, empty: Vec::new() };
+    filling.fill(&mut vec![repository], commit, folder, "")?;
+    Ok(filling.empty)
 }
 
-fn fill(
-    repository: &Repository,
-    commit: &str,
-    (folder, prefix): (&Path, &str),
-    known: &BTreeMap<String, Repository>,
-    depth: usize,
-    empty: &mut Vec<String>,
-) -> Result<(), MineError> {
-    for submodule in submodules(repository, commit)? {
-        let place = folder.join(&submodule.path);
-        let shown = format!("{prefix}{}", submodule.path);
-        let source = submodule.name.as_ref().and_then(|name| known.get(name));
-        let is_filled = match source {
-            Some(source) if depth > 0 && is_free(folder, &submodule.path) => {
-                export(source, &submodule.commit, &place).is_ok()
-            }
-            _ => false,
-        };
-        match source {
-            Some(source) if is_filled => {
-                let prefix = format!("{shown}/");
-                fill(source, &submodule.commit, (&place, &prefix), known, depth - 1, empty)?;
-            }
-            _ => {
-                // What was begun is no repository.
-                let _ = fs::remove_dir_all(place.join(".git"));
-                empty.push(match submodule.name {
-                    Some(name) => format!("{shown} ({name})"),
-                    None => shown,
-                });
+/// Submodules of one commit, on their way.
+struct Filling<'a> {
+    known: &'a BTreeMap<String, Repository>,
+    /// Where one is made before it is moved to its place.
+    beside: PathBuf,
+    count: usize,
+    empty: Vec<String>,
+}
+
+impl<'a> Filling<'a> {
+    /// `holders` are the repositories that lead here; the last one's commit lies in `folder`.
+    fn fill(
+        &mut self,
+        holders: &mut Vec<&'a Repository>,
+        commit: &str,
+        folder: &Path,
+        prefix: &str,
+    ) -> Result<(), MineError> {
+        let Some(holder) = holders.last().copied() else { return Ok(()) };
+        for submodule in submodules(holder, commit)? {
+            let shown = format!("{prefix}{}", submodule.path);
+            let source = submodule.name.as_ref().and_then(|name| self.known.get(name));
+            let laid = match source {
+                None => Err(String::new()),
+                Some(source) => self.lay_out(holders, source, &submodule, folder),
+            };
+            match (laid, source) {
+                (Ok(()), Some(source)) => {
+                    holders.push(source);
+                    let place = folder.join(&submodule.path);
+                    self.fill(holders, &submodule.commit, &place, &format!("{shown}/"))?;
+                    holders.pop();
+                }
+                (Err(why), _) => {
+                    let name = submodule.name.map(|name| format!(" ({name})")).unwrap_or_default();
+                    self.empty.push(format!("{shown}{name}{why}"));
+                }
+                (Ok(()), None) => {}
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Puts one in its place; says why not.
+    fn lay_out(
+        &mut self,
+        holders: &[&Repository],
+        source: &Repository,
+        submodule: &Submodule,
+        folder: &Path,
+    ) -> Result<(), String> {
+        let is_within_itself = holders.iter().any(|holder| holder.name() == source.name());
+        if is_within_itself || holders.len() > DEEPEST || self.count >= MOST {
+            return Err(": not followed so far".to_owned());
+        }
+        if !is_free(folder, &submodule.path) {
+            return Err(": something else lies there".to_owned());
+        }
+        self.count += 1;
+        let place = folder.join(&submodule.path);
+        let made = export(source, &submodule.commit, &self.beside).map_err(|error| error.to_string());
+        let moved = made.and_then(|()| {
+            let parent = place.parent().unwrap_or(folder);
+            let moved = fs::create_dir_all(parent).and_then(|()| fs::rename(&self.beside, &place));
+            moved.map_err(|error| error.to_string())
+        });
+        // What was begun and not moved is nobody's.
+        let _ = fs::remove_dir_all(&self.beside);
+        moved.map_err(|why| format!(": {why}"))
+    }
 }
 
 /// Whether a path leads through folders of `root` alone, to one that is empty or not there.
@@ -115,7 +154,8 @@ fn submodules(repository: &Repository, commit: &str) -> Result<Vec<Submodule>, M
 /// says nothing that can be read.
 fn names(repository: &Repository, commit: &str) -> BTreeMap<String, String> {
     let blob = format!("{commit}:.gitmodules");
-    let words = ["config", "--blob", &blob, "-z", "--get-regexp", r"^submodule\..*\.(path|url)$"];
+    let words =
+        ["config", "--no-includes", "--blob", &blob, "-z", "--get-regexp", r"^submodule\..*\.(path|url)$"];
     let said = repository.ask(&words).unwrap_or_default();
     let (mut paths, mut urls) = (BTreeMap::new(), BTreeMap::new());
     for row in said.split('\0') {
@@ -152,6 +192,10 @@ fn name_beside(url: &str, own: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use swegym_sandbox::tool;
+
     use super::*;
 
     #[test]
@@ -166,6 +210,37 @@ mod tests {
         ] {
             assert_eq!(name_beside(url, "us/here").as_deref(), name, "{url}");
         }
+    }
+
+    fn git(folder: &Path, words: &[&str], input: &str) -> String {
+        let place = ["-C".to_owned(), folder.display().to_string()];
+        let words = place.into_iter().chain(words.iter().map(|word| (*word).to_owned()));
+        let said = tool::ask("git", words, input.into(), Duration::from_secs(10)).unwrap();
+        String::from_utf8(said).unwrap().trim().to_owned()
+    }
+
+    /// A tree may have a name twice: a link, and a folder with a submodule in it.
+    #[test]
+    fn what_a_link_leads_to_stays_as_it_is() {
+        let root = tempfile::tempdir().unwrap();
+        let (folder, outside) = (root.path().join("hostile"), root.path().join("outside"));
+        fs::create_dir_all(outside.join("in/.git")).unwrap();
+        fs::create_dir(&folder).unwrap();
+        git(&folder, &["init", "-q"], "");
+        let target = git(&folder, &["hash-object", "-w", "--stdin"], &outside.to_string_lossy());
+        let inner = git(&folder, &["mktree", "--missing"], &format!("160000 commit {}\tin\n", "7".repeat(target.len())));
+        let tree = format!("120000 blob {target}\tlink\n040000 tree {inner}\tlink\n");
+        let tree = git(&folder, &["mktree"], &tree);
+        let identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"];
+        let commit = git(&folder, &[&identity[..], &["commit-tree", "-m", "x", &tree]].concat(), "");
+        let repository = Repository::open(&format!("a/b={}", folder.display())).unwrap();
+        let source = root.path().join("source");
+        // git may refuse it, or lay the link out.
+        if export(&repository, &commit, &source).is_ok() {
+            let empty = fill_submodules(&repository, &commit, &source, &BTreeMap::new()).unwrap();
+            assert_eq!(empty, ["link/in"]);
+        }
+        assert!(outside.join("in/.git").is_dir());
     }
 
     #[test]

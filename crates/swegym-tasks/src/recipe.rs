@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use swegym_core::{Hint, TestRunner};
 use thiserror::Error;
 
+pub use config::read_inside;
 pub use file::{Install, Made, RecipeFile};
 pub use imports::{project_of, python_files};
 pub use remedies::{Act, Remedy, Step, remedies, test_tools};
@@ -60,6 +61,9 @@ pub enum TestNames {
     Own,
 }
 
+/// Files that lie among tests and are none.
+const HELPERS: [&str; 2] = ["conftest.py", "__init__.py"];
+
 impl TestNames {
     /// Whether a path relative to the project is a test file's.
     #[must_use]
@@ -68,13 +72,18 @@ impl TestNames {
         match self {
             Self::Usual => is_test_file(path),
             // One with a folder in it is for the whole path.
+            Self::Patterns(_) if HELPERS.contains(&&*name) => false,
             Self::Patterns(patterns) => patterns.iter().any(|pattern| {
                 let of_path = pattern.contains('/');
                 let text = if of_path { format!("/{}", path.display()) } else { name.clone().into_owned() };
+                // What takes any file takes those that belong to the tests.
+                if pattern == "*.py" && !belongs_to_tests(path) {
+                    return false;
+                }
                 let pattern = if of_path { format!("*/{pattern}") } else { pattern.clone() };
                 glob::Pattern::new(&pattern).is_ok_and(|pattern| pattern.matches(&text))
             }),
-            Self::Own => belongs_to_tests(path) && name != "conftest.py" && name != "__init__.py",
+            Self::Own => belongs_to_tests(path) && !HELPERS.contains(&&*name),
         }
     }
 }
@@ -475,6 +484,10 @@ mod tests {
         let own = check(&[PACKAGE, ("tests/arithmetic.py", "")]).test_names;
         assert_eq!(own, TestNames::Own);
         assert!(is_test(&own, "tests/other.py") && !is_test(&own, "tests/conftest.py"));
+        let any = TestNames::Patterns(vec!["*.py".into()]);
+        assert!(
+            is_test(&any, "tests/a.py") && !is_test(&any, "demo/a.py") && !is_test(&any, "tests/conftest.py")
+        );
         let below = TestNames::Patterns(vec!["unit/check_*.py".into()]);
         assert!(is_test(&below, "unit/check_a.py") && !is_test(&below, "check_a.py"));
     }

@@ -77,6 +77,7 @@ pub async fn prepare(
     let Tasks { raw, places, known: told, runs_all, adviser } = tasks;
     let adviser = adviser.map(|choice| open_model(&choice, &Arc::default())).transpose()?.flatten();
     let settings = &session.settings;
+    let repositories = Arc::new(open_repositories(&raw, places)?);
     let known = Map::from_iter([
         ("python".to_owned(), json!(settings.install.python)),
         ("index_url".to_owned(), json!(without_secrets(&settings.packages.index_url))),
@@ -86,9 +87,9 @@ pub async fn prepare(
         ("exclude_newer".to_owned(), json!(settings.install.exclude_newer)),
         ("test_timeout".to_owned(), json!(settings.run.test_timeout.as_secs())),
         ("runs_all_tests".to_owned(), json!(runs_all)),
+        ("repositories".to_owned(), json!(repositories.keys().collect::<Vec<_>>())),
         ("recipe_model".to_owned(), json!(adviser.as_ref().map(|(_, name)| name))),
     ]);
-    let repositories = Arc::new(open_repositories(&raw, places)?);
     let text: String = raw.iter().map(instances::write_row).collect();
     let order: Vec<String> = raw.iter().map(|instance| instance.instance_id.to_string()).collect();
     let inputs = [text, told.to_text()].iter().map(|text| Digest::of(text.as_bytes())).collect();

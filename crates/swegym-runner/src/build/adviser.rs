@@ -1,6 +1,7 @@
 //! The last resort: a model proposes how a commit is installed. What it proposes is tried as
 //! anything else is, in the same boxes, and counts only if the tests bear it out.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use swegym_agent::Model;
 use swegym_agent::model::Ask;
 use swegym_core::chat::{Message, Role, Sampling};
 use swegym_core::{Boundary, Fault};
-use swegym_tasks::recipe::{RequirementSet, Way};
+use swegym_tasks::recipe::{self, RequirementSet, Way};
 
 use super::baseline::{self, Baseline};
 use super::prepare::{Raw, Source};
@@ -56,7 +57,7 @@ impl fmt::Debug for Adviser {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Proposal {
-    /// `3.8`; the one that was tried before, where it says nothing.
+    /// `3.8`; the one of the commit's day, where it says nothing.
     python: Option<String>,
     /// PEP 508.
     #[serde(default)]
@@ -88,10 +89,8 @@ pub(super) fn describe(root: &Path) -> String {
     names.sort();
     let mut text = format!("At its top: {}\n", names.join(" "));
     for name in SHOWN {
-        // A link may lead out of the folder.
-        let is_file = std::fs::symlink_metadata(root.join(name)).is_ok_and(|found| found.is_file());
-        if let Some(bytes) = is_file.then(|| std::fs::read(root.join(name)).ok()).flatten() {
-            text.push_str(&format!("\n--- {name}\n{}\n", shown(&String::from_utf8_lossy(&bytes))));
+        if let Ok(Some(file)) = recipe::read_inside(root, name) {
+            text.push_str(&format!("\n--- {name}\n{}\n", shown(&file)));
         }
     }
     text
@@ -201,7 +200,34 @@ fn question(raw: &Raw, source: &Source, fault: &Fault) -> String {
 fn read(said: &str) -> Result<Proposal, String> {
     let block = said.split("```").nth(1).unwrap_or(said);
     let block = block.strip_prefix("toml").unwrap_or(block);
-    toml::from_str(block).map_err(|why| format!("this is no proposal: {why}"))
+    let proposal: Proposal = toml::from_str(block).map_err(|why| format!("this is no proposal: {why}"))?;
+    check(&proposal)?;
+    let way = Way { lacking: BTreeSet::new(), needs_python: None, remedies: Vec::new(), ..proposal.way };
+    Ok(Proposal { way, ..proposal })
+}
+
+/// Words become lines of files and options of tools: each is one, and says what it is meant to.
+fn check(proposal: &Proposal) -> Result<(), String> {
+    let Proposal { python: _, requirements, extras, way } = proposal;
+    let is_line = |text: &&String| !text.starts_with('-') && !text.contains(char::is_control);
+    let is_name = |text: &&String| text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let is_day = |text: &&String| text.len() == 10 && text.chars().all(|c| c.is_ascii_digit() || c == '-');
+    let is_option = |text: &&String| text.starts_with('-') && !text.contains(char::is_whitespace);
+    let lines = requirements.iter().chain(&way.added).chain(way.build_with.values().flatten());
+    let names = extras.iter().chain(&way.wheels_only).chain(&way.pure).chain(&way.dropped);
+    let names = names.chain(&way.relaxed).chain(&way.extras).chain(way.freed.keys());
+    let wrong = lines
+        .filter(|text| !is_line(text))
+        .chain(names.filter(|text| !is_name(text)))
+        .chain(way.freed.values().filter(|text| !is_day(text)))
+        .chain(way.without_options.iter().filter(|text| !is_option(text)));
+    let mut wrong = wrong;
+    match wrong.next() {
+        Some(text) => {
+            Err(format!("this is no proposal: `{}` is not what belongs there", text.escape_debug()))
+        }
+        None => Ok(()),
+    }
 }
 
 async fn try_out(
@@ -232,7 +258,7 @@ async fn try_out(
         from: format!("proposed by {model}"),
         requirements: proposal.requirements.clone(),
         extras: proposal.extras.clone(),
-        until: package.released.clone(),
+        until: package.released.clone().filter(|_| context.install.exclude_newer.is_none()),
     };
     let mut way = proposal.way.clone();
     let ends = Instant::now() + project.patience();
@@ -264,6 +290,15 @@ mod tests {
         assert!(proposal.way.pure.contains("x"));
         assert!(read("```toml\ncommand = \"rm\"\n```").unwrap_err().contains("unknown field"));
         assert!(read("I do not know").is_err());
+        for hostile in [
+            "requirements = [\"-r /etc/passwd\"]",
+            "requirements = [\"a\\n--index-url x\"]",
+            "[way]\nwheels_only = [\"a; touch b\"]",
+            "[way]\nfreed = {a = \"2020-01-01T00:00:00Z; touch b\"}",
+            "[way]\nwithout_options = [\"touch b\"]",
+        ] {
+            assert!(read(hostile).unwrap_err().contains("belongs"), "{hostile}");
+        }
         // The example that models are shown is one.
         assert!(read(INSTRUCTIONS).is_ok());
     }

@@ -304,13 +304,12 @@ async fn leave_out(
     if broken.is_empty() || installed.suite.command.runner != TestRunner::Pytest {
         return Ok((installed, first));
     }
-    let is_named = |word: &String| word.ends_with(".py") && !word.starts_with('-');
-    let rest = installed.without(broken);
+    let named = &project.recipe.test_paths;
     // Nothing that was asked for is left: without a name, all tests would run.
-    let had_names = installed.suite.command.arguments.iter().any(is_named);
-    if had_names && !rest.suite.command.arguments.iter().any(is_named) {
+    if !named.is_empty() && named.iter().all(|path| broken.contains(path)) {
         return Ok((installed, first));
     }
+    let rest = installed.without(broken);
     let run = run_once(project, &rest).await?;
     let passes = !run.passed(&rest.suite.tests()).is_empty();
     Ok(if passes { (rest, run) } else { (installed, first) })

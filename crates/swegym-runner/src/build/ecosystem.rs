@@ -18,7 +18,7 @@ use swegym_sandbox::store::LayerId;
 use swegym_sandbox::{Image, SandboxError};
 use swegym_tasks::project::{self, Language, Project, Testing};
 
-use super::prepare::Raw;
+use super::prepare::{Raw, with_empty};
 use super::{checkout, nothing_passes};
 use crate::answer::{self, Laid};
 use crate::context::Context;
@@ -51,7 +51,18 @@ pub(super) async fn prepare(
     raw: &Arc<Raw>,
     language: Language,
 ) -> Result<Prepared, Fault> {
-    let Source { project, layer, until } = unpack(context, raw, language).await?;
+    let source = unpack(context, raw, language).await?;
+    let empty = source.empty.clone();
+    from_source(context, raw, language, source).await.map_err(|fault| with_empty(fault, &empty))
+}
+
+async fn from_source(
+    context: &Context,
+    raw: &Raw,
+    language: Language,
+    source: Source,
+) -> Result<Prepared, Fault> {
+    let Source { project, layer, until, empty } = source;
     let instance = &raw.instance;
     let name = if project.name.is_empty() { instance.repo.as_str() } else { project.name.as_str() };
     let toolchain = toolchain::lay(context, language, project.wants.as_deref()).await?;
@@ -99,7 +110,10 @@ pub(super) async fn prepare(
         encoding: swegym_core::instance::ListEncoding::List,
         ..instance.clone()
     };
-    let recipe = with_refusals(recipe, &installed.refused);
+    let mut recipe = with_refusals(recipe, &installed.refused);
+    if !empty.is_empty() {
+        recipe.insert("empty_submodules".to_owned(), json!(empty));
+    }
     Ok(Prepared::Ready { instance: instances::fields(&prepared), recipe })
 }
 
@@ -117,6 +131,8 @@ struct Source {
     layer: LayerId,
     /// A time after which nothing that is installed was published.
     until: Option<String>,
+    /// Submodules that stay empty.
+    empty: Vec<String>,
 }
 
 async fn unpack(context: &Context, raw: &Arc<Raw>, language: Language) -> Result<Source, Fault> {
@@ -125,7 +141,7 @@ async fn unpack(context: &Context, raw: &Arc<Raw>, language: Language) -> Result
     let work = tokio::task::spawn_blocking(move || {
         let folder = store.work_folder().map_err(|e| SandboxError::from(e).to_fault())?;
         let (root, instance) = (folder.path().join("source"), &raw.instance);
-        raw.export_to(&root)?;
+        let empty = raw.export_to(&root)?;
         // Registries tell times in UTC, and compare them as text.
         let committed = || checkout::committed(&root)?.parse::<jiff::Timestamp>().ok();
         let until = named.or_else(|| Some(committed()?.to_string()));
@@ -136,7 +152,7 @@ async fn unpack(context: &Context, raw: &Arc<Raw>, language: Language) -> Result
             project.version.clone_from(&instance.version);
         }
         let layer = store.import_folder_at(&root, WORKDIR, |_| true);
-        Ok(Source { project, layer: layer.map_err(|e| SandboxError::from(e).to_fault())?, until })
+        Ok(Source { project, layer: layer.map_err(|e| SandboxError::from(e).to_fault())?, until, empty })
     });
     work.await.map_err(|e| Fault::new(Boundary::Internal, "panic", e.to_string()))?
 }

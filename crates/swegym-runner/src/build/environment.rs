@@ -1,7 +1,7 @@
 //! The layer with an interpreter's environment: everything that is installed but the
 //! project itself. Images with the same list of versions share it.
 
-use swegym_core::{Digest, Fault};
+use swegym_core::{Boundary, Digest, Fault};
 use swegym_sandbox::store::LayerId;
 use swegym_sandbox::{Extent, Sandbox as _, SandboxError, Store};
 use swegym_tasks::recipe::{Step, Way};
@@ -9,14 +9,12 @@ use swegym_tasks::uv;
 
 use super::installer::{self, Installer, Refused};
 use super::lock::Lock;
-use super::{Project, checkout, wheels};
+use super::{Project, wheels};
+use crate::foundation::internal;
 use crate::shell::must_run_in;
 
 /// Where it is in every image.
 pub(super) const PLACE: &str = "/opt/venv";
-
-/// Years within which wheels of a version are made for newer interpreters.
-const WHEELS_COME_WITHIN: u16 = 3;
 
 /// The list, as a file in the box.
 const LIST: &str = "/tmp/locked.txt";
@@ -50,11 +48,12 @@ fn key(project: &Project<'_>, lock: &Lock, until: Option<&str>, way: &Way) -> Di
     let ground = &project.foundation.image;
     let until = until.or(project.context.install.exclude_newer.as_deref());
     let text = format!(
-        "{:?} {:?} {} {until:?} + {WHEELS_COME_WITHIN} {:?} {:?} {:?} {:?} uv {} swegym {} {:?}",
+        "{:?} {:?} {} {until:?} {:?} {:?} {:?} {:?} {:?} uv {} swegym {} {:?}",
         ground.base,
         ground.layers,
         project.foundation.python,
         way.build_with.get(&Step::Environment),
+        way.wheels_until,
         way.wheels_only,
         way.pure,
         way.freed,
@@ -84,9 +83,9 @@ async fn install(
     installer
         .uv(&format!("venv -q --no-project --python {python} {PLACE}"), "making the environment")
         .await?;
-    let (mut ready, mut built) = by_wheels(project, lock, until).await;
-    if let Some(later) = until.and_then(|time| checkout::end_of_year(time, WHEELS_COME_WITHIN))
-        && put(&installer, &ready, Some(&later)).await.is_ok()
+    let (mut ready, mut built) = by_wheels(project, lock, way).await.map_err(to_refused)?;
+    if let Some(later) = &way.wheels_until
+        && put(&installer, &ready, Some(later)).await.is_ok()
     {
         ready.clear();
     }
@@ -128,21 +127,30 @@ async fn put(installer: &Installer<'_>, packages: &[String], later: Option<&str>
 
 /// The packages that have a wheel, and the others. Versions are exact: a wheel that came
 /// later is of the same version, and nothing has to run to install it.
-async fn by_wheels(project: &Project<'_>, lock: &Lock, until: Option<&str>) -> (Vec<String>, Vec<String>) {
+async fn by_wheels(
+    project: &Project<'_>,
+    lock: &Lock,
+    way: &Way,
+) -> Result<(Vec<String>, Vec<String>), Fault> {
     let all = lock.packages.clone();
-    let limit = until.and_then(|time| checkout::end_of_year(time, WHEELS_COME_WITHIN));
-    let Some(limit) = limit.filter(|_| project.context.install.exclude_newer.is_none()) else {
-        return (Vec::new(), all);
-    };
+    let Some(limit) = way.wheels_until.clone() else { return Ok((Vec::new(), all)) };
     let (index, python) = (project.context.index.clone(), project.foundation.version.clone());
     let sorted = tokio::task::spawn_blocking(move || {
-        let has_wheel = |package: &String| {
-            let name = package.split(['=', '[']).next().unwrap_or(package);
-            index.files(name).is_ok_and(|files| wheels::has_wheel(&files, package, &python, &limit))
-        };
-        all.into_iter().partition(has_wheel)
+        let (mut ready, mut built) = (Vec::new(), Vec::new());
+        for package in all {
+            let name = package.split(['=', '[']).next().unwrap_or(&package);
+            let has_wheel = match index.files(name) {
+                Ok(files) => wheels::has_wheel(&files, &package, &python, &limit),
+                Err(error) if error.is_infrastructure() => {
+                    return Err(Fault::new(Boundary::Sandbox, "network", error.to_string()));
+                }
+                Err(_) => false,
+            };
+            if has_wheel { ready.push(package) } else { built.push(package) }
+        }
+        Ok((ready, built))
     });
-    sorted.await.unwrap_or_else(|_| (Vec::new(), lock.packages.clone()))
+    sorted.await.map_err(|e| internal(&e))?
 }
 
 /// Equal packages give equal layers: nothing with the time of this build stays, neither

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use swegym_core::shell::quote;
 use swegym_core::{Boundary, Fault};
 use swegym_sandbox::limits::LimitHit;
 use swegym_sandbox::output::Keep;
@@ -135,12 +136,14 @@ impl<'a> Installer<'a> {
     /// Options of uv for what is resolved or built in this step.
     pub(super) fn options(&self, is_editable: bool) -> String {
         let mut words = Vec::new();
-        let free = |name: &str, day: &str| format!("--exclude-newer-package {name}={day}T00:00:00Z");
+        let free = |name: &str, day: &str| {
+            format!("--exclude-newer-package {}", quote(&format!("{name}={day}T00:00:00Z")))
+        };
         if self.frees_builders(is_editable) {
             words.extend(FREED_TO_BUILD.map(|name| free(name, "2022-09-01")));
         }
         words.extend(self.way.freed.iter().map(|(name, day)| free(name, day)));
-        words.extend(self.way.wheels_only.iter().map(|name| format!("--only-binary {name}")));
+        words.extend(self.way.wheels_only.iter().map(|name| format!("--only-binary {}", quote(name))));
         if self.way.build_with.contains_key(&self.step) {
             words.push(format!("--build-constraints {CONSTRAINTS}"));
         }

@@ -40,7 +40,7 @@ pub(super) async fn choose(
     let until = set.until.as_deref();
     let started = Installer::start(context, &ground, Step::Lock, version, until, way);
     let mut installer = started.await.map_err(Refused::at(Step::Lock))?;
-    forget_past(&mut installer);
+    forget_past(&mut installer, project);
     free_test_tools(&mut installer, project);
     let chosen = choose_in(&mut installer, project, set, preferred).await;
     way.clone_from(installer.way());
@@ -86,10 +86,13 @@ async fn choose_in(
     )))
 }
 
-/// What an older commit freed of its day would hold this one back.
-fn forget_past(installer: &mut Installer<'_>) {
+/// What an older commit freed of its day would hold this one back; so would the time of its
+/// wheels. A day that the user names is the only one.
+fn forget_past(installer: &mut Installer<'_>, project: &Project<'_>) {
+    let is_named = project.context.install.exclude_newer.is_some();
     if let Some(day) = installer.day().map(str::to_owned) {
         installer.way_mut().freed.retain(|_, freed| *freed > day);
+        installer.way_mut().wheels_until = wheels::come_until(&day).filter(|_| !is_named);
     }
 }
 

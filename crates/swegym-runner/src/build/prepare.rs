@@ -112,7 +112,7 @@ async fn make_ready(context: &Context, raw: &Arc<Raw>) -> Result<Prepared, Fault
 }
 
 /// A fault of the task, with the submodules that may be why.
-fn with_empty(mut fault: Fault, empty: &[String]) -> Fault {
+pub(super) fn with_empty(mut fault: Fault, empty: &[String]) -> Fault {
     if empty.is_empty() || fault.boundary != Boundary::Task {
         return fault;
     }

@@ -151,7 +151,7 @@ pub(super) fn take(project: &Project<'_>, way: &mut Way, step: Step, said: &str)
             }
             Act::NeedsPython(version) => {
                 way.needs_python = Some(version.clone());
-                return false;
+                false
             }
             Act::PythonBelow(_) if !project.may_change_python() => false,
             // The project is what is installed; without itself it would ask for nothing.

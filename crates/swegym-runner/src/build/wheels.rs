@@ -7,7 +7,12 @@ use pep440_rs::Version;
 use swegym_tasks::index::Release;
 use swegym_tasks::recipe::Way;
 
+use super::checkout;
+use crate::clock::now_ms;
 use crate::mirror::{Mirror, day_after};
+
+/// Years within which wheels of a version are made for newer interpreters.
+const WHEELS_COME_WITHIN: u16 = 3;
 
 /// Bytes of a source archive from which on it is not compiled where a wheel will do.
 const LARGE: u64 = 2 << 20;
@@ -43,6 +48,15 @@ impl<'a> Moment<'a> {
         let days = wheels.iter().filter_map(|file| file.uploaded.as_deref()?.get(..10));
         days.min().and_then(day_after)
     }
+}
+
+/// Until when wheels of a day's versions are taken: the end of the third year after, but no
+/// month that is not over, so that the same is found again.
+pub(super) fn come_until(day: &str) -> Option<String> {
+    let third = checkout::end_of_year(day, WHEELS_COME_WITHIN)?;
+    let now = jiff::Timestamp::from_millisecond(i64::try_from(now_ms()).ok()?).ok()?;
+    let month = now.to_zoned(jiff::tz::TimeZone::UTC).date().first_of_month().yesterday().ok()?;
+    Some(third.min(format!("{month}T23:59:59Z")))
 }
 
 /// Whether `name==version` has a wheel that serves an interpreter (`3.9.18`), and is no newer
@@ -119,6 +133,12 @@ mod tests {
         ] {
             assert_eq!(serves(filename, 7, "x86_64"), is_served, "{filename}");
         }
+    }
+
+    #[test]
+    fn wheels_come_within_three_years_and_not_in_the_future() {
+        assert_eq!(come_until("2016-03-01").as_deref(), Some("2019-12-31T23:59:59Z"));
+        assert!(come_until("9000-01-01").unwrap() < "3000".to_owned());
     }
 
     #[test]

@@ -210,6 +210,12 @@ def plugins_below(folder):
 
 def plugins_in_files(folder):
     points = set()
+    # Of what is installed from a folder, a link names that folder.
+    for path in glob.glob(os.path.join(glob.escape(folder or "."), "*.egg-link")):
+        with open(path, encoding="utf-8", errors="replace") as link:
+            linked = link.readline().strip()
+        if linked and os.path.abspath(linked) != os.path.abspath(folder or "."):
+            points |= plugins_in_files(linked)
     for kind in ("dist-info", "egg-info"):
         for path in glob.glob(os.path.join(glob.escape(folder or "."), "*." + kind, "entry_points.txt")):
             lists = configparser.ConfigParser(delimiters=("=",), strict=False, interpolation=None)

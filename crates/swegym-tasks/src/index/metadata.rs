@@ -49,8 +49,12 @@ pub fn repaired(text: &str) -> String {
         });
         mended.unwrap_or_else(|| line.to_owned())
     };
-    let lines: Vec<String> = head.split('\n').map(line).collect();
-    lines.join("\n") + rest
+    let lines: Vec<&str> = head.split('\n').collect();
+    // One that goes on in the next line is left as it is.
+    let goes_on = |at: usize| lines.get(at + 1).is_some_and(|next| next.starts_with([' ', '\t']));
+    let mended =
+        lines.iter().enumerate().map(|(at, one)| if goes_on(at) { (*one).to_owned() } else { line(one) });
+    mended.collect::<Vec<_>>().join("\n") + rest
 }
 
 fn requirement(text: &str) -> String {
@@ -119,6 +123,8 @@ mod tests {
             repaired(text),
             "Metadata-Version: 2.0\nRequires-Python: >=2.7,!=3.0.*,>=3.4\nRequires-Dist: pytz\n\nRequires-Dist: x (>=y)\n"
         );
+        let folded = "Requires-Dist: a (>=1,\n <2k)\n";
+        assert_eq!(repaired(folded), folded);
         let plain = "Name: a\r\nRequires-Dist: six (>=1.5)\r\n";
         assert_eq!(repaired(plain), plain);
     }

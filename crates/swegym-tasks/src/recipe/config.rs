@@ -1,13 +1,16 @@
 //! Declarative files: pyproject.toml, setup.cfg, tox.ini, pytest.ini, requirements files.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
+use std::path::{Component, Path};
+use std::{fs, io};
 
 use configparser::ini::Ini;
 use toml::{Table, Value};
 
 use super::{Found, RecipeError};
+
+/// Far above what a file that says how a project is tested needs, in bytes: lock files are long.
+const LARGEST: u64 = 8 << 20;
 
 /// Requirements files by the names projects give them.
 const REQUIREMENTS_FILES: [&str; 14] = [
@@ -63,14 +66,37 @@ pub(super) fn read(root: &Path, found: &mut Found) -> Result<(), RecipeError> {
 }
 
 pub(super) fn text_of(root: &Path, file: &str) -> Result<Option<String>, RecipeError> {
-    let path = root.join(file);
-    match fs::read(&path) {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        // `requirements/test.txt` where `requirements` is a file.
-        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Ok(None),
-        Err(source) => Err(RecipeError::Read { path, source }),
+    read_inside(root, file).map_err(|source| RecipeError::Read { path: root.join(file), source })
+}
+
+/// The text of a file of a project; nothing where it is none, lies elsewhere (a link may lead
+/// out of the folder), or is larger than such files are.
+///
+/// # Errors
+/// The system's, but for a file that is not there.
+pub fn read_inside(root: &Path, file: &str) -> io::Result<Option<String>> {
+    let mut path = root.to_owned();
+    let mut kind = None;
+    for part in Path::new(file).components() {
+        match part {
+            Component::Normal(name) => path.push(name),
+            Component::CurDir => continue,
+            _ => return Ok(None),
+        }
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_symlink() => return Ok(None),
+            Ok(found) => kind = Some(found),
+            // `requirements/test.txt` where `requirements` is a file.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        }
     }
+    if !kind.is_some_and(|found| found.is_file() && found.len() <= LARGEST) {
+        return Ok(None);
+    }
+    Ok(Some(String::from_utf8_lossy(&fs::read(&path)?).into_owned()))
 }
 
 /// Python's configparser: multi-line values, case-sensitive names, no interpolation.

@@ -1,6 +1,5 @@
 //! Files that list packages: lock files of Python's tools, and environments of conda.
 
-use std::fs;
 use std::path::Path;
 
 use serde_json::Value as Json;
@@ -8,6 +7,7 @@ use toml::{Table, Value};
 use yaml_rust2::Yaml;
 
 use super::config::{requirement_lines, text_of};
+use super::scripts::{files_of, is_yaml};
 use super::{Found, RecipeError, requirement_name};
 use crate::yaml;
 
@@ -15,7 +15,7 @@ use crate::yaml;
 const LOCK_FILES: [&str; 4] = ["uv.lock", "poetry.lock", "pdm.lock", "pylock.toml"];
 
 /// Folders in which environments of conda lie.
-const PLACES: [&str; 6] = ["", "ci", ".ci", "continuous_integration", "conda", "requirements"];
+const PLACES: [&str; 6] = [".", "ci", ".ci", "continuous_integration", "conda", "requirements"];
 
 /// What conda calls otherwise than the index, or has and the index has not.
 const OF_CONDA: [(&str, Option<&str>); 6] = [
@@ -41,7 +41,13 @@ pub(super) fn read(root: &Path, found: &mut Found) -> Result<(), RecipeError> {
         pipfile(&text.parse().unwrap_or_default(), found);
     }
     for place in PLACES {
-        if let Some(text) = first_environment(&root.join(place)) {
+        // The first by name: others are of other interpreters.
+        let files = files_of(root, place);
+        let name = |file: &String| file.rsplit('/').next().unwrap_or(file).to_owned();
+        let is_environment = |file: &&String| name(file).starts_with("environment") && is_yaml(file);
+        if let Some(file) = files.iter().find(is_environment)
+            && let Some(text) = text_of(root, file)?
+        {
             conda(root, &text, found);
             break;
         }
@@ -91,18 +97,6 @@ fn pipfile(file: &Table, found: &mut Found) {
     }
 }
 
-/// The first of a folder's environments by name.
-fn first_environment(folder: &Path) -> Option<String> {
-    let mut files: Vec<_> = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).collect();
-    files.sort();
-    let is_environment = |path: &&std::path::PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with("environment") && (name.ends_with(".yml") || name.ends_with(".yaml"))
-    };
-    let file = files.iter().filter(|path| path.is_file()).find(is_environment)?;
-    Some(String::from_utf8_lossy(&fs::read(file).ok()?).into_owned())
-}
-
 /// An environment's packages by name alone, since conda's versions are not the index's, and
 /// what it leaves to pip as that says it.
 fn conda(root: &Path, text: &str, found: &mut Found) {
@@ -134,6 +128,8 @@ fn conda(root: &Path, text: &str, found: &mut Found) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn found(files: &[(&str, &str)]) -> Found {

@@ -19,12 +19,10 @@ pub(super) fn read(root: &Path, found: &mut Found) -> Result<(), RecipeError> {
     if let Some(text) = text_of(root, "noxfile.py")? {
         noxfile(&text, found);
     }
-    let folder = root.join(".github/workflows");
-    let mut files: Vec<_> = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
-    files.sort();
-    for file in files.iter().filter(|f| f.extension().is_some_and(|e| e == "yml" || e == "yaml")) {
-        let text = fs::read(file).map_err(|source| RecipeError::Read { path: file.clone(), source })?;
-        ci_file(root, "CI workflow", &String::from_utf8_lossy(&text), found);
+    for file in files_of(root, ".github/workflows").iter().filter(|file| is_yaml(file)) {
+        if let Some(text) = text_of(root, file)? {
+            ci_file(root, "CI workflow", &text, found);
+        }
     }
     for file in CI_FILES {
         if let Some(text) = text_of(root, file)? {
@@ -40,6 +38,19 @@ pub(super) fn read(root: &Path, found: &mut Found) -> Result<(), RecipeError> {
         }
     }
     Ok(())
+}
+
+/// The files of a folder of the project, sorted, relative to the project.
+pub(super) fn files_of(root: &Path, folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut files: Vec<String> = names.map(|name| format!("{folder}/{name}")).collect();
+    files.sort();
+    files
+}
+
+pub(super) fn is_yaml(file: &str) -> bool {
+    file.ends_with(".yml") || file.ends_with(".yaml")
 }
 
 /// Files of other CI services than the one with a folder of its own.

@@ -38,6 +38,9 @@ pub struct Way {
     /// Projects whose files are all newer than the day: the first day on which there is one.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub freed: BTreeMap<String, String>,
+    /// The time (RFC 3339) up to which wheels of chosen versions may have come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wheels_until: Option<String>,
     /// An interpreter older than this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub python_below: Option<String>,

@@ -70,6 +70,9 @@ impl Lessons {
                 next.extend(wave);
             }
         }
+        if next.is_empty() {
+            return Vec::new();
+        }
         let learnt: Vec<Option<Lesson>> = outcomes.iter().map(|outcome| lesson(outcome.as_ref()?)).collect();
         let taught = next.iter().map(|pupil| (pupil.name.clone(), self.lesson_for(pupil, &learnt)));
         let taught = taught.collect();

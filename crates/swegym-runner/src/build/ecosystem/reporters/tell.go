@@ -38,6 +38,9 @@ type test struct {
 func main() {
 	tests := map[[2]string]*test{}
 	order := []*test{}
+	// Packages run side by side; each is printed when it is through, as `go test -v` does.
+	waiting := map[string]*strings.Builder{}
+	packages := []string{}
 	out := bufio.NewWriter(os.Stdout)
 	in := bufio.NewReader(os.Stdin)
 	for {
@@ -48,7 +51,17 @@ func main() {
 				// What is no event was printed by something else.
 				out.WriteString(line)
 			} else {
-				out.WriteString(e.Output)
+				held := waiting[e.Package]
+				if held == nil {
+					held = &strings.Builder{}
+					waiting[e.Package] = held
+					packages = append(packages, e.Package)
+				}
+				held.WriteString(e.Output)
+				if e.Test == "" && (e.Action == "pass" || e.Action == "fail" || e.Action == "skip") {
+					out.WriteString(held.String())
+					held.Reset()
+				}
 				if e.Test != "" {
 					key := [2]string{e.Package, e.Test}
 					one := tests[key]
@@ -64,6 +77,9 @@ func main() {
 		if err != nil {
 			break
 		}
+	}
+	for _, name := range packages {
+		out.WriteString(waiting[name].String())
 	}
 	out.Flush()
 	if place := os.Getenv("SWEGYM_RESULTS"); place != "" {
