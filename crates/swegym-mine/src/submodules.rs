@@ -228,7 +228,11 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         git(&folder, &["init", "-q"], "");
         let target = git(&folder, &["hash-object", "-w", "--stdin"], &outside.to_string_lossy());
-        let inner = git(&folder, &["mktree", "--missing"], &format!("160000 commit {}\tin\n", "7".repeat(target.len())));
+        let inner = git(
+            &folder,
+            &["mktree", "--missing"],
+            &format!("160000 commit {}\tin\n", "7".repeat(target.len())),
+        );
         let tree = format!("120000 blob {target}\tlink\n040000 tree {inner}\tlink\n");
         let tree = git(&folder, &["mktree"], &tree);
         let identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"];

@@ -239,8 +239,12 @@ async fn repaired(
     let (mut set, mut way) = (installed.set.clone(), installed.way.clone());
     // Hidden tests are few: what skips one may skip what the gold patch mends.
     let skips = if project.is_of_many() { said_of_skips(run) } else { String::new() };
-    let missing = missing_modules(&(said_of_failures(run) + &skips), &set);
-    let missing = known_projects(project.context, missing).await;
+    let skipped = known_projects(project.context, missing_modules(&skips, &set)).await;
+    let mut missing = known_projects(project.context, missing_modules(&said_of_failures(run), &set)).await;
+    // Nobody waits for a compiler where tests can do without.
+    way.wheels_only.extend(skipped.iter().filter(|name| !missing.contains(name)).cloned());
+    missing.extend(skipped);
+    missing.dedup();
     if !missing.is_empty() {
         set.from = set.from.trim_end_matches(REPAIRED).to_owned() + REPAIRED;
         set.requirements.extend(missing);
