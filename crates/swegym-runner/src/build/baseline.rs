@@ -1,8 +1,10 @@
 //! One set of requirements, tried: what it installs, and what the tests say then.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 use std::time::Instant;
 
+use regex::Regex;
 use swegym_core::{Fault, TestRunner, TestStatus};
 use swegym_grade::LogParser;
 use swegym_grade::evidence::{RunEnd, Structured};
@@ -347,15 +349,22 @@ fn missing_modules(text: &str, set: &RequirementSet) -> Vec<String> {
     missing
 }
 
-/// Why tests are skipped for want of a module, in the words of the import that fails: before
-/// pytest 5, only the module is told.
+/// Why tests are skipped for want of a module, in the words of the import that fails: pytest
+/// tells the module, a project's own reason its name.
 fn said_of_skips(run: &TestRun) -> String {
-    const SKIPPED: &str = "could not import '";
-    let Structured::Cases(cases) = &run.structured else { return String::new() };
+    static REASON: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r"could not import '([\w.]+)'|\b([A-Za-z][\w-]+)(?: is| are)? not installed").ok()
+    });
+    let (Structured::Cases(cases), Some(reason)) = (&run.structured, REASON.as_ref()) else {
+        return String::new();
+    };
     let skipped = cases.iter().filter(|case| case.status == TestStatus::Skipped);
     let words = skipped.flat_map(|case| [case.message.as_str(), case.text.as_str()]);
-    let modules = words.filter_map(|text| text.split_once(SKIPPED)?.1.split_once('\''));
-    let modules: BTreeSet<&str> = modules.map(|(module, _)| module).collect();
+    let modules = words.filter_map(|text| {
+        let found = reason.captures(text)?;
+        found.get(1).or(found.get(2)).map(|module| module.as_str())
+    });
+    let modules: BTreeSet<&str> = modules.collect();
     modules.into_iter().take(MOST_SKIPPED).map(|module| format!("No module named '{module}'\n")).collect()
 }
 
@@ -438,13 +447,15 @@ mod tests {
             case("b", TestStatus::Error, "No module named 'yaml'"),
         ];
         assert_eq!(missing_modules(&said_of_failures(&run(log, Structured::Cases(cases))), &set), ["pyyaml"]);
-        let skipped = Case {
-            message: "Skipped: could not import 'tables': something".into(),
-            ..case("c", TestStatus::Skipped, "")
-        };
+        let skipped = |message: &str| Case { message: message.into(), ..case("c", TestStatus::Skipped, "") };
+        let skipped = [
+            skipped("Skipped: could not import 'tables': something"),
+            skipped("email_validator not installed"),
+            skipped("not on this platform"),
+        ];
         assert_eq!(
-            missing_modules(&said_of_skips(&run("", Structured::Cases(vec![skipped]))), &set),
-            ["tables"]
+            missing_modules(&said_of_skips(&run("", Structured::Cases(skipped.into()))), &set),
+            ["email-validator", "tables"]
         );
     }
 }
