@@ -34,13 +34,16 @@ pub struct Ticket {
     pub at_once: usize,
 }
 
+/// Gives jobs, by the outcomes of those that it gave before.
+type Next<'a, J> = dyn FnMut(&[Option<Outcome>]) -> Vec<J> + Send + 'a;
+
 /// Jobs, some of which may come only when others have ended.
 pub struct Jobs<'a, J> {
     /// How many there will be.
     pub whole: usize,
     /// Gives those that may begin now, by the outcomes of all that it gave before, in their
     /// order. It is asked at the beginning and after each job.
-    pub next: Box<dyn FnMut(&[Option<Outcome>]) -> Vec<J> + Send + 'a>,
+    pub next: Box<Next<'a, J>>,
 }
 
 impl<'a, J: Send + 'a> Jobs<'a, J> {

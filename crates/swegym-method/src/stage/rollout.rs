@@ -179,14 +179,17 @@ fn plan(
     })
 }
 
-/// A model and its name; a teacher has none.
+/// A model with its name.
+pub(super) type NamedModel = (Arc<dyn Model>, String);
+
+/// Opens a model; a teacher has none.
 pub(super) fn open_model(
     choice: &ModelChoice,
     budget: &Arc<Budget>,
-) -> Result<Option<(Arc<dyn Model>, String)>, CommandError> {
+) -> Result<Option<NamedModel>, CommandError> {
     let short =
         |path: &Path| path.file_stem().map_or("scripted".into(), |s| s.to_string_lossy().into_owned());
-    let (model, name): (Arc<dyn Model>, String) = match choice {
+    let (model, name): NamedModel = match choice {
         ModelChoice::Teacher => return Ok(None),
         ModelChoice::Scripted(path) => {
             let script = Script::read(&text::read(path)?).map_err(|why| {

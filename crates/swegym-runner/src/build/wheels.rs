@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn wheels_come_within_three_years_and_not_in_the_future() {
         assert_eq!(come_until("2016-03-01").as_deref(), Some("2019-12-31T23:59:59Z"));
-        assert!(come_until("9000-01-01").unwrap() < "3000".to_owned());
+        assert!(come_until("9000-01-01").unwrap().as_str() < "3000");
     }
 
     #[test]
