@@ -37,13 +37,6 @@ fn lists(gym: &Gym) -> BTreeMap<String, (Value, Value)> {
     tasks.iter().map(|task| (task["instance_id"].as_str().unwrap().to_owned(), lists(task))).collect()
 }
 
-fn resolved(gym: &Gym, answers: &str) -> Value {
-    let out = format!("eval-{answers}");
-    gym.must(&["evaluate", "--instances", "gym/instances.jsonl", "--predictions", answers, "--out", &out]);
-    let report: Value = serde_json::from_str(&gym.read(&format!("{out}/report.json"))).unwrap();
-    report["resolved_instances"].clone()
-}
-
 #[test]
 fn pull_requests_of_other_languages_become_tasks() {
     let gym = mined(Gym::new().founded(), &[&["node"], &["rust"], &["go"]]);
@@ -83,8 +76,8 @@ fn pull_requests_of_other_languages_become_tasks() {
             }
         );
     }
-    assert_eq!(resolved(&gym, "gold"), 5);
-    assert_eq!(resolved(&gym, "empty"), 0);
+    assert_eq!(gym.resolved("gold"), 5);
+    assert_eq!(gym.resolved("empty"), 0);
     // Where results are written, there are two witnesses.
     for (task, cases) in [("small__node-1", 4), ("small__go-1", 3)] {
         let evidence = gym.read(&format!("eval-gold/evaluations/{task}/0/evidence.json"));
@@ -111,7 +104,7 @@ fn what_is_installed_is_of_the_commits_day_and_is_what_was_promised() {
         // What Go takes stands in its files.
         assert!(until.starts_with("2024-06-01T") || recipe["language"] == "Go", "{recipe:#}");
     }
-    assert_eq!(resolved(&gym, "gold"), 5);
+    assert_eq!(gym.resolved("gold"), 5);
     // What was fetched is enough from now on, and gives the same images.
     gym.run(&[&words[..], &["--network", "none", "--out", "again"]].concat());
     assert_eq!(gym.read("gym/instances.jsonl"), gym.read("again/instances.jsonl"));

@@ -96,6 +96,23 @@ impl Gym {
         self.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
+    /// How many tasks of the gym in `gym` answers resolve: `gold`, `empty` or a file.
+    pub fn resolved(&self, answers: &str) -> serde_json::Value {
+        let out = format!("eval-{answers}");
+        self.must(&[
+            "evaluate",
+            "--instances",
+            "gym/instances.jsonl",
+            "--predictions",
+            answers,
+            "--out",
+            &out,
+        ]);
+        let report: serde_json::Value =
+            serde_json::from_str(&self.read(&format!("{out}/report.json"))).unwrap();
+        report["resolved_instances"].clone()
+    }
+
     /// Runs and must succeed.
     pub fn must(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
