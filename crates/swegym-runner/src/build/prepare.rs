@@ -419,8 +419,13 @@ fn prepared(
             hold.len(),
             failing.len()
         );
-        return Err(Fault::new(Boundary::Task, "no_failing_test", message)
-            .with_hint("the tests may need what this machine or the box lacks"));
+        let hint = match changes_compiled(&instance.gold_patch) {
+            true => {
+                "the gold patch changes sources that are compiled, and what is installed is not built again"
+            }
+            false => "the tests may need what this machine or the box lacks",
+        };
+        return Err(Fault::new(Boundary::Task, "no_failing_test", message).with_hint(hint));
     }
     let digest = context.host.store().save_image(&baseline.installed.image);
     let digest = digest.map_err(|e| SandboxError::from(e).to_fault())?;
@@ -435,6 +440,13 @@ fn prepared(
         encoding: swegym_core::instance::ListEncoding::List,
         ..instance.clone()
     })
+}
+
+/// Whether a patch changes what is compiled when the project is installed.
+fn changes_compiled(patch: &str) -> bool {
+    const COMPILED: [&str; 8] = [".c", ".h", ".cc", ".cpp", ".pyx", ".pxd", ".rs", ".f90"];
+    Patch::survey(patch)
+        .is_ok_and(|patch| patch.paths().any(|path| COMPILED.iter().any(|ending| path.ends_with(ending))))
 }
 
 fn recipe_of(package: &Package, recipe: &Recipe, baseline: &Baseline, python: &str) -> Fields {

@@ -204,6 +204,11 @@ mod tests {
                 "error: Failed to build `pyyaml==3.12`\n  x.c:1: error: no member\n  error: command '/usr/bin/gcc' failed with exit code 1",
                 named("without-a-compiler", Act::Pure("pyyaml".into())),
             ),
+            (
+                Step::Lock,
+                "    from setuptools import Extension, Feature\nImportError: cannot import name 'Feature'",
+                named("setuptools-features", Act::BuildWith("setuptools<46".into())),
+            ),
             (Step::Tests, "E   AssertionError", None),
             (Step::Project, "Failed to build `demo @ file:///testbed`", None),
         ] {
