@@ -98,7 +98,7 @@ const TERMINALS: u32 = 64;
 /// All processes of a box together may hold one part in so many of the files that
 /// the machine can have open; each may have this many whatever comes of it.
 const SHARE_OF_FILES: u64 = 4;
-const FEWEST_FILES: u64 = 2048;
+const FEWEST_FILES: u64 = 4096;
 
 /// Signals and timers that may be pending.
 const PENDING: u64 = 4096;
