@@ -209,6 +209,11 @@ mod tests {
                 "    from setuptools import Extension, Feature\nImportError: cannot import name 'Feature'",
                 named("setuptools-features", Act::BuildWith("setuptools<46".into())),
             ),
+            (
+                Step::Tests,
+                "E   pytest.PytestUnknownMarkWarning: Unknown pytest.mark.thread_unsafe - is this a typo?",
+                named("mark-thread-unsafe", Act::Require("pytest-run-parallel".into())),
+            ),
             (Step::Tests, "E   AssertionError", None),
             (Step::Project, "Failed to build `demo @ file:///testbed`", None),
         ] {
