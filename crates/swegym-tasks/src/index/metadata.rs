@@ -2,7 +2,7 @@
 //! newer ones refuse, and with it every version that asks for it.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::str::FromStr as _;
 
 use pep440_rs::VersionSpecifier;
@@ -12,7 +12,10 @@ const LONGEST: u64 = 4 << 20;
 
 /// What a wheel says about itself; nothing where it is none, or says too much.
 #[must_use]
-pub fn of_wheel(wheel: File) -> Option<String> {
+pub fn of_wheel(mut wheel: File) -> Option<String> {
+    if !has_short_directory(&mut wheel).ok()? {
+        return None;
+    }
     let mut archive = zip::ZipArchive::new(wheel).ok()?;
     let is_metadata = |name: &&str| {
         name.strip_suffix("/METADATA").is_some_and(|at| at.ends_with(".dist-info") && !at.contains('/'))
@@ -21,8 +24,23 @@ pub fn of_wheel(wheel: File) -> Option<String> {
     read(archive.by_name(&name).ok()?)
 }
 
+/// Whether an archive says that it has fewer files than fit into its short form: room is made
+/// for as many as it says before any of them is looked at.
+fn has_short_directory(archive: &mut File) -> io::Result<bool> {
+    const TAIL: u64 = 128 << 10;
+    let length = archive.seek(SeekFrom::End(0))?;
+    archive.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+    let mut tail = Vec::new();
+    archive.take(TAIL).read_to_end(&mut tail)?;
+    archive.rewind()?;
+    // The long form has a record of its own.
+    let is_long = tail.windows(4).any(|four| four == b"PK\x06\x06" || four == b"PK\x06\x07");
+    let is_full = tail.windows(12).any(|end| end.starts_with(b"PK\x05\x06") && end[10..] == [0xff, 0xff]);
+    Ok(!is_long && !is_full)
+}
+
 /// Metadata from wherever it is.
-pub(super) fn read(source: impl std::io::Read) -> Option<String> {
+pub(super) fn read(source: impl io::Read) -> Option<String> {
     let mut bytes = Vec::new();
     source.take(LONGEST + 1).read_to_end(&mut bytes).ok()?;
     (bytes.len() as u64 <= LONGEST).then(|| String::from_utf8_lossy(&bytes).into_owned())
@@ -99,6 +117,8 @@ fn mended(clause: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]
@@ -127,6 +147,22 @@ mod tests {
         assert_eq!(repaired(folded), folded);
         let plain = "Name: a\r\nRequires-Dist: six (>=1.5)\r\n";
         assert_eq!(repaired(plain), plain);
+    }
+
+    #[test]
+    fn an_archive_that_says_that_it_has_very_many_files_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.whl");
+        let mut archive = zip::ZipWriter::new(File::create(&path).unwrap());
+        archive.start_file("a-1.dist-info/METADATA", zip::write::SimpleFileOptions::default()).unwrap();
+        archive.write_all(b"Name: a\n").unwrap();
+        archive.finish().unwrap();
+        assert_eq!(of_wheel(File::open(&path).unwrap()).as_deref(), Some("Name: a\n"));
+        let mut bytes = std::fs::read(&path).unwrap();
+        let end = bytes.len() - 22;
+        bytes[end + 10..end + 12].fill(0xff);
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(of_wheel(File::open(&path).unwrap()), None);
     }
 
     proptest::proptest! {
