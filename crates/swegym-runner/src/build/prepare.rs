@@ -59,7 +59,13 @@ impl Raw {
             .and_then(|()| fill_submodules(repository, &instance.base_commit, root, others));
         exported.map_err(|error: MineError| {
             let why = std::error::Error::source(&error).map(|why| format!(": {why}")).unwrap_or_default();
-            Fault::new(Boundary::Task, "no_base_commit", format!("{error}{why}")).hinted_by(&error)
+            let message = format!("{error}{why}");
+            // The disk's trouble is this machine's, and the same commit may be tried again.
+            if ["No space left on device", "unable to write"].iter().any(|words| message.contains(words)) {
+                return Fault::new(Boundary::Sandbox, "no_space", message)
+                    .with_hint("free some space, then go on with --resume");
+            }
+            Fault::new(Boundary::Task, "no_base_commit", message).hinted_by(&error)
         })
     }
 }
