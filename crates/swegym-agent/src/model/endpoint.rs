@@ -70,6 +70,26 @@ pub struct EndpointSettings {
     pub encrypted_proxy: bool,
 }
 
+impl EndpointSettings {
+    /// A model at an address, asked as usual and without a key.
+    #[must_use]
+    pub fn usual(model: String, address: String, wire: Wire, concurrent: usize) -> Self {
+        Self {
+            address,
+            wire,
+            model,
+            key: None,
+            session_header: "x-session-id".to_owned(),
+            concurrent,
+            retries: 8,
+            timeout: Duration::from_secs(600),
+            stream: false,
+            price: None,
+            encrypted_proxy: false,
+        }
+    }
+}
+
 /// A model behind an address. Share it: limits hold for all who do.
 pub struct Endpoint {
     settings: EndpointSettings,

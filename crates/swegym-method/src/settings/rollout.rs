@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use swegym_agent::model::endpoint::EndpointSettings;
 use swegym_agent::{Limits, Scaffold};
@@ -131,17 +130,5 @@ impl RolloutSettings {
 
 /// A model at an address of ours, which wants no key.
 pub(super) fn reached(model: String, address: String, concurrent: usize) -> EndpointSettings {
-    EndpointSettings {
-        address,
-        wire: Wire::OpenAi,
-        model,
-        key: None,
-        session_header: "x-session-id".to_owned(),
-        concurrent,
-        retries: 8,
-        timeout: Duration::from_secs(600),
-        stream: false,
-        price: None,
-        encrypted_proxy: false,
-    }
+    EndpointSettings::usual(model, address, Wire::OpenAi, concurrent)
 }

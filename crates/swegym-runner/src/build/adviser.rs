@@ -16,11 +16,11 @@ use swegym_core::{Boundary, Fault};
 use swegym_tasks::recipe::{self, RequirementSet, Way};
 
 use super::baseline::{self, Baseline};
+use super::nothing_passes;
 use super::prepare::{Raw, Source};
 use super::search::{self, Stop};
-use super::{Project, Trial, nothing_passes};
 use crate::context::Context;
-use crate::foundation::{self, Foundation, Wanted};
+use crate::foundation::{self, Foundation};
 
 /// Proposals for one commit, at most.
 const MOST_PROPOSALS: usize = 3;
@@ -237,23 +237,12 @@ async fn try_out(
     model: &str,
     proposal: &Proposal,
 ) -> Result<(Baseline, Foundation), Fault> {
-    let Source { package, recipe, layer, .. } = source;
+    let package = &source.package;
     let foundation = match &proposal.python {
         Some(version) => foundation::lay_named(context, version).await?,
-        None => {
-            let day = package.released.as_deref().and_then(|time| time.get(..10)).map(str::to_owned);
-            let wanted = Wanted { requires: recipe.requires_python.clone(), day, below: None };
-            foundation::lay(context, &wanted).await?
-        }
+        None => foundation::lay(context, &source.wanted()).await?,
     };
-    let project = Project {
-        context,
-        foundation: &foundation,
-        source: *layer,
-        package,
-        recipe,
-        trial: Trial::Gold(&raw.instance),
-    };
+    let project = source.project(context, &foundation, &raw.instance);
     let set = RequirementSet {
         from: format!("proposed by {model}"),
         requirements: proposal.requirements.clone(),

@@ -200,27 +200,17 @@ async fn by_search(
     source: &Source,
     lesson: &Lesson,
 ) -> Result<(Baseline, Foundation, Refusals), Fault> {
-    let Source { package, recipe, layer, .. } = source;
-    let instance = &raw.instance;
-    let day = package.released.as_deref().and_then(|time| time.get(..10)).map(str::to_owned);
+    let Source { package, recipe, .. } = source;
     let sets = &recipe.requirement_sets[..recipe.requirement_sets.len().min(SETS_TRIED)];
     // What is newer than the commit may install, and quietly lose tests: it is not tried
     // unless the user says so.
     let then = in_its_days(context, package, sets);
     let tried = if then.is_empty() { sets } else { &then };
-    let wanted =
-        Wanted { requires: recipe.requires_python.clone(), day, below: lesson.way.python_below.clone() };
+    let wanted = Wanted { below: lesson.way.python_below.clone(), ..source.wanted() };
     let mut foundation = foundation::lay(context, &wanted).await?;
     let mut lesson = lesson.clone();
     let Found { best, refused, way } = loop {
-        let project = Project {
-            context,
-            foundation: &foundation,
-            source: *layer,
-            package,
-            recipe,
-            trial: Trial::Gold(instance),
-        };
+        let project = source.project(context, &foundation, &raw.instance);
         let found = search(&project, tried, &[], &lesson).await?;
         if found.best.is_some() || found.way.python_below == lesson.way.python_below {
             break found;
@@ -251,13 +241,11 @@ async fn by_recipe(
     source: &Source,
     install: &Install,
 ) -> Result<(Baseline, Foundation, Refusals), Fault> {
-    let Source { package, recipe, layer, .. } = source;
     let foundation = foundation::lay_named(context, &install.python).await?;
-    let trial = Trial::Gold(&raw.instance);
-    let project = Project { context, foundation: &foundation, source: *layer, package, recipe, trial };
+    let project = source.project(context, &foundation, &raw.instance);
     let baseline = baseline::install_as_said(&project, install).await?;
     if baseline.passing().is_empty() || baseline.is_cut() {
-        return Err(nothing_passes(&package.name, &baseline.runs, &[]));
+        return Err(nothing_passes(&source.package.name, &baseline.runs, &[]));
     }
     Ok((baseline, foundation, Vec::new()))
 }
@@ -270,10 +258,8 @@ async fn make_again(
     install: &Install,
     tests: &str,
 ) -> Result<Prepared, Fault> {
-    let Source { package, recipe, layer, .. } = source;
     let foundation = foundation::lay_named(context, &install.python).await?;
-    let trial = Trial::Gold(&raw.instance);
-    let project = Project { context, foundation: &foundation, source: *layer, package, recipe, trial };
+    let project = source.project(context, &foundation, &raw.instance);
     let mut image = baseline::install_said(&project, install).await?.image;
     image.labels.insert(Suite::LABEL.to_owned(), tests.to_owned());
     let digest = context.host.store().save_image(&image).map_err(|e| SandboxError::from(e).to_fault())?;
@@ -294,6 +280,25 @@ pub(super) struct Source {
     empty: Vec<String>,
     /// What a model is told of it, if one may be asked.
     pub(super) shown: String,
+}
+
+impl Source {
+    /// The interpreter that fits the project and its day.
+    pub(super) fn wanted(&self) -> Wanted {
+        let day = self.package.released.as_deref().and_then(|time| time.get(..10)).map(str::to_owned);
+        Wanted { requires: self.recipe.requires_python.clone(), day, below: None }
+    }
+
+    /// It, to be installed on an interpreter and tried with an instance's gold patch.
+    pub(super) fn project<'a>(
+        &'a self,
+        context: &'a Context,
+        foundation: &'a Foundation,
+        instance: &'a Instance,
+    ) -> Project<'a> {
+        let Self { package, recipe, layer, .. } = self;
+        Project { context, foundation, source: *layer, package, recipe, trial: Trial::Gold(instance) }
+    }
 }
 
 async fn unpack(context: &Context, raw: &Arc<Raw>) -> Result<Source, Fault> {

@@ -175,21 +175,14 @@ pub(super) fn usual_endpoint(
         })?),
         None => Environment::variable(variable),
     };
+    let address = address.unwrap_or_else(|| home.to_owned());
     Ok(EndpointSettings {
-        address: address.unwrap_or_else(|| home.to_owned()),
-        wire,
-        model: name,
         key,
-        session_header: "x-session-id".to_owned(),
-        concurrent,
-        retries: 8,
-        timeout: Duration::from_secs(600),
-        stream: false,
-        price: None,
         encrypted_proxy: ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]
             .into_iter()
             .filter_map(Environment::variable)
             .any(|proxy| proxy.starts_with("https:")),
+        ..EndpointSettings::usual(name, address, wire, concurrent)
     })
 }
 
