@@ -72,6 +72,9 @@ const DIFF: [&str; 12] = [
     "--dst-prefix=b/",
 ];
 
+/// Bytes that are read of what a repository says of files that are not laid out.
+const MOST_LAID_OUT: u64 = 1 << 20;
+
 /// What `git add` says where it left out what it cannot add, and added the rest.
 const LEFT_OUT: i32 = 1;
 
@@ -206,8 +209,31 @@ impl PatchTaker {
         if !done.succeeded() {
             return Ok(Err(NoPatch(words(&done))));
         }
+        self.mark_absent(sandbox).await?;
         self.refresh(sandbox).await?;
         Ok(Ok(()))
+    }
+
+    /// Marks in our index what the image of a partial clone does not have, so that no patch
+    /// deletes it: none can, without its contents. Git has to say so, too: an agent may write
+    /// that list.
+    async fn mark_absent(&self, sandbox: &dyn Sandbox) -> Result<(), SandboxError> {
+        let laid_out = format!("{}/.git/info/sparse-checkout", self.workspace);
+        let Ok(laid_out) = sandbox.read(&laid_out, MOST_LAID_OUT).await else { return Ok(()) };
+        let named: String = absent_files(&String::from_utf8_lossy(&laid_out))
+            .iter()
+            .map(|path| format!("{}:{path}\n", self.base_commit))
+            .collect();
+        let check = self.command(&["cat-file", "--batch-check"]).with_stdin(named);
+        let said = sandbox.exec(check).await?.output.stream(Stream::Stdout);
+        let said = String::from_utf8_lossy(&said);
+        let missing = said.lines().filter_map(|line| line.strip_suffix(" missing")?.split_once(':'));
+        let missing: Vec<&str> = missing.map(|(_, path)| path).collect();
+        if !missing.is_empty() {
+            let mark = self.command(&["update-index", "-z", "--skip-worktree", "--stdin"]);
+            sandbox.exec(mark.with_stdin(missing.join("\0"))).await?;
+        }
+        Ok(())
     }
 
     /// Notes times and sizes of files that are as our index says. Without them
@@ -450,6 +476,7 @@ impl PatchTaker {
             .with_env("GIT_CONFIG_NOSYSTEM", "1")
             .with_env("GIT_ATTR_NOSYSTEM", "1")
             .with_env("GIT_LITERAL_PATHSPECS", "1")
+            .with_env("GIT_NO_LAZY_FETCH", "1")
             // The commit as it was, whatever an agent put in its place.
             .with_env("GIT_NO_REPLACE_OBJECTS", "1")
             // Reading a language's tables takes as long as a small diff.
@@ -471,6 +498,19 @@ fn came_back(patch: &str, workspace: &str, changes: &Changes) -> Vec<String> {
     let is_deleted = |section: &str| second_line(section).starts_with("deleted file ");
     let back = sections.iter().filter(|(name, section)| is_deleted(section) && is_there(name));
     back.map(|(name, _)| name.to_string()).collect()
+}
+
+/// The files that a repository's `info/sparse-checkout` says are not laid out: `!/PATH`.
+fn absent_files(laid_out: &str) -> Vec<String> {
+    let plain = |pattern: &str| {
+        let mut letters = pattern.chars();
+        std::iter::from_fn(|| match letters.next()? {
+            '\\' => letters.next(),
+            letter => Some(letter),
+        })
+        .collect()
+    };
+    laid_out.lines().filter_map(|line| line.strip_prefix("!/")).map(plain).collect()
 }
 
 /// The line of a `.gitignore` that names one path from the top; none does where a

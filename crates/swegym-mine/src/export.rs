@@ -1,5 +1,6 @@
 //! One commit of a repository as a repository of its own, without what came before and after.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -14,12 +15,28 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// What stays out of changes that are looked for in the copy: traces of installing and testing.
 const EXCLUDED: &str = "*.egg-info/\n__pycache__/\n*.pyc\n.pytest_cache/\n.eggs/\nbuild/\n.coverage\n";
 
+/// A partial clone that has fewer of a commit's files than all but one of so many is no use.
+const MOST_ABSENT: usize = 10;
+
+/// The file of a repository that says which of its files are not laid out; git's own form,
+/// with a line `!/PATH` for each.
+const LAID_OUT: &str = "info/sparse-checkout";
+
+/// Shell: marks in an index that was just read which files are not laid out, so that git does
+/// not take them for deleted.
+pub const MARK_ABSENT: &str = r"sed -n 's|^!/||p' .git/info/sparse-checkout 2>/dev/null | sed 's/\\\(.\)/\1/g' | tr '\n' '\0' | \
+git update-index -z --skip-worktree --stdin";
+
 /// Makes `folder`, which is not there yet, a repository whose only commit is `commit`: the
 /// same commit, as a clone of depth 1 has it. Equal commits give equal bytes.
 ///
+/// Gives the files whose contents a partial clone does not have. They are not laid out, and
+/// git knows that: it is a sparse checkout of a partial clone then, of a remote that is not
+/// there.
+///
 /// # Errors
-/// There is no such commit, or objects of it are missing.
-pub fn export(repository: &Repository, commit: &str, folder: &Path) -> Result<(), MineError> {
+/// There is no such commit, or trees or many files of it are missing.
+pub fn export(repository: &Repository, commit: &str, folder: &Path) -> Result<Vec<String>, MineError> {
     let failed = |source| repository.git_error(source);
     let broken = |source| repository.answer_error(source);
     let objects =
@@ -38,15 +55,31 @@ pub fn export(repository: &Repository, commit: &str, folder: &Path) -> Result<()
     fs::write(git_folder.join("shallow"), &id).map_err(broken)?;
     fs::write(git_folder.join("info/exclude"), EXCLUDED).map_err(broken)?;
     let here = |words: &[&str]| git(&[&["-C", &place], words].concat(), b"").map(drop);
-    let steps = || {
+    let settings = || {
         for (name, value) in [("core.logAllRefUpdates", "false"), ("gc.auto", "0"), ("core.fileMode", "true")]
         {
             here(&["config", name, value])?;
         }
-        here(&["update-ref", "HEAD", id.trim()])?;
-        here(&["read-tree", "HEAD"])?;
+        here(&["update-ref", "HEAD", id.trim()])
+    };
+    settings().map_err(failed)?;
+    let (absent, all) = absent_files(&place).map_err(failed)?;
+    if absent.len() * MOST_ABSENT > all || absent.iter().any(|path| path.contains(['\n', '\u{fffd}'])) {
+        return Err(repository.incomplete(id.trim(), absent.len(), all));
+    }
+    if !absent.is_empty() {
+        fs::write(git_folder.join(LAID_OUT), all_but(&absent)).map_err(broken)?;
+    }
+    let steps = || {
+        if !absent.is_empty() {
+            here(&["config", "core.sparseCheckout", "true"])?;
+            here(&["config", "core.repositoryFormatVersion", "1"])?;
+            here(&["config", "extensions.partialClone", "nowhere"])?;
+        }
+        read_commit(&place, &absent)?;
         here(&["checkout-index", "-a", "-f", "-q"])?;
-        git(&["-C", &place, "pack-objects", "--stdout", "--revs", "--window=0", "-q"], b"HEAD\n")
+        let pack = ["pack-objects", "--stdout", "--revs", "--window=0", "-q", "--missing=allow-any"];
+        git(&[&["-C", &place], &pack[..]].concat(), b"HEAD\n")
     };
     let pack = steps().map_err(failed)?;
     fs::remove_file(&alternates).map_err(broken)?;
@@ -55,7 +88,49 @@ pub fn export(repository: &Repository, commit: &str, folder: &Path) -> Result<()
     git(&unpack, &pack).map_err(failed)?;
     // With the times of this machine; made again without.
     fs::remove_file(git_folder.join("index")).map_err(broken)?;
-    here(&["read-tree", "HEAD"]).map_err(failed)
+    read_commit(&place, &absent).map_err(failed)?;
+    Ok(absent)
+}
+
+/// Makes the index that of the commit, in which what is `absent` is not looked for.
+fn read_commit(place: &str, absent: &[String]) -> Result<(), ToolError> {
+    git(&["-C", place, "read-tree", "HEAD"], b"")?;
+    if !absent.is_empty() {
+        let mark = ["-C", place, "update-index", "-z", "--skip-worktree", "--stdin"];
+        git(&mark, absent.join("\0").as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Files of the commit whose contents are not there, and how many files it has.
+fn absent_files(place: &str) -> Result<(Vec<String>, usize), ToolError> {
+    let walk = ["-C", place, "rev-list", "--objects", "--no-object-names", "--missing=print", "HEAD^{tree}"];
+    let walked = git(&walk, b"")?;
+    let walked = String::from_utf8_lossy(&walked);
+    let missing: HashSet<&str> = walked.lines().filter_map(|line| line.strip_prefix('?')).collect();
+    if missing.is_empty() {
+        return Ok((Vec::new(), 0));
+    }
+    let listed = git(&["-C", place, "ls-tree", "-r", "-z", "--full-tree", "HEAD"], b"")?;
+    let listed = String::from_utf8_lossy(&listed);
+    let rows: Vec<&str> = listed.split('\0').filter(|row| !row.is_empty()).collect();
+    let absent = rows.iter().filter_map(|row| {
+        let (head, path) = row.split_once('\t')?;
+        missing.contains(head.rsplit_once(' ')?.1).then(|| path.to_owned())
+    });
+    Ok((absent.collect(), rows.len()))
+}
+
+/// Git's patterns for everything but some files.
+fn all_but(absent: &[String]) -> String {
+    let escaped = |path: &String| {
+        let is_pattern = |letter: &char| matches!(letter, '*' | '?' | '[' | ']' | '\\' | ' ');
+        path.chars()
+            .flat_map(|letter| is_pattern(&letter).then_some('\\').into_iter().chain([letter]))
+            .collect()
+    };
+    let lines = absent.iter().map(escaped).map(|path: String| format!("!/{path}\n"));
+    std::iter::once("/*\n".to_owned()).chain(lines).collect()
 }
 
 /// The names at the top of a commit's tree.

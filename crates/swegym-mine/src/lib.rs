@@ -40,7 +40,7 @@ mod version;
 
 pub use against::{Against, Known};
 pub use api::{ApiError, ApiSettings, PUBLIC_API};
-pub use export::{export, top_names};
+pub use export::{MARK_ABSENT, export, top_names};
 pub use funnel::{Funnel, Reason};
 pub use kind::{Kind, Split, holds_tests};
 pub use landing::Way;
@@ -50,6 +50,6 @@ pub use places::{PLACES, read_places, write_places};
 pub use repository::{MineError, Repository};
 pub use saved::SavedError;
 pub use statement::{Source, Tell};
-pub use submodules::fill_submodules;
+pub use submodules::{Gaps, export_whole};
 pub use survey::{Dropped, Found, Progress, Rules, count_both, survey};
 pub use texts::Texts;

@@ -57,6 +57,18 @@ pub enum MineError {
         #[source]
         source: io::Error,
     },
+    /// It was cloned without most of what its files hold.
+    #[error("`{}` does not have what {absent} of {all} files of {commit} hold", path.display())]
+    Incomplete {
+        /// The repository.
+        path: PathBuf,
+        /// The commit.
+        commit: String,
+        /// Files whose contents are missing.
+        absent: usize,
+        /// Files.
+        all: usize,
+    },
     /// It cannot be cloned.
     #[error("git cannot clone `{address}`")]
     Clone {
@@ -83,6 +95,7 @@ impl Hint for MineError {
             Self::NoBranch { .. } => "name the main branch with --branch".into(),
             Self::Git { .. } => "`git fsck` in that folder tells more".into(),
             Self::Answer { .. } => return None,
+            Self::Incomplete { .. } => "it is a partial clone: clone it again without --filter".into(),
             Self::Clone { name, address, .. } => format!(
                 "clone it yourself, for a private one with your own key: git clone --mirror {address} FOLDER; then \
                  give {name}=FOLDER"
@@ -198,6 +211,10 @@ impl Repository {
 
     pub(crate) fn answer_error(&self, source: io::Error) -> MineError {
         MineError::Answer { path: self.path.clone(), source }
+    }
+
+    pub(crate) fn incomplete(&self, commit: &str, absent: usize, all: usize) -> MineError {
+        MineError::Incomplete { path: self.path.clone(), commit: commit.to_owned(), absent, all }
     }
 
     /// Whether it was cloned without its beginnings.

@@ -23,22 +23,47 @@ struct Submodule {
     name: Option<String>,
 }
 
-/// Lays out the submodules of a commit that was exported to `folder`, each as a repository
-/// of that one commit, from the repositories that are `known` by their names. Gives those
-/// that stay empty: `path (owner/name)`, and why where their repository is known.
+/// What a commit's folder lacks, because no repository of this machine has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gaps {
+    /// Submodules that stay empty: `path (owner/name)`, and why where their repository is known.
+    pub empty_submodules: Vec<String>,
+    /// Files whose contents partial clones do not have.
+    pub absent_files: Vec<String>,
+}
+
+/// As [`export()`], with the submodules of the commit laid out as well, each as a repository
+/// of that one commit, from the repositories that are `known` by their names.
+///
+/// # Errors
+/// As [`export()`], for the commit itself.
+pub fn export_whole(
+    repository: &Repository,
+    commit: &str,
+    folder: &Path,
+    known: &BTreeMap<String, Repository>,
+) -> Result<Gaps, MineError> {
+    let absent_files = export(repository, commit, folder)?;
+    let mut gaps = fill_submodules(repository, commit, folder, known)?;
+    gaps.absent_files.extend(absent_files);
+    gaps.absent_files.sort_unstable();
+    Ok(gaps)
+}
+
+/// Lays out the submodules of a commit that was exported to `folder`.
 ///
 /// # Errors
 /// git cannot read the commit.
-pub fn fill_submodules<'a>(
+fn fill_submodules<'a>(
     repository: &'a Repository,
     commit: &str,
     folder: &Path,
     known: &'a BTreeMap<String, Repository>,
-) -> Result<Vec<String>, MineError> {
-    let mut filling =
-        Filling { known, beside: folder.with_extension("submodule"), count: 0, empty: Vec::new() };
+) -> Result<Gaps, MineError> {
+    let beside = folder.with_extension("submodule");
+    let mut filling = Filling { known, beside, count: 0, gaps: Gaps::default() };
     filling.fill(&mut vec![repository], commit, folder, "")?;
-    Ok(filling.empty)
+    Ok(filling.gaps)
 }
 
 /// Submodules of one commit, on their way.
@@ -47,7 +72,7 @@ struct Filling<'a> {
     /// Where one is made before it is moved to its place.
     beside: PathBuf,
     count: usize,
-    empty: Vec<String>,
+    gaps: Gaps,
 }
 
 impl<'a> Filling<'a> {
@@ -65,7 +90,7 @@ impl<'a> Filling<'a> {
             let source = submodule.name.as_ref().and_then(|name| self.known.get(name));
             let laid = match source {
                 None => Err(String::new()),
-                Some(source) => self.lay_out(holders, source, &submodule, folder),
+                Some(source) => self.lay_out(holders, source, &submodule, (folder, &shown)),
             };
             match (laid, source) {
                 (Ok(()), Some(source)) => {
@@ -76,7 +101,7 @@ impl<'a> Filling<'a> {
                 }
                 (Err(why), _) => {
                     let name = submodule.name.map(|name| format!(" ({name})")).unwrap_or_default();
-                    self.empty.push(format!("{shown}{name}{why}"));
+                    self.gaps.empty_submodules.push(format!("{shown}{name}{why}"));
                 }
                 (Ok(()), None) => {}
             }
@@ -90,7 +115,7 @@ impl<'a> Filling<'a> {
         holders: &[&Repository],
         source: &Repository,
         submodule: &Submodule,
-        folder: &Path,
+        (folder, shown): (&Path, &str),
     ) -> Result<(), String> {
         let is_within_itself = holders.iter().any(|holder| holder.name() == source.name());
         if is_within_itself || holders.len() > DEEPEST || self.count >= MOST {
@@ -102,7 +127,8 @@ impl<'a> Filling<'a> {
         self.count += 1;
         let place = folder.join(&submodule.path);
         let made = export(source, &submodule.commit, &self.beside).map_err(|error| error.to_string());
-        let moved = made.and_then(|()| {
+        let moved = made.and_then(|absent| {
+            self.gaps.absent_files.extend(absent.into_iter().map(|path| format!("{shown}/{path}")));
             let parent = place.parent().unwrap_or(folder);
             let moved = fs::create_dir_all(parent).and_then(|()| fs::rename(&self.beside, &place));
             moved.map_err(|error| error.to_string())
@@ -240,9 +266,8 @@ mod tests {
         let repository = Repository::open(&format!("a/b={}", folder.display())).unwrap();
         let source = root.path().join("source");
         // git may refuse it, or lay the link out.
-        if export(&repository, &commit, &source).is_ok() {
-            let empty = fill_submodules(&repository, &commit, &source, &BTreeMap::new()).unwrap();
-            assert_eq!(empty, ["link/in"]);
+        if let Ok(gaps) = export_whole(&repository, &commit, &source, &BTreeMap::new()) {
+            assert_eq!(gaps.empty_submodules, ["link/in"]);
         }
         assert!(outside.join("in/.git").is_dir());
     }

@@ -9,6 +9,7 @@ mod baseline;
 mod checkout;
 mod ecosystem;
 mod environment;
+mod gaps;
 mod install;
 mod installer;
 mod lock;

@@ -13,13 +13,13 @@ use swegym_core::format::results::{Fields, Prepared};
 use swegym_core::test_plan::marked_script;
 use swegym_core::{Boundary, Fault, ImageRef, Instance, Patch, TestPlan};
 use swegym_grade::LogParser;
-use swegym_mine::{Kind, Split, top_names};
+use swegym_mine::{Gaps, Kind, Split, top_names};
 use swegym_sandbox::store::LayerId;
 use swegym_sandbox::{Image, SandboxError};
 use swegym_tasks::project::{self, Language, Project, Testing};
 
-use super::prepare::{Raw, with_empty};
-use super::{checkout, nothing_passes};
+use super::prepare::Raw;
+use super::{checkout, gaps, nothing_passes};
 use crate::answer::{self, Laid};
 use crate::context::Context;
 use crate::plan::{Tests, WORKDIR};
@@ -52,8 +52,8 @@ pub(super) async fn prepare(
     language: Language,
 ) -> Result<Prepared, Fault> {
     let source = unpack(context, raw, language).await?;
-    let empty = source.empty.clone();
-    from_source(context, raw, language, source).await.map_err(|fault| with_empty(fault, &empty))
+    let gaps = source.gaps.clone();
+    from_source(context, raw, language, source).await.map_err(|fault| gaps::explain(fault, &gaps))
 }
 
 async fn from_source(
@@ -62,7 +62,7 @@ async fn from_source(
     language: Language,
     source: Source,
 ) -> Result<Prepared, Fault> {
-    let Source { project, layer, until, empty } = source;
+    let Source { project, layer, until, gaps } = source;
     let instance = &raw.instance;
     let name = if project.name.is_empty() { instance.repo.as_str() } else { project.name.as_str() };
     let toolchain = toolchain::lay(context, language, project.wants.as_deref()).await?;
@@ -111,9 +111,7 @@ async fn from_source(
         ..instance.clone()
     };
     let mut recipe = with_refusals(recipe, &installed.refused);
-    if !empty.is_empty() {
-        recipe.insert("empty_submodules".to_owned(), json!(empty));
-    }
+    gaps::note(&mut recipe, &gaps);
     Ok(Prepared::Ready { instance: instances::fields(&prepared), recipe })
 }
 
@@ -131,8 +129,7 @@ struct Source {
     layer: LayerId,
     /// A time after which nothing that is installed was published.
     until: Option<String>,
-    /// Submodules that stay empty.
-    empty: Vec<String>,
+    gaps: Gaps,
 }
 
 async fn unpack(context: &Context, raw: &Arc<Raw>, language: Language) -> Result<Source, Fault> {
@@ -141,7 +138,7 @@ async fn unpack(context: &Context, raw: &Arc<Raw>, language: Language) -> Result
     let work = tokio::task::spawn_blocking(move || {
         let folder = store.work_folder().map_err(|e| SandboxError::from(e).to_fault())?;
         let (root, instance) = (folder.path().join("source"), &raw.instance);
-        let empty = raw.export_to(&root)?;
+        let gaps = raw.export_to(&root)?;
         // Registries tell times in UTC, and compare them as text.
         let committed = || checkout::committed(&root)?.parse::<jiff::Timestamp>().ok();
         let until = named.or_else(|| Some(committed()?.to_string()));
@@ -152,7 +149,7 @@ async fn unpack(context: &Context, raw: &Arc<Raw>, language: Language) -> Result
             project.version.clone_from(&instance.version);
         }
         let layer = store.import_folder_at(&root, WORKDIR, |_| true);
-        Ok(Source { project, layer: layer.map_err(|e| SandboxError::from(e).to_fault())?, until, empty })
+        Ok(Source { project, layer: layer.map_err(|e| SandboxError::from(e).to_fault())?, until, gaps })
     });
     work.await.map_err(|e| Fault::new(Boundary::Internal, "panic", e.to_string()))?
 }

@@ -65,7 +65,7 @@ pub(super) async fn install_locked(
     must_run(sandbox, &tidy_script(), "compiling").await.map_err(&to_refused)?;
     let commit = match project.trial {
         Trial::Whole => commit_script(),
-        Trial::Gold(_) => prepare::KEEP_COMMIT.to_owned(),
+        Trial::Gold(_) => prepare::keep_commit(),
     };
     let commit = must_run(sandbox, &commit, "committing").await.map_err(&to_refused)?.trim().to_owned();
     let layer = sandbox.snapshot(Extent::Image).await.map_err(|e| to_refused(e.to_fault()))?;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use swegym_core::format::instances;
 use swegym_core::format::results::{Fields, JobOutput, Prepared};
 use swegym_core::{Boundary, Fault, ImageRef, Instance, Patch};
-use swegym_mine::{Kind, MineError, Repository, Split, export, fill_submodules};
+use swegym_mine::{Gaps, Kind, MARK_ABSENT, MineError, Repository, Split, export_whole};
 use swegym_sandbox::SandboxError;
 use swegym_sandbox::store::LayerId;
 use swegym_tasks::package::{self, Package};
@@ -18,6 +18,7 @@ use swegym_tasks::recipe::{self, Install, Recipe, TestNames};
 
 use super::adviser::{self, Adviser};
 use super::baseline::{self, Baseline, Installed};
+use super::gaps;
 use super::search::{self, Found, Lesson, search};
 use super::statement;
 use super::{
@@ -52,12 +53,11 @@ pub struct Raw {
 
 impl Raw {
     /// Lays the base commit out in a folder, as a repository of that one commit, and its
-    /// submodules in theirs. Gives those that stay empty.
-    pub(super) fn export_to(&self, root: &Path) -> Result<Vec<String>, Fault> {
+    /// submodules in theirs.
+    pub(super) fn export_to(&self, root: &Path) -> Result<Gaps, Fault> {
         let Self { repository, others, instance, .. } = self;
-        let exported = export(repository, &instance.base_commit, root)
-            .and_then(|()| fill_submodules(repository, &instance.base_commit, root, others));
-        exported.map_err(|error: MineError| {
+        let exported = export_whole(repository, &instance.base_commit, root, others);
+        let gaps = exported.map_err(|error: MineError| {
             let why = std::error::Error::source(&error).map(|why| format!(": {why}")).unwrap_or_default();
             let message = format!("{error}{why}");
             // The disk's trouble is this machine's, and the same commit may be tried again.
@@ -66,7 +66,17 @@ impl Raw {
                     .with_hint("free some space, then go on with --resume");
             }
             Fault::new(Boundary::Task, "no_base_commit", message).hinted_by(&error)
-        })
+        })?;
+        let patches = [&instance.gold_patch, &instance.test_patch].map(|text| Patch::survey(text));
+        let mut changed = patches.iter().flatten().flat_map(Patch::paths);
+        match changed.find(|path| gaps.absent_files.iter().any(|absent| absent == path)) {
+            None => Ok(gaps),
+            Some(path) => {
+                let message = format!("`{}` does not have what {path} holds", repository.path().display());
+                let hint = "it is a partial clone: clone it again without --filter";
+                Err(Fault::new(Boundary::Task, "no_base_commit", message).with_hint(hint))
+            }
+        }
     }
 }
 
@@ -86,10 +96,15 @@ const MOST_CASES: usize = 200;
 
 /// Keeps the one commit that is there: what the build changed is put back, and what it
 /// left is no change.
-pub(super) const KEEP_COMMIT: &str = "set -e; git read-tree HEAD; git update-index -q --refresh >/dev/null 2>&1 || true; \
-git ls-files -z -m | xargs -0 -r git checkout-index -f -q --; \
-git ls-files -z --others --exclude-standard | sed -z 's/[][*?\\\\ ]/\\\\&/g; s|^|/|' | tr '\\0' '\\n' >> .git/info/exclude; \
-rm -f .git/index; git read-tree HEAD; git rev-parse HEAD";
+pub(super) fn keep_commit() -> String {
+    format!(
+        "set -e; read_commit() {{ git read-tree HEAD; {MARK_ABSENT}; }}; \
+         read_commit; git update-index -q --refresh >/dev/null 2>&1 || true; \
+         git ls-files -z -m | xargs -0 -r git checkout-index -f -q --; \
+         git ls-files -z --others --exclude-standard | sed -z 's/[][*?\\\\ ]/\\\\&/g; s|^|/|' | tr '\\0' '\\n' >> .git/info/exclude; \
+         rm -f .git/index; read_commit; git rev-parse HEAD"
+    )
+}
 
 /// Makes the image of an instance's base commit, and the lists of its tests; or says why
 /// it makes no task (it does not install, its tests do not pass with the gold patch, or
@@ -113,19 +128,8 @@ async fn make_ready(context: &Context, raw: &Arc<Raw>) -> Result<Prepared, Fault
         return ecosystem::prepare(context, raw, language).await;
     }
     let source = unpack(context, raw).await?;
-    let empty = source.empty.clone();
-    from_source(context, raw, source).await.map_err(|fault| with_empty(fault, &empty))
-}
-
-/// A fault of the task, with the submodules that may be why.
-pub(super) fn with_empty(mut fault: Fault, empty: &[String]) -> Fault {
-    if empty.is_empty() || fault.boundary != Boundary::Task {
-        return fault;
-    }
-    fault.message.push_str(&format!("\nsubmodules of the commit are empty: {}", empty.join(", ")));
-    fault.with_hint(
-        "give their repositories as well: --repository OWNER/NAME=FOLDER; what stands in brackets is their names",
-    )
+    let gaps = source.gaps.clone();
+    from_source(context, raw, source).await.map_err(|fault| gaps::explain(fault, &gaps))
 }
 
 async fn from_source(context: &Context, raw: &Raw, source: Source) -> Result<Prepared, Fault> {
@@ -187,9 +191,7 @@ async fn finish(
     if !more.is_empty() {
         recipe.insert(name.to_owned(), more.into());
     }
-    if !source.empty.is_empty() {
-        recipe.insert("empty_submodules".to_owned(), json!(source.empty));
-    }
+    gaps::note(&mut recipe, &source.gaps);
     Ok(Prepared::Ready { instance: instances::fields(&task), recipe })
 }
 
@@ -276,8 +278,7 @@ pub(super) struct Source {
     pub(super) package: Package,
     pub(super) recipe: Recipe,
     pub(super) layer: LayerId,
-    /// Submodules that stay empty.
-    empty: Vec<String>,
+    gaps: Gaps,
     /// What a model is told of it, if one may be asked.
     pub(super) shown: String,
 }
@@ -306,7 +307,7 @@ async fn unpack(context: &Context, raw: &Arc<Raw>) -> Result<Source, Fault> {
     let work = tokio::task::spawn_blocking(move || {
         let folder = store.work_folder().map_err(|e| SandboxError::from(e).to_fault())?;
         let (root, instance) = (folder.path().join("source"), &raw.instance);
-        let empty = raw.export_to(&root)?;
+        let gaps = raw.export_to(&root)?;
         let given = Path::new(instance.repo.rsplit('/').next().unwrap_or_default());
         let mut package = package::describe(root.clone(), given);
         package.released = checkout::committed(&root).and_then(|time| checkout::end_of_week(&time));
@@ -338,7 +339,7 @@ async fn unpack(context: &Context, raw: &Arc<Raw>) -> Result<Source, Fault> {
         let layer = store.import_folder_at(&root, WORKDIR, |_| true);
         let shown = raw.adviser.as_ref().map(|_| adviser::describe(&root)).unwrap_or_default();
         let layer = layer.map_err(|e| SandboxError::from(e).to_fault())?;
-        Ok(Source { package, recipe, layer, empty, shown })
+        Ok(Source { package, recipe, layer, gaps, shown })
     });
     work.await.map_err(|e| Fault::new(Boundary::Internal, "panic", e.to_string()))?
 }

@@ -19,6 +19,7 @@ printf 'import six\n\n\ndef words():\n    return six.ensure_text(open("words/lis
 printf 'a\n' > Notes.txt; printf 'b\n' > notes.txt; printf 'c\n' > "$(printf 'caf\351.txt')"
 printf 'data.bin filter=lfs diff=lfs merge=lfs -text\n' > .gitattributes
 printf 'version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsize 12345\n' 7 > data.bin
+mkdir docs; for page in {1..12}; do echo "Page $page" > docs/$page.txt; done; head -c 3000 /dev/zero > 'docs/a [big] picture'
 cat > tests/test_walk.py <<'PY'
 from walk import words
 

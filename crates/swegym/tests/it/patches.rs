@@ -274,3 +274,34 @@ async fn an_attempt_that_is_taken_up_does_not_believe_the_agents_index() {
     assert!(patch.contains("b/a.txt") && patch.contains("b/mod.py") && !patch.contains("x.log"), "{patch}");
     sandbox.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn what_a_partial_clone_does_not_have_is_not_deleted() {
+    let repository = make_repository().await;
+    let base = &repository.base;
+    let cut = repository.start_box().await;
+    let deeds = "blob=$(git rev-parse HEAD:dir/b.txt); rm dir/b.txt .git/objects/$(echo $blob | sed 's|^..|&/|'); \
+        printf '/*\n!/dir/b.txt\n!/a.txt\n' > .git/info/sparse-checkout; git config core.sparseCheckout true; \
+        git config core.repositoryFormatVersion 1; git config extensions.partialClone nowhere; \
+        git update-index --skip-worktree dir/b.txt; git status --porcelain";
+    assert_eq!(line(&cut, deeds).await, "");
+    let image = repository.image.with_layer(cut.snapshot(Extent::Image).await.unwrap());
+    for is_fresh in [true, false] {
+        let sandbox = repository.host.start_box(&image, &Default::default()).await.unwrap();
+        let mut taker = PatchTaker::new("/work", base, false, Arc::default());
+        taker.prepare(&sandbox, is_fresh).await.unwrap().unwrap();
+        // What is there counts, whatever the list says.
+        let mut patch = take(&sandbox, &mut taker, "echo new > a.txt; echo c > dir/c.txt", "").await;
+        assert!(patch.contains("b/a.txt") && patch.contains("b/dir/c.txt"), "{patch}");
+        for deed in [
+            "git stash -q -u; git stash pop -q",
+            "git add -A; git -c user.name=a -c user.email=a@b commit -qm x",
+        ] {
+            let now = take(&sandbox, &mut taker, deed, &patch).await;
+            assert_eq!(now, patch, "{deed}");
+            patch = now;
+        }
+        assert!(!patch.contains("b.txt"), "{patch}");
+        sandbox.stop().await.unwrap();
+    }
+}

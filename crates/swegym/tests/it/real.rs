@@ -1,5 +1,6 @@
 //! `mine` and `gym`: a history becomes tasks.
 
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -118,7 +119,7 @@ fn a_gym_that_was_killed_goes_on() {
 #[test]
 fn a_repository_that_is_not_there_is_told() {
     let gym = mined();
-    std::fs::remove_file(gym.path("raw/repositories.json")).unwrap();
+    fs::remove_file(gym.path("raw/repositories.json")).unwrap();
     let output = gym.run(&["gym", "raw/instances.jsonl", "--out", "gym"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{said}");
@@ -248,6 +249,50 @@ fn what_no_file_builds_and_what_lies_elsewhere_is_tested_all_the_same() {
         let mut files = answer.lines().filter(|line| line.starts_with("diff "));
         assert!(files.all(|line| line.contains("walk.py") || line.contains("setup.py")), "{answer}");
     }
+}
+
+#[test]
+fn partial_clones_serve_where_nothing_asks_for_what_they_lack() {
+    let gym = mined_of("parts.sh");
+    let rows_of = |folder: &str, name: &str| rows(&gym.read(&format!("{folder}/{name}")));
+    let forget = |file: &str| {
+        let words = ["-C", &gym.path("walk").to_string_lossy(), "rev-parse", file].map(str::to_owned);
+        let blob = String::from_utf8(tool::run("git", words, Duration::from_secs(10)).unwrap()).unwrap();
+        let (folder, name) = blob.trim().split_at(2);
+        fs::remove_file(gym.path("walk/.git/objects").join(folder).join(name)).unwrap();
+    };
+    forget("main:docs/a [big] picture");
+    let words = ["gym", "raw/instances.jsonl", "--repeats", "1", "--repository", "small/words=walk-words"];
+    let ran = gym.run(&[&words[..], &["--out", "gym"]].concat());
+    assert_eq!(ran.status.code(), Some(11), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(rows_of("gym", "instances.jsonl").len(), 2);
+    for recipe in rows_of("gym", "prepare/recipes.jsonl") {
+        assert_eq!(recipe["absent_files"], json!(["docs/a [big] picture"]));
+    }
+    assert_eq!(gym.resolved("gold"), 2);
+    assert_eq!(gym.resolved("empty"), 0);
+    gym.must(&["rollout", "--instances", "gym/instances.jsonl", "--scaffold", "gold", "--out", "run"]);
+    for prediction in rows_of("run", "predictions.jsonl") {
+        let answer = prediction["model_patch"].as_str().unwrap();
+        assert!(!answer.contains("picture"), "{answer}");
+    }
+    // Images are made of the same bytes again.
+    gym.must(&["recipe", "gym"]);
+
+    // One that the first fix changes, and then too many.
+    let first = &rows_of("raw", "instances.jsonl")[0];
+    forget(&format!("{}:walk.py", first["base_commit"].as_str().unwrap()));
+    gym.run(&[&words[..], &["--out", "second"]].concat());
+    assert_eq!(rows_of("second", "instances.jsonl").len(), 1);
+    assert_eq!(reason_of(&gym, "second", "small__walk-1"), "no_base_commit");
+    assert!(gym.read("second/prepare/failures.jsonl").contains("does not have what walk.py holds"));
+    for page in 1..=3 {
+        forget(&format!("main:docs/{page}.txt"));
+    }
+    let ran = gym.run(&[&words[..], &["--out", "none"]].concat());
+    assert_eq!(ran.status.code(), Some(12), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(reason_of(&gym, "none", "small__walk-2"), "no_base_commit");
+    assert!(gym.read("none/prepare/failures.jsonl").contains("clone it again without --filter"));
 }
 
 #[test]

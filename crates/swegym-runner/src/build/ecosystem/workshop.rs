@@ -12,7 +12,7 @@ use swegym_tasks::project::{Age, Language, Project, REPORTERS};
 
 use super::super::installer::failed;
 use super::super::nothing_installs;
-use super::super::prepare::KEEP_COMMIT;
+use super::super::prepare::keep_commit;
 use crate::context::Context;
 use crate::mirror::{self, Mirror, Shop, ShopKind, Source};
 use crate::plan::WORKDIR;
@@ -236,7 +236,7 @@ impl<'a> Workshop<'a> {
             }
         }
         must_run(&self.sandbox, tidying(self.language), "tidying").await?;
-        let commit = must_run(&self.sandbox, KEEP_COMMIT, "committing").await?.trim().to_owned();
+        let commit = must_run(&self.sandbox, &keep_commit(), "committing").await?.trim().to_owned();
         let layer = self.sandbox.snapshot(Extent::Image).await.map_err(|e| e.to_fault())?;
         self.sandbox.stop().await.map_err(|e| e.to_fault())?;
         Ok((layer, commit))
