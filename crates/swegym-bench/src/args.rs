@@ -79,14 +79,11 @@ pub(crate) enum Scenario {
         #[arg(long, value_name = "FILE")]
         published: Option<PathBuf>,
     },
-    /// Real commits: the second one of a version beside the first, in seconds and on disk
+    /// Images of real commits: another one of a version beside the first, in seconds and on disk
     Gym {
-        /// Raw instances, as `swegym mine` writes them
-        #[arg(value_name = "FILE")]
-        raw: PathBuf,
-        /// So many repositories at most, one pair of commits each
-        #[arg(long, value_name = "N", default_value_t = 4)]
-        pairs: usize,
+        /// A gym, as `swegym gym` makes it
+        #[arg(value_name = "FOLDER")]
+        gym: PathBuf,
     },
     /// Short commands in one live session
     Echo {

@@ -1,12 +1,12 @@
-//! Benchmark of preparing real commits: what the second commit of a version costs beside
-//! the first, in seconds and on disk.
+//! Benchmark of images of real commits: what another commit of a version costs beside the
+//! first one, in seconds and on disk.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::slice;
 
 use swegym_console::error::CommandError;
 use swegym_console::text;
-use swegym_core::Instance;
 use swegym_core::format::instances::{self, UnknownFields};
 use swegym_data::run_view::RunView;
 use swegym_method::real::Recipes;
@@ -18,92 +18,66 @@ use swegym_runner::run_dir::Open;
 use crate::case::Case;
 use crate::packages::disk_bytes;
 
-/// Measures the first pair of commits of one version of each repository.
+/// What making one image cost.
+struct Cost {
+    seconds: f64,
+    megabytes: f64,
+}
+
+/// Makes the images of a gym again in an empty home, one after another, the oldest of each
+/// version first, and compares what the first of a version costs with each of the others.
 pub(super) async fn measure(
     session: &Session,
-    raw: &Path,
-    most: usize,
+    gym: &Path,
     cases: &mut Vec<Case>,
     skipped: &mut Vec<String>,
 ) -> Result<(), CommandError> {
-    let all = instances::read(&raw.to_string_lossy(), &text::read(raw)?, UnknownFields::Keep)?;
-    let places = read_places(raw.parent().unwrap_or(Path::new(".")))?;
-    let runs = session.settings.home.join("runs");
-    let store = session.settings.home.join("store");
-    let (mut seconds, mut bytes) = (Vec::new(), Vec::new());
-    for (number, pair) in pairs(all).into_iter().take(most).enumerate() {
-        let names: Vec<String> = pair.iter().map(|one| one.instance_id.to_string()).collect();
-        session.printer.say(&names.join(", "));
-        let before = disk_bytes(&store)?;
-        let first = prepare(session, &pair[..1], &places, &runs.join(format!("first-{number}"))).await?;
-        let between = disk_bytes(&store)?;
-        let both = prepare(session, &pair, &places, &runs.join(format!("both-{number}"))).await?;
-        let after = disk_bytes(&store)?;
-        match (first.get(&names[0]), both.get(&names[1])) {
-            (Some(first), Some(second)) => {
-                seconds.push([*first, *second]);
-                bytes.push([between - before, after - between].map(|bytes| bytes as f64 / 1e6));
-            }
-            _ => skipped.push(format!("{} is no pair: one of them makes no task", names.join(", "))),
-        }
-    }
-    let case = |name: &'static str, unit: &'static str, values: &[[f64; 2]], target: &str| {
-        let column = |at: usize| median(values.iter().map(|pair| pair[at]).collect());
-        Case {
-            name,
-            ours: column(1),
-            peer: column(0),
-            unit,
-            more_is_better: false,
-            against: format!("the first commit of the version, {} pairs ({target})", values.len()),
-        }
-    };
-    if !seconds.is_empty() {
-        cases.push(case(
-            "second commit of a version, with its tests",
-            "s",
-            &seconds,
-            "10 is the least to reach",
+    let file = gym.join("instances.jsonl");
+    let mut tasks = instances::read(&file.to_string_lossy(), &text::read(&file)?, UnknownFields::Keep)?;
+    tasks.sort_by(|a, b| a.created_at.cmp(&b.created_at));
+    let (places, recipes) = (read_places(gym)?, Recipes::read(&gym.join(Recipes::FOLDER))?);
+    let (store, runs) = (session.settings.home.join("store"), session.settings.home.join("runs"));
+    let (mut firsts, mut others) = (Vec::new(), Vec::new());
+    let mut seen = BTreeSet::new();
+    for task in &tasks {
+        let (known, id) = (Told::Made(&recipes), task.instance_id.as_str());
+        let raw = slice::from_ref(task).to_vec();
+        let tasks = Tasks { raw, places: &places, known, runs_all: false, adviser: None };
+        let (before, folder) = (disk_bytes(&store)?, runs.join(id));
+        stage::prepare(session, tasks, &folder, Open::New).await?;
+        let view = RunView::open(&folder)?;
+        let made = view.history.finished().into_iter().find(|(_, one)| one.outcome == "prepared");
+        let Some((_, made)) = made else {
+            skipped.push(format!("`{id}` is not made again"));
+            continue;
+        };
+        let cost = Cost {
+            seconds: made.wall_time_ms as f64 / 1000.0,
+            megabytes: (disk_bytes(&store)? as f64 - before as f64) / 1e6,
+        };
+        let is_first = seen.insert((&task.repo, &task.version));
+        session.printer.say(&format!(
+            "{id}: {:.1} s, {:.1} MB, {}",
+            cost.seconds,
+            cost.megabytes,
+            if is_first { "first of its version" } else { "another" }
         ));
-        cases.push(case("disk of a second commit", "MB", &bytes, "10 MB are the most"));
+        if is_first { &mut firsts } else { &mut others }.push(cost);
+    }
+    if others.is_empty() {
+        skipped.push("no version has a second commit".to_owned());
+        return Ok(());
+    }
+    let against = format!("the first commits of {} versions; {} others", firsts.len(), others.len());
+    let median = |costs: &[Cost]| median(costs.iter().map(|cost| cost.seconds).collect());
+    let mean = |costs: &[Cost]| costs.iter().map(|cost| cost.megabytes).sum::<f64>() / costs.len() as f64;
+    for (name, unit, ours, peer) in [
+        ("another commit of a version, median", "s", median(&others), median(&firsts)),
+        ("disk of another commit, mean", "MB", mean(&others), mean(&firsts)),
+    ] {
+        cases.push(Case { name, ours, peer, unit, more_is_better: false, against: against.clone() });
     }
     Ok(())
-}
-
-/// Of each repository the two oldest commits of the version that has the most.
-fn pairs(all: Vec<Instance>) -> Vec<Vec<Instance>> {
-    let mut versions: BTreeMap<(String, String), Vec<Instance>> = BTreeMap::new();
-    for one in all {
-        versions.entry((one.repo.clone(), one.version.clone())).or_default().push(one);
-    }
-    let mut versions: Vec<_> = versions.into_iter().filter(|(_, commits)| commits.len() > 1).collect();
-    versions.sort_by_key(|(_, commits)| std::cmp::Reverse(commits.len()));
-    let mut seen = BTreeSet::new();
-    let mut pairs = Vec::new();
-    for ((repo, _), mut commits) in versions {
-        if seen.insert(repo) {
-            commits.sort_by(|a, b| a.created_at.cmp(&b.created_at));
-            commits.truncate(2);
-            pairs.push(commits);
-        }
-    }
-    pairs
-}
-
-/// Seconds that each took that makes a task.
-async fn prepare(
-    session: &Session,
-    raw: &[Instance],
-    places: &BTreeMap<String, std::path::PathBuf>,
-    folder: &Path,
-) -> Result<BTreeMap<String, f64>, CommandError> {
-    let recipes = Recipes::default();
-    let tasks =
-        Tasks { raw: raw.to_vec(), places, known: Told::Gym(&recipes), runs_all: false, adviser: None };
-    stage::prepare(session, tasks, folder, Open::New).await?;
-    let view = RunView::open(folder)?;
-    let finished = view.history.finished().into_iter().filter(|(_, one)| one.outcome == "prepared");
-    Ok(finished.map(|(name, one)| (name.to_owned(), one.wall_time_ms as f64 / 1000.0)).collect())
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -20,7 +20,7 @@ use swegym_console::error::CommandError;
 use swegym_console::exit;
 use swegym_console::printer::Printer;
 use swegym_method::session::{self, Session};
-use swegym_method::settings::{Asked, Environment, LimitsAsked, Settings};
+use swegym_method::settings::{Asked, Environment, InterpretersAsked, LimitsAsked, Settings};
 
 use args::{Args, Scenario};
 use case::Case;
@@ -52,7 +52,8 @@ fn main() -> ExitCode {
 async fn run(args: Args, environment: &Environment, printer: Printer) -> Result<(), CommandError> {
     let Args { json: _, home, index_url, python, cores, scenario } = args;
     let limits = LimitsAsked { cores, ..LimitsAsked::default() };
-    let asked = Asked { home, limits, python, index_url, ..Asked::default() };
+    let interpreters = InterpretersAsked { python, ..InterpretersAsked::default() };
+    let asked = Asked { home, limits, interpreters, index_url, ..Asked::default() };
     let mut settings = Settings::resolve(asked, environment)?;
     settings.home = settings.home.join(format!("bench-{}", std::process::id()));
     let home = settings.home.clone();
@@ -111,7 +112,7 @@ async fn measure(
             cases.push(echo::measure(session, *repeats).await?);
             Ok(())
         }
-        Scenario::Gym { raw, pairs } => gym::measure(session, raw, *pairs, cases, skipped).await,
+        Scenario::Gym { gym } => gym::measure(session, gym, cases, skipped).await,
         Scenario::Rollout { attempts } => rollout::measure(session, *attempts, cases, skipped).await,
         Scenario::Box { repeats, bare } => {
             boxes::measure(session, *repeats, cases, skipped).await?;
