@@ -77,6 +77,7 @@ impl Session {
             run_folder: Arc::new(run_folder.to_owned()),
             names: Arc::default(),
             making: Arc::default(),
+            fetched: Arc::default(),
         }
     }
 

@@ -8,13 +8,14 @@ mod micro;
 mod rollout;
 mod train;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use swegym_console::error::CommandError;
 use swegym_runner::RunSettings;
 use swegym_runner::context::{InstallSettings, Registries};
+use swegym_runner::foundation::fetched_folder;
 use swegym_sandbox::Limits;
 use swegym_tasks::index::{Index, Registry};
 
@@ -53,8 +54,8 @@ pub struct Asked {
     pub config: Option<PathBuf>,
     /// Limits.
     pub limits: LimitsAsked,
-    /// The interpreter of images.
-    pub python: Option<String>,
+    /// Interpreters of images.
+    pub interpreters: InterpretersAsked,
     /// The package index.
     pub index_url: Option<String>,
     /// Registries of other languages.
@@ -63,6 +64,17 @@ pub struct Asked {
     pub exclude_newer: Option<String>,
     /// What builds reach.
     pub network: Option<Network>,
+}
+
+/// Interpreters that a user asks for.
+#[derive(Debug, Clone, Default)]
+pub struct InterpretersAsked {
+    /// One for all images.
+    pub python: Option<String>,
+    /// Root file systems of other releases.
+    pub roots: Vec<PathBuf>,
+    /// Whether uv may fetch them.
+    pub fetches_python: bool,
 }
 
 /// Addresses of registries of other languages than Python that a user asks for.
@@ -150,7 +162,8 @@ impl Settings {
     /// # Errors
     /// The settings file is not as it should be, or a value is none.
     pub fn resolve(asked: Asked, environment: &Environment) -> Result<Self, CommandError> {
-        let Asked { home, config, limits, python, index_url, registries, exclude_newer, network } = asked;
+        let Asked { home, config, limits, interpreters, index_url, registries, exclude_newer, network } =
+            asked;
         let file = File::read(config.as_deref())?;
         let home = match home.or(environment.home.clone()) {
             Some(home) => home,
@@ -183,13 +196,22 @@ impl Settings {
             }
             None => None,
         };
+        let InterpretersAsked { python, roots, fetches_python } = interpreters;
         let python = python.or(file.text("python")?);
+        let roots = roots.iter().map(|root| root_at(root)).collect::<Result<_, _>>()?;
         let exclude_newer = exclude_newer.map(|time| time_named(&time)).transpose()?;
-        let interpreters = environment.interpreters.clone();
+        let mut interpreters = environment.interpreters.clone();
+        interpreters.push(fetched_folder(&home));
         Ok(Self {
             home,
             run: run_settings(&limits, &file, environment.granted_memory)?,
-            install: InstallSettings { exclude_newer, python, interpreters },
+            install: InstallSettings {
+                exclude_newer,
+                python,
+                interpreters,
+                roots,
+                fetches_python: fetches_python && network == Network::Index,
+            },
             packages: PackageSettings {
                 index_url: named_index.unwrap_or_else(|| "https://pypi.org/simple".to_owned()),
                 npm_registry,
@@ -229,6 +251,21 @@ impl Settings {
     #[must_use]
     pub fn find_program(&self, name: &str) -> Option<PathBuf> {
         self.path.iter().map(|folder| folder.join(name)).find(|program| program.is_file())
+    }
+}
+
+/// A root file system, wherever the command runs next time.
+fn root_at(root: &Path) -> Result<PathBuf, CommandError> {
+    let whole = std::fs::canonicalize(root).map_err(|e| CommandError::file("read", root, &e))?;
+    match whole.join("usr/bin").is_dir() {
+        true => Ok(whole),
+        false => {
+            let message = format!("`{}` is no root file system: it has no folder usr/bin", root.display());
+            Err(CommandError::usage(
+                message,
+                "give the folder that debootstrap made, or unpack an image first",
+            ))
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use swegym_sandbox::{BoxSettings, Host, Limits};
 use swegym_tasks::index::{Index, Registry};
 
 use crate::answer::Names;
+use crate::foundation::Fetched;
 use crate::making::Making;
 
 /// How jobs run, as resolved by the binary.
@@ -36,6 +37,10 @@ pub struct InstallSettings {
     pub python: Option<String>,
     /// Folders in which version managers keep interpreters, each in one of its own.
     pub interpreters: Vec<PathBuf>,
+    /// Root file systems of other releases, whose interpreters may be used.
+    pub roots: Vec<PathBuf>,
+    /// Whether uv may fetch interpreters that the machine lacks.
+    pub fetches_python: bool,
 }
 
 impl InstallSettings {
@@ -76,6 +81,8 @@ pub struct Context {
     pub names: Arc<Names>,
     /// Environments that are being made.
     pub making: Arc<Making>,
+    /// Interpreters that were fetched.
+    pub fetched: Arc<Fetched>,
 }
 
 impl Context {

@@ -1,6 +1,8 @@
 //! What every image of a machine shares: the base, the interpreter, uv.
 
+mod fetched;
 mod interpreter;
+mod root;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,7 +16,8 @@ use swegym_sandbox::{BoxSettings, Command, Extent, Image, Sandbox as _, SandboxE
 
 use crate::context::{Context, InstallSettings};
 use crate::shell::last_lines;
-use interpreter::Interpreter;
+pub use fetched::{Fetched, folder as fetched_folder};
+use interpreter::{Found, Interpreter};
 
 /// uv, as boxes that install see it.
 pub(crate) const UV: &str = "/mnt/uv";
@@ -76,21 +79,49 @@ pub async fn lay_named(context: &Context, version: &str) -> Result<Foundation, F
 }
 
 async fn lay_for(context: &Context, install: InstallSettings, wanted: Wanted) -> Result<Foundation, Fault> {
-    let store = context.host.store().clone();
-    let found = tokio::task::spawn_blocking(move || {
-        let interpreter = interpreter::find(&install, &wanted)?;
-        let base = Base::host(&store).map_err(|e| SandboxError::from(e).to_fault())?;
-        Ok::<_, Fault>((interpreter, Image::new(base)))
-    });
-    let (interpreter, bare) = found.await.map_err(|e| internal(&e))??;
-    let foundation = if is_shown_by_base(&interpreter.prefix) {
-        let python = interpreter.executable.to_string_lossy().into_owned();
-        Foundation { image: bare, python, version: interpreter.version }
-    } else {
-        with_interpreter(context, bare, interpreter).await?
+    let refusal = match install.fetches_python {
+        true => fetched::fetch(context, &install, &wanted).await?,
+        false => None,
+    };
+    let found = tokio::task::spawn_blocking(move || interpreter::find(&install, &wanted));
+    let found = found.await.map_err(|e| internal(&e))?.map_err(|mut fault| {
+        if let Some(refusal) = refusal {
+            fault.message.push_str(&format!("; {refusal}"));
+        }
+        fault
+    })?;
+    let foundation = match found {
+        Found::InRoot(found) => root::lay(context, found).await?,
+        Found::Here(interpreter) => on_the_machine(context, interpreter).await?,
     };
     check(context, &foundation).await?;
     Ok(foundation)
+}
+
+/// What the machine shows, with one of its interpreters.
+async fn on_the_machine(context: &Context, interpreter: Interpreter) -> Result<Foundation, Fault> {
+    let store = context.host.store().clone();
+    let base = tokio::task::spawn_blocking(move || Base::host(&store));
+    let base = base.await.map_err(|e| internal(&e))?.map_err(|e| SandboxError::from(e).to_fault())?;
+    let bare = Image::new(base);
+    if is_shown_by_base(&interpreter.prefix) {
+        let python = interpreter.executable.to_string_lossy().into_owned();
+        return Ok(Foundation { image: bare, python, version: interpreter.version });
+    }
+    with_interpreter(context, bare, interpreter).await
+}
+
+/// The interpreters of version managers and root file systems that can be seen: versions, by
+/// where they lie.
+#[must_use]
+pub fn interpreters(install: &InstallSettings) -> Vec<(String, PathBuf)> {
+    let managed = interpreter::managed(install).into_iter();
+    let in_roots = install.roots.iter().flat_map(|folder| root::interpreters(folder));
+    let in_roots =
+        in_roots.map(|found| (found.version, found.root.join(found.program.trim_start_matches('/'))));
+    let mut all: Vec<_> = managed.chain(in_roots).collect();
+    all.sort();
+    all.into_iter().map(|(version, program)| (version.to_string(), program)).collect()
 }
 
 pub(crate) fn internal(error: &tokio::task::JoinError) -> Fault {

@@ -99,6 +99,12 @@ impl Base {
         Ok(Self::Rootfs { layer, skeleton: store.import_folder(work.path())? })
     }
 
+    /// Whether the store has all that it is made of.
+    #[must_use]
+    pub fn is_kept(&self, store: &Store) -> bool {
+        self.layers().iter().all(|layer| store.layer_folder(*layer).is_ok())
+    }
+
     /// Lower folders of the base, topmost first.
     pub(crate) fn layers(&self) -> Vec<LayerId> {
         match self {

@@ -13,17 +13,27 @@ use swegym_core::format::instances::UnknownFields;
 use swegym_method::paper::PaperSettings;
 use swegym_method::quickstart::Draw;
 use swegym_method::session::Place;
-use swegym_method::settings::{Asked, LimitsAsked, RegistriesAsked};
+use swegym_method::settings::{Asked, InterpretersAsked, LimitsAsked, RegistriesAsked};
 
 use crate::args::{DrawArgs, GlobalArgs, InstallArgs, LimitArgs, PaperArgs, RunArgs};
 
 /// What is asked for by flags of every verb, and by those of verbs that install packages.
 pub(crate) fn asked(global: GlobalArgs, install: InstallArgs) -> Asked {
     let GlobalArgs { json: _, quiet: _, home, config, limits } = global;
-    let InstallArgs { python, index_url, npm_registry, crates_index, go_proxy, exclude_newer, network } =
-        install;
+    let InstallArgs {
+        python,
+        root: roots,
+        fetch_python: fetches_python,
+        index_url,
+        npm_registry,
+        crates_index,
+        go_proxy,
+        exclude_newer,
+        network,
+    } = install;
+    let interpreters = InterpretersAsked { python, roots, fetches_python };
     let registries = RegistriesAsked { npm: npm_registry, crates: crates_index, go: go_proxy };
-    Asked { home, config, limits: limits.into(), python, index_url, registries, exclude_newer, network }
+    Asked { home, config, limits: limits.into(), interpreters, index_url, registries, exclude_newer, network }
 }
 
 /// What becomes of fields of instances that nobody knows.

@@ -25,6 +25,7 @@ pub async fn build(
     let known = Map::from_iter([
         ("packages".to_owned(), json!(packages)),
         ("python".to_owned(), json!(settings.install.python)),
+        ("roots".to_owned(), json!(settings.install.roots)),
         ("index_url".to_owned(), json!(without_secrets(&settings.packages.index_url))),
         ("exclude_newer".to_owned(), json!(settings.install.exclude_newer)),
         ("test_timeout".to_owned(), json!(settings.run.test_timeout.as_secs())),

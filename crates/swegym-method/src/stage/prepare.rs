@@ -80,6 +80,7 @@ pub async fn prepare(
     let repositories = Arc::new(open_repositories(&raw, places)?);
     let known = Map::from_iter([
         ("python".to_owned(), json!(settings.install.python)),
+        ("roots".to_owned(), json!(settings.install.roots)),
         ("index_url".to_owned(), json!(without_secrets(&settings.packages.index_url))),
         ("npm_registry".to_owned(), json!(without_secrets(&settings.packages.npm_registry))),
         ("crates_index".to_owned(), json!(without_secrets(&settings.packages.crates_index))),

@@ -1,5 +1,5 @@
-//! Which Python of the machine images get: the one that the user named, or one that
-//! the project can be used with.
+//! Which Python images get: the one that the user named, or one that the project can be
+//! used with, of the machine or of a root file system that the user gave.
 //!
 //! Version managers put scripts on the `PATH` that refuse where no version is chosen;
 //! the programs behind them work.
@@ -14,6 +14,7 @@ use swegym_sandbox::tool;
 use crate::context::InstallSettings;
 
 use super::Wanted;
+use super::root::{self, InRoot};
 
 /// The name that is tried first where the user named none.
 const USUAL: &str = "python3";
@@ -28,21 +29,53 @@ pub(super) struct Interpreter {
     pub(super) version: String,
 }
 
+/// An interpreter that was found.
+#[derive(Debug, Clone)]
+pub(super) enum Found {
+    /// One of this machine.
+    Here(Interpreter),
+    /// One of a root file system, which is not asked before it is in a box.
+    InRoot(InRoot),
+}
+
+/// Where one that may serve lies.
+#[derive(Debug, Clone)]
+enum Place {
+    Program(PathBuf),
+    Root(InRoot),
+}
+
+impl Place {
+    /// It, if it works.
+    fn visit(self) -> Option<Found> {
+        match self {
+            Self::Program(program) => ask(&program.to_string_lossy()).ok().map(Found::Here),
+            Self::Root(found) => Some(Found::InRoot(found)),
+        }
+    }
+}
+
 /// Finds the interpreter that is named, or else one that fits what the project asks.
 ///
 /// # Errors
 /// A fault of the task: there is none.
-pub(super) fn find(install: &InstallSettings, wanted: &Wanted) -> Result<Interpreter, Fault> {
+pub(super) fn find(install: &InstallSettings, wanted: &Wanted) -> Result<Found, Fault> {
     let Some(named) = &install.python else { return find_fitting(install, wanted) };
     let refusal = match ask(named) {
-        Ok(interpreter) => return Ok(interpreter),
+        Ok(interpreter) => return Ok(Found::Here(interpreter)),
         Err(fault) => fault,
     };
     let wanted = version_named(named);
-    let of_that = managed(install).into_iter().filter(|(version, _)| {
-        wanted.as_ref().is_some_and(|wanted| version.release().starts_with(wanted.release()))
+    let of_that = kept(install).into_iter().filter(|(version, _)| {
+        wanted.as_ref().is_some_and(|wanted| is_within(version.release(), wanted.release()))
     });
     newest_that_works(of_that.collect()).ok_or(refusal)
+}
+
+/// Whether numbers are of a version that is asked for. Those of a program's name (`3.9`) may
+/// be fewer than those that are asked for.
+fn is_within(found: &[u64], wanted: &[u64]) -> bool {
+    found.starts_with(wanted) || found.len() == 2 && wanted.starts_with(found)
 }
 
 /// From which day on a minor version of Python 3 is what a project of the time is used with:
@@ -71,50 +104,78 @@ const OLDEST: (u64, u64) = (3, 6);
 /// The usual one if it fits; else the newest that does; else the usual one all the same,
 /// for a project may ask for more than it needs. Where a day is known, the newest of that
 /// time, or the oldest of later.
-fn find_fitting(install: &InstallSettings, wanted: &Wanted) -> Result<Interpreter, Fault> {
-    let asked: Option<VersionSpecifiers> = wanted.requires.as_deref().and_then(|text| text.parse().ok());
-    let below: Option<Version> = wanted.below.as_deref().and_then(|text| text.parse().ok());
-    let fits = |version: &Version| {
-        asked.as_ref().is_none_or(|asked| asked.contains(version))
-            && below.as_ref().is_none_or(|below| version < below)
-    };
+fn find_fitting(install: &InstallSettings, wanted: &Wanted) -> Result<Found, Fault> {
+    let fits = fitting(wanted);
     let usual = ask(USUAL);
     let by_name = || {
         MINORS.rev().filter_map(|minor| {
             let found = ask(&format!("{USUAL}.{minor}")).ok()?;
-            Some((found.version.parse().ok()?, found.executable))
+            Some((found.version.parse().ok()?, Place::Program(found.executable)))
         })
     };
     if let Some(day) = &wanted.day {
-        let usual = usual.iter().filter_map(|one| Some((one.version.parse().ok()?, one.executable.clone())));
-        let all: Vec<(Version, PathBuf)> = managed(install)
-            .into_iter()
-            .chain(by_name())
-            .chain(usual)
-            .filter(|(version, _)| fits(version))
-            .collect();
-        return of_its_time(all, day).ok_or_else(|| none_of_that_time(wanted));
+        let usual = usual
+            .iter()
+            .filter_map(|one| Some((one.version.parse().ok()?, Place::Program(one.executable.clone()))));
+        let all = kept(install).into_iter().chain(by_name()).chain(usual);
+        let all = all.filter(|(version, _)| fits(version)).collect();
+        let best = order_of_time(all, day).into_iter().find_map(|(_, place)| place.visit());
+        return best.ok_or_else(|| none_of_that_time(wanted));
     }
     if let Ok(usual) = &usual
         && usual.version.parse().is_ok_and(|version| fits(&version))
     {
-        return Ok(usual.clone());
+        return Ok(Found::Here(usual.clone()));
     }
-    let all = managed(install).into_iter().chain(by_name());
+    let all = kept(install).into_iter().chain(by_name());
     let fitting = all.filter(|(version, _)| fits(version)).collect();
     match newest_that_works(fitting) {
         Some(found) => Ok(found),
-        None => usual,
+        None => usual.map(Found::Here),
     }
 }
 
-/// The newest that had settled by then, or the oldest of those that had not.
-fn of_its_time(found: Vec<(Version, PathBuf)>, day: &str) -> Option<Interpreter> {
-    order_of_time(found, day).into_iter().find_map(|(_, program)| ask(&program.to_string_lossy()).ok())
+/// Whether a project can be used with a version.
+fn fitting(wanted: &Wanted) -> impl Fn(&Version) -> bool {
+    let asked: Option<VersionSpecifiers> = wanted.requires.as_deref().and_then(|text| text.parse().ok());
+    let below: Option<Version> = wanted.below.as_deref().and_then(|text| text.parse().ok());
+    move |version| {
+        asked.as_ref().is_none_or(|asked| asked.contains(version))
+            && below.as_ref().is_none_or(|below| version < below)
+    }
 }
 
-/// The best first.
-fn order_of_time(mut found: Vec<(Version, PathBuf)>, day: &str) -> Vec<(Version, PathBuf)> {
+/// The version that would be the best if every one were there (`3.9`), and whether one of it is.
+/// Where no day is known, the usual one is, if it fits.
+pub(super) fn best_of_all(install: &InstallSettings, wanted: &Wanted) -> Option<(String, bool)> {
+    let best: Version = match &install.python {
+        Some(named) => version_named(named)?,
+        None => {
+            let fits = fitting(wanted);
+            let usual = || ask(USUAL).ok()?.version.parse().ok();
+            if wanted.day.is_none() && usual().is_some_and(|usual| fits(&usual)) {
+                return None;
+            }
+            let known = SETTLED.iter().filter_map(|(minor, _)| format!("3.{minor}").parse().ok());
+            // What a project asks for may have a third number: a late one fits where any does.
+            let late = |version: &Version| format!("{version}.99").parse().is_ok_and(|late| fits(&late));
+            let fitting = known.filter(|version| late(version)).map(|version| (version, ())).collect();
+            let day = wanted.day.as_deref().unwrap_or("9999");
+            order_of_time(fitting, day).into_iter().next()?.0
+        }
+    };
+    let here = kept(install).into_iter().map(|(version, _)| version);
+    let by_name = || ask(&format!("{USUAL}.{}", best.release().get(1)?)).ok()?.version.parse().ok();
+    let usual = || ask(USUAL).ok()?.version.parse().ok();
+    let is_here = here
+        .chain(std::iter::once_with(by_name).flatten())
+        .chain(std::iter::once_with(usual).flatten())
+        .any(|version: Version| is_within(version.release(), best.release()));
+    Some((best.to_string(), is_here))
+}
+
+/// The best first: the newest that had settled by then, then the oldest of those that had not.
+fn order_of_time<T>(mut found: Vec<(Version, T)>, day: &str) -> Vec<(Version, T)> {
     let minor = |version: &Version| match version.release() {
         [major, minor, ..] => (*major, *minor),
         [major] => (*major, 0),
@@ -122,7 +183,7 @@ fn order_of_time(mut found: Vec<(Version, PathBuf)>, day: &str) -> Vec<(Version,
     };
     let had_settled = |version: &Version| settled(&version.to_string()).is_some_and(|since| since <= day);
     found.retain(|(version, _)| minor(version) >= OLDEST);
-    found.sort();
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
     let (then, later): (Vec<_>, Vec<_>) = found.into_iter().partition(|(version, _)| had_settled(version));
     then.into_iter().rev().chain(later).collect()
 }
@@ -131,12 +192,21 @@ fn none_of_that_time(wanted: &Wanted) -> Fault {
     let asked = wanted.requires.as_deref().unwrap_or("3.6 or newer");
     let message = format!("no interpreter of this machine is what the project asks for (Python {asked})");
     Fault::new(Boundary::Task, "no_interpreter", message)
-        .with_hint("install one with pyenv or `uv python install`, or name one with --python")
+        .with_hint("install one, let uv fetch it (--fetch-python), give a root file system that has one (--root), or name one with --python")
 }
 
-fn newest_that_works(mut found: Vec<(Version, PathBuf)>) -> Option<Interpreter> {
-    found.sort();
-    found.into_iter().rev().find_map(|(_, program)| ask(&program.to_string_lossy()).ok())
+fn newest_that_works(mut found: Vec<(Version, Place)>) -> Option<Found> {
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    found.into_iter().rev().find_map(|(_, place)| place.visit())
+}
+
+/// Interpreters of root file systems, and then those of version managers, which are preferred
+/// where versions are equal.
+fn kept(install: &InstallSettings) -> Vec<(Version, Place)> {
+    let in_roots = install.roots.iter().flat_map(|folder| root::interpreters(folder));
+    let in_roots = in_roots.map(|found| (found.version.clone(), Place::Root(found)));
+    let managed = managed(install).into_iter().map(|(version, program)| (version, Place::Program(program)));
+    in_roots.chain(managed).collect()
 }
 
 /// `python3.9`, `3.9`, `python3.9.18`: the numbers.
@@ -147,7 +217,7 @@ fn version_named(name: &str) -> Option<Version> {
 
 /// Interpreters of version managers: below their folders, each in a folder of its own,
 /// or in such a folder itself.
-fn managed(install: &InstallSettings) -> Vec<(Version, PathBuf)> {
+pub(super) fn managed(install: &InstallSettings) -> Vec<(Version, PathBuf)> {
     let mut found = Vec::new();
     for folder in &install.interpreters {
         found.extend(interpreter_in(folder));
@@ -208,6 +278,13 @@ mod tests {
 
     fn asks(requires: &str) -> Wanted {
         Wanted { requires: Some(requires.to_owned()), ..Wanted::default() }
+    }
+
+    fn here(found: Result<Found, Fault>) -> Interpreter {
+        match found.unwrap() {
+            Found::Here(interpreter) => interpreter,
+            Found::InRoot(found) => panic!("{found:?}"),
+        }
     }
 
     /// A folder of a version manager with these versions, all this machine's Python,
@@ -282,6 +359,31 @@ mod tests {
     }
 
     #[test]
+    fn the_best_of_all_is_known_whether_it_is_there_or_not() {
+        let (_folder, mut install, _) = machine(&["3.97.2"]);
+        let of = |requires: Option<&str>, day: &str| Wanted {
+            requires: requires.map(str::to_owned),
+            day: Some(day.to_owned()),
+            below: None,
+        };
+        for (wanted, best) in [
+            (of(None, "2015-01-01"), Some("3.6")),
+            (of(Some(">=3.7.1"), "2019-06-01"), Some("3.7")),
+            (of(Some(">=3.9.5,<3.11"), "2018-01-01"), Some("3.9")),
+            (of(Some("<3"), "2018-01-01"), None),
+            (Wanted { below: Some("3.10".into()), ..of(None, "2024-01-01") }, Some("3.9")),
+        ] {
+            let found = best_of_all(&install, &wanted).map(|(version, _)| version);
+            assert_eq!(found.as_deref(), best, "{wanted:?}");
+        }
+        for (named, is_here) in [("3.97", true), ("python3.97.2", true), ("3.97.3", false), ("3.95", false)] {
+            install.python = Some(named.into());
+            let found = best_of_all(&install, &Wanted::default()).unwrap();
+            assert_eq!(found.1, is_here, "{named}");
+        }
+    }
+
+    #[test]
     fn a_project_gets_a_version_that_it_can_be_used_with() {
         let usual = ask(USUAL).unwrap();
         let (_folder, install, _) = machine(&["3.97.2"]);
@@ -289,15 +391,14 @@ mod tests {
         // The one that is there fits, or nothing does.
         for requires in [None, Some(">=3.6"), Some("nonsense"), Some(">=3.99")] {
             assert_eq!(
-                find(&none, &Wanted { requires: requires.map(str::to_owned), ..Wanted::default() })
-                    .unwrap()
+                here(find(&none, &Wanted { requires: requires.map(str::to_owned), ..Wanted::default() }))
                     .executable,
                 usual.executable,
                 "{requires:?}"
             );
         }
         // By its folder's name it fits; the program tells its own version.
-        let found = find(&install, &asks(">=3.97,<3.98")).unwrap();
+        let found = here(find(&install, &asks(">=3.97,<3.98")));
         assert_eq!(found.version, usual.version);
     }
 }

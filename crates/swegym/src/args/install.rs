@@ -1,5 +1,7 @@
 //! Flags for installing packages.
 
+use std::path::PathBuf;
+
 use clap::Args as ClapArgs;
 use swegym_method::settings::Network;
 
@@ -13,6 +15,13 @@ pub(crate) struct InstallArgs {
     /// the project's requires-python allows]
     #[arg(long, value_name = "PYTHON")]
     pub(crate) python: Option<String>,
+    /// Root file system of another release whose Python may be used: what debootstrap makes, or an
+    /// unpacked image; repeat for several
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) root: Vec<PathBuf>,
+    /// Let uv fetch the interpreter that fits best where the machine has none of its version
+    #[arg(long)]
+    pub(crate) fetch_python: bool,
     /// Package index [env: UV_DEFAULT_INDEX, PIP_INDEX_URL] [default: https://pypi.org/simple]
     #[arg(long, value_name = "URL")]
     pub(crate) index_url: Option<String>,

@@ -8,6 +8,7 @@ use swegym_console::exit;
 use swegym_console::printer::Printer;
 use swegym_method::session::KEEPER;
 use swegym_method::settings::Settings;
+use swegym_runner::foundation;
 use swegym_sandbox::{Host, Store, doctor, tool};
 
 pub(crate) async fn run(settings: Settings, printer: Printer) -> Result<u8, CommandError> {
@@ -17,6 +18,7 @@ pub(crate) async fn run(settings: Settings, printer: Printer) -> Result<u8, Comm
     for (what, needed) in [("git", true), ("python3", true), ("uv", false), ("docker", false)] {
         findings.push(program(&settings, what, needed));
     }
+    findings.push(interpreters(&settings));
     let mut table = vec![["", "what", "found", "what to do"].map(str::to_owned).to_vec()];
     for finding in &findings {
         let mark = if finding.good { "ok" } else { "BAD" };
@@ -29,6 +31,18 @@ pub(crate) async fn run(settings: Settings, printer: Printer) -> Result<u8, Comm
         .collect();
     printer.result(&json!({"home": settings.home, "findings": value}), &table);
     Ok(if findings.iter().all(|f| f.good) { exit::DONE } else { exit::INFRASTRUCTURE })
+}
+
+/// Interpreters behind version managers, whatever their scripts on the `PATH` say.
+fn interpreters(settings: &Settings) -> doctor::Finding {
+    let found: Vec<String> =
+        foundation::interpreters(&settings.install).into_iter().map(|(version, _)| version).collect();
+    let hint = "commits of other years need others: pyenv, `uv python install`, or gym --fetch-python";
+    let (found, hint) = match found.is_empty() {
+        true => ("none of a version manager".to_owned(), Some(hint.to_owned())),
+        false => (found.join(", "), None),
+    };
+    doctor::Finding { what: "interpreters", good: true, found, hint }
 }
 
 /// A program of the machine, and whether what it needs answers.

@@ -23,6 +23,7 @@ mod forged;
 mod grade;
 mod help;
 mod improve;
+mod interpreters;
 mod kills;
 mod languages;
 mod machines;
