@@ -8,8 +8,7 @@ use swegym_sandbox::{BoxSettings, Host, Limits};
 use swegym_tasks::index::{Index, Registry};
 
 use crate::answer::Names;
-use crate::foundation::Fetched;
-use crate::making::Making;
+use crate::making::{Fetched, Making};
 
 /// How jobs run, as resolved by the binary.
 #[derive(Debug, Clone)]

@@ -16,7 +16,7 @@ use swegym_sandbox::{BoxSettings, Command, Extent, Image, Sandbox as _, SandboxE
 
 use crate::context::{Context, InstallSettings};
 use crate::shell::last_lines;
-pub use fetched::{Fetched, folder as fetched_folder};
+pub use fetched::folder as fetched_folder;
 use interpreter::{Found, Interpreter};
 
 /// uv, as boxes that install see it.

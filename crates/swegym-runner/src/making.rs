@@ -1,6 +1,6 @@
-//! Environments that are being made, so that nobody makes one twice at once.
+//! What is being made or fetched, so that nobody does it twice at once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use swegym_core::Digest;
@@ -14,5 +14,16 @@ impl Making {
     pub(crate) fn turn(&self, key: Digest) -> Arc<tokio::sync::Mutex<()>> {
         let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(turns.entry(key).or_default())
+    }
+}
+
+/// What came of fetching each version of Python in this process: why there is none, or nothing.
+#[derive(Debug, Default)]
+pub struct Fetched(tokio::sync::Mutex<BTreeMap<String, Option<String>>>);
+
+impl Fetched {
+    /// The turn of whoever fetches next.
+    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, BTreeMap<String, Option<String>>> {
+        self.0.lock().await
     }
 }

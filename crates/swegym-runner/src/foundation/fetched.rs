@@ -1,6 +1,5 @@
 //! Interpreters that uv fetches, where the user allows it.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,10 +12,6 @@ use crate::context::{Context, InstallSettings};
 /// How long one may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// What came of fetching each version in this process: why there is none, or nothing.
-#[derive(Debug, Default)]
-pub struct Fetched(tokio::sync::Mutex<BTreeMap<String, Option<String>>>);
-
 /// Fetches the interpreter that fits best, unless the machine has one of its version. Gives why
 /// it is not there now.
 pub(super) async fn fetch(
@@ -27,7 +22,7 @@ pub(super) async fn fetch(
     let (asked_install, asked) = (install.clone(), wanted.clone());
     let best = tokio::task::spawn_blocking(move || interpreter::best_of_all(&asked_install, &asked));
     let Some((version, false)) = best.await.map_err(|e| super::internal(&e))? else { return Ok(None) };
-    let mut fetched = context.fetched.0.lock().await;
+    let mut fetched = context.fetched.turn().await;
     if let Some(known) = fetched.get(&version) {
         return Ok(known.clone());
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::slice;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -101,7 +102,7 @@ fn uv_fetches_an_interpreter_where_it_may() {
     let python = ["--python", minor.as_str()];
     // Nothing is fetched unless somebody says so.
     let here = of(&format!("file://{}", archive.display()));
-    let silent = bare.build(&[&python[..], &["--out", "silent"]].concat(), &[here.clone()]);
+    let silent = bare.build(&[&python[..], &["--out", "silent"]].concat(), slice::from_ref(&here));
     assert!(!silent.status.success());
     let nowhere = of("file:///nowhere.tar.gz");
     let failed = bare.build(&[&python[..], &["--fetch-python", "--out", "failed"]].concat(), &[nowhere]);
