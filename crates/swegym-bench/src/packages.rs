@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use swegym_console::error::CommandError;
 use swegym_core::format::instances::UnknownFields;
 use swegym_method::session::Session;
-use swegym_method::stage::{self, Checks};
+use swegym_method::stage;
 use swegym_runner::plan::{Suite, WORKDIR};
 use swegym_runner::run_dir::Open;
-use swegym_runner::{build::Built, foundation};
+use swegym_runner::{Checks, TestBounds, build::Built, foundation};
 use swegym_sandbox::{BoxSettings, Command, Sandbox as _, tool};
 
 use crate::case::Case;
@@ -61,7 +61,7 @@ pub(super) async fn measure(session: &Session, cases: &mut Vec<Case>) -> Result<
     stage::validate(
         session,
         &candidates,
-        Checks { repeats: 3, probe: false },
+        Checks { repeats: 3, probes: false, bounds: TestBounds::default() },
         UnknownFields::Refuse,
         &runs.join("validate"),
         Open::New,

@@ -28,6 +28,11 @@ pub struct Case {
     /// Whether its suite counts more tests than it has cases: then there were
     /// subtests, and what was skipped may be one of them.
     pub may_have_subtests: bool,
+    /// How long it took, if the file says it.
+    pub milliseconds: Option<u64>,
+    /// How much memory its process had at most, in MiB: no runner says it, but our launcher
+    /// where it is asked.
+    pub mebibytes: Option<u64>,
 }
 
 /// Why a file is no JUnit XML.
@@ -125,6 +130,8 @@ impl Document {
                     text: String::new(),
                     suites: self.suites.iter().map(|suite| suite.name.clone()).collect(),
                     may_have_subtests: false,
+                    milliseconds: milliseconds(&attribute("time")),
+                    mebibytes: attribute("peak-mib").parse().ok(),
                 });
                 return;
             }
@@ -175,6 +182,12 @@ fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
     let found = tag.attributes().flatten().find(|a| a.key.local_name().as_ref() == name)?;
     let text = found.value.into_owned();
     Some(quick_xml::escape::unescape(&text).map(|t| t.into_owned()).unwrap_or(text))
+}
+
+/// Seconds as files have them: `0.125`, or `1,234.5` where somebody wrote them for people.
+fn milliseconds(seconds: &str) -> Option<u64> {
+    let seconds: f64 = seconds.replace(',', "").parse().ok()?;
+    (seconds.is_finite() && seconds >= 0.0).then_some((seconds * 1000.0).round() as u64)
 }
 
 /// What some runners say of a case beside its children, or instead of them.

@@ -26,16 +26,39 @@ pub struct Structured {
 struct Told {
     status: TestStatus,
     may_have_subtests: bool,
+    cost: Cost,
+}
+
+/// What a test took, as far as structured results say it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Time.
+    pub milliseconds: Option<u64>,
+    /// Memory of its process at most.
+    pub mebibytes: Option<u64>,
+}
+
+impl Cost {
+    /// The larger of both, each for itself.
+    #[must_use]
+    pub fn most(self, other: Self) -> Self {
+        Self {
+            milliseconds: self.milliseconds.max(other.milliseconds),
+            mebibytes: self.mebibytes.max(other.mebibytes),
+        }
+    }
 }
 
 impl Told {
     fn of(case: &Case) -> Self {
-        Self { status: case.status, may_have_subtests: case.may_have_subtests }
+        let Case { status, may_have_subtests, milliseconds, mebibytes, .. } = *case;
+        Self { status, may_have_subtests, cost: Cost { milliseconds, mebibytes } }
     }
 
-    /// Of what is said of one test the worse counts.
+    /// Of what is said of one test the worse counts, and what costs more.
     fn worse(self, other: Self) -> Self {
-        if severity(other.status) > severity(self.status) { other } else { self }
+        let worse = if severity(other.status) > severity(self.status) { other } else { self };
+        Self { cost: self.cost.most(other.cost), ..worse }
     }
 }
 
@@ -63,6 +86,12 @@ impl Structured {
     #[must_use]
     pub fn status_of(&self, id: &str) -> Option<TestStatus> {
         self.find(id).map(|told| told.status)
+    }
+
+    /// What a test took; nothing of one that is not there.
+    #[must_use]
+    pub fn cost_of(&self, id: &str) -> Cost {
+        self.find(id).map(|told| told.cost).unwrap_or_default()
     }
 
     fn find(&self, id: &str) -> Option<Told> {
@@ -133,7 +162,7 @@ impl<'a> Witnesses<'a> {
         let said = self.log.get(id).and_then(Said::status);
         match self.find(id) {
             // A subtest that is skipped leaves its test passed.
-            Some(Told { status: TestStatus::Skipped, may_have_subtests: true })
+            Some(Told { status: TestStatus::Skipped, may_have_subtests: true, .. })
                 if said == Some(TestStatus::Passed) =>
             {
                 said
@@ -210,6 +239,8 @@ mod tests {
             text: String::new(),
             suites: Vec::new(),
             may_have_subtests: false,
+            milliseconds: None,
+            mebibytes: None,
         }
     }
 

@@ -133,6 +133,8 @@ fn forged_lines_do_not_resolve() {
         text: String::new(),
         suites: Vec::new(),
         may_have_subtests: false,
+        milliseconds: None,
+        mebibytes: None,
     };
     let case = |status| named("a", status);
     clean.structured = Structured::Cases(vec![case(TestStatus::Failed)]);

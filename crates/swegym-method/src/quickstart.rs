@@ -10,10 +10,11 @@ use swegym_console::error::CommandError;
 use swegym_core::format::instances::UnknownFields;
 use swegym_data::report;
 use swegym_runner::run_dir::Open;
+use swegym_runner::{Checks, TestBounds};
 
 use crate::session::{Place, Session};
 use crate::settings::{ModelChoice, RolloutSettings};
-use crate::stage::{self, Checks, Done, EvaluateSettings, Predictions};
+use crate::stage::{self, Done, EvaluateSettings, Predictions};
 use method::{Learnt, Method};
 
 /// Where the micro gym's stages are.
@@ -92,7 +93,7 @@ async fn on_packages(
     let candidates = folder.join("synth/candidates.jsonl");
     let unknown = UnknownFields::Refuse;
     // Probes would run every suite 21 times more.
-    let checks = Checks { repeats, probe: false };
+    let checks = Checks { repeats, probes: false, bounds: TestBounds::default() };
     let valid =
         stage::validate(session, &candidates, checks, unknown, &folder.join("validate"), Open::Any).await?;
     stop_unless_useful(&valid, "kept", "no candidate is a valid task")?;

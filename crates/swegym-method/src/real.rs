@@ -15,11 +15,12 @@ use swegym_core::format::instances::{self, UnknownFields};
 use swegym_core::{Digest, Instance};
 use swegym_mine::{Repository, read_places, write_places};
 use swegym_runner::run_dir::Open;
+use swegym_runner::{Checks, TestBounds};
 use swegym_tasks::dataset::lite;
 
 use crate::session::{Place, Session};
 use crate::settings::ModelChoice;
-use crate::stage::{self, Checks};
+use crate::stage;
 use quality::Candidate;
 pub use recipes::Recipes;
 
@@ -36,6 +37,8 @@ pub struct GymSettings {
     pub seed: u64,
     /// Runs of the tests without and with the gold patch.
     pub repeats: u32,
+    /// What one test may take.
+    pub bounds: TestBounds,
     /// A folder of recipes, which are followed as they stand.
     pub recipes: Option<PathBuf>,
     /// Whether all tests are run, rather than those of changed files.
@@ -97,7 +100,7 @@ pub async fn run(session: &Session, settings: &GymSettings, place: Place) -> Res
         ));
     }
     printer.say(&format!("[2/2] validate: tests {} times without and with the gold patch", settings.repeats));
-    let checks = Checks { repeats: settings.repeats, probe: false };
+    let checks = Checks { repeats: settings.repeats, probes: false, bounds: settings.bounds };
     // A run that was cut before it came so far has nothing to go on with.
     let open = if folder.join("validate").exists() { Open::Any } else { Open::New };
     let valid =

@@ -33,7 +33,7 @@ pub use micro::{micro, write_texts};
 pub use prepare::{Tasks, Told, prepare};
 pub use rollout::rollout;
 pub use synth::synth;
-pub use validate::{Checks, validate};
+pub use validate::validate;
 
 /// What a finished stage says about itself.
 #[derive(Debug, Clone)]

@@ -16,6 +16,7 @@ use crate::dispatcher::{self, Jobs, Outcome, Progress, Ticket};
 use crate::result::JobResult;
 use crate::rollout::{IDLE_MEMORY, RolloutPlan};
 use crate::run_dir::{RunDir, RunDirError};
+use crate::validate::Checks;
 use crate::{build, evaluate, micro, rollout, synth, validate};
 
 /// One piece of work with a stable name.
@@ -56,10 +57,8 @@ pub enum JobKind {
     Validate {
         /// The instance.
         instance: Arc<Instance>,
-        /// How often each.
-        repeats: u32,
-        /// Whether the tricks of [`crate::probe`] are tried on it, too.
-        probes: bool,
+        /// How, and what else is looked at.
+        checks: Checks,
     },
     /// Test one answer.
     Evaluate {
@@ -137,9 +136,7 @@ impl Job {
                 synth::synth(context, built, synthesis, *number).await
             }
             JobKind::Micro { ground, world, number } => micro::micro(context, ground, world, *number).await,
-            JobKind::Validate { instance, repeats, probes } => {
-                validate::validate(context, instance, *repeats, *probes).await
-            }
+            JobKind::Validate { instance, checks } => validate::validate(context, instance, *checks).await,
             JobKind::Evaluate { instance, prediction, attempt } => {
                 evaluate::evaluate(context, instance, prediction, *attempt).await
             }

@@ -39,3 +39,4 @@ pub use context::{Context, RunSettings};
 pub use dispatcher::{Jobs, Outcome};
 pub use job::{Job, run};
 pub use run_dir::{RunDir, RunDirError};
+pub use validate::{Checks, TestBounds};

@@ -1,15 +1,16 @@
 //! Whether an instance is a task: its tests fail every time without the gold
 //! patch and pass every time with it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Value, json};
 use swegym_core::format::instances;
 use swegym_core::format::results::{Fields, JobOutput, Kept, Validated};
 use swegym_core::{Fault, Instance};
-use swegym_grade::evidence::{PatchOutcome, RunEnd};
+use swegym_grade::evidence::{PatchOutcome, RunEnd, Structured};
 use swegym_grade::flake::{self, Tally};
 use swegym_grade::parser::Said;
+use swegym_grade::witness::{self, Cost};
 use swegym_grade::{Semantics, StatusMap};
 use swegym_sandbox::Image;
 use swegym_tasks::synth::statement::gate::{self, Author, Problem, Secrets};
@@ -17,6 +18,7 @@ use swegym_tasks::synth::statement::gate::{self, Author, Problem, Secrets};
 use crate::answer::{self, Laid, Notes};
 use crate::context::Context;
 use crate::evaluate::{self, image_of};
+use crate::launcher::Watcher;
 use crate::plan::Tests;
 use crate::probe::{self, Probe};
 use crate::result::JobResult;
@@ -29,27 +31,54 @@ const LEAKS: &str = "git rev-list --all --count | grep -vx 1; git tag; git remot
 find .git/logs -type f 2>/dev/null; ls .git/ORIG_HEAD .git/FETCH_HEAD .git/packed-refs.lock 2>/dev/null; \
 git fsck --unreachable --no-reflogs --no-progress 2>/dev/null | grep unreachable; test -e .git/objects/info/alternates && echo alternates; true";
 
+/// Measures each test.
+const COSTS: &[(&str, &str)] = &[("swegym_costs", include_str!("launcher/swegym_costs.py"))];
+
+/// How an instance is validated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checks {
+    /// Runs of the tests without and with the gold patch.
+    pub repeats: u32,
+    /// Whether the tricks of [`crate::probe`] are tried on what is kept.
+    pub probes: bool,
+    /// What one test may take.
+    pub bounds: TestBounds,
+}
+
+/// What one test may take with the gold patch: what takes more counts for nothing, and an
+/// instance whose fix it would show is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TestBounds {
+    /// Time.
+    pub seconds: Option<u64>,
+    /// Memory of its process at most, in MiB. It is known where swegym starts the runner.
+    pub mebibytes: Option<u64>,
+}
+
+impl TestBounds {
+    fn are_set(self) -> bool {
+        self != Self::default()
+    }
+
+    fn allow(self, cost: Cost) -> bool {
+        let is_within = |most: Option<u64>, cost: Option<u64>| cost <= most || most.is_none();
+        is_within(self.seconds.map(|seconds| seconds * 1000), cost.milliseconds)
+            && is_within(self.mebibytes, cost.mebibytes)
+    }
+}
+
 /// Runs the tests `repeats` times each without and with the gold patch; then, if
 /// wanted, tries on what is kept whether it can be passed without a fix.
 ///
 /// # Errors
 /// Only faults; an instance that is no good is a result with its reason.
-pub async fn validate(
-    context: &Context,
-    instance: &Instance,
-    repeats: u32,
-    probes: bool,
-) -> Result<JobResult, Fault> {
-    let validated = judged(context, instance, repeats, probes).await?;
+pub async fn validate(context: &Context, instance: &Instance, checks: Checks) -> Result<JobResult, Fault> {
+    let validated = judged(context, instance, checks).await?;
     Ok(JobResult::of(JobOutput::Validated(validated)))
 }
 
-async fn judged(
-    context: &Context,
-    instance: &Instance,
-    repeats: u32,
-    probes: bool,
-) -> Result<Validated, Fault> {
+async fn judged(context: &Context, instance: &Instance, checks: Checks) -> Result<Validated, Fault> {
+    let Checks { repeats, probes, bounds } = checks;
     let image = image_of(context, instance)?;
     let tests = Tests::of(instance, &image)?;
     if let Some(leak) = leak(context, &image).await? {
@@ -69,7 +98,9 @@ async fn judged(
     let mut golden = Notes::default();
     for _ in 0..repeats {
         for (side, patch) in [("before", None), ("after", gold.as_ref())] {
-            match tested(context, &image, &tests, instance, patch).await? {
+            let watcher = Some(Watcher { modules: COSTS, data: None });
+            let watcher = watcher.filter(|_| bounds.are_set() && side == "after");
+            match tested(context, &image, &tests, instance, patch, watcher.as_ref()).await? {
                 Err(refused) => return Ok(refused),
                 Ok((run, notes)) => match unusable(&run, &tests, side == "before") {
                     Some(reason) => return Ok(dropped(reason, json!({"side": side}))),
@@ -82,7 +113,7 @@ async fn judged(
             }
         }
     }
-    match judge(instance, &tests, &before, &after, &golden) {
+    match judge(instance, &tests, &before, &after, &golden, bounds) {
         (Some(kept), result) if probes => probed(context, &kept, &image, &tests, result).await,
         (_, result) => Ok(result),
     }
@@ -114,10 +145,11 @@ async fn tested(
     tests: &Tests,
     instance: &Instance,
     patch: Option<&answer::Answer>,
+    watcher: Option<&Watcher>,
 ) -> Result<Result<(TestRun, Notes), Validated>, Fault> {
     let sandbox = start(context, image).await?;
-    let (notes, launch) = match answer::lay_out(context, &sandbox, instance, &tests.plan, patch, None).await?
-    {
+    let laid = answer::lay_out(context, &sandbox, instance, &tests.plan, patch, watcher).await?;
+    let (notes, launch) = match laid {
         Laid::Out(notes, launch) => (notes, launch),
         Laid::Failed(outcome) => {
             return Ok(Err(dropped("gold_does_not_apply", json!({"said": answer::words_of(&outcome)}))));
@@ -126,7 +158,7 @@ async fn tested(
             return Ok(Err(dropped("test_patch_does_not_apply", json!({"said": words}))));
         }
     };
-    let run = run_launched(context, &sandbox, tests, notes.not_collected(), &launch, None).await?;
+    let run = run_launched(context, &sandbox, tests, notes.not_collected(), &launch, watcher).await?;
     stop(sandbox).await?;
     Ok(Ok((run, notes)))
 }
@@ -168,6 +200,7 @@ fn judge(
     before: &[TestRun],
     golden_runs: &[TestRun],
     golden: &Notes,
+    bounds: TestBounds,
 ) -> (Option<Instance>, Validated) {
     // Passing is by both witnesses; a map of only those makes one tally of it.
     let agreed = |runs: &[TestRun]| -> Vec<StatusMap> {
@@ -191,8 +224,14 @@ fn judge(
     if !golden.as_gold().is_empty() {
         kept.extra.insert("gold_settings".into(), json!(golden.as_gold()));
     }
-    kept.pass_to_pass.retain(|t| always(before.get(t)) && always(after.get(t)));
-    let flakes = Some(flake_statistics(instance, &before, &after));
+    let costly = costly(instance, golden_runs, bounds);
+    let is_cheap = |test: &str| !costly.contains_key(test);
+    kept.pass_to_pass.retain(|t| always(before.get(t)) && always(after.get(t)) && is_cheap(t));
+    let mut flakes = flake_statistics(instance, &before, &after);
+    if !costly.is_empty() {
+        flakes["over_bounds"] = costly.iter().map(|(test, cost)| cost_row(test, *cost)).collect();
+    }
+    let flakes = Some(flakes);
     let first = |fails: &dyn Fn(&str) -> bool| instance.fail_to_pass.iter().find(|t| fails(t));
     let reason = if instance.fail_to_pass.is_empty() {
         Some(("no_failing_test", None))
@@ -200,8 +239,10 @@ fn judge(
         Some(("flaky", Some(test)))
     } else if let Some(test) = first(&|t| !never(before.get(t))) {
         Some(("does_not_fail", Some(test)))
+    } else if let Some(test) = first(&|t| !always(after.get(t))) {
+        Some(("gold_does_not_pass", Some(test)))
     } else {
-        first(&|t| !always(after.get(t))).map(|test| ("gold_does_not_pass", Some(test)))
+        first(&|t| !is_cheap(t)).map(|test| ("over_bounds", Some(test)))
     };
     if let Some((reason, test)) = reason {
         return (None, Validated { flakes, ..dropped(reason, json!({"test": test})) });
@@ -212,6 +253,31 @@ fn judge(
     note_statement(&mut kept);
     let row = Kept::Kept(instances::fields(&kept));
     (Some(kept), Validated { kept: row, flakes, probes: None })
+}
+
+/// Expected tests that take more than they may, and the most that each took.
+fn costly(instance: &Instance, golden_runs: &[TestRun], bounds: TestBounds) -> BTreeMap<String, Cost> {
+    let mut costly = BTreeMap::new();
+    for run in golden_runs.iter().filter(|_| bounds.are_set()) {
+        let Structured::Cases(cases) = &run.structured else { continue };
+        let second = witness::Structured::new(cases);
+        for test in instance.expected_tests() {
+            let cost = second.cost_of(test);
+            if !bounds.allow(cost) {
+                let most = costly.entry(test.to_owned()).or_insert(cost);
+                *most = most.most(cost);
+            }
+        }
+    }
+    costly
+}
+
+fn cost_row(test: &str, cost: Cost) -> Value {
+    json!({
+        "test": test,
+        "seconds": cost.milliseconds.map(|milliseconds| milliseconds as f64 / 1000.0),
+        "mebibytes": cost.mebibytes,
+    })
 }
 
 /// What is wrong with a statement stays with its row: whoever made the task may have

@@ -39,7 +39,7 @@ pub(crate) use examples::command;
 pub(crate) use export::{ExportArgs, RecipeArgs};
 pub(crate) use improve::{ImproveArgs, PaperArgs, WayArgs};
 pub(crate) use install::InstallArgs;
-pub(crate) use mine::{GymArgs, MineArgs, RemakeArgs};
+pub(crate) use mine::{BoundArgs, GymArgs, MineArgs, RemakeArgs};
 pub(crate) use rollout::{BudgetArgs, EndpointArgs, ModelArgs, RolloutArgs};
 pub(crate) use select::{ScoreArgs, SelectArgs};
 pub(crate) use store::{GcArgs, StoreVerb};
@@ -266,6 +266,8 @@ pub(crate) enum Verb {
         /// Test runs without the gold patch, and as many with it
         #[arg(long, default_value_t = 3, value_name = "N")]
         repeats: u32,
+        #[command(flatten)]
+        bounds: BoundArgs,
         /// Try a fixed set of harmless cheats on each kept instance, and drop an instance that one
         /// of them passes undetected
         #[arg(long)]

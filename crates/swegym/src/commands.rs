@@ -19,8 +19,9 @@ use swegym_method::session::{self, Session, compute};
 use swegym_method::settings::{
     Environment, ImproveSettings, MicroSettings, RolloutSettings, Settings, SftSettings, VerifierSettings,
 };
-use swegym_method::stage::{self, Checks, Done, EvaluateSettings, Predictions};
+use swegym_method::stage::{self, Done, EvaluateSettings, Predictions};
 use swegym_method::{base, improve, paper, quickstart, real, replay, train};
+use swegym_runner::Checks;
 use swegym_runner::run_dir::Open;
 use swegym_serve::settings::ServeSettings;
 use swegym_serve::{script, server};
@@ -115,11 +116,11 @@ async fn act(
             let (folder, mode) = place(&session, "micro", run);
             finish(printer, &stage::micro(&session, &settings, &folder, mode).await?)
         }
-        Verb::Validate { instances, repeats, probe, keep_unknown_fields, run } => {
+        Verb::Validate { instances, repeats, bounds, probe, keep_unknown_fields, run } => {
             let session = open(none).await?;
             let (folder, mode) = place(&session, "validate", run);
             let unknown = unknown_fields(keep_unknown_fields);
-            let checks = Checks { repeats, probe };
+            let checks = Checks { repeats, probes: probe, bounds: bounds.into() };
             let done = stage::validate(&session, &instances, checks, unknown, &folder, mode).await?;
             let dropped = done.counts.keys().any(|word| word != "kept");
             let code = finish(printer, &done)?;

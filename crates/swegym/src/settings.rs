@@ -15,7 +15,9 @@ use swegym_method::quickstart::Draw;
 use swegym_method::session::Place;
 use swegym_method::settings::{Asked, InterpretersAsked, LimitsAsked, RegistriesAsked};
 
-use crate::args::{DrawArgs, GlobalArgs, InstallArgs, LimitArgs, PaperArgs, RunArgs};
+use swegym_runner::TestBounds;
+
+use crate::args::{BoundArgs, DrawArgs, GlobalArgs, InstallArgs, LimitArgs, PaperArgs, RunArgs};
 
 /// What is asked for by flags of every verb, and by those of verbs that install packages.
 pub(crate) fn asked(global: GlobalArgs, install: InstallArgs) -> Asked {
@@ -45,6 +47,13 @@ impl From<LimitArgs> for LimitsAsked {
     fn from(args: LimitArgs) -> Self {
         let LimitArgs { cores, memory, box_memory, box_disk, box_processes, build_disk, test_timeout } = args;
         Self { cores, memory, box_memory, box_disk, box_processes, build_disk, test_timeout }
+    }
+}
+
+impl From<BoundArgs> for TestBounds {
+    fn from(args: BoundArgs) -> Self {
+        let BoundArgs { test_seconds: seconds, test_memory: mebibytes } = args;
+        Self { seconds, mebibytes }
     }
 }
 

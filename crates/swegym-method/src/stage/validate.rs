@@ -10,19 +10,10 @@ use swegym_core::format::instances::{self, UnknownFields};
 use swegym_core::format::results::{JobOutput, Kept, Validated};
 use swegym_runner::job::JobKind;
 use swegym_runner::run_dir::Open;
-use swegym_runner::{Job, Outcome};
+use swegym_runner::{Checks, Job, Outcome, TestBounds};
 
 use super::{Done, GIVEN, Stage, input};
 use crate::session::Session;
-
-/// What instances have to stand.
-#[derive(Debug, Clone, Copy)]
-pub struct Checks {
-    /// Runs of the tests without and with the gold patch.
-    pub repeats: u32,
-    /// Whether tricks are tried on what is kept.
-    pub probe: bool,
-}
 
 /// Validates every instance; writes `instances.jsonl`, `dropped.jsonl` and
 /// `flakes.jsonl`, and `probes.jsonl` where tricks are tried.
@@ -36,14 +27,17 @@ pub async fn validate(
 ) -> Result<Done, CommandError> {
     let (place, text) = input(file, GIVEN, folder, open)?;
     let rows = instances::read(&place.to_string_lossy(), &text, unknown)?;
-    let Checks { repeats, probe } = checks;
+    let Checks { repeats, probes, bounds: TestBounds { seconds, mebibytes } } = checks;
     let mut known = Map::from_iter([
         ("instances".to_owned(), json!(file)),
         ("repeats".to_owned(), json!(repeats)),
         ("test_timeout".to_owned(), json!(session.settings.run.test_timeout.as_secs())),
     ]);
-    if probe {
+    if probes {
         known.insert("probe".to_owned(), json!(true));
+    }
+    for (name, bound) in [("test_seconds", seconds), ("test_memory", mebibytes)] {
+        known.extend(bound.map(|bound| (name.to_owned(), json!(bound))));
     }
     if repeats == 0 {
         return Err(CommandError::usage("--repeats is 0", "run the tests at least once"));
@@ -56,7 +50,7 @@ pub async fn validate(
     let job = |instance| {
         let instance = Arc::new(instance);
         let name = swegym_core::Instance::clone(&instance).instance_id.to_string();
-        Job { name, kind: JobKind::Validate { instance, repeats, probes: probe } }
+        Job { name, kind: JobKind::Validate { instance, checks } }
     };
     let ran = stage.run(rows.into_iter().map(job).collect()).await?;
     let (mut rows, mut dropped) = (Vec::new(), Vec::new());
@@ -103,7 +97,7 @@ pub async fn validate(
             marked,
         ));
     }
-    if !probe {
+    if !probes {
         return Ok(Done { notes, ..ran.close(session)? });
     }
     let count = |test: &dyn Fn(&&Value) -> bool| probed.iter().filter(test).count();

@@ -441,6 +441,8 @@ mod tests {
             text: text.into(),
             suites: Vec::new(),
             may_have_subtests: false,
+            milliseconds: None,
+            mebibytes: None,
         };
         let cases = vec![
             case("a", TestStatus::Passed, "No module named 'nothing'"),

@@ -115,10 +115,12 @@ class Results:
                 pass
 
         self.tell = tell
+        # Who looks on may say more of a test.
+        self.measured = str
 
     def case(self, classname, name, status, message="", text=""):
         """One test that is over."""
-        attributes = 'classname="%s" name="%s"' % (escape(classname), escape(name))
+        attributes = 'classname="%s" name="%s"%s' % (escape(classname), escape(name), self.measured())
         if status == "passed":
             self.tell(b"case", "<testcase %s/>" % attributes)
             return

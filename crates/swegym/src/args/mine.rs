@@ -76,6 +76,8 @@ pub(crate) struct GymArgs {
     /// Test runs without the gold patch, and as many with it
     #[arg(long, default_value_t = 3, value_name = "N")]
     pub(crate) repeats: u32,
+    #[command(flatten)]
+    pub(crate) bounds: BoundArgs,
     /// Run all tests of each commit, rather than those of the files that its pull request changes
     #[arg(long)]
     pub(crate) all_tests: bool,
@@ -92,6 +94,19 @@ pub(crate) struct GymArgs {
     pub(crate) install: InstallArgs,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+}
+
+/// What one test may take.
+#[derive(Debug, Clone, Copy, Default, ClapArgs)]
+pub(crate) struct BoundArgs {
+    /// Longest that one test may take with the gold patch, in seconds: slower ones count for
+    /// nothing, and an instance that needs one is dropped [default: no bound]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) test_seconds: Option<u64>,
+    /// Most memory that the process of one Python test may have, in MiB, in the same way
+    /// [default: no bound]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) test_memory: Option<u64>,
 }
 
 /// Which gym's images are made again.

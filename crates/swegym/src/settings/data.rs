@@ -48,6 +48,7 @@ impl TryFrom<GymArgs> for GymSettings {
             sample,
             seed,
             repeats,
+            bounds,
             all_tests,
             recipes,
             recipe_model,
@@ -58,7 +59,17 @@ impl TryFrom<GymArgs> for GymSettings {
         let ask = |name| rollout::named(name, |name| rollout::usual_endpoint(place, name, RECIPE_QUESTIONS));
         let recipe_model = recipe_model.map(ask).transpose()?;
         let repositories = repository;
-        Ok(Self { raw, repositories, sample, seed, repeats, recipes, runs_all: all_tests, recipe_model })
+        Ok(Self {
+            raw,
+            repositories,
+            sample,
+            seed,
+            repeats,
+            bounds: bounds.into(),
+            recipes,
+            runs_all: all_tests,
+            recipe_model,
+        })
     }
 }
 

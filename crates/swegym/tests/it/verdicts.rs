@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 
 use crate::common::base::lasting;
+use crate::common::projects::{Project, instances};
 use crate::common::{Gym, rows};
 
 const MODULE: &str = "def double(x):\n    if x < 0:\n        return -2 * -x\n    return 2 * x\n";
@@ -217,5 +218,89 @@ fn an_ordinary_user_gets_the_same_verdicts() {
         run(&["evaluate", "--instances", "instances.jsonl", "--predictions", "answers.jsonl", "--out", &out]);
         let report = &rows(&gym.read(&format!("{out}/reports.jsonl")))[0];
         assert_eq!(report["resolved"], json!(resolved), "{patch} {report}");
+    }
+}
+
+const TESTS_OF_COSTLY: &str = "import time\nimport unittest\n\nimport costly\n\n\nclass TestCostly(unittest.TestCase):\n    def test_double(self):\n        self.assertEqual(costly.double(2), 4)\n\n    def test_large(self):\n        self.assertEqual(len(b'x' * (300 << 20)), 300 << 20)\n\n    def test_one(self):\n        self.assertEqual(costly.ONE, 1)\n\n    def test_slow(self):\n        time.sleep(2.5)\n\n    def test_slow_double(self):\n        time.sleep(2.5)\n        self.assertEqual(costly.double(3), 6)\n\n    def test_two(self):\n        self.assertEqual(costly.ONE + 1, 2)\n";
+const COSTLY: &str = "ONE = 1\n\n\ndef double(x):\n    return x\n";
+const MENDED: &str = "ONE = 1\n\n\ndef double(x):\n    return x * 2\n";
+
+/// The same tests by both runners.
+#[test]
+fn tests_that_take_more_than_they_may_count_for_nothing() {
+    let projects = [
+        &Project {
+            name: "costlya",
+            files: &[
+                ("costly.py", COSTLY),
+                ("tests/__init__.py", ""),
+                ("tox.ini", "[testenv]\ncommands = python -m unittest discover\n"),
+                ("tests/test_costly.py", TESTS_OF_COSTLY),
+            ],
+            gold: ("costly.py", MENDED),
+            fails: &["tests.test_costly.TestCostly.test_double"],
+            holds: &[
+                "tests.test_costly.TestCostly.test_large",
+                "tests.test_costly.TestCostly.test_one",
+                "tests.test_costly.TestCostly.test_slow",
+                "tests.test_costly.TestCostly.test_two",
+            ],
+        },
+        &Project {
+            name: "costlyb",
+            files: &[
+                ("costly.py", COSTLY),
+                ("test_costly.py", TESTS_OF_COSTLY),
+                ("pytest.ini", "[pytest]\n"),
+            ],
+            gold: ("costly.py", MENDED),
+            fails: &["test_costly.py::TestCostly::test_double"],
+            holds: &[
+                "test_costly.py::TestCostly::test_large",
+                "test_costly.py::TestCostly::test_one",
+                "test_costly.py::TestCostly::test_slow",
+                "test_costly.py::TestCostly::test_two",
+            ],
+        },
+    ];
+    let gym = Gym::new().founded();
+    let good = instances(&gym, &projects);
+    // What shows the fix is too slow.
+    let slow = good.iter().map(|row| {
+        let mut row = row.clone();
+        row["instance_id"] = json!(row["instance_id"].as_str().unwrap().replace("-1", "-2"));
+        let test = row["FAIL_TO_PASS"][0].as_str().unwrap().replace("test_double", "test_slow_double");
+        (row["FAIL_TO_PASS"], row["PASS_TO_PASS"]) = (json!([test]), json!([]));
+        row
+    });
+    let text: String = slow.chain(good.iter().cloned()).map(|row| format!("{row}\n")).collect();
+    gym.write("rows.jsonl", &text);
+    let words = ["validate", "--instances", "rows.jsonl", "--repeats", "1", "--out"];
+    gym.run(&[&words[..], &["free"]].concat());
+    assert_eq!(gym.read("free/dropped.jsonl"), "");
+    assert_eq!(rows(&gym.read("free/instances.jsonl"))[2]["PASS_TO_PASS"].as_array().unwrap().len(), 4);
+    let bounds = ["--test-seconds", "2", "--test-memory", "200"];
+    gym.run(&[&words[..], &["bound"], &bounds[..]].concat());
+    let kept = rows(&gym.read("bound/instances.jsonl"));
+    let dropped = rows(&gym.read("bound/dropped.jsonl"));
+    let reasons: Vec<&Value> = dropped.iter().map(|row| &row["reason"]).collect();
+    assert_eq!((kept.len(), reasons), (2, vec![&json!("over_bounds"); 2]));
+    for row in &kept {
+        let names: Vec<&str> = row["PASS_TO_PASS"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|test| test.as_str().unwrap().rsplit([':', '.']).next().unwrap())
+            .collect();
+        assert_eq!(names, ["test_one", "test_two"]);
+    }
+    for flakes in rows(&gym.read("bound/flakes.jsonl")) {
+        let costly = flakes["statistics"]["over_bounds"].as_array().unwrap();
+        let of = |ending: &str| costly.iter().find(|row| row["test"].as_str().unwrap().ends_with(ending));
+        if flakes["instance_id"].as_str().unwrap().ends_with("-1") {
+            assert!(of("test_slow").unwrap()["seconds"].as_f64().unwrap() >= 2.5, "{flakes:#}");
+            assert!(of("test_large").unwrap()["mebibytes"].as_u64().unwrap() >= 300, "{flakes:#}");
+            assert_eq!(costly.len(), 2, "{flakes:#}");
+        }
     }
 }
