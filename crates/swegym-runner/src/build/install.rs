@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use pep440_rs::Version;
 use serde_json::Value;
-use swegym_core::TestCommand;
+use swegym_core::{TestCommand, TestRunner};
 use swegym_grade::LogParser;
 use swegym_sandbox::{Extent, Image, Sandbox as _};
 use swegym_tasks::package::Package;
@@ -78,6 +79,10 @@ pub(super) async fn install_locked(
         },
         parser: LogParser::named(recipe.log_parser()).unwrap_or(LogParser::Pytest),
     };
+    let suite = match (project.trial, recipe.runner) {
+        (Trial::Gold(_), TestRunner::Pytest) => told_line_by_line(suite, &lock),
+        _ => suite,
+    };
     Ok(Installed {
         image: finished_image(ground.with_layer(layer), project.package, &suite),
         version,
@@ -88,6 +93,18 @@ pub(super) async fn install_locked(
         lock,
         left_out: Vec::new(),
     })
+}
+
+/// Before version 4.2, pytest's summary has another word for tests that fail than all parsers
+/// know. One of these reads the lines of the tests themselves as well, if nothing follows the
+/// word there.
+fn told_line_by_line(mut suite: Suite, lock: &Lock) -> Suite {
+    if lock.version_of("pytest").is_none_or(|version| version >= Version::new([4, 2])) {
+        return suite;
+    }
+    let words = ["-v", "-o", "console_output_style=classic"].map(str::to_owned);
+    suite.command.arguments.splice(0..0, words);
+    Suite { parser: LogParser::PytestV2, ..suite }
 }
 
 /// The project itself, in its folder and without what it asks for.
@@ -171,4 +188,36 @@ fn finished_image(mut image: Image, package: &Package, suite: &Suite) -> Image {
         (Suite::LABEL.to_owned(), suite.to_label()),
     ]);
     image
+}
+
+#[cfg(test)]
+mod tests {
+    use swegym_core::TestStatus;
+
+    use super::*;
+
+    fn suite_with(pytest: &str) -> Suite {
+        let packages = vec!["attrs==19.1.0".to_owned(), format!("pytest=={pytest}")];
+        let arguments = vec!["-rapP".to_owned(), "tests".to_owned()];
+        let command = TestCommand { runner: TestRunner::Pytest, arguments };
+        told_line_by_line(Suite { command, parser: LogParser::Pytest }, &Lock { packages })
+    }
+
+    #[test]
+    fn what_fails_is_told_by_old_pytests_too() {
+        assert_eq!(suite_with("4.2.0").command.arguments, ["-rapP", "tests"]);
+        let old = suite_with("4.1.1");
+        assert_eq!(old.command.arguments, ["-v", "-o", "console_output_style=classic", "-rapP", "tests"]);
+        let log = "t/test_a.py::test_one FAILED\nt/test_a.py::test_two PASSED\nt/test_a.py::test_three[a b] PASSED\n\
+                   ======= short test summary info =======\nFAIL t/test_a.py::test_one\n\
+                   PASSED t/test_a.py::test_two\nPASSED t/test_a.py::test_three[a b]\n";
+        let statuses = swegym_grade::Reading::bare(log, old.parser).statuses;
+        let status =
+            |name: &str| statuses.get(&format!("t/test_a.py::{name}")).and_then(|said| said.status());
+        assert_eq!(status("test_one"), Some(TestStatus::Failed));
+        assert_eq!(status("test_two"), Some(TestStatus::Passed));
+        assert_eq!(status("test_three[a b]"), Some(TestStatus::Passed));
+        let before = swegym_grade::Reading::bare(log, LogParser::Pytest).statuses;
+        assert_eq!(before.get("t/test_a.py::test_one"), None);
+    }
 }

@@ -1,5 +1,6 @@
 //! Which versions an environment gets: a list that is chosen once, and installed as it is.
 
+use pep440_rs::Version;
 use swegym_core::Fault;
 use swegym_tasks::recipe::{RequirementSet, Step, Way, test_tools};
 
@@ -20,6 +21,16 @@ const ROUNDS: usize = 8;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Lock {
     pub(super) packages: Vec<String>,
+}
+
+impl Lock {
+    /// The version that was chosen of a package, if it is one of the index.
+    pub(super) fn version_of(&self, name: &str) -> Option<Version> {
+        self.packages.iter().find_map(|one| {
+            let (of, version) = one.split_once("==")?;
+            (of == name).then(|| version.parse().ok())?
+        })
+    }
 }
 
 /// Chooses versions for a set and for what the project itself asks for, as of the set's
