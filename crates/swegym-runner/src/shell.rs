@@ -45,7 +45,7 @@ pub(crate) async fn write(sandbox: &dyn Sandbox, path: &str, bytes: &[u8], mode:
 /// The end of an output, for messages. Long lines are cut, and what is not seen
 /// is spelt.
 pub(crate) fn last_lines(text: &str, count: usize) -> String {
-    let lines: Vec<&str> = text.trim_end().lines().collect();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let shown = |line: &&str| visible(line).chars().take(300).collect::<String>();
     lines[lines.len().saturating_sub(count)..].iter().map(shown).collect::<Vec<_>>().join("\n")
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use pep440_rs::Version;
 use serde_json::Value;
+use swegym_core::shell::quote;
 use swegym_core::{TestCommand, TestRunner};
 use swegym_grade::LogParser;
 use swegym_sandbox::{Extent, Image, Sandbox as _};
@@ -109,9 +110,9 @@ fn told_line_by_line(mut suite: Suite, lock: &Lock) -> Suite {
 
 /// The project itself, in its folder and without what it asks for.
 async fn install_project(project: &Project<'_>, installer: &Installer<'_>) -> Result<(), Refused> {
-    if !project.package.is_installable {
-        let place = "import sysconfig; print(sysconfig.get_path('purelib'))";
-        let line = format!("echo {WORKDIR} > \"$({PLACE}/bin/python -c \"{place}\")/project.pth\"");
+    if !project.package.is_installable || installer.way().on_path {
+        let Package { name, version, .. } = project.package;
+        let line = format!("{PLACE}/bin/python -c {} {} {}", quote(PUT_ON_PATH), quote(name), quote(version));
         installer.run(&line, "putting the folder on the path").await?;
         return Ok(());
     }
@@ -141,6 +142,22 @@ async fn install_project(project: &Project<'_>, installer: &Installer<'_>) -> Re
     installer.uv(&line, "installing the package").await?;
     Ok(())
 }
+
+/// Puts the folder on the path, with what tells that it is installed. Packages may lie below
+/// `src`.
+const PUT_ON_PATH: &str = "import os, re, sys, sysconfig
+here, (name, version) = os.getcwd(), sys.argv[1:]
+place = sysconfig.get_path('purelib')
+folders = [here] if os.path.isfile('src/__init__.py') or not os.path.isdir('src') else [os.path.join(here, 'src'), here]
+with open(os.path.join(place, 'project.pth'), 'w') as path:
+    path.write(''.join(folder + '\\n' for folder in folders))
+about = os.path.join(place, '%s-%s.dist-info' % (re.sub('[-_.]+', '_', name), version))
+os.makedirs(about, exist_ok=True)
+for file, text in [('METADATA', 'Metadata-Version: 2.1\\nName: %s\\nVersion: %s\\n' % (name, version)),
+                   ('RECORD', ''), ('INSTALLER', 'swegym\\n')]:
+    with open(os.path.join(about, file), 'w') as about_file:
+        about_file.write(text)
+";
 
 /// Runs a setup.py that need not know setuptools, as installers do.
 const RUN_SETUP: &str = "import setuptools, sys, tokenize; del sys.argv[0]; __file__ = sys.argv[0]; \

@@ -154,7 +154,13 @@ async fn resolve(
     let line = ask(installer, project, (set, own), preferred, "").await?;
     let said = match installer.uv(&line, "choosing versions").await {
         Ok(said) => said,
-        // Something may have to be built for its metadata and not build.
+        // Something may have to be built for its metadata and not build: the project itself,
+        // where it need not be built.
+        Err(refused) if installer.way().on_path => {
+            infrastructure(refused)?;
+            let line = ask(installer, project, (set, None), preferred, "").await?;
+            installer.uv(&line, "choosing versions").await?
+        }
         Err(refused) => {
             let refused = infrastructure(refused)?;
             resolve_wheels(installer, project, set, preferred).await.map_err(|_| refused)?

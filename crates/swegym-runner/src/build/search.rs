@@ -11,6 +11,7 @@ use swegym_tasks::recipe::{Act, RequirementSet, Step, Way, remedies};
 use super::Project;
 use super::baseline::{self, Baseline};
 use super::installer::Refused;
+use crate::plan::WORKDIR;
 
 /// Remedies that one image may take.
 const MOST_REMEDIES: usize = 12;
@@ -30,7 +31,7 @@ impl Lesson {
     /// What the recipe of an image teaches.
     #[must_use]
     pub fn of_recipe(recipe: &Fields) -> Option<Self> {
-        let way = serde_json::from_value(recipe.get("way")?.clone()).ok()?;
+        let way = serde_json::from_value::<Way>(recipe.get("way")?.clone()).ok()?.to_teach();
         let from = recipe.get("requirements_from")?.as_str().map(|from| place(from).to_owned());
         let packages = recipe.get("frozen")?.as_array()?.iter();
         let packages = packages.map(|one| one.as_str().map(str::to_owned)).collect::<Option<_>>()?;
@@ -87,7 +88,15 @@ pub(super) async fn search(
         // Versions that the commit itself names are the best there are.
         let locked = &project.recipe.locked;
         let preferred = if locked.is_empty() { &lesson.packages } else { locked };
-        match baseline::install_and_test(project, set, &mut found.way, preferred, ends).await {
+        let mut tried = baseline::install_and_test(project, set, &mut found.way, preferred, ends).await;
+        if let Err(Stop::Refused(refused)) = &tried
+            && may_go_on_path(project, &found.way, refused)
+        {
+            found.refused.push((set.from.clone(), refused.fault.clone()));
+            found.way.go_on_path();
+            tried = baseline::install_and_test(project, set, &mut found.way, preferred, ends).await;
+        }
+        match tried {
             Ok(baseline) => {
                 let is_enough = baseline.is_whole() || project.is_of_many() && baseline.is_cut();
                 if found.best.as_ref().is_none_or(|best| best.passing().len() < baseline.passing().len()) {
@@ -115,6 +124,17 @@ pub(super) async fn search(
         }
     }
     Ok(found)
+}
+
+/// Whether tests may do without what building the project makes: its own build failed, and
+/// gold decides whether that did any harm.
+fn may_go_on_path(project: &Project<'_>, way: &Way, refused: &Refused) -> bool {
+    // uv names whatever else does not build.
+    let is_named = refused.said.contains(&format!("file://{WORKDIR}"));
+    let is_nameless = refused.said.trim_start().starts_with("error: The build backend returned an error");
+    let is_own = refused.step == Step::Project || refused.step == Step::Lock && (is_named || is_nameless);
+    let is_tasks = !refused.fault.boundary.is_infrastructure();
+    is_own && is_tasks && project.is_of_many() && !way.on_path && way.needs_python.is_none()
 }
 
 /// The sets, that of the lesson before the others.

@@ -44,6 +44,9 @@ pub struct Way {
     /// An interpreter older than this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub python_below: Option<String>,
+    /// Whether the project is not built: its folder is put on the path.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub on_path: bool,
     /// Options without which the tests are run.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub without_options: BTreeSet<String>,
@@ -58,7 +61,24 @@ pub struct Way {
     pub remedies: Vec<String>,
 }
 
+/// What the last remedy is called.
+const ON_PATH: &str = "folder-on-the-path";
+
 impl Way {
+    /// Where nothing else helps: the project is not built, and its folder is put on the path.
+    pub fn go_on_path(&mut self) {
+        self.on_path = true;
+        self.remedies.push(ON_PATH.to_owned());
+    }
+
+    /// What other commits begin with: whether one of them builds shows when it is tried.
+    #[must_use]
+    pub fn to_teach(mut self) -> Self {
+        self.on_path = false;
+        self.remedies.retain(|remedy| remedy != ON_PATH);
+        self
+    }
+
     /// Takes a remedy for a failure of a step; says whether anything is different now.
     pub fn take(&mut self, step: Step, remedy: &Remedy) -> bool {
         let words = match &remedy.act {
