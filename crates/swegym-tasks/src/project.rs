@@ -20,6 +20,9 @@ const LARGEST_FILE: u64 = 4 << 20;
 /// Where an image has what tells tests' results, for runners that take such a thing.
 pub const REPORTERS: &str = "/opt/swegym";
 
+/// The runner of Rust's tests that is no part of its toolchain: a program of this name.
+pub const NEXTEST: &str = "cargo-nextest";
+
 /// What a project is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Language {
@@ -113,6 +116,14 @@ pub struct Testing {
     pub lines: Vec<String>,
     /// What reads the log, by its name.
     pub parser: &'static str,
+}
+
+impl Testing {
+    /// Whether it takes [`NEXTEST`].
+    #[must_use]
+    pub fn needs_nextest(&self) -> bool {
+        self.runner.starts_with(cargo::BY_NEXTEST)
+    }
 }
 
 /// The tests that are to be run.

@@ -65,11 +65,12 @@ async fn from_source(
     let Source { project, layer, until, gaps } = source;
     let instance = &raw.instance;
     let name = if project.name.is_empty() { instance.repo.as_str() } else { project.name.as_str() };
-    let toolchain = toolchain::lay(context, language, project.wants.as_deref()).await?;
+    let asks_for_nextest = project.ways.iter().any(Testing::needs_nextest);
+    let toolchain = toolchain::lay(context, language, project.wants.as_deref(), asks_for_nextest).await?;
     let image = toolchain.image.with_layer(layer);
     let installed = workshop::install(context, image, language, &project, until.as_deref()).await?;
     let mut best: Option<Tried> = None;
-    for way in &project.ways {
+    for way in project.ways.iter().filter(|way| toolchain.has_nextest || !way.needs_nextest()) {
         let tried = try_out(context, &installed.image, instance, way).await?;
         let is_enough = !tried.flip.is_empty();
         if best.as_ref().is_none_or(|best| best.rank() < tried.rank()) {

@@ -4,9 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use swegym_core::shell::quote;
+use swegym_core::test_plan::RESULTS;
 use toml::Table;
 
-use super::{Age, Install, Project, ProjectError, Testing, Tests, below, holder, text, within};
+use super::{Age, Install, Project, ProjectError, REPORTERS, Testing, Tests, below, holder, text, within};
+
+/// How the runners are started. nextest is to try nothing twice, and to tell every test.
+const BY_CARGO: &str = "cargo test";
+pub(super) const BY_NEXTEST: &str = "cargo nextest run";
+const STEADILY: &str = "--retries 0 --status-level all --final-status-level none";
 
 /// The test targets of one package that changed tests are in.
 #[derive(Default)]
@@ -42,22 +48,32 @@ pub(super) fn infer(root: &Path, tests: &Tests) -> Result<Project, ProjectError>
         starts.push((String::new(), " --workspace".to_owned()));
         features |= has_features(&manifest);
     }
-    let lines = |options: &str| -> Vec<String> {
+    let lines = |start: &str, options: &str| -> Vec<String> {
         let line = |(folder, words): &(String, String)| {
-            within(folder, &format!("cargo test --offline --no-fail-fast{options}{words}"))
+            within(folder, &format!("{start} --offline --no-fail-fast{options}{words}"))
         };
         starts.iter().map(line).collect()
     };
-    let way = |runner: &str, options: &str| Testing {
-        runner: runner.to_owned(),
+    // Of several starts, each would write over the results of the one before.
+    let nextest = match starts.len() {
+        1 => format!(
+            "SWEGYM_RESULTS={RESULTS} {BY_NEXTEST} --tool-config-file swegym:{REPORTERS}/nextest.toml {STEADILY}"
+        ),
+        _ => format!("{BY_NEXTEST} {STEADILY}"),
+    };
+    let way = |runner: &str, start: &str, options: &str| Testing {
+        runner: format!("{runner}{options}"),
         before: Vec::new(),
-        lines: lines(options),
+        lines: lines(start, options),
         parser: "cargo",
     };
-    let mut ways = vec![way("cargo test", "")];
-    if features {
-        ways.push(way("cargo test --all-features", " --all-features"));
-    }
+    let runners = [(BY_NEXTEST, nextest.as_str()), (BY_CARGO, BY_CARGO)];
+    let runners = runners.into_iter().filter(|(runner, _)| *runner == BY_CARGO || uses_nextest(root));
+    let all: &[&str] = if features { &["", " --all-features"] } else { &[""] };
+    let ways: Vec<Testing> = runners
+        .flat_map(|(runner, start)| all.iter().map(move |options| (runner, start, *options)))
+        .map(|(runner, start, options)| way(runner, start, options))
+        .collect();
     let locked = root.join("Cargo.lock").is_file();
     let fetch = |from: &str, line: &str, age| Install { from: from.to_owned(), line: line.to_owned(), age };
     let mut installs = vec![
@@ -73,7 +89,7 @@ pub(super) fn infer(root: &Path, tests: &Tests) -> Result<Project, ProjectError>
         version: of_package("version").unwrap_or_default(),
         wants: None,
         installs,
-        builds: lines("").iter().map(|line| line.replace("--no-fail-fast", "--no-run")).collect(),
+        builds: lines(BY_CARGO, "").iter().map(|line| line.replace("--no-fail-fast", "--no-run")).collect(),
         ways,
     })
 }
@@ -105,6 +121,17 @@ impl Targets {
         }
         self.named.iter().map(|name| format!(" --test {}", quote(name))).collect()
     }
+}
+
+/// Whether the project's own people run its tests by nextest: it has settings for that, or
+/// calls it where they look.
+fn uses_nextest(root: &Path) -> bool {
+    let workflows = std::fs::read_dir(root.join(".github/workflows")).into_iter().flatten().flatten();
+    let files =
+        ["Makefile", "justfile", "Justfile", ".gitlab-ci.yml"].map(|name| root.join(name)).into_iter();
+    let mut files = files.chain(workflows.map(|entry| entry.path()));
+    root.join(".config/nextest.toml").is_file()
+        || files.any(|file| text(&file).is_ok_and(|text| text.contains("nextest run")))
 }
 
 fn has_features(manifest: &Table) -> bool {
@@ -145,6 +172,31 @@ mod tests {
         assert_eq!((found.name.as_str(), found.version.as_str()), ("walk", "1.0.0"));
         assert_eq!(found.installs.len(), 3);
         found.ways.into_iter().flat_map(|way| way.lines).collect()
+    }
+
+    #[test]
+    fn nextest_runs_what_its_people_run_by_it() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join(".github/workflows")).unwrap();
+        fs::write(root.path().join("Cargo.toml"), "[package]\nname = \"walk\"\nversion = \"1.0.0\"\n")
+            .unwrap();
+        let tests = Tests { files: vec!["tests/walk.rs".to_owned()], patch: String::new() };
+        let runners = || -> Vec<String> {
+            infer(root.path(), &tests).unwrap().ways.into_iter().map(|way| way.runner).collect()
+        };
+        assert_eq!(runners(), ["cargo test"]);
+        let workflow = "steps:\n- run: cargo nextest run --profile ci\n";
+        fs::write(root.path().join(".github/workflows/ci.yml"), workflow).unwrap();
+        assert_eq!(runners(), ["cargo nextest run", "cargo test"]);
+        let way = &infer(root.path(), &tests).unwrap().ways[0];
+        assert_eq!(
+            way.lines,
+            [
+                "SWEGYM_RESULTS=/tmp/swegym-results.xml cargo nextest run --tool-config-file swegym:/opt/swegym/nextest.toml \
+              --retries 0 --status-level all --final-status-level none --offline --no-fail-fast --test 'walk'"
+            ]
+        );
+        assert!(way.needs_nextest());
     }
 
     #[test]

@@ -86,6 +86,30 @@ fn pull_requests_of_other_languages_become_tasks() {
     }
 }
 
+/// Where the machine has nextest. Where it has not, cargo's own runner does the same.
+#[test]
+fn projects_of_nextest_are_run_by_it() {
+    let has_it = tool::run("cargo-nextest", ["nextest", "--version"], Duration::from_secs(30)).is_ok();
+    let gym = mined(Gym::new().founded(), &[&["rust", "nextest"]]);
+    gym.must(&["gym", "raw/instances.jsonl", "--repeats", "1", "--out", "gym"]);
+    let expected = [
+        ("small__rust-1", json!(["empty_steps_are_none"]), json!(["joins", "parts"])),
+        ("small__rust-3", json!(["the_last_step"]), json!([])),
+    ];
+    let expected = expected.map(|(id, flip, hold)| (id.to_owned(), (flip, hold)));
+    assert_eq!(lists(&gym), BTreeMap::from(expected));
+    let runner = if has_it { "cargo nextest run" } else { "cargo test" };
+    for recipe in rows(&gym.read("gym/prepare/recipes.jsonl")) {
+        assert_eq!(recipe["runner"], runner);
+    }
+    assert_eq!(gym.resolved("gold"), 2);
+    assert_eq!(gym.resolved("empty"), 0);
+    let evidence = gym.read("eval-gold/evaluations/small__rust-1/0/evidence.json");
+    let evidence: Value = serde_json::from_str(&evidence).unwrap();
+    let witness = if has_it { json!({"cases": 3}) } else { json!("not_offered") };
+    assert_eq!(evidence["structured"], witness, "{evidence:#}");
+}
+
 #[test]
 fn what_is_installed_is_of_the_commits_day_and_is_what_was_promised() {
     let gym = Gym::new().founded();

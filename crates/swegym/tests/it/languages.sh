@@ -40,7 +40,8 @@ JS
 rust() {
     mkdir src tests
     local depends='' parts="path.split('/').collect()"
-    if [ -n "${3:-}" ]; then depends='tiny-parts = "1"' parts='tiny_parts::parts(path)'; fi
+    if [ "${3:-}" = deps ]; then depends='tiny-parts = "1"' parts='tiny_parts::parts(path)'; fi
+    if [ "${3:-}" = nextest ]; then mkdir .config; printf '[profile.default]\nretries = 2\n' > .config/nextest.toml; fi
     printf '[package]\nname = "walk"\nversion = "1.4.0"\nedition = "2021"\n\n[dependencies]\n%s\n' "$depends" > Cargo.toml
     printf '/target\n/Cargo.lock\n' > .gitignore
     printf '#![deny(warnings)]\npub fn steps(path: &str) -> Vec<&str> {\n    let parts: Vec<&str> = %s;\n    parts\n}\n\npub fn join(parts: &[&str]) -> String {\n    parts.join("/")\n}\n' "$parts" > src/lib.rs

@@ -10,7 +10,7 @@ use swegym_sandbox::store::{LayerId, StoreError};
 use swegym_sandbox::{Image, SandboxError, Store, tool};
 use swegym_tasks::go;
 use swegym_tasks::index::Index;
-use swegym_tasks::project::Language;
+use swegym_tasks::project::{Language, NEXTEST};
 
 use crate::context::Context;
 use crate::foundation::{internal, is_shown_by_base};
@@ -23,6 +23,8 @@ pub(super) struct Toolchain {
     pub(super) image: Image,
     /// What it says it is: `rustc 1.95.0`.
     pub(super) version: String,
+    /// Whether [`NEXTEST`] is in it.
+    pub(super) has_nextest: bool,
 }
 
 /// A toolchain of this machine.
@@ -37,7 +39,7 @@ struct Found {
 }
 
 /// Finds the toolchain of a language. `wants` is the oldest that a project can be built
-/// with, where it says one.
+/// with, where it says one. [`NEXTEST`] comes with it where it is asked for and there.
 ///
 /// # Errors
 /// A fault of the task: this machine has none.
@@ -45,6 +47,7 @@ pub(super) async fn lay(
     context: &Context,
     language: Language,
     wants: Option<&str>,
+    asks_for_nextest: bool,
 ) -> Result<Toolchain, Fault> {
     let (store, index) = (context.host.store().clone(), context.index.clone());
     let wants = wants.map(str::to_owned);
@@ -57,13 +60,22 @@ pub(super) async fn lay(
         };
         let fault = |error: StoreError| SandboxError::from(error).to_fault();
         let mut image = Image::new(Base::host(&store).map_err(fault)?);
+        let mut path = Vec::new();
         if !is_shown_by_base(&found.prefix) {
             image = image.with_layer(layer(&store, &found).map_err(fault)?);
-            image.set_env("PATH", &format!("{}/bin:/usr/local/bin:/usr/bin:/bin", found.place));
+            path.push(format!("{}/bin", found.place));
         } else if found.prefix != Path::new("/usr") {
-            image.set_env("PATH", &format!("{}/bin:/usr/local/bin:/usr/bin:/bin", found.prefix.display()));
+            path.push(format!("{}/bin", found.prefix.display()));
         }
-        Ok(Toolchain { image, version: found.version })
+        let nextest = if asks_for_nextest { nextest() } else { None };
+        if let Some(nextest) = &nextest {
+            image = image.with_layer(layer(&store, nextest).map_err(fault)?);
+            path.push(nextest.place.to_owned());
+        }
+        if !path.is_empty() {
+            image.set_env("PATH", &format!("{}:/usr/local/bin:/usr/bin:/bin", path.join(":")));
+        }
+        Ok(Toolchain { image, version: found.version, has_nextest: nextest.is_some() })
     });
     work.await.map_err(|e| internal(&e))?
 }
@@ -119,6 +131,20 @@ fn rust() -> Result<Found, Fault> {
         }
     };
     Ok(Found { prefix, version, place: "/opt/rust", keep })
+}
+
+/// The other runner of Rust's tests, wherever cargo would find it.
+fn nextest() -> Option<Found> {
+    let program = ask(
+        "sh",
+        &["-c", &format!("command -v {NEXTEST} || ls \"${{CARGO_HOME:-$HOME/.cargo}}/bin/{NEXTEST}\"")],
+    )?;
+    let program = std::fs::canonicalize(program).ok()?;
+    let version = ask(&program.to_string_lossy(), &["nextest", "--version"])?;
+    let version = version.lines().next().unwrap_or_default().to_owned();
+    let keep = |path: &Path| path == Path::new(NEXTEST);
+    (program.file_name()? == NEXTEST).then_some(())?;
+    Some(Found { prefix: program.parent()?.to_owned(), version, place: "/opt/swegym/bin", keep })
 }
 
 /// Go's: on the `PATH`, where distributions have it, or fetched.
@@ -200,7 +226,9 @@ fn fetched(store: &Store, index: &Index) -> Result<PathBuf, Fault> {
 
 /// The toolchain as a layer, remembered by what identifies it.
 fn layer(store: &Store, found: &Found) -> Result<LayerId, StoreError> {
-    let stamp = std::fs::metadata(found.prefix.join("bin")).and_then(|m| m.modified()).ok();
+    let folder = found.prefix.join("bin");
+    let folder = if folder.is_dir() { &folder } else { &found.prefix };
+    let stamp = std::fs::metadata(folder).and_then(|m| m.modified()).ok();
     let key = format!("{:?} {} {stamp:?} {}", found.prefix, found.version, env!("CARGO_PKG_VERSION"));
     let note = store.home().join("cache").join(format!("toolchain-{}", Digest::of(key.as_bytes()).short()));
     let noted = std::fs::read_to_string(&note).ok();

@@ -23,7 +23,8 @@ fn reporters(language: Language) -> &'static [(&'static str, &'static str)] {
     match language {
         Language::JavaScript => &OF_JAVASCRIPT,
         Language::Go => &[("tell.go", include_str!("reporters/tell.go"))],
-        Language::Python | Language::Rust => &[],
+        Language::Rust => &[("nextest.toml", include_str!("reporters/nextest.toml"))],
+        Language::Python => &[],
     }
 }
 
