@@ -47,12 +47,22 @@ impl Recipes {
             let id = row["instance_id"].as_str()?;
             let instance = of_instance.get(id)?;
             let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            let install = Install {
-                python: word(&row["python"]),
-                until: row["until"].as_str().map(str::to_owned),
+            let maybe = |value: &Value| value.as_str().map(str::to_owned);
+            let same = Install {
+                until: maybe(&row["until"]),
                 requirements_from: word(&row["requirements_from"]),
-                packages: serde_json::from_value(row["frozen"].clone()).ok()?,
-                way: serde_json::from_value(row["way"].clone()).ok()?,
+                ..Install::default()
+            };
+            let install = match row["language"].is_string() {
+                true => {
+                    Install { toolchain: maybe(&row["toolchain"]), runner: maybe(&row["runner"]), ..same }
+                }
+                false => Install {
+                    python: word(&row["python"]),
+                    packages: serde_json::from_value(row["frozen"].clone()).ok()?,
+                    way: serde_json::from_value(row["way"].clone()).ok()?,
+                    ..same
+                },
             };
             let made = Made { image: word(&instance["image"]), tests: word(&row["tests"]), install: None };
             Some((word(&instance["repo"]), word(&instance["version"]), id.to_owned(), install, made))

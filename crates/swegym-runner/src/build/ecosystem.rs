@@ -17,14 +17,16 @@ use swegym_mine::{Gaps, Kind, Split, top_names};
 use swegym_sandbox::store::LayerId;
 use swegym_sandbox::{Image, SandboxError};
 use swegym_tasks::project::{self, Language, Project, Testing};
+use swegym_tasks::recipe::Install;
 
-use super::prepare::Raw;
+use super::prepare::{Known, Raw, image_alone};
 use super::{checkout, gaps, nothing_passes};
 use crate::answer::{self, Laid};
 use crate::context::Context;
 use crate::plan::{Tests, WORKDIR};
 use crate::shell::last_lines;
 use crate::testing::{TestRun, run_launched, start, stop};
+use workshop::NOTHING;
 
 /// Runs with the gold patch; only what passes in each can be an expectation.
 const GOLDEN_RUNS: usize = 2;
@@ -62,13 +64,21 @@ async fn from_source(
     language: Language,
     source: Source,
 ) -> Result<Prepared, Fault> {
-    let Source { project, layer, until, gaps } = source;
+    let Source { mut project, layer, mut until, gaps } = source;
     let instance = &raw.instance;
-    let name = if project.name.is_empty() { instance.repo.as_str() } else { project.name.as_str() };
+    let own_name = project.name.clone();
+    let name = if own_name.is_empty() { instance.repo.as_str() } else { own_name.as_str() };
     let asks_for_nextest = project.ways.iter().any(Testing::needs_nextest);
     let toolchain = toolchain::lay(context, language, project.wants.as_deref(), asks_for_nextest).await?;
     let image = toolchain.image.with_layer(layer);
+    if let Known::Recipe(said) | Known::Made(said, _) = &raw.known {
+        follow(&mut project, said)?;
+        until = said.until.clone().or(until);
+    }
     let installed = workshop::install(context, image, language, &project, until.as_deref()).await?;
+    if let Known::Made(..) = raw.known {
+        return image_alone(context, instance, &installed.image);
+    }
     let mut best: Option<Tried> = None;
     for way in project.ways.iter().filter(|way| toolchain.has_nextest || !way.needs_nextest()) {
         let tried = try_out(context, &installed.image, instance, way).await?;
@@ -114,6 +124,23 @@ async fn from_source(
     let mut recipe = with_refusals(recipe, &installed.refused);
     gaps::note(&mut recipe, &gaps);
     Ok(Prepared::Ready { instance: instances::fields(&prepared), recipe })
+}
+
+/// Leaves of what is known of a project what its recipe says.
+fn follow(project: &mut Project, said: &Install) -> Result<(), Fault> {
+    let from = &said.requirements_from;
+    project.installs.retain(|install| install.from == *from);
+    let nothing_to_install = project.installs.is_empty() && from != NOTHING;
+    if let Some(runner) = &said.runner {
+        project.ways.retain(|way| way.runner == *runner);
+    }
+    if !nothing_to_install && !project.ways.is_empty() {
+        return Ok(());
+    }
+    let what = if nothing_to_install { from } else { said.runner.as_ref().unwrap_or(from) };
+    let message = format!("the recipe says `{what}`, which this commit of `{}` does not have", project.name);
+    Err(Fault::new(Boundary::Task, "does_not_install", message)
+        .with_hint("correct `requirements_from` and `runner` in the recipe, or leave them to the search"))
 }
 
 fn with_refusals(mut recipe: Fields, refused: &[(String, Fault)]) -> Fields {

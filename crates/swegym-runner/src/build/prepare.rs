@@ -11,8 +11,8 @@ use swegym_core::format::instances;
 use swegym_core::format::results::{Fields, JobOutput, Prepared};
 use swegym_core::{Boundary, Fault, ImageRef, Instance, Patch};
 use swegym_mine::{Gaps, Kind, MARK_ABSENT, MineError, Repository, Split, export_whole};
-use swegym_sandbox::SandboxError;
 use swegym_sandbox::store::LayerId;
+use swegym_sandbox::{Image, SandboxError};
 use swegym_tasks::package::{self, Package};
 use swegym_tasks::recipe::{self, Install, Recipe, TestNames};
 
@@ -264,9 +264,14 @@ async fn make_again(
     let project = source.project(context, &foundation, &raw.instance);
     let mut image = baseline::install_said(&project, install).await?.image;
     image.labels.insert(Suite::LABEL.to_owned(), tests.to_owned());
-    let digest = context.host.store().save_image(&image).map_err(|e| SandboxError::from(e).to_fault())?;
+    image_alone(context, &raw.instance, &image)
+}
+
+/// What it is to have made nothing but the image of an instance.
+pub(super) fn image_alone(context: &Context, instance: &Instance, image: &Image) -> Result<Prepared, Fault> {
+    let digest = context.host.store().save_image(image).map_err(|e| SandboxError::from(e).to_fault())?;
     let image = Some(ImageRef::Store(digest.hex()).to_string());
-    let instance = instances::fields(&Instance { image, ..raw.instance.clone() });
+    let instance = instances::fields(&Instance { image, ..instance.clone() });
     Ok(Prepared::Ready { instance, recipe: Fields::new() })
 }
 

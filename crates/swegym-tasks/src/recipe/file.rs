@@ -32,15 +32,24 @@ pub struct RecipeFile {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Install {
-    /// The interpreter: `3.9.18`, or less of it.
+    /// The interpreter: `3.9.18`, or less of it. Empty for other languages.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub python: String,
+    /// What another language's project is built and run with, as it calls itself: `go 1.21.3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toolchain: Option<String>,
+    /// What runs its tests: `mocha`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runner: Option<String>,
     /// Nothing that was uploaded later (RFC 3339) builds anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
-    /// Where the requirements were found, for people.
+    /// Where the requirements were found: for people, and for other languages to find them again.
     #[serde(default)]
     pub requirements_from: String,
-    /// Exact versions of all that is installed beside the project.
+    /// Exact versions of all that is installed beside the project. Other languages have files of
+    /// their own for that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<String>,
     /// What else was decided.
     #[serde(default, skip_serializing_if = "is_plain")]
@@ -53,7 +62,8 @@ pub struct Install {
 pub struct Made {
     /// Its digest.
     pub image: String,
-    /// How its tests are run and read: a label of the image.
+    /// How its tests are run and read: a label of the image, where it has one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub tests: String,
     /// How it was installed, where that is not as for the version.
     #[serde(default, skip_serializing_if = "Option::is_none")]

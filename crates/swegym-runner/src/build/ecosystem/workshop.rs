@@ -35,6 +35,9 @@ const OF_JAVASCRIPT: [(&str, &str); 4] = [
     ("node.mjs", include_str!("reporters/node.mjs")),
 ];
 
+/// How it is said that a project depends on nothing.
+pub(super) const NOTHING: &str = "no dependencies";
+
 /// An installed project.
 pub(super) struct Installed {
     pub(super) image: Image,
@@ -66,7 +69,7 @@ pub(super) async fn install(
     image.workdir = WORKDIR.to_owned();
     let mut refused = Vec::new();
     let ways = project.installs.iter().map(|way| (way.from.as_str(), way.line.as_str(), way.age));
-    let nothing = project.installs.is_empty().then_some(("no dependencies", "true", Age::Locked));
+    let nothing = project.installs.is_empty().then_some((NOTHING, "true", Age::Locked));
     let is_day_named = context.install.exclude_newer.is_some();
     // Whether the registry has nothing as old as that, or does not know how old it is.
     let mut is_too_old = false;
