@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use swegym_core::absent;
 use swegym_sandbox::output::{Keep, Stream};
 use swegym_sandbox::sandbox::{End, EntryKind, SCRATCH};
 use swegym_sandbox::{Command, Execution, Sandbox, SandboxError, Written};
@@ -72,9 +73,6 @@ const DIFF: [&str; 12] = [
     "--dst-prefix=b/",
 ];
 
-/// Bytes that are read of what a repository says of files that are not laid out.
-const MOST_LAID_OUT: u64 = 1 << 20;
-
 /// What `git add` says where it left out what it cannot add, and added the rest.
 const LEFT_OUT: i32 = 1;
 
@@ -96,6 +94,8 @@ pub struct PatchTaker {
     excluded: String,
     /// New files that are too large for any patch.
     large: Vec<PathBuf>,
+    /// Files of the commit that a partial clone's image does not have.
+    absent: Vec<String>,
     ground: Arc<Ground>,
     /// The names that our index has, as [`Changes::names`].
     indexed: Option<u64>,
@@ -124,6 +124,7 @@ impl PatchTaker {
             base_commit: base_commit.to_owned(),
             excluded: format!("{CACHES}{scratch}"),
             large: Vec::new(),
+            absent: Vec::new(),
             ground,
             indexed: None,
             ruled: None,
@@ -148,6 +149,11 @@ impl PatchTaker {
     ) -> Result<Result<(), NoPatch>, SandboxError> {
         self.furnish(sandbox).await?;
         self.is_fresh = is_fresh;
+        // A fresh box says itself whether it is of a partial clone.
+        let laid_out = format!("{}/.git/info/sparse-checkout", self.workspace);
+        if !is_fresh || sandbox.read(&laid_out, LARGEST).await.is_ok() {
+            self.find_absent(sandbox).await?;
+        }
         if let Some(index) = self.noted() {
             sandbox.write(INDEX, index, None).await?;
             return Ok(Ok(()));
@@ -214,26 +220,41 @@ impl PatchTaker {
         Ok(Ok(()))
     }
 
-    /// Marks in our index what the image of a partial clone does not have, so that no patch
-    /// deletes it: none can, without its contents. Git has to say so, too: an agent may write
-    /// that list.
-    async fn mark_absent(&self, sandbox: &dyn Sandbox) -> Result<(), SandboxError> {
-        let laid_out = format!("{}/.git/info/sparse-checkout", self.workspace);
-        let Ok(laid_out) = sandbox.read(&laid_out, MOST_LAID_OUT).await else { return Ok(()) };
-        let named: String = absent_files(&String::from_utf8_lossy(&laid_out))
-            .iter()
-            .map(|path| format!("{}:{path}\n", self.base_commit))
-            .collect();
-        let check = self.command(&["cat-file", "--batch-check"]).with_stdin(named);
-        let said = sandbox.exec(check).await?.output.stream(Stream::Stdout);
-        let said = String::from_utf8_lossy(&said);
-        let missing = said.lines().filter_map(|line| line.strip_suffix(" missing")?.split_once(':'));
-        let missing: Vec<&str> = missing.map(|(_, path)| path).collect();
-        if !missing.is_empty() {
-            let mark = self.command(&["update-index", "-z", "--skip-worktree", "--stdin"]);
-            sandbox.exec(mark.with_stdin(missing.join("\0"))).await?;
+    /// Finds what the image of a partial clone does not have, by the commit itself: an agent may
+    /// write whatever list there is.
+    async fn find_absent(&mut self, sandbox: &dyn Sandbox) -> Result<(), SandboxError> {
+        let tree = format!("{}^{{tree}}", self.base_commit);
+        let ask = async |words: [&str; 4]| {
+            let done = self.git(sandbox, &[&words[..], &[&tree]].concat()).await?;
+            Ok::<_, SandboxError>(done.output.stream(Stream::Stdout))
+        };
+        let walked = ask(absent::WALK).await?;
+        if absent::is_partial(&walked) {
+            self.absent = absent::absent_files(&walked, &ask(absent::LIST).await?).0;
         }
         Ok(())
+    }
+
+    /// Marks in our index what is absent, so that no patch deletes it: none can, without its
+    /// contents.
+    async fn mark_absent(&self, sandbox: &dyn Sandbox) -> Result<(), SandboxError> {
+        if !self.absent.is_empty() {
+            let mark = self.command(&["update-index", "-z", "--skip-worktree", "--stdin"]);
+            sandbox.exec(mark.with_stdin(self.absent.join("\0"))).await?;
+        }
+        Ok(())
+    }
+
+    /// One of the absent files that is there now: an agent wrote it, and no patch can say so.
+    async fn written_anew(&self, sandbox: &dyn Sandbox) -> Result<Option<String>, SandboxError> {
+        if self.absent.is_empty() {
+            return Ok(None);
+        }
+        let look = Command::shell("xargs -0 -r ls -d -- 2>/dev/null | head -n 1", PATIENCE);
+        let look = look.in_folder(&self.workspace).with_stdin(self.absent.join("\0"));
+        let said = sandbox.exec(look).await?.output.stream(Stream::Stdout);
+        let first = String::from_utf8_lossy(&said).trim_end().to_owned();
+        Ok(Some(first).filter(|first| !first.is_empty()))
     }
 
     /// Notes times and sizes of files that are as our index says. Without them
@@ -307,6 +328,10 @@ impl PatchTaker {
         changes: &Changes,
     ) -> Result<Result<String, NoPatch>, SandboxError> {
         (self.taken, self.is_draft) = (None, false);
+        if let Some(path) = self.written_anew(sandbox).await? {
+            let why = format!("`{path}` was written, whose first contents the partial clone does not have");
+            return Ok(Err(NoPatch(why)));
+        }
         let taken = self.run_git(sandbox, changes).await?;
         if let Ok(patch) = &taken {
             self.taken = Taken::of(changes, self.fresh.is_some());
@@ -498,19 +523,6 @@ fn came_back(patch: &str, workspace: &str, changes: &Changes) -> Vec<String> {
     let is_deleted = |section: &str| second_line(section).starts_with("deleted file ");
     let back = sections.iter().filter(|(name, section)| is_deleted(section) && is_there(name));
     back.map(|(name, _)| name.to_string()).collect()
-}
-
-/// The files that a repository's `info/sparse-checkout` says are not laid out: `!/PATH`.
-fn absent_files(laid_out: &str) -> Vec<String> {
-    let plain = |pattern: &str| {
-        let mut letters = pattern.chars();
-        std::iter::from_fn(|| match letters.next()? {
-            '\\' => letters.next(),
-            letter => Some(letter),
-        })
-        .collect()
-    };
-    laid_out.lines().filter_map(|line| line.strip_prefix("!/")).map(plain).collect()
 }
 
 /// The line of a `.gitignore` that names one path from the top; none does where a

@@ -8,6 +8,7 @@
 //! Runtime types are not formats. How a type looks on disk is decided in
 //! [`mod@format`], one module per format, each with its version.
 
+pub mod absent;
 pub mod admission;
 pub mod calls;
 pub mod chat;

@@ -1,10 +1,10 @@
 //! One commit of a repository as a repository of its own, without what came before and after.
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use swegym_core::absent;
 use swegym_sandbox::tool::{self, ToolError};
 
 use crate::repository::{MineError, QUIET, Repository};
@@ -104,21 +104,12 @@ fn read_commit(place: &str, absent: &[String]) -> Result<(), ToolError> {
 
 /// Files of the commit whose contents are not there, and how many files it has.
 fn absent_files(place: &str) -> Result<(Vec<String>, usize), ToolError> {
-    let walk = ["-C", place, "rev-list", "--objects", "--no-object-names", "--missing=print", "HEAD^{tree}"];
-    let walked = git(&walk, b"")?;
-    let walked = String::from_utf8_lossy(&walked);
-    let missing: HashSet<&str> = walked.lines().filter_map(|line| line.strip_prefix('?')).collect();
-    if missing.is_empty() {
-        return Ok((Vec::new(), 0));
+    let ask = |words: [&str; 4]| git(&[&["-C", place], &words[..], &["HEAD^{tree}"]].concat(), b"");
+    let walked = ask(absent::WALK)?;
+    match absent::is_partial(&walked) {
+        false => Ok((Vec::new(), 0)),
+        true => Ok(absent::absent_files(&walked, &ask(absent::LIST)?)),
     }
-    let listed = git(&["-C", place, "ls-tree", "-r", "-z", "--full-tree", "HEAD"], b"")?;
-    let listed = String::from_utf8_lossy(&listed);
-    let rows: Vec<&str> = listed.split('\0').filter(|row| !row.is_empty()).collect();
-    let absent = rows.iter().filter_map(|row| {
-        let (head, path) = row.split_once('\t')?;
-        missing.contains(head.rsplit_once(' ')?.1).then(|| path.to_owned())
-    });
-    Ok((absent.collect(), rows.len()))
 }
 
 /// Git's patterns for everything but some files.

@@ -111,6 +111,24 @@ async fn on_the_machine(context: &Context, interpreter: Interpreter) -> Result<F
     with_interpreter(context, bare, interpreter).await
 }
 
+/// Reads the root file systems that the user gave, once and before anything asks for them.
+///
+/// # Errors
+/// One of them does not serve, or has no interpreter.
+pub async fn read_roots(context: &Context) -> Result<(), Fault> {
+    for folder in &context.install.roots {
+        let found = root::interpreters(folder);
+        if found.is_empty() {
+            let message = format!("`{}` has no Python in usr/bin or usr/local/bin", folder.display());
+            return Err(Fault::new(Boundary::Task, "no_interpreter", message).with_hint(root::NEEDS));
+        }
+        for one in found {
+            root::lay(context, one).await?;
+        }
+    }
+    Ok(())
+}
+
 /// The interpreters of version managers and root file systems that can be seen: versions, by
 /// where they lie.
 #[must_use]

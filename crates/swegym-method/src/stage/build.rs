@@ -52,6 +52,7 @@ pub async fn build(
     let context = stage.context();
     let preparing = Bar::waiting(session.printer, "build", "preparing uv and the interpreter");
     foundation::ready_uv(&context, settings.find_program("uv")).await?;
+    foundation::read_roots(&context).await?;
     // Prepared once, before builds ask for it side by side.
     foundation::lay(&context, &foundation::Wanted::default()).await?;
     drop(preparing);

@@ -98,6 +98,7 @@ pub async fn prepare(
     let context = stage.context();
     let preparing = Bar::waiting(session.printer, "prepare", "preparing uv");
     foundation::ready_uv(&context, settings.find_program("uv")).await?;
+    foundation::read_roots(&context).await?;
     drop(preparing);
     let mut lessons = Lessons::new(&raw);
     let mut waiting: BTreeMap<String, Instance> =

@@ -74,16 +74,14 @@ pub(super) async fn install_locked(
     sandbox.stop().await.map_err(|e| to_refused(e.to_fault()))?;
     let recipe = project.recipe;
     let suite = Suite {
-        command: TestCommand {
-            runner: recipe.runner,
-            arguments: way.arguments(project.trial.arguments(recipe)),
-        },
+        command: TestCommand { runner: recipe.runner, arguments: project.trial.arguments(recipe) },
         parser: LogParser::named(recipe.log_parser()).unwrap_or(LogParser::Pytest),
     };
-    let suite = match (project.trial, recipe.runner) {
+    let mut suite = match (project.trial, recipe.runner) {
         (Trial::Gold(_), TestRunner::Pytest) => told_line_by_line(suite, &lock),
         _ => suite,
     };
+    suite.command.arguments = way.arguments(suite.command.arguments);
     Ok(Installed {
         image: finished_image(ground.with_layer(layer), project.package, &suite),
         version,
@@ -112,7 +110,13 @@ fn told_line_by_line(mut suite: Suite, lock: &Lock) -> Suite {
 async fn install_project(project: &Project<'_>, installer: &Installer<'_>) -> Result<(), Refused> {
     if !project.package.is_installable || installer.way().on_path {
         let Package { name, version, .. } = project.package;
-        let line = format!("{PLACE}/bin/python -c {} {} {}", quote(PUT_ON_PATH), quote(name), quote(version));
+        // What is no version would keep installers from listing what there is.
+        let version =
+            version.parse::<Version>().map_or_else(|_| "0".to_owned(), |version| version.to_string());
+        let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        let name = if is_name { name.as_str() } else { "" };
+        let line =
+            format!("{PLACE}/bin/python -c {} {} {}", quote(PUT_ON_PATH), quote(name), quote(&version));
         installer.run(&line, "putting the folder on the path").await?;
         return Ok(());
     }
@@ -152,6 +156,8 @@ folders = [here] if os.path.isfile('src/__init__.py') or not os.path.isdir('src'
 with open(os.path.join(place, 'project.pth'), 'w') as path:
     path.write(''.join(folder + '\\n' for folder in folders))
 about = os.path.join(place, '%s-%s.dist-info' % (re.sub('[-_.]+', '_', name), version))
+if not name:
+    sys.exit()
 os.makedirs(about, exist_ok=True)
 for file, text in [('METADATA', 'Metadata-Version: 2.1\\nName: %s\\nVersion: %s\\n' % (name, version)),
                    ('RECORD', ''), ('INSTALLER', 'swegym\\n')]:
@@ -225,6 +231,9 @@ mod tests {
         assert_eq!(suite_with("4.2.0").command.arguments, ["-rapP", "tests"]);
         let old = suite_with("4.1.1");
         assert_eq!(old.command.arguments, ["-v", "-o", "console_output_style=classic", "-rapP", "tests"]);
+        // The oldest know no settings on the command line.
+        let way = Way { without_options: ["-o".to_owned()].into(), ..Way::default() };
+        assert_eq!(way.arguments(old.command.arguments.clone()), ["-v", "-rapP", "tests"]);
         let log = "t/test_a.py::test_one FAILED\nt/test_a.py::test_two PASSED\nt/test_a.py::test_three[a b] PASSED\n\
                    ======= short test summary info =======\nFAIL t/test_a.py::test_one\n\
                    PASSED t/test_a.py::test_two\nPASSED t/test_a.py::test_three[a b]\n";

@@ -9,6 +9,7 @@ use regex::Regex;
 use serde_json::{Map, Value, json};
 use swegym_core::format::instances;
 use swegym_core::format::results::{Fields, JobOutput, Prepared};
+use swegym_core::patch::FilePatch;
 use swegym_core::{Boundary, Fault, ImageRef, Instance, Patch};
 use swegym_mine::{Gaps, Kind, MARK_ABSENT, MineError, Repository, Split, export_whole};
 use swegym_sandbox::store::LayerId;
@@ -68,11 +69,13 @@ impl Raw {
             Fault::new(Boundary::Task, "no_base_commit", message).hinted_by(&error)
         })?;
         let patches = [&instance.gold_patch, &instance.test_patch].map(|text| Patch::survey(text));
-        let mut changed = patches.iter().flatten().flat_map(Patch::paths);
-        match changed.find(|path| gaps.absent_files.iter().any(|absent| absent == path)) {
+        let mut changed =
+            patches.iter().flatten().flat_map(|patch| patch.files.iter().flat_map(FilePatch::names));
+        match changed.find(|path| gaps.absent_files.iter().any(|absent| absent.as_bytes() == *path)) {
             None => Ok(gaps),
             Some(path) => {
-                let message = format!("`{}` does not have what {path} holds", repository.path().display());
+                let (place, path) = (repository.path().display(), String::from_utf8_lossy(path));
+                let message = format!("`{place}` does not have what {path} holds");
                 let hint = "it is a partial clone: clone it again without --filter";
                 Err(Fault::new(Boundary::Task, "no_base_commit", message).with_hint(hint))
             }
@@ -218,7 +221,7 @@ async fn by_search(
             break found;
         }
         // What was chosen for one interpreter serves no other.
-        lesson = Lesson { way: found.way, packages: Vec::new(), ..lesson };
+        lesson = Lesson { way: found.way.to_teach(), packages: Vec::new(), ..lesson };
         let older = Wanted { below: lesson.way.python_below.clone(), ..wanted.clone() };
         // Where there is none, the one that there is has to do.
         if let Ok(laid) = foundation::lay(context, &older).await {

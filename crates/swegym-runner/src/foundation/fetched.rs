@@ -12,26 +12,35 @@ use crate::context::{Context, InstallSettings};
 /// How long one may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Fetches the interpreter that fits best, unless the machine has one of its version. Gives why
-/// it is not there now.
+/// Fetches the interpreter that fits best of those that uv knows, unless the machine has a
+/// better one. Gives why the very best is not there now.
 pub(super) async fn fetch(
     context: &Context,
     install: &InstallSettings,
     wanted: &Wanted,
 ) -> Result<Option<String>, Fault> {
     let (asked_install, asked) = (install.clone(), wanted.clone());
-    let best = tokio::task::spawn_blocking(move || interpreter::best_of_all(&asked_install, &asked));
-    let Some((version, false)) = best.await.map_err(|e| super::internal(&e))? else { return Ok(None) };
-    let mut fetched = context.fetched.turn().await;
-    if let Some(known) = fetched.get(&version) {
-        return Ok(known.clone());
+    let better =
+        tokio::task::spawn_blocking(move || interpreter::better_than_here(&asked_install, &asked)).await;
+    let mut first = None;
+    for version in better.map_err(|e| super::internal(&e))? {
+        let mut fetched = context.fetched.turn().await;
+        let known = match fetched.get(&version) {
+            Some(known) => known.clone(),
+            None => {
+                let home = context.host.store().home().to_owned();
+                let (uv, place, of) = (home.join("tools/uv"), folder(&home), version.clone());
+                let done = tokio::task::spawn_blocking(move || by_uv(&uv, &place, &of)).await;
+                done.map_err(|e| super::internal(&e))?.err()
+            }
+        };
+        fetched.insert(version, known.clone());
+        match known {
+            None => break,
+            Some(refusal) => first = first.or(Some(refusal)),
+        }
     }
-    let home = context.host.store().home().to_owned();
-    let (uv, place, of) = (home.join("tools/uv"), folder(&home), version.clone());
-    let done = tokio::task::spawn_blocking(move || by_uv(&uv, &place, &of));
-    let refusal = done.await.map_err(|e| super::internal(&e))?.err();
-    fetched.insert(version, refusal.clone());
-    Ok(refusal)
+    Ok(first)
 }
 
 /// uv checks what it fetches, and takes its addresses from its own variables.

@@ -140,38 +140,43 @@ fn fitting(wanted: &Wanted) -> impl Fn(&Version) -> bool {
     let asked: Option<VersionSpecifiers> = wanted.requires.as_deref().and_then(|text| text.parse().ok());
     let below: Option<Version> = wanted.below.as_deref().and_then(|text| text.parse().ok());
     move |version| {
-        asked.as_ref().is_none_or(|asked| asked.contains(version))
-            && below.as_ref().is_none_or(|below| version < below)
+        // Where the third number is not known, a late one is meant.
+        let late = || format!("{version}.99").parse().unwrap_or_else(|_| version.clone());
+        let whole = if version.release().len() < 3 { late() } else { version.clone() };
+        asked.as_ref().is_none_or(|asked| asked.contains(&whole))
+            && below.as_ref().is_none_or(|below| &whole < below)
     }
 }
 
-/// The version that would be the best if every one were there (`3.9`), and whether one of it is.
-/// Where no day is known, the usual one is, if it fits.
-pub(super) fn best_of_all(install: &InstallSettings, wanted: &Wanted) -> Option<(String, bool)> {
-    let best: Version = match &install.python {
-        Some(named) => version_named(named)?,
+/// Versions (`3.9`) that a project can be used with, the best first, up to the first that is
+/// here: what there would have to be for a better one. None where no day is known and the usual
+/// one fits.
+pub(super) fn better_than_here(install: &InstallSettings, wanted: &Wanted) -> Vec<String> {
+    let usual: Option<Version> = ask(USUAL).ok().and_then(|usual| usual.version.parse().ok());
+    let all: Vec<Version> = match &install.python {
+        Some(named) => version_named(named).into_iter().collect(),
         None => {
             let fits = fitting(wanted);
-            let usual = || ask(USUAL).ok()?.version.parse().ok();
-            if wanted.day.is_none() && usual().is_some_and(|usual| fits(&usual)) {
-                return None;
+            if wanted.day.is_none() && usual.as_ref().is_some_and(&fits) {
+                return Vec::new();
             }
             let known = SETTLED.iter().filter_map(|(minor, _)| format!("3.{minor}").parse().ok());
-            // What a project asks for may have a third number: a late one fits where any does.
-            let late = |version: &Version| format!("{version}.99").parse().is_ok_and(|late| fits(&late));
-            let fitting = known.filter(|version| late(version)).map(|version| (version, ())).collect();
-            let day = wanted.day.as_deref().unwrap_or("9999");
-            order_of_time(fitting, day).into_iter().next()?.0
+            let known = known.filter(&fits).map(|version| (version, ())).collect();
+            let order = order_of_time(known, wanted.day.as_deref().unwrap_or("9999"));
+            order.into_iter().map(|(version, ())| version).collect()
         }
     };
-    let here = kept(install).into_iter().map(|(version, _)| version);
-    let by_name = || ask(&format!("{USUAL}.{}", best.release().get(1)?)).ok()?.version.parse().ok();
-    let usual = || ask(USUAL).ok()?.version.parse().ok();
-    let is_here = here
-        .chain(std::iter::once_with(by_name).flatten())
-        .chain(std::iter::once_with(usual).flatten())
-        .any(|version: Version| is_within(version.release(), best.release()));
-    Some((best.to_string(), is_here))
+    let kept: Vec<Version> = kept(install).into_iter().map(|(version, _)| version).chain(usual).collect();
+    let by_name = |version: &Version| {
+        let found: Version =
+            ask(&format!("{USUAL}.{}", version.release().get(1)?)).ok()?.version.parse().ok()?;
+        Some(found)
+    };
+    let is_here = |version: &Version| {
+        let is_it = |found: &Version| is_within(found.release(), version.release());
+        kept.iter().any(is_it) || by_name(version).as_ref().is_some_and(is_it)
+    };
+    all.iter().take_while(|version| !is_here(version)).map(ToString::to_string).collect()
 }
 
 /// The best first: the newest that had settled by then, then the oldest of those that had not.
@@ -359,27 +364,32 @@ mod tests {
     }
 
     #[test]
-    fn the_best_of_all_is_known_whether_it_is_there_or_not() {
+    fn what_would_be_better_is_known_whether_it_is_there_or_not() {
         let (_folder, mut install, _) = machine(&["3.97.2"]);
         let of = |requires: Option<&str>, day: &str| Wanted {
             requires: requires.map(str::to_owned),
             day: Some(day.to_owned()),
             below: None,
         };
+        // The machine's own Python ends the lists.
+        let usual: Version = ask(USUAL).unwrap().version.parse().unwrap();
+        let minors = |known: &[u64]| -> Vec<String> {
+            let below = known.iter().take_while(|minor| usual.release()[1] != **minor);
+            below.map(|minor| format!("3.{minor}")).collect()
+        };
         for (wanted, best) in [
-            (of(None, "2015-01-01"), Some("3.6")),
-            (of(Some(">=3.7.1"), "2019-06-01"), Some("3.7")),
-            (of(Some(">=3.9.5,<3.11"), "2018-01-01"), Some("3.9")),
-            (of(Some("<3"), "2018-01-01"), None),
-            (Wanted { below: Some("3.10".into()), ..of(None, "2024-01-01") }, Some("3.9")),
+            (of(Some("<3.9"), "2015-01-01"), &[6, 7, 8][..]),
+            (of(Some(">=3.7.1,<3.9"), "2019-06-01"), &[7, 8]),
+            (of(Some(">=3.9.5,<3.10"), "2018-01-01"), &[9]),
+            (of(Some("<3"), "2018-01-01"), &[]),
+            (Wanted { below: Some("3.8".into()), ..of(None, "2024-01-01") }, &[7, 6]),
         ] {
-            let found = best_of_all(&install, &wanted).map(|(version, _)| version);
-            assert_eq!(found.as_deref(), best, "{wanted:?}");
+            let found = better_than_here(&install, &wanted);
+            assert!(minors(best).starts_with(&found), "{wanted:?}: {found:?}");
         }
         for (named, is_here) in [("3.97", true), ("python3.97.2", true), ("3.97.3", false), ("3.95", false)] {
             install.python = Some(named.into());
-            let found = best_of_all(&install, &Wanted::default()).unwrap();
-            assert_eq!(found.1, is_here, "{named}");
+            assert_eq!(better_than_here(&install, &Wanted::default()).is_empty(), is_here, "{named}");
         }
     }
 

@@ -17,7 +17,11 @@ use crate::shell::last_lines;
 const PLACES: [&str; 2] = ["usr/bin", "usr/local/bin"];
 
 /// What every box needs beside an interpreter.
-const TOOLS: &str = "bash git sed find xargs sort comm grep tr";
+const TOOLS: &str = "bash git patch sed find xargs sort comm grep tr";
+
+/// A hint.
+pub(super) const NEEDS: &str = "a root file system needs git, patch and a Python with its library: \
+debootstrap --variant=minbase --include=git,patch,python3,python3-venv,python3-distutils";
 
 /// An interpreter of a root file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +36,10 @@ pub(super) struct InRoot {
 /// The interpreters that a root file system has.
 pub(super) fn interpreters(root: &Path) -> Vec<InRoot> {
     let names = |place: &'static str| {
-        let entries = std::fs::read_dir(root.join(place)).into_iter().flatten().flatten();
+        let folder = root.join(place);
+        // A link may lead out of it, to the machine's own.
+        let is_inside = std::fs::canonicalize(&folder).is_ok_and(|whole| whole.starts_with(root));
+        let entries = is_inside.then(|| std::fs::read_dir(folder)).into_iter().flatten().flatten().flatten();
         entries.filter_map(move |entry| {
             let name = entry.file_name().into_string().ok()?;
             let version: Version = name.strip_prefix("python")?.parse().ok()?;
@@ -99,7 +106,5 @@ async fn ask(context: &Context, image: &Image, found: &InRoot) -> Result<String,
     }
     let message =
         format!("`{}` of {} does not serve: {}", found.program, found.root.display(), last_lines(&said, 12));
-    Err(Fault::new(Boundary::Task, "no_interpreter", message).with_hint(
-        "a root file system needs git and a Python with its library: debootstrap --variant=minbase --include=git,python3,python3-venv,python3-distutils",
-    ))
+    Err(Fault::new(Boundary::Task, "no_interpreter", message).with_hint(NEEDS))
 }

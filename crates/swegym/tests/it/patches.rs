@@ -302,6 +302,16 @@ async fn what_a_partial_clone_does_not_have_is_not_deleted() {
             patch = now;
         }
         assert!(!patch.contains("b.txt"), "{patch}");
+        // What an agent does to the list changes nothing.
+        let deed = "echo '!/nowhere' >> .git/info/sparse-checkout; rm .git/info/sparse-checkout; \
+                    git config --unset extensions.partialClone; echo d > dir/d.txt";
+        let now = take(&sandbox, &mut taker, deed, &patch).await;
+        assert!(now.contains("b/dir/d.txt") && !now.contains("dir/b.txt"), "{now}");
+        // Nor can a patch write what it cannot take away.
+        line(&sandbox, "echo other > dir/b.txt").await;
+        let changes = Changes::look(&sandbox, "/work").await.unwrap();
+        let refusal = taker.take_by_git(&sandbox, &changes).await.unwrap().unwrap_err();
+        assert!(refusal.0.contains("`dir/b.txt` was written"), "{refusal:?}");
         sandbox.stop().await.unwrap();
     }
 }

@@ -13,7 +13,7 @@ module.exports = class Reporter {
   onTestResult(_test, found) {
     for (const one of found.testResults) {
       const why = (one.failureMessages ?? []).join('\n');
-      this.results.tell(found.testFilePath, [...one.ancestorTitles, one.title], STATUS[one.status] ?? 'skipped', why);
+      this.results.tell(found.testFilePath, [...one.ancestorTitles, one.title], STATUS[one.status] ?? 'skipped', why, one.duration);
     }
     if (found.testExecError || (found.testResults.length === 0 && found.failureMessage)) {
       this.results.tell(found.testFilePath, [], 'failed', found.failureMessage ?? found.testExecError?.message);

@@ -10,8 +10,8 @@ module.exports = function Reporter(runner) {
   let results;
   const told = () => (results ??= new Results(runner.total));
   runner.once('start', told);
-  runner.on('pass', (test) => told().tell(file(test), titles(test), 'passed'));
+  runner.on('pass', (test) => told().tell(file(test), titles(test), 'passed', '', test.duration));
   runner.on('pending', (test) => told().tell(file(test), titles(test), 'skipped'));
-  runner.on('fail', (test, error) => told().tell(file(test), titles(test), 'failed', error?.stack ?? error));
+  runner.on('fail', (test, error) => told().tell(file(test), titles(test), 'failed', error?.stack ?? error, test.duration));
   runner.once('end', () => told().end());
 };

@@ -29,7 +29,7 @@ export default async function* report(events) {
     const isUndecided = data.skip !== undefined || data.todo !== undefined;
     const status = isUndecided ? 'skipped' : type === 'test:pass' ? 'passed' : 'failed';
     const why = error?.cause?.stack ?? error?.cause ?? error?.stack ?? error?.message;
-    told.tell(data.file, isFile ? [] : titles, status, why);
+    told.tell(data.file, isFile ? [] : titles, status, why, data.details?.duration_ms);
   }
   told.end();
 }

@@ -37,7 +37,7 @@ class Results {
   }
 
   // A status is `passed`, `failed` or `skipped`.
-  tell(file, titles, status, why) {
+  tell(file, titles, status, why, milliseconds) {
     this.count += 1;
     const place = plain(file ? path.relative(process.cwd(), file) : '');
     const title = titles.map(plain).join(' > ');
@@ -48,7 +48,8 @@ class Results {
       for (const line of String(why ?? '').slice(0, LONGEST).split('\n')) this.print(`#   ${line}\n`);
     }
     const inner = { passed: '', skipped: '<skipped/>', failed: `<failure message="${escaped(said)}"/>` }[status];
-    this.cases.push(`<testcase classname="${escaped(place)}" name="${escaped(title)}">${inner}</testcase>`);
+    const time = Number.isFinite(milliseconds) ? ` time="${(milliseconds / 1000).toFixed(3)}"` : '';
+    this.cases.push(`<testcase classname="${escaped(place)}" name="${escaped(title)}"${time}>${inner}</testcase>`);
   }
 
   end() {

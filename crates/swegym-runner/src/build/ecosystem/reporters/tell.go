@@ -15,6 +15,7 @@ const longest = 16 << 10
 
 type event struct {
 	Action, Package, Test, Output string
+	Elapsed                       float64
 }
 
 type failure struct {
@@ -24,6 +25,7 @@ type failure struct {
 type testcase struct {
 	Classname string    `xml:"classname,attr"`
 	Name      string    `xml:"name,attr"`
+	Time      float64   `xml:"time,attr"`
 	Failure   *failure  `xml:"failure"`
 	Error     *failure  `xml:"error"`
 	Skipped   *struct{} `xml:"skipped"`
@@ -32,6 +34,7 @@ type testcase struct {
 // A test that has begun: `run` until it is over.
 type test struct {
 	place, name, status string
+	seconds             float64
 	said                strings.Builder
 }
 
@@ -98,13 +101,16 @@ func (t *test) note(e event) {
 		if t.status != "fail" {
 			t.status = e.Action
 		}
+		if e.Elapsed > t.seconds {
+			t.seconds = e.Elapsed
+		}
 	}
 }
 
 func write(place string, order []*test) {
 	cases := []testcase{}
 	for _, one := range order {
-		c := testcase{Classname: one.place, Name: one.name}
+		c := testcase{Classname: one.place, Name: one.name, Time: one.seconds}
 		switch one.status {
 		case "fail":
 			c.Failure = &failure{one.said.String()}
