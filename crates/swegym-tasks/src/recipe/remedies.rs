@@ -214,6 +214,28 @@ mod tests {
                 "E   pytest.PytestUnknownMarkWarning: Unknown pytest.mark.thread_unsafe - is this a typo?",
                 named("mark-thread-unsafe", Act::Require("pytest-run-parallel".into())),
             ),
+            (
+                Step::Tests,
+                "pytest.PytestConfigWarning: Unknown config option: timeout\n",
+                named("settings-of-pytest-timeout", Act::Require("pytest-timeout".into())),
+            ),
+            (
+                Step::Tests,
+                "pytest.PytestConfigWarning: Unknown config option: mpl-results-path\n",
+                named("settings-of-a-plug-in", Act::Require("pytest-mpl".into())),
+            ),
+            (Step::Tests, "pytest.PytestConfigWarning: Unknown config option: xfail_stric\n", None),
+            (
+                Step::Lock,
+                "error: Git operation failed\n  cause: process didn't exit successfully: `/usr/bin/git fetch --force \
+                 'https://example.org/people/their-tool.git' '+ef01:refs/commit/ef01'` (exit status: 128)",
+                named("from-the-index-instead", Act::Relax("their-tool".into())),
+            ),
+            (
+                Step::Project,
+                "AttributeError: module 'configparser' has no attribute 'SafeConfigParser'. Did you mean",
+                named("classes-gone-in-3-12", Act::PythonBelow("3.12".into())),
+            ),
             (Step::Tests, "E   AssertionError", None),
             (Step::Project, "Failed to build `demo @ file:///testbed`", None),
         ] {
