@@ -15,8 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// What stays out of changes that are looked for in the copy: traces of installing and testing.
 const EXCLUDED: &str = "*.egg-info/\n__pycache__/\n*.pyc\n.pytest_cache/\n.eggs/\nbuild/\n.coverage\n";
 
-/// A partial clone that has fewer of a commit's files than all but one of so many is no use.
-const MOST_ABSENT: usize = 10;
+/// One of so many files of a commit may be absent; where more are, the rest is no use.
+const ONE_ABSENT_OF: usize = 10;
 
 /// The file of a repository that says which of its files are not laid out; git's own form,
 /// with a line `!/PATH` for each.
@@ -64,7 +64,7 @@ pub fn export(repository: &Repository, commit: &str, folder: &Path) -> Result<Ve
     };
     settings().map_err(failed)?;
     let (absent, all) = absent_files(&place).map_err(failed)?;
-    if absent.len() * MOST_ABSENT > all || absent.iter().any(|path| path.contains(['\n', '\u{fffd}'])) {
+    if absent.len() * ONE_ABSENT_OF > all || absent.iter().any(|path| path.contains(['\n', '\u{fffd}'])) {
         return Err(repository.incomplete(id.trim(), absent.len(), all));
     }
     if !absent.is_empty() {
