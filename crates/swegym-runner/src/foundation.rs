@@ -52,6 +52,9 @@ pub struct Wanted {
     pub day: Option<String>,
     /// Only one that is older than this: `3.10`.
     pub below: Option<String>,
+    /// What served another commit of the same version, `3.9.18`: it is taken where it fits, so
+    /// that both share what is installed.
+    pub served: Option<String>,
 }
 
 /// Makes the foundation, or takes the one of an earlier run.

@@ -211,7 +211,8 @@ async fn by_search(
     // unless the user says so.
     let then = in_its_days(context, package, sets);
     let tried = if then.is_empty() { sets } else { &then };
-    let wanted = Wanted { below: lesson.way.python_below.clone(), ..source.wanted() };
+    let served = lesson.python.clone().filter(|_| !lesson.packages.is_empty());
+    let wanted = Wanted { below: lesson.way.python_below.clone(), served, ..source.wanted() };
     let mut foundation = foundation::lay(context, &wanted).await?;
     let mut lesson = lesson.clone();
     let Found { best, refused, way } = loop {
@@ -295,7 +296,7 @@ impl Source {
     /// The interpreter that fits the project and its day.
     pub(super) fn wanted(&self) -> Wanted {
         let day = self.package.released.as_deref().and_then(|time| time.get(..10)).map(str::to_owned);
-        Wanted { requires: self.recipe.requires_python.clone(), day, below: None }
+        Wanted { requires: self.recipe.requires_python.clone(), day, ..Wanted::default() }
     }
 
     /// It, to be installed on an interpreter and tried with an instance's gold patch.

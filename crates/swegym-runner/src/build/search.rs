@@ -25,6 +25,8 @@ pub struct Lesson {
     pub from: Option<String>,
     /// The versions that were taken, where the commit is of the same version.
     pub packages: Vec<String>,
+    /// The interpreter for which they were taken: `3.9.18`.
+    pub python: Option<String>,
 }
 
 impl Lesson {
@@ -35,7 +37,8 @@ impl Lesson {
         let from = recipe.get("requirements_from")?.as_str().map(|from| place(from).to_owned());
         let packages = recipe.get("frozen")?.as_array()?.iter();
         let packages = packages.map(|one| one.as_str().map(str::to_owned)).collect::<Option<_>>()?;
-        Some(Self { way, from, packages })
+        let python = recipe.get("python")?.as_str().map(str::to_owned);
+        Some(Self { way, from, packages, python })
     }
 }
 
@@ -95,6 +98,15 @@ pub(super) async fn search(
             found.refused.push((set.from.clone(), refused.fault.clone()));
             found.way.go_on_path();
             tried = baseline::install_and_test(project, set, &mut found.way, preferred, ends).await;
+        }
+        // What served an older commit may be what this one no longer runs with.
+        if let Ok(baseline) = &tried
+            && locked.is_empty()
+            && !lesson.packages.is_empty()
+            && baseline.passing().is_empty()
+            && !baseline.is_cut()
+        {
+            tried = baseline::install_and_test(project, set, &mut found.way, &[], ends).await;
         }
         match tried {
             Ok(baseline) => {

@@ -118,7 +118,14 @@ fn find_fitting(install: &InstallSettings, wanted: &Wanted) -> Result<Found, Fau
             .iter()
             .filter_map(|one| Some((one.version.parse().ok()?, Place::Program(one.executable.clone()))));
         let all = kept(install).into_iter().chain(by_name()).chain(usual);
-        let all = all.filter(|(version, _)| fits(version)).collect();
+        let all: Vec<(Version, Place)> = all.filter(|(version, _)| fits(version)).collect();
+        let served: Option<Version> = wanted.served.as_deref().and_then(|version| version.parse().ok());
+        let has_served = |(version, _): &&(Version, Place)| {
+            served.as_ref().is_some_and(|served| is_within(version.release(), served.release()))
+        };
+        if let Some(found) = all.iter().find(has_served).and_then(|(_, place)| place.clone().visit()) {
+            return Ok(found);
+        }
         let best = order_of_time(all, day).into_iter().find_map(|(_, place)| place.visit());
         return best.ok_or_else(|| none_of_that_time(wanted));
     }
@@ -369,7 +376,7 @@ mod tests {
         let of = |requires: Option<&str>, day: &str| Wanted {
             requires: requires.map(str::to_owned),
             day: Some(day.to_owned()),
-            below: None,
+            ..Wanted::default()
         };
         // The machine's own Python ends the lists.
         let usual: Version = ask(USUAL).unwrap().version.parse().unwrap();
