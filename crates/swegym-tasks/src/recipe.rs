@@ -155,7 +155,8 @@ pub(crate) struct Found {
 impl Found {
     /// Files a set under tests or development by the name of its group.
     pub(crate) fn add(&mut self, group: &str, from: String, requirements: Vec<String>, extras: Vec<String>) {
-        let requirements = requirements.iter().filter_map(|one| address::without_address(one)).collect();
+        let requirements =
+            requirements.into_iter().filter_map(|one| address::without_address(&one)).collect();
         let set = RequirementSet { from, requirements, extras, until: None };
         if set.requirements.is_empty() && set.extras.is_empty() {
             return;
