@@ -62,7 +62,7 @@ impl TestBounds {
 
     fn allow(self, cost: Cost) -> bool {
         let is_within = |most: Option<u64>, cost: Option<u64>| cost <= most || most.is_none();
-        is_within(self.seconds.map(|seconds| seconds * 1000), cost.milliseconds)
+        is_within(self.seconds.map(|seconds| seconds.saturating_mul(1000)), cost.milliseconds)
             && is_within(self.mebibytes, cost.mebibytes)
     }
 }
