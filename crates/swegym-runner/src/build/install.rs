@@ -147,23 +147,8 @@ async fn install_project(project: &Project<'_>, installer: &Installer<'_>) -> Re
     Ok(())
 }
 
-/// Puts the folder on the path, with what tells that it is installed. Packages may lie below
-/// `src`.
-const PUT_ON_PATH: &str = "import os, re, sys, sysconfig
-here, (name, version) = os.getcwd(), sys.argv[1:]
-place = sysconfig.get_path('purelib')
-folders = [here] if os.path.isfile('src/__init__.py') or not os.path.isdir('src') else [os.path.join(here, 'src'), here]
-with open(os.path.join(place, 'project.pth'), 'w') as path:
-    path.write(''.join(folder + '\\n' for folder in folders))
-about = os.path.join(place, '%s-%s.dist-info' % (re.sub('[-_.]+', '_', name), version))
-if not name:
-    sys.exit()
-os.makedirs(about, exist_ok=True)
-for file, text in [('METADATA', 'Metadata-Version: 2.1\\nName: %s\\nVersion: %s\\n' % (name, version)),
-                   ('RECORD', ''), ('INSTALLER', 'swegym\\n')]:
-    with open(os.path.join(about, file), 'w') as about_file:
-        about_file.write(text)
-";
+/// Puts the folder on the path, with what tells that it is installed.
+const PUT_ON_PATH: &str = include_str!("put_on_path.py");
 
 /// Runs a setup.py that need not know setuptools, as installers do.
 const RUN_SETUP: &str = "import setuptools, sys, tokenize; del sys.argv[0]; __file__ = sys.argv[0]; \

@@ -126,7 +126,12 @@ impl Targets {
 /// Whether the project's own people run its tests by nextest: it has settings for that, or
 /// calls it where they look.
 fn uses_nextest(root: &Path) -> bool {
-    let workflows = std::fs::read_dir(root.join(".github/workflows")).into_iter().flatten().flatten();
+    let is_folder = |path: &str| root.join(path).symlink_metadata().is_ok_and(|about| about.is_dir());
+    let workflows = root.join(".github/workflows");
+    // A link would lead out of the project.
+    let workflows =
+        (is_folder(".github") && is_folder(".github/workflows")).then(|| std::fs::read_dir(workflows));
+    let workflows = workflows.into_iter().flatten().flatten().flatten();
     let files =
         ["Makefile", "justfile", "Justfile", ".gitlab-ci.yml"].map(|name| root.join(name)).into_iter();
     let mut files = files.chain(workflows.map(|entry| entry.path()));
